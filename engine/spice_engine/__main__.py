@@ -1,0 +1,94 @@
+"""Start the engine: `python -I -m spice_engine [--background | --serve] [FOLDER] [flags]`.
+
+Users start it through `spice-tui`; `-I` keeps files of the app folder from shadowing modules.
+In the background it reports over the pipe in `SPICE_READY_FD` that it is ready, or the error
+that stopped it; in the foreground errors are a paragraph on stderr. The exit code is the
+error's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from spice_engine import __version__, logs
+from spice_engine.errors import SpiceError
+from spice_engine.protocol.location import locate
+from spice_engine.settings import load_settings
+
+READY_VARIABLE = "SPICE_READY_FD"
+
+
+def _arguments(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="spice_engine", description="The engine of spice-tui.")
+    parser.add_argument("folder", nargs="?", default=".", help="the app folder")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--serve", action="store_true", help="in the foreground, logging to stderr")
+    mode.add_argument("--background", action="store_true", help="logging to the engine's log")
+    parser.add_argument("--handover", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--http-host", default=None)
+    parser.add_argument("--http-port", type=int, default=None)
+    parser.add_argument("--insecure", action="store_true", default=None)
+    parser.add_argument("--idle-minutes", type=float, default=None)
+    parser.add_argument("--log-level", default=None)
+    parser.add_argument("--trust", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--version", action="version", version=__version__)
+    return parser.parse_args(arguments)
+
+
+def _tell(descriptor: int | None, message: dict[str, Any]) -> None:
+    """One line of JSON to whoever started this engine, once."""
+    if descriptor is not None:
+        with contextlib.suppress(OSError):
+            os.write(descriptor, json.dumps(message).encode() + b"\n")
+            os.close(descriptor)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one engine until it is stopped; the exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    options = _arguments(given)
+    ready = os.environ.pop(READY_VARIABLE, "")
+    descriptor = int(ready) if ready.isdigit() else None
+    if descriptor is not None:
+        os.set_inheritable(descriptor, False)
+    flags = {
+        "http_host": options.http_host,
+        "http_port": options.http_port,
+        "insecure": options.insecure,
+        "idle_minutes": options.idle_minutes,
+        "log_level": options.log_level,
+    }
+    try:
+        location = locate(Path(options.folder))
+        loaded = load_settings(location.root, flags=flags)
+        # Imported late: a wrong setting is told without waiting for the server's libraries.
+        from spice_engine import app
+
+        engine = app.Engine(
+            location, loaded, foreground=not options.background, handover=options.handover
+        )
+        with engine.held():
+            logs.set_up(location.log, loaded.values.log_level, to_stderr=not options.background)
+            app.run(engine, lambda message: _tell(descriptor, message))
+    except SpiceError as error:
+        _tell(descriptor, {"error": error.as_dict()})
+        if descriptor is None:
+            print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the foreground's channel
+        return error.exit_code
+    if engine.restarting:
+        fresh = [item for item in given if not item.startswith("--handover")]
+        os.execv(
+            sys.executable,
+            [sys.executable, "-I", "-m", "spice_engine", *fresh, f"--handover={engine.handover}"],
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The two doors: the private socket and HTTP."""

@@ -1,0 +1,81 @@
+"""Reading request bodies: bounded in size, in time and, over all requests together, in memory."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from spice_engine.api.replies import RequestTimeout
+from spice_engine.errors import InvalidRequest, Overloaded, TooLarge
+
+PATIENCE = 30.0
+"""Seconds a body may take before its rate counts."""
+SLOWEST_RATE = 32 * 1024
+"""Bytes per second under which a long body is given up."""
+MEMORY_FACTOR = 4
+"""Bodies of all requests together may weigh this many times the largest one."""
+JSON_LIMIT = 2**20
+"""Largest JSON body of an operation: parsing more would hold up the loop."""
+
+
+class BodyReader:
+    """Reads bodies for all handlers of one door.
+
+    `limit` is the largest body in bytes; `patience` in seconds.
+    """
+
+    def __init__(self, limit: int, *, patience: float = PATIENCE) -> None:
+        self.limit = limit
+        self.patience = patience
+        self.held = 0
+        self._budget = max(limit * MEMORY_FACTOR, 8 * JSON_LIMIT)
+
+    async def read(self, request: web.Request, *, limit: int | None = None) -> bytes:
+        """The whole body, decompressed; at most `limit` bytes (default: the door's limit).
+
+        Raises:
+            TooLarge: more came, or was announced.
+            RequestTimeout: it came too slowly.
+            Overloaded: too much is being received from everybody together.
+            InvalidRequest: chunks or compression are malformed.
+        """
+        most = self.limit if limit is None else min(limit, self.limit)
+        announced = request.content_length
+        if announced is not None and announced > most:
+            raise _too_large(most)
+        if not request.body_exists:
+            return b""
+        body = bytearray()
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            async with asyncio.timeout(self.patience) as timeout:
+                async for chunk in request.content.iter_any():
+                    if len(body) + len(chunk) > most:
+                        raise _too_large(most)
+                    if self.held + len(chunk) > self._budget:
+                        raise Overloaded(
+                            "too much is being received at once.", hint="Try again in a moment."
+                        )
+                    body += chunk
+                    self.held += len(chunk)
+                    timeout.reschedule(started + self.patience + len(body) / SLOWEST_RATE)
+            return bytes(body)
+        except TimeoutError:
+            raise RequestTimeout(
+                f"the body did not arrive within {self.patience:.0f} s ({len(body)} bytes came).",
+                hint="Send it faster, or in smaller parts.",
+            ) from None
+        except web.RequestPayloadError as error:
+            raise InvalidRequest(f"the body cannot be read: {error}.") from None
+        finally:
+            # What a handler keeps of it from here on is bounded by the door's connections.
+            self.held -= len(body)
+
+
+def _too_large(most: int) -> TooLarge:
+    return TooLarge(
+        f"the body is over the limit of {most} bytes.",
+        hint="Send it in parts, or raise max_body_bytes if the path takes larger bodies.",
+    )

@@ -1,0 +1,1 @@
+"""Data in: connectors, processors and the bucketed state table."""

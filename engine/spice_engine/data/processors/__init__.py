@@ -1,0 +1,1 @@
+"""How bytes become rows; one small module each."""

@@ -1,0 +1,196 @@
+"""What this machine and folder can and cannot do: `python -I -m spice_engine.doctor FOLDER --json`.
+
+It runs in a process of its own, so that it works when the engine does not start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib.util
+import json
+import os
+import resource
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from spice_engine import __version__
+from spice_engine.app_folder import is_locked, read_holder
+from spice_engine.errors import SpiceError
+from spice_engine.protocol.engine import Diagnosis, Finding
+from spice_engine.protocol.location import (
+    NETWORK_FILE_SYSTEMS,
+    Location,
+    file_system_of,
+    locate,
+)
+from spice_engine.settings import load_settings
+from spice_engine.workers.limits import detect
+
+LOW_DISK_BYTES = 500 * 2**20
+LOW_OPEN_FILES = 1024
+
+
+def diagnose(location: Location) -> Diagnosis:
+    """Look at everything; no finding stops the others."""
+    looks: list[Callable[[Location], Finding]] = [
+        _python,
+        _uvloop,
+        _sqlite,
+        _folder,
+        _file_system,
+        _disk,
+        _open_files,
+        _watches,
+        _limits,
+        _settings,
+        _tls,
+        _engine,
+    ]
+    return Diagnosis([look(location) for look in looks])
+
+
+def _python(_: Location) -> Finding:
+    detail = f"{sys.version.split()[0]} at {sys.executable}; spice-tui {__version__}"
+    return Finding("python", "ok", detail)
+
+
+def _uvloop(_: Location) -> Finding:
+    if importlib.util.find_spec("uvloop") is None:
+        return Finding(
+            "uvloop", "warning", "not installed: the engine is slower", "pip install uvloop"
+        )
+    return Finding("uvloop", "ok", "installed")
+
+
+def _sqlite(_: Location) -> Finding:
+    return Finding("sqlite", "ok", f"{sqlite3.sqlite_version}, with write-ahead log")
+
+
+def _folder(location: Location) -> Finding:
+    existing = location.state if location.state.exists() else location.root
+    if not os.access(existing, os.W_OK):
+        return Finding(
+            "app folder", "missing", f"{existing} cannot be written", "Make it writable."
+        )
+    return Finding("app folder", "ok", f"{location.root}, state in {location.state}")
+
+
+def _file_system(location: Location) -> Finding:
+    kind = file_system_of(location.state)
+    if kind in NETWORK_FILE_SYSTEMS:
+        return Finding(
+            "file system",
+            "missing",
+            f"the state is on {kind}, which cannot hold a write-ahead log and locks",
+            "Set SPICE_STATE_DIR to a local directory.",
+        )
+    home = file_system_of(location.root)
+    if home in NETWORK_FILE_SYSTEMS:
+        return Finding(
+            "file system",
+            "warning",
+            f"the folder is on {home}: the state is kept in {location.state}, and changes "
+            "made on other machines may not be noticed",
+        )
+    return Finding("file system", "ok", kind or "type unknown")
+
+
+def _disk(location: Location) -> Finding:
+    existing = location.state if location.state.exists() else location.root
+    free = shutil.disk_usage(existing).free
+    detail = f"{free / 2**30:.1f} GiB free"
+    if free < LOW_DISK_BYTES:
+        return Finding("disk", "warning", detail, "Free some space.")
+    return Finding("disk", "ok", detail)
+
+
+def _open_files(_: Location) -> Finding:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    detail = f"{soft} open files (at most {hard})"
+    if soft < LOW_OPEN_FILES:
+        return Finding("open files", "warning", detail, "Raise it: ulimit -n 4096.")
+    return Finding("open files", "ok", detail)
+
+
+def _watches(_: Location) -> Finding:
+    path = Path("/proc/sys/fs/inotify/max_user_watches")
+    if not path.exists():
+        return Finding("file watching", "ok", "by the system's own means")
+    try:
+        watches = int(path.read_text())
+    except (OSError, ValueError):
+        return Finding("file watching", "warning", "the limit of inotify watches is unreadable")
+    if watches < 8192:
+        advice = "Raise it: sysctl fs.inotify.max_user_watches=65536."
+        return Finding("file watching", "warning", f"only {watches} inotify watches", advice)
+    return Finding("file watching", "ok", f"inotify, {watches} watches")
+
+
+def _limits(_: Location) -> Finding:
+    support = detect()
+    status = "ok" if support.kind != "rlimits" else "warning"
+    return Finding("limits of runs", status, f"{support.kind}: {'; '.join(support.reasons)}")
+
+
+def _settings(location: Location) -> Finding:
+    try:
+        loaded = load_settings(location.root)
+    except SpiceError as error:
+        return Finding("settings", "missing", str(error))
+    changed = [name for name, source in loaded.sources.items() if source != "default"]
+    return Finding("settings", "ok", f"set: {', '.join(changed) or 'none, all defaults'}")
+
+
+def _tls(location: Location) -> Finding:
+    try:
+        settings = load_settings(location.root).values
+    except SpiceError:
+        return Finding("tls", "warning", "the settings cannot be read")
+    if not settings.tls_cert:
+        return Finding("tls", "ok", "not set; not needed on loopback")
+    for name in (settings.tls_cert, settings.tls_key):
+        if not (location.root / name).is_file():
+            return Finding("tls", "missing", f"{name} is not there", "Make a pair: --make-tls.")
+    return Finding("tls", "ok", settings.tls_cert)
+
+
+def _engine(location: Location) -> Finding:
+    if not is_locked(location):
+        return Finding("engine", "ok", "not running; it starts when it is needed")
+    holder = read_holder(location)
+    if holder is None:
+        return Finding("engine", "warning", "something holds the lock but does not say who it is")
+    return Finding("engine", "ok", f"running as process {holder.pid}, {holder.http}")
+
+
+def main() -> int:
+    """Print the diagnosis; 1 when something is missing."""
+    parser = argparse.ArgumentParser(prog="spice_engine.doctor", description=diagnose.__doc__)
+    parser.add_argument("folder", nargs="?", default=".")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--make-tls", action="store_true")
+    options = parser.parse_args()
+    location = locate(options.folder)
+    try:
+        if options.make_tls:
+            from spice_engine.api.security import make_tls_pair
+
+            make_tls_pair(location.root)
+        diagnosis = diagnose(location)
+    except SpiceError as error:
+        print(json.dumps({"error": error.as_dict()}) if options.json else f"error: {error}")  # noqa: T201
+        return error.exit_code
+    if options.json:
+        print(json.dumps(dataclasses.asdict(diagnosis)))  # noqa: T201
+    else:
+        for finding in diagnosis.findings:
+            print(f"{finding.status:8} {finding.name}: {finding.detail} {finding.advice}".rstrip())  # noqa: T201
+    return int(any(finding.status == "missing" for finding in diagnosis.findings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Learning: rewards, features, algorithms, evaluation, policies. Knows nothing of YAML or HTTP."""

@@ -1,0 +1,1 @@
+"""Spicepods: manifest, problems, the live pod and its recommendation."""

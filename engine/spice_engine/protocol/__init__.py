@@ -1,0 +1,1 @@
+"""What crosses the doors: frames, messages and dataclasses. Imports errors, nothing else."""

@@ -1,0 +1,128 @@
+"""Requests and answers about the engine itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """A request without parameters, or an answer without content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to a ping."""
+
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoopLag:
+    """How late the engine's loop was since it started, in milliseconds."""
+
+    p50: float
+    p99: float
+    max: float
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """Who the engine is and how it does; times are Unix seconds, sizes bytes."""
+
+    version: str
+    protocol: int
+    pid: int
+    app_folder: str
+    state_folder: str
+    http: str
+    started: float
+    uptime: float
+    clients: int
+    subscriptions: int
+    active_runs: int
+    pods: int
+    loop_lag: LoopLag
+    draining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StopEngine:
+    """`runs`: what becomes of running runs; the default is the setting `on_shutdown`."""
+
+    runs: Literal["leave", "stop"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The wish was taken; what follows happens in the background."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettingValue:
+    """One setting, its value and where the value came from."""
+
+    name: str
+    value: Any
+    source: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsList:
+    """All settings in force."""
+
+    settings: list[SettingValue]
+
+
+@dataclass(frozen=True, slots=True)
+class NamesOf:
+    """Ask for names of a noun that begin with `prefix`."""
+
+    noun: Literal["pods", "runs", "operations", "topics"]
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Names, for completion."""
+
+    names: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A read-only SQL query over the store's tables."""
+
+    sql: str
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """Columns and rows; `truncated` when there were more than the limit."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing the doctor looked at."""
+
+    name: str
+    status: Literal["ok", "warning", "missing"]
+    detail: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Everything the doctor looked at."""
+
+    findings: list[Finding] = field(default_factory=list[Finding])

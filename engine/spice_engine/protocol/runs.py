@@ -1,0 +1,148 @@
+"""Requests and answers about runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class StartRun:
+    """Start a command. `command` is a list of arguments, or one line for the shell.
+
+    Times are seconds, `memory` bytes, `cpu` cores.
+    """
+
+    command: list[str] | str
+    name: str = ""
+    cwd: str = ""
+    env: dict[str, str] = field(default_factory=dict[str, str])
+    labels: list[str] = field(default_factory=list[str])
+    project: str = ""
+    timeout: float | None = None
+    cpu: float | None = None
+    memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """One run; times are Unix seconds."""
+
+    id: int
+    kind: str
+    name: str
+    command: list[str]
+    cwd: str
+    state: str
+    outcome: str | None
+    exit_code: int | None
+    message: str
+    created: float
+    started: float | None
+    ended: float | None
+    labels: list[str]
+    project: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListRuns:
+    """The newest `number` runs, oldest of them first; empty filters match everything."""
+
+    number: int = 50
+    states: list[str] = field(default_factory=list[str])
+    labels: list[str] = field(default_factory=list[str])
+
+
+@dataclass(frozen=True, slots=True)
+class RunList:
+    """Runs, oldest first."""
+
+    runs: list[RunInfo]
+
+
+@dataclass(frozen=True, slots=True)
+class RunId:
+    """One run, by its number."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopRun:
+    """Ask a run to end (SIGTERM), and end it (SIGKILL) after `grace` seconds."""
+
+    id: int
+    grace: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRun:
+    """Add and remove labels of a run."""
+
+    id: int
+    add: list[str] = field(default_factory=list[str])
+    remove: list[str] = field(default_factory=list[str])
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLog:
+    """Bytes of a run's log from `offset`; with `tail`, the last that many lines instead."""
+
+    id: int
+    offset: int = 0
+    limit: int = 65536
+    tail: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogChunk:
+    """A piece of a log: what `text` decodes began at `offset`; read on at `next`."""
+
+    offset: int
+    next: int
+    size: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MetricPoint:
+    """One value of a metric; `index` defaults to the next one, `time` to now."""
+
+    name: str
+    value: float
+    index: int | None = None
+    time: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddMetrics:
+    """Points of one run; they are on disk when the answer comes."""
+
+    id: int
+    points: list[MetricPoint]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMetrics:
+    """All series of a run, or the named one, thinned to about `points` points each."""
+
+    id: int
+    name: str = ""
+    points: int = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSeries:
+    """One series; `values` may hold NaN and infinities."""
+
+    name: str
+    indexes: list[int]
+    times: list[float]
+    values: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricList:
+    """Series of one run."""
+
+    series: list[MetricSeries]

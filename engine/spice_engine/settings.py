@@ -1,0 +1,189 @@
+"""Settings: defaults, then `spice.config.yaml`, then `SPICE_TUI_*` variables, then flags.
+
+A wrong value is refused with the place it stands in: file, line and column, the variable's
+name, or the flag.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, cast, get_type_hints
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from spice_engine.errors import InvalidSettings, Place
+
+FILE_NAMES = ("spice.config.yaml", "spice.config.yml")
+PREFIX = "SPICE_TUI_"
+IGNORED = frozenset({"development_mode"})
+"""Keys of the original product's file that have no meaning here."""
+
+
+def _meaning(text: str, default: Any) -> Any:
+    if isinstance(default, list):
+        return field(default_factory=list[str], metadata={"meaning": text})
+    return field(default=default, metadata={"meaning": text})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set; sizes are bytes, times seconds unless the name says else."""
+
+    http_host: str = _meaning("Address the HTTP door listens on.", "127.0.0.1")
+    http_port: int | None = _meaning(
+        "Its port; not set: 8000, or the next free one. 0: any free one.", None
+    )
+    owner: str = _meaning("First part of a model server's path.", "local")
+    open_loopback: bool = _meaning(
+        "Serve v0.1 reads, training and observations on loopback without a token.", True
+    )
+    allowed_hosts: list[str] = _meaning("Further names the Host header may carry.", [])
+    cors_origins: list[str] = _meaning("Origins that pages may call the API from.", [])
+    tls_cert: str = _meaning("PEM file with the certificate chain; reloaded when it changes.", "")
+    tls_key: str = _meaning("PEM file with its private key.", "")
+    insecure: bool = _meaning("Allow an address beyond loopback without TLS and token.", False)
+    max_body_bytes: int = _meaning("Largest HTTP body accepted.", 32 * 2**20)
+    idle_minutes: float = _meaning(
+        "A background engine leaves after this long without work or clients; 0: never.", 15.0
+    )
+    on_shutdown: Literal["leave", "stop"] = _meaning(
+        "What becomes of running runs when the engine stops.", "leave"
+    )
+    drain_seconds: float = _meaning("Longest wait for requests in flight at the end.", 10.0)
+    trainers: int = _meaning("Warm training processes at most; 0: one per core but one.", 0)
+    loaders: int = _meaning("Data loading processes at most.", 1)
+    training_seconds: float = _meaning("Deadline of one training run.", 3600.0)
+    compat: Literal["", "strict"] = _meaning(
+        "`strict`: answer the v0.1 API exactly as the original did.", ""
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = _meaning(
+        "Least severity written to the engine's log.", "info"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSettings:
+    """Settings with the source of each value."""
+
+    values: Settings
+    sources: Mapping[str, str]
+
+
+@cache
+def _adapters() -> dict[str, TypeAdapter[Any]]:
+    hints = get_type_hints(Settings)
+    return {name: TypeAdapter(hint) for name, hint in hints.items()}
+
+
+def load_settings(
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> LoadedSettings:
+    """The settings of an app folder.
+
+    Raises:
+        InvalidSettings: the first value that cannot be used, with its place.
+    """
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for file_name in FILE_NAMES:
+        path = folder / file_name
+        if path.is_file():
+            _from_file(path, values, sources)
+            break
+    variables = os.environ if environment is None else environment
+    for name in _adapters():
+        text = variables.get(PREFIX + name.upper())
+        if text is not None:
+            value: Any = _list(text) if name in {"allowed_hosts", "cors_origins"} else text
+            values[name] = _check(name, value, f"variable {PREFIX}{name.upper()}", None)
+            sources[name] = f"${PREFIX}{name.upper()}"
+    for name, value in (flags or {}).items():
+        if value is not None:
+            flag = f"--{name.replace('_', '-')}"
+            values[name] = _check(name, value, f"flag {flag}", None)
+            sources[name] = flag
+    settings = Settings(**values)
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        missing = "tls_key" if settings.tls_cert else "tls_cert"
+        raise InvalidSettings(
+            f"{missing} is not set, but the other half of the TLS pair is.",
+            hint="Set both, or neither. `spice-tui doctor --make-tls` makes a pair.",
+        )
+    return LoadedSettings(settings, {name: sources.get(name, "default") for name in _adapters()})
+
+
+def describe(settings: Settings) -> list[tuple[str, Any, str]]:
+    """Name, value and meaning of every setting, in the order of their declaration."""
+    return [
+        (item.name, getattr(settings, item.name), str(item.metadata["meaning"]))
+        for item in dataclasses.fields(settings)
+    ]
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _from_file(path: Path, values: dict[str, Any], sources: dict[str, str]) -> None:
+    try:
+        text = path.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=yaml.CSafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = Place(path.name, mark.line + 1, mark.column + 1) if mark else Place(path.name)
+        raise InvalidSettings(f"not YAML: {error.problem}.", place=place) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InvalidSettings(f"cannot be read: {error}.", place=Place(path.name)) from error
+    if node is None:
+        return
+    if not isinstance(node, yaml.MappingNode):
+        raise InvalidSettings("must be a map of settings.", place=Place(path.name, 1, 1))
+    loader = yaml.CSafeLoader(text)
+    try:
+        for key_node, value_node in cast("list[tuple[yaml.Node, yaml.Node]]", node.value):
+            name = str(key_node.value)
+            place = _place(path, key_node)
+            if name in IGNORED:
+                continue
+            if name not in _adapters():
+                raise InvalidSettings(
+                    f"there is no setting {name!r}.", hint=_guess(name), place=place
+                )
+            if name in sources:
+                raise InvalidSettings(f"{name} is set twice.", place=place)
+            value = loader.construct_object(value_node, deep=True)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+            values[name] = _check(name, value, name, _place(path, value_node))
+            sources[name] = f"{path.name}:{key_node.start_mark.line + 1}"
+    finally:
+        loader.dispose()
+
+
+def _place(path: Path, node: yaml.Node) -> Place:
+    return Place(path.name, node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def _guess(name: str) -> str:
+    close = difflib.get_close_matches(name, _adapters(), n=1)
+    return f"Did you mean {close[0]!r}?" if close else "`spice-tui config` lists them all."
+
+
+def _check(name: str, value: Any, source: str, place: Place | None) -> Any:
+    adapter = _adapters().get(name)
+    if adapter is None:
+        raise InvalidSettings(f"there is no setting {name!r}.", hint=_guess(name))
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        reason = error.errors(include_url=False)[0]["msg"]
+        raise InvalidSettings(
+            f"{source}: {value!r} cannot be used: {reason[:1].lower()}{reason[1:]}.", place=place
+        ) from error

@@ -1,0 +1,226 @@
+"""Content-addressed files: bytes kept once, read-only, under the SHA-256 of their content.
+
+Everything here blocks: call it through `asyncio.to_thread` or in a child, never on the loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import uuid
+from collections.abc import Generator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from spice_engine.errors import NotFound, Place, StorageError
+from spice_engine.store.copying import clone_or_copy
+from spice_engine.store.disk import storage_error, sync_folder, write_all
+from spice_engine.store.stat_cache import StatCache
+
+HASH: Final = re.compile(r"[0-9a-f]{64}")
+_CHUNK = 2**20
+_ATTEMPTS = 3
+
+
+class Blobs:
+    """The files in one folder; `close` it at the end. `ObjectStore` adds folders to it.
+
+    An object has its final name only when all its bytes are on disk. Putting holds a shared lock
+    on the folder, so that collecting, which takes it alone, never runs in the middle of it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Opens or makes the store.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        self.folder = folder
+        self._temporary = folder / "tmp"
+        self._lock_path = folder / "lock"
+        try:
+            self._temporary.mkdir(parents=True, exist_ok=True)
+            self._lock_path.touch()
+            self._cache = StatCache(folder / "stat-cache.db")
+        except OSError as error:
+            raise storage_error(error, "open the object store", folder) from error
+
+    def close(self) -> None:
+        """Closes the stat cache. May be repeated."""
+        self._cache.close()
+
+    def path_of(self, object_hash: str) -> Path:
+        """Where the object's file is, or would be. Read it only; it is shared.
+
+        Raises:
+            NotFound: `object_hash` is not the form of a hash.
+        """
+        if not HASH.fullmatch(object_hash):
+            raise NotFound(f"{object_hash!r} is not the hash of an object.")
+        return self.folder / object_hash[:2] / object_hash[2:]
+
+    def __contains__(self, object_hash: str) -> bool:
+        return self.path_of(object_hash).exists()
+
+    def put_bytes(self, data: bytes) -> str:
+        """Stores `data` and gives its hash.
+
+        Raises:
+            StorageError: the disk is full or the folder cannot be written; nothing is left.
+        """
+        with self._putting("store an object"):
+            return self._put_bytes(data)
+
+    def put_file(self, path: Path) -> str:
+        """Stores the file's content and gives its hash; a link is followed.
+
+        Raises:
+            NotFound: there is no such file.
+            StorageError: it cannot be read, or the disk is full; nothing is left.
+        """
+        with self._putting("store a file"):
+            absolute = path.absolute()
+            if not absolute.is_file():
+                raise NotFound(f"there is no file {path}.")
+            try:
+                digest, stat = self._put_file(absolute, absolute.stat())
+            except GoneError as error:
+                raise NotFound(f"there is no file {path}.") from error
+            self._cache.replace(None, {absolute: (stat, digest)})
+            return digest
+
+    def open(self, object_hash: str) -> BinaryIO:
+        """The object for reading.
+
+        Raises:
+            NotFound: there is no such object.
+        """
+        try:
+            return self.path_of(object_hash).open("rb")
+        except FileNotFoundError as error:
+            raise NotFound(
+                f"the object store has no object {object_hash[:12]}.",
+                hint="It may have been removed; make it again from its source.",
+            ) from error
+
+    def read_bytes(self, object_hash: str, *, verify: bool = False) -> bytes:
+        """The object's content, with `verify` compared with its hash.
+
+        Raises:
+            NotFound: there is no such object.
+            StorageError: its content is not what was stored.
+        """
+        with self.open(object_hash) as source:
+            data = source.read()
+        if verify and hashlib.sha256(data).hexdigest() != object_hash:
+            raise self._damaged(object_hash)
+        return data
+
+    def _damaged(self, object_hash: str) -> StorageError:
+        return StorageError(
+            "an object's content is not what was stored.",
+            hint="Check the disk; remove the file and make the object again from its source.",
+            place=Place(str(self.path_of(object_hash))),
+        )
+
+    def _put_file(self, path: Path, stat: os.stat_result) -> tuple[str, os.stat_result]:
+        known = self._cache.get(path, stat)
+        if known is not None and self._keep(known):
+            return known, stat
+        for attempt in range(1, _ATTEMPTS + 1):
+            beside = self._temporary / uuid.uuid4().hex
+            try:
+                with open_source(path) as source:
+                    before = os.fstat(source.fileno())
+                    with beside.open("xb+") as target:
+                        clone_or_copy(source, target)
+                        # The copy is hashed, not the source: what is stored is what was hashed.
+                        target.seek(0)
+                        digest = hash_of(target)
+                        after = os.fstat(source.fileno())
+                        settled = _same_content(before, after)
+                        if settled or attempt == _ATTEMPTS:
+                            os.fsync(target.fileno())
+                if settled or attempt == _ATTEMPTS:
+                    self._give_name(beside, digest)
+                    return digest, before
+            finally:
+                beside.unlink(missing_ok=True)
+        raise AssertionError("the last attempt returns")
+
+    def _put_bytes(self, data: bytes) -> str:
+        digest = hashlib.sha256(data).hexdigest()
+        if self._keep(digest):
+            return digest
+        beside = self._temporary / uuid.uuid4().hex
+        try:
+            with beside.open("xb", buffering=0) as target:
+                write_all(target.fileno(), data)
+                os.fsync(target.fileno())
+            self._give_name(beside, digest)
+        finally:
+            beside.unlink(missing_ok=True)
+        return digest
+
+    def _keep(self, digest: str) -> bool:
+        """Whether the object is there; if so its age starts anew, so that it is not collected
+        before its new owner is noted."""
+        try:
+            os.utime(self.path_of(digest))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _give_name(self, beside: Path, digest: str) -> None:
+        final = self.path_of(digest)
+        beside.chmod(0o444)
+        os.utime(beside)
+        if not final.parent.exists():
+            final.parent.mkdir(exist_ok=True)
+            sync_folder(self.folder)
+        beside.replace(final)
+        sync_folder(final.parent)
+
+    @contextlib.contextmanager
+    def _putting(self, doing: str) -> Generator[None]:
+        try:
+            with self._lock_path.open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH)
+                yield
+        except OSError as error:
+            raise storage_error(error, doing, self.folder) from error
+
+
+class GoneError(Exception):
+    """A file or folder of the user's went away between being listed and being read."""
+
+
+def open_source(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise GoneError from error
+    except OSError as error:
+        raise unreadable(error, path) from error
+
+
+def unreadable(error: OSError, path: Path) -> StorageError:
+    return StorageError(
+        f"cannot store the file or folder: {error.strerror or error}.",
+        hint="Make it readable, or have it ignored.",
+        place=Place(str(path)),
+    )
+
+
+def hash_of(source: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while chunk := source.read(_CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _same_content(before: os.stat_result, after: os.stat_result) -> bool:
+    return (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)

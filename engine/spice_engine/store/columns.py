@@ -1,0 +1,26 @@
+"""JSON in text columns: written compactly, with NaN and infinities kept as Python reads them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def to_json(value: object) -> str:
+    """`value` as text for a column.
+
+    Raises:
+        TypeError: it holds something JSON has no form for.
+    """
+    return json.dumps(value, separators=(",", ":"))
+
+
+def from_json(text: str | None) -> Any:
+    """The value in a column; None for NULL."""
+    return None if text is None else json.loads(text)
+
+
+def placeholders(values: Mapping[str, object] | tuple[object, ...] | list[object]) -> str:
+    """As many question marks as there are values, for an IN (...) list."""
+    return ",".join("?" * len(values))

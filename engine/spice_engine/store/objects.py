@@ -1,0 +1,285 @@
+"""The object store: files and folders kept once, read-only, under the SHA-256 of their content.
+
+Everything here blocks: call it through `asyncio.to_thread` or in a child, never on the loop.
+Safe from several threads and processes at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from spice_engine.errors import NotFound, Place, StorageError
+from spice_engine.store import trees
+from spice_engine.store.blobs import Blobs, GoneError, hash_of, unreadable
+from spice_engine.store.copying import clone_or_copy
+from spice_engine.store.disk import storage_error
+from spice_engine.store.trees import Entry
+
+_DEEPEST = 200
+
+Ignore = Callable[[PurePosixPath, bool], bool]
+"""Called with a path relative to the snapshot's root and whether it is a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A folder put into the store.
+
+    `hash` names its manifest; `size` is in bytes; `skipped` lists what is not in it: sockets,
+    devices, and files that went away while it was taken.
+    """
+
+    hash: str
+    files: int
+    size: int
+    skipped: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What a collection removed. `busy`: something was being put, so nothing was looked at."""
+
+    removed: int
+    size: int
+    kept: int
+    busy: bool = False
+
+
+class ObjectStore(Blobs):
+    """`Blobs` with folders: snapshots, making them again elsewhere, and collecting."""
+
+    def put_tree(self, path: Path, ignore: Ignore | None = None) -> Snapshot:
+        """Stores a folder as it is: names, permission bits, contents, links as links.
+
+        Files unchanged since their last snapshot are not read again. `ignore` leaves out what it
+        says True to; a folder left out is not entered.
+
+        Raises:
+            NotFound: there is no such folder.
+            StorageError: a file cannot be read, or the disk is full.
+        """
+        if not path.is_dir():
+            raise NotFound(f"there is no folder {path}.")
+        root = path.absolute()
+        walk = _TreeWalk(root, ignore)
+        with self._putting("take a snapshot"):
+            digest = self._put_folder(walk, root)
+            self._cache.replace(root, walk.hashed)
+        return Snapshot(digest, walk.files, walk.size, tuple(sorted(walk.skipped)))
+
+    def _put_folder(self, walk: _TreeWalk, folder: Path, depth: int = 0) -> str:
+        if depth > _DEEPEST:
+            raise StorageError(
+                f"cannot take a snapshot: folders are nested deeper than {_DEEPEST}.",
+                hint="Have the folder ignored.",
+                place=Place(str(folder)),
+            )
+        entries: list[Entry] = []
+        for item in _scan(folder):
+            path = Path(item.path)
+            relative = PurePosixPath(path.relative_to(walk.root))
+            is_folder = item.is_dir(follow_symlinks=False)
+            if walk.ignore is not None and walk.ignore(relative, is_folder):
+                continue
+            try:
+                stat = _stat(item)
+                mode = stat.st_mode & 0o777
+                if item.is_symlink():
+                    entries.append(Entry(item.name, "link", 0o777, _target(path)))
+                elif is_folder:
+                    digest = self._put_folder(walk, path, depth + 1)
+                    entries.append(Entry(item.name, "folder", mode, digest))
+                elif item.is_file(follow_symlinks=False):
+                    digest, stat = self._put_file(path, stat)
+                    walk.hashed[path] = (stat, digest)
+                    walk.files += 1
+                    walk.size += stat.st_size
+                    entries.append(Entry(item.name, "file", mode, digest, stat.st_size))
+                else:
+                    walk.skipped.append(str(relative))
+            except GoneError:
+                walk.skipped.append(str(relative))
+        return self._put_bytes(trees.encode(entries))
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def verify(self, object_hash: str) -> None:
+        """Reads an object, and everything below it if it is a folder, and compares the hashes.
+
+        Raises:
+            NotFound: the object, or one below it, is not there.
+            StorageError: one's content is not what was stored.
+        """
+        for found in self.closure([object_hash], strict=True):
+            with self.open(found) as source:
+                if hash_of(source) != found:
+                    raise self._damaged(found)
+
+    def list_tree(self, tree_hash: str) -> tuple[Entry, ...]:
+        """The entries of a stored folder.
+
+        Raises:
+            NotFound: there is no such object.
+            StorageError: it is not a folder's manifest.
+        """
+        return trees.decode(self.read_bytes(tree_hash, verify=True))
+
+    def materialize(self, tree_hash: str, destination: Path) -> None:
+        """Makes the stored folder at `destination`, as files of its own that may be changed.
+
+        Reflinks where the file system has them, copies where not; never hard links. The folder
+        appears whole under its name or not at all.
+
+        Raises:
+            NotFound: an object is missing.
+            StorageError: `destination` is there and not empty, or the disk is full.
+        """
+        beside = destination.with_name(f".{destination.name}.{uuid.uuid4().hex}.tmp")
+        try:
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            self._build(tree_hash, beside, 0o755)
+            if destination.exists():
+                beside.chmod(destination.stat().st_mode & 0o777)
+            beside.replace(destination)  # replaces an empty folder only
+        except OSError as error:
+            if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
+                raise StorageError(
+                    "the folder to be made is there already, and not empty.",
+                    hint="Name another one, or empty it.",
+                    place=Place(str(destination)),
+                ) from error
+            raise storage_error(error, "make the folder", destination) from error
+        finally:
+            if beside.exists():
+                _remove_tree(beside)
+
+    def _build(self, tree_hash: str, folder: Path, mode: int) -> None:
+        folder.mkdir(mode=0o700)
+        for entry in self.list_tree(tree_hash):
+            path = folder / entry.name
+            if entry.kind == "link":
+                path.symlink_to(entry.content)
+            elif entry.kind == "folder":
+                self._build(entry.content, path, entry.mode)
+            else:
+                with self.open(entry.content) as source, path.open("xb+") as target:
+                    clone_or_copy(source, target)
+                path.chmod(entry.mode)
+        folder.chmod(mode)
+
+    # -- collecting ---------------------------------------------------------------------------
+
+    def closure(self, hashes: Iterable[str], *, strict: bool = False) -> set[str]:
+        """The objects, and all below those that are folders.
+
+        Raises:
+            NotFound: one is not in the store; without `strict` it is left out instead.
+            StorageError: a folder's manifest is damaged, so what is below it is not known.
+        """
+        found: set[str] = set()
+        left = list(hashes)
+        while left:
+            digest = left.pop()
+            if digest in found or (not strict and digest not in self):
+                continue
+            found.add(digest)
+            with self.open(digest) as source:
+                if not trees.is_tree(source.read(len(trees.HEADER))):
+                    continue
+            data = self.read_bytes(digest, verify=True)
+            # A user's file may look like a manifest: then it is not one, and leads nowhere.
+            with contextlib.suppress(StorageError):
+                left += [entry.content for entry in trees.decode(data) if entry.kind != "link"]
+        return found
+
+    def collect(self, referenced: Iterable[str], min_age_seconds: float) -> Collected:
+        """Removes objects that nothing in `referenced` leads to and that are older than the age.
+
+        The age must be longer than it takes from putting an object to noting who needs it.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        try:
+            with self._lock_path.open("rb") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return Collected(0, 0, 0, busy=True)
+                return self._sweep(self.closure(referenced), time.time() - min_age_seconds)
+        except OSError as error:
+            raise storage_error(error, "collect old objects", self.folder) from error
+
+    def _sweep(self, needed: set[str], before: float) -> Collected:
+        removed, size, kept = 0, 0, 0
+        for path in self.folder.glob("[0-9a-f][0-9a-f]/*"):
+            stat = path.stat()
+            if path.parent.name + path.name in needed or stat.st_mtime > before:
+                kept += 1
+                continue
+            path.unlink()
+            removed, size = removed + 1, size + stat.st_size
+        # No put is under way, so what lies here was left by a process that died.
+        for left in self._temporary.iterdir():
+            left.unlink()
+        return Collected(removed, size, kept)
+
+
+class _TreeWalk:
+    """What one `put_tree` gathers on its way."""
+
+    def __init__(self, root: Path, ignore: Ignore | None) -> None:
+        self.root = root
+        self.ignore = ignore
+        self.files = 0
+        self.size = 0
+        self.skipped: list[str] = []
+        self.hashed: dict[Path, tuple[os.stat_result, str]] = {}
+
+
+def _scan(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda item: item.name)
+    except FileNotFoundError as error:
+        raise GoneError from error
+    except OSError as error:
+        raise unreadable(error, folder) from error
+
+
+def _stat(item: os.DirEntry[str]) -> os.stat_result:
+    try:
+        return item.stat(follow_symlinks=False)
+    except FileNotFoundError as error:
+        raise GoneError from error
+
+
+def _target(link: Path) -> str:
+    try:
+        return os.readlink(link)  # noqa: PTH115 - pathlib would change "./x" and "x/"
+    except FileNotFoundError as error:
+        raise GoneError from error
+
+
+def _remove_tree(folder: Path) -> None:
+    """Removes a folder that may hold folders without write permission."""
+    for path, _, _ in os.walk(folder):
+        Path(path).chmod(0o700)
+    for path, folders, files in os.walk(folder, topdown=False):
+        for name in files:
+            (Path(path) / name).unlink()
+        for name in folders:
+            below = Path(path) / name
+            if below.is_symlink():
+                below.unlink()
+            else:
+                below.rmdir()
+    folder.rmdir()

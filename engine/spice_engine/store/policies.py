@@ -1,0 +1,167 @@
+"""Policies: the versions a pod has learned, and the aliases that name some of them.
+
+Every function runs inside `Database.write` or `Database.read`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spice_engine.errors import NotFound
+from spice_engine.store import references
+from spice_engine.store.columns import from_json, to_json
+
+_COLUMNS = "pod, version, object, fingerprint, algorithm, created, evaluation, training_number"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRow:
+    """A policy as stored: `object` is its file's hash, `created` unix seconds."""
+
+    pod: str
+    version: int
+    object: str
+    fingerprint: str
+    algorithm: str
+    created: float
+    evaluation: Mapping[str, Any]
+    training_number: int | None
+    aliases: tuple[str, ...]
+
+
+def add(
+    connection: sqlite3.Connection,
+    *,
+    pod: str,
+    object_hash: str,
+    fingerprint: str,
+    algorithm: str,
+    created: float,
+    evaluation: Mapping[str, Any] | None = None,
+    training_number: int | None = None,
+    aliases: tuple[str, ...] = (),
+) -> PolicyRow:
+    """Adds the pod's next version, makes `aliases` name it, and keeps its object from collection.
+
+    Where it came from a training run, that run gets the version as its `policy_version`.
+    """
+    (version,) = connection.execute(
+        "SELECT coalesce(max(version), 0) + 1 FROM policies WHERE pod = ?", (pod,)
+    ).fetchone()
+    connection.execute(
+        f"INSERT INTO policies ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            pod,
+            version,
+            object_hash,
+            fingerprint,
+            algorithm,
+            created,
+            to_json(dict(evaluation or {})),
+            training_number,
+        ),
+    )
+    references.add(connection, object_hash, _owner(pod, version))
+    if training_number is not None:
+        connection.execute(
+            "UPDATE training_runs SET policy_version = ? WHERE pod = ? AND number = ?",
+            (version, pod, training_number),
+        )
+    for alias in aliases:
+        set_alias(connection, pod, alias, version)
+    return get(connection, pod, version)
+
+
+def get(connection: sqlite3.Connection, pod: str, version: int) -> PolicyRow:
+    """The pod's policy of this version.
+
+    Raises:
+        NotFound: there is none.
+    """
+    rows = _select(connection, "WHERE pod = ? AND version = ?", (pod, version))
+    if not rows:
+        raise _no_such_version(pod, version)
+    return rows[0]
+
+
+def get_by_alias(connection: sqlite3.Connection, pod: str, alias: str) -> PolicyRow | None:
+    """The policy that `alias` names, or None."""
+    rows = _select(
+        connection,
+        "WHERE pod = ?1 AND version = (SELECT version FROM aliases WHERE pod = ?1 AND alias = ?2)",
+        (pod, alias),
+    )
+    return rows[0] if rows else None
+
+
+def list_versions(connection: sqlite3.Connection, pod: str | None = None) -> tuple[PolicyRow, ...]:
+    """The policies of one pod, newest first; of every pod, by name, if none is given."""
+    if pod is None:
+        return _select(connection, "ORDER BY pod, version DESC", ())
+    return _select(connection, "WHERE pod = ? ORDER BY version DESC", (pod,))
+
+
+def set_alias(connection: sqlite3.Connection, pod: str, alias: str, version: int) -> None:
+    """Makes `alias` name this version, whatever it named before.
+
+    Raises:
+        NotFound: the pod has no such version.
+    """
+    found = connection.execute(
+        "SELECT 1 FROM policies WHERE pod = ? AND version = ?", (pod, version)
+    ).fetchone()
+    if found is None:
+        raise _no_such_version(pod, version)
+    connection.execute(
+        "INSERT INTO aliases (pod, alias, version) VALUES (?, ?, ?)"
+        " ON CONFLICT (pod, alias) DO UPDATE SET version = excluded.version",
+        (pod, alias, version),
+    )
+
+
+def remove_alias(connection: sqlite3.Connection, pod: str, alias: str) -> bool:
+    """Removes the name, not the policy; says whether it was there."""
+    cursor = connection.execute("DELETE FROM aliases WHERE pod = ? AND alias = ?", (pod, alias))
+    return cursor.rowcount > 0
+
+
+def aliases(connection: sqlite3.Connection, pod: str) -> dict[str, int]:
+    """Every alias of the pod and the version it names."""
+    return dict(
+        connection.execute(
+            "SELECT alias, version FROM aliases WHERE pod = ? ORDER BY alias", (pod,)
+        )
+    )
+
+
+def _owner(pod: str, version: int) -> str:
+    return f"policy:{pod}:{version}"
+
+
+def _no_such_version(pod: str, version: int) -> NotFound:
+    return NotFound(
+        f"pod {pod} has no policy version {version}.", hint="Train the pod, or name another one."
+    )
+
+
+def _select(
+    connection: sqlite3.Connection, rest: str, values: tuple[object, ...]
+) -> tuple[PolicyRow, ...]:
+    rows = connection.execute(
+        f"SELECT {_COLUMNS}, (SELECT json_group_array(alias) FROM aliases"
+        " WHERE aliases.pod = policies.pod AND aliases.version = policies.version)"
+        f" FROM policies {rest}",
+        values,
+    )
+    return tuple(
+        PolicyRow(
+            *row[:6],
+            evaluation=from_json(row[6]),
+            training_number=row[7],
+            aliases=tuple(sorted(from_json(row[8]))),
+        )
+        for row in rows
+    )

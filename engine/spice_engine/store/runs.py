@@ -1,0 +1,238 @@
+"""Runs: what was asked for, in which state each is, and its labels.
+
+Every function runs inside `Database.write` or `Database.read`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from spice_engine.errors import NotFound
+from spice_engine.store.columns import from_json, placeholders, to_json
+
+FINAL_STATES: Final = frozenset(
+    {"complete", "failed", "build_failed", "mount_failed", "interrupted", "killed", "stopped"}
+)
+"""A run in one of these is over and never changes its state again."""
+
+_COLUMNS = (
+    "id, kind, name, command, cwd, state, outcome, exit_code, message, created, started, ended, "
+    "env, limits, project"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run as stored. Times are unix seconds; labels are sorted."""
+
+    id: int
+    kind: str
+    name: str
+    command: tuple[str, ...]
+    cwd: str
+    state: str
+    outcome: str | None
+    exit_code: int | None
+    message: str
+    created: float
+    started: float | None
+    ended: float | None
+    env: Mapping[str, str]
+    limits: Mapping[str, Any]
+    project: str | None
+    labels: tuple[str, ...]
+
+
+def create(
+    connection: sqlite3.Connection,
+    *,
+    kind: str,
+    command: Sequence[str],
+    created: float,
+    state: str,
+    name: str = "",
+    cwd: str = "",
+    env: Mapping[str, str] | None = None,
+    limits: Mapping[str, Any] | None = None,
+    project: str | None = None,
+    labels: Sequence[str] = (),
+) -> RunRow:
+    """Adds a run and gives it its id, which no other run ever had."""
+    cursor = connection.execute(
+        "INSERT INTO runs (kind, name, command, cwd, state, created, env, limits, project)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            kind,
+            name,
+            to_json(list(command)),
+            cwd,
+            state,
+            created,
+            to_json(dict(env or {})),
+            to_json(dict(limits or {})),
+            project,
+        ),
+    )
+    run = cursor.lastrowid or 0
+    add_labels(connection, run, labels)
+    return get(connection, run)
+
+
+def get(connection: sqlite3.Connection, run: int) -> RunRow:
+    """The run with this id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    rows = _select(connection, "WHERE id = ?", (run,))
+    if not rows:
+        raise _no_such_run(run)
+    return rows[0]
+
+
+def list_newest(
+    connection: sqlite3.Connection,
+    count: int = 50,
+    *,
+    kinds: Sequence[str] = (),
+    states: Sequence[str] = (),
+    labels: Sequence[str] = (),
+    project: str | None = None,
+    before: int | None = None,
+) -> tuple[RunRow, ...]:
+    """The newest `count` runs, newest first. Each filter left empty lets everything through.
+
+    A run with any of `labels` is let through. `before` gives the page after run `before`.
+    """
+    clauses: list[str] = []
+    values: list[object] = []
+    for column, wanted in (("kind", kinds), ("state", states)):
+        if wanted:
+            clauses.append(f"{column} IN ({placeholders(list(wanted))})")
+            values += wanted
+    if labels:
+        clauses.append(
+            f"id IN (SELECT run_id FROM run_labels WHERE label IN ({placeholders(list(labels))}))"
+        )
+        values += labels
+    if project is not None:
+        clauses.append("project = ?")
+        values.append(project)
+    if before is not None:
+        clauses.append("id < ?")
+        values.append(before)
+    where = f"WHERE {' AND '.join(clauses)}" if clauses else ""
+    return _select(connection, f"{where} ORDER BY id DESC LIMIT ?", (*values, count))
+
+
+def active(connection: sqlite3.Connection) -> tuple[RunRow, ...]:
+    """Every run that is not over, oldest first: what an engine takes up again when it starts."""
+    final = sorted(FINAL_STATES)
+    return _select(
+        connection, f"WHERE state NOT IN ({placeholders(list(final))}) ORDER BY id", tuple(final)
+    )
+
+
+def set_state(
+    connection: sqlite3.Connection,
+    run: int,
+    state: str,
+    *,
+    outcome: str | None = None,
+    exit_code: int | None = None,
+    message: str | None = None,
+    started: float | None = None,
+    ended: float | None = None,
+) -> RunRow:
+    """Puts the run in `state`; what is None stays as it was.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    changed = connection.execute(
+        "UPDATE runs SET state = ?, outcome = coalesce(?, outcome),"
+        " exit_code = coalesce(?, exit_code), message = coalesce(?, message),"
+        " started = coalesce(?, started), ended = coalesce(?, ended) WHERE id = ?",
+        (state, outcome, exit_code, message, started, ended, run),
+    ).rowcount
+    if not changed:
+        raise _no_such_run(run)
+    return get(connection, run)
+
+
+def add_labels(connection: sqlite3.Connection, run: int, labels: Sequence[str]) -> None:
+    """Adds labels; one the run has already stays.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    _require(connection, run)
+    connection.executemany(
+        "INSERT INTO run_labels (run_id, label) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        [(run, label) for label in labels],
+    )
+
+
+def remove_labels(connection: sqlite3.Connection, run: int, labels: Sequence[str]) -> int:
+    """Removes labels and says how many the run had.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    _require(connection, run)
+    return sum(
+        connection.execute(
+            "DELETE FROM run_labels WHERE run_id = ? AND label = ?", (run, label)
+        ).rowcount
+        for label in labels
+    )
+
+
+def _require(connection: sqlite3.Connection, run: int) -> None:
+    if connection.execute("SELECT 1 FROM runs WHERE id = ?", (run,)).fetchone() is None:
+        raise _no_such_run(run)
+
+
+def _no_such_run(run: int) -> NotFound:
+    return NotFound(f"there is no run {run}.", hint="`spice-tui ps` lists the runs.")
+
+
+def _select(
+    connection: sqlite3.Connection, rest: str, values: tuple[object, ...]
+) -> tuple[RunRow, ...]:
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM runs {rest}", values).fetchall()
+    labels: dict[int, list[str]] = {row[0]: [] for row in rows}
+    # One query a thousand runs, which stays under SQLite's limit of variables.
+    ids = list(labels)
+    for start in range(0, len(ids), 1000):
+        some = ids[start : start + 1000]
+        for run, label in connection.execute(
+            f"SELECT run_id, label FROM run_labels WHERE run_id IN ({placeholders(list(some))})"
+            " ORDER BY run_id, label",
+            some,
+        ):
+            labels[run].append(label)
+    return tuple(
+        RunRow(
+            id=row[0],
+            kind=row[1],
+            name=row[2],
+            command=tuple(from_json(row[3])),
+            cwd=row[4],
+            state=row[5],
+            outcome=row[6],
+            exit_code=row[7],
+            message=row[8],
+            created=row[9],
+            started=row[10],
+            ended=row[11],
+            env=from_json(row[12]),
+            limits=from_json(row[13]),
+            project=row[14],
+            labels=tuple(labels[row[0]]),
+        )
+        for row in rows
+    )

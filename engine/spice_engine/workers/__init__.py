@@ -1,0 +1,1 @@
+"""Children: shims that outlive the engine, warm trainers and loaders, limits, placement."""

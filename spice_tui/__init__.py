@@ -1,0 +1,1 @@
+"""The terminal side: client, command line, screens. Reaches the engine through its client."""

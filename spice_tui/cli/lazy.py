@@ -1,0 +1,108 @@
+"""The table of commands, and a group that imports a command's module when it is used."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from spice_tui.cli.light import lighten
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a command is: a function of `spice_tui.cli.<module>`, or its `app` for a group."""
+
+    module: str
+    attribute: str
+    summary: str
+    stops_at_command: bool = False
+    """Options after the first argument belong to that argument."""
+
+
+COMMANDS: dict[str, Entry] = {
+    "engine": Entry("engine", "app", "Start, stop and look at the engine of a folder."),
+    "run": Entry("run", "run", "Run a command and follow its log.", stops_at_command=True),
+    "ps": Entry("runs", "list_runs", "List runs."),
+    "info": Entry("runs", "info", "Show everything about one run."),
+    "logs": Entry("logs", "logs", "Print the log of a run."),
+    "wait": Entry("control", "wait", "Wait until runs have ended."),
+    "stop": Entry("control", "stop", "Ask runs to end."),
+    "kill": Entry("control", "kill", "End runs at once."),
+    "label": Entry("runs", "label", "Add a label to a run, or remove it."),
+    "metrics": Entry("metrics", "metrics", "Show the metrics of a run."),
+    "pods": Entry("pods", "app", "List and show the pods of the folder."),
+    "train": Entry("train", "train", "Train a pod and follow its episodes."),
+    "recommend": Entry("recommend", "recommend", "Ask a trained pod what to do."),
+    "lint": Entry("lint", "lint", "Check manifests, and say what is wrong where."),
+    "add": Entry("samples", "add", "Add a sample app to the folder."),
+    "sql": Entry("sql", "sql", "Ask the engine's store a question in SQL."),
+    "config": Entry("config", "config", "Show all settings, and where each comes from."),
+    "doctor": Entry("doctor", "doctor", "Check that this machine has what the engine needs."),
+    "version": Entry("version", "version", "Show versions, and with -v also paths."),
+}
+
+
+def load(name: str, entry: Entry) -> Any:
+    """The command behind an entry."""
+    found = getattr(importlib.import_module(f"spice_tui.cli.{entry.module}"), entry.attribute)
+    if isinstance(found, typer.Typer):
+        group = typer.main.get_command(found)
+        group.name = name
+        for command in getattr(group, "commands", {}).values():
+            lighten(command)
+        return lighten(group)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    settings: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+    if entry.stops_at_command:
+        settings["allow_interspersed_args"] = False
+    app.command(name=name, context_settings=settings, short_help=entry.summary)(found)
+    return lighten(typer.main.get_command(app))
+
+
+class LazyCommands(MutableMapping[str, Any]):
+    """Looks like typer's map of commands; names are known at once, commands come on demand."""
+
+    def __init__(self, table: dict[str, Entry]) -> None:
+        self._table = table
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._loaded:
+            self._loaded[name] = load(name, self._table[name])
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._loaded[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._table or name in self._loaded
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._table
+        yield from (name for name in self._loaded if name not in self._table)
+
+    def __len__(self) -> int:
+        return len(set(self._table) | set(self._loaded))
+
+
+class LazyGroup(TyperGroup):
+    """The program's root: its help needs no command's module."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = LazyCommands(COMMANDS)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.commands)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])

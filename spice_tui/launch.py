@@ -1,0 +1,68 @@
+"""Start the engine of a folder in the background, and wait until it answers or says why not.
+
+The new process tells over an inherited pipe, in one line of JSON, that it is ready or which
+error stopped it: no polling, and no guessing from logs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+from typing import Any, cast
+
+from spice_engine.errors import EngineUnavailable, revive
+from spice_engine.protocol.location import Location
+
+READY_VARIABLE = "SPICE_READY_FD"
+START_SECONDS = 30.0
+
+
+def start_engine(location: Location, flags: list[str] | None = None) -> dict[str, Any]:
+    """Start an engine that outlives this process; its answer holds `pid` and `http`.
+
+    Raises:
+        SpiceError: what stopped the engine from starting.
+    """
+    reader, writer = os.pipe()
+    command = [sys.executable, "-I", "-m", "spice_engine", "--background", str(location.root)]
+    try:
+        process = subprocess.Popen(
+            [*command, *(flags or [])],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=(writer,),
+            env={**os.environ, READY_VARIABLE: str(writer)},
+        )
+    finally:
+        os.close(writer)
+    try:
+        answer = _read_line(reader)
+    finally:
+        os.close(reader)
+    if not answer:
+        status = process.poll()
+        ending = f"it ended with status {status}" if status is not None else "it gave no sign"
+        raise EngineUnavailable(
+            f"the engine did not start: {ending}.", hint=f"Its log: {location.log}."
+        )
+    process.returncode = 0  # it lives on by itself: no ResourceWarning, no wait
+    message = cast("dict[str, Any]", json.loads(answer))
+    if "error" in message:
+        raise revive(cast("dict[str, Any]", message["error"]))
+    return message
+
+
+def _read_line(reader: int) -> bytes:
+    text = b""
+    while not text.endswith(b"\n"):
+        ready, _, _ = select.select([reader], [], [], START_SECONDS)
+        data = os.read(reader, 65536) if ready else b""
+        if not data:
+            break
+        text += data
+    return text.strip()
