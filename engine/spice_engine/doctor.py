@@ -132,8 +132,10 @@ def _watches(_: Location) -> Finding:
 
 def _limits(_: Location) -> Finding:
     support = detect()
-    status = "ok" if support.kind != "rlimits" else "warning"
-    return Finding("limits of runs", status, f"{support.kind}: {'; '.join(support.reasons)}")
+    kinds = (support.cpu, support.memory, support.pids)
+    status = "ok" if all(kind.startswith("cgroup") for kind in kinds) else "warning"
+    detail = f"CPU by {kinds[0]}, memory by {kinds[1]}, processes by {kinds[2]}"
+    return Finding("limits of runs", status, "; ".join((detail, *support.reasons)))
 
 
 def _settings(location: Location) -> Finding:
@@ -177,7 +179,7 @@ def main() -> int:
     location = locate(options.folder)
     try:
         if options.make_tls:
-            from spice_engine.api.security import make_tls_pair
+            from spice_engine.api.tls import make_tls_pair
 
             make_tls_pair(location.root)
         diagnosis = diagnose(location)

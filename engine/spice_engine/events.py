@@ -187,6 +187,10 @@ class Bus:
         topic = self._topics[name] = Topic(name, kind, snapshot)
         return topic
 
+    def topic_named(self, name: str) -> Topic:
+        """The topic that was registered under `name`."""
+        return self._topics[name]
+
     def family(self, prefix: str, make: Callable[[str], Topic]) -> None:
         """Register topics `prefix/<key>` that `make(key)` builds or finds when asked for.
 

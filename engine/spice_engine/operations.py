@@ -13,6 +13,7 @@ must not block; an `async def` gets a task of its own.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
@@ -55,6 +56,11 @@ class Operation:
         """Turns what goes out into plain data."""
         return TypeAdapter(self.response)
 
+    @cached_property
+    def request_fields(self) -> frozenset[str]:
+        """Names of the request's parameters."""
+        return frozenset(field.name for field in dataclasses.fields(self.request))
+
     @property
     def path_parameters(self) -> tuple[str, ...]:
         """Names in braces, in order."""
@@ -66,6 +72,13 @@ class Operation:
         Raises:
             InvalidRequest: every field that is wrong, in one message.
         """
+        unknown = params.keys() - self.request_fields
+        if unknown:
+            known = ", ".join(sorted(self.request_fields)) or "none"
+            raise InvalidRequest(
+                f"{self.name}: there is no parameter {sorted(unknown)[0]!r}.",
+                hint=f"Parameters: {known}.",
+            )
         try:
             return self.request_adapter.validate_python(dict(params))
         except ValidationError as error:
@@ -145,8 +158,7 @@ class OperationTable:
                 handler=handler,
                 is_async=inspect.iscoroutinefunction(handler),
             )
-            fields = getattr(operation.request, "__dataclass_fields__", {})
-            missing = set(operation.path_parameters) - set(fields)
+            missing = set(operation.path_parameters) - operation.request_fields
             if missing:
                 raise ValueError(f"operation {name!r}: no field for {', '.join(sorted(missing))}")
             self._operations[name] = operation

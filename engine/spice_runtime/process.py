@@ -64,20 +64,20 @@ def own_note() -> dict[str, Any]:
     return {"pid": os.getpid(), "identity": identity(os.getpid())}
 
 
-def write_json(
-    folder: str, name: str, value: dict[str, Any], *, flush_folder: bool = False
-) -> None:
-    """Writes a file that is seen whole or not at all, and survives a power cut once this returns
-    (its name too, with `flush_folder`)."""
+def write_json(folder: str, name: str, value: dict[str, Any], *, durable: bool) -> None:
+    """Writes a file that is seen whole or not at all; if `durable`, also after a power cut."""
     part = Path(folder, f"{name}.{os.getpid()}")
     try:
-        _write_flushed(part, value)
+        if durable:
+            _write_flushed(part, value)
+        else:
+            part.write_bytes(_encode(value))
         part.rename(Path(folder, name))
     except OSError:
         with suppress(OSError):
             part.unlink()
         raise
-    if flush_folder:
+    if durable:
         _flush_folder(folder)
 
 
@@ -117,9 +117,13 @@ def _boot_id() -> str:
 
 def _write_flushed(path: Path, value: dict[str, Any]) -> None:
     with path.open("wb") as file:
-        file.write(json.dumps(value, separators=(",", ":")).encode())
+        file.write(_encode(value))
         file.flush()
         os.fsync(file.fileno())
+
+
+def _encode(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _flush_folder(folder: str) -> None:

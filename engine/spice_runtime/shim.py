@@ -16,6 +16,7 @@ runs, `logs.txt` with `logs.txt.idx`, and at the end `exit.json`. On `shim.sock`
 
 from __future__ import annotations
 
+import json
 import os
 import selectors
 import signal
@@ -23,6 +24,7 @@ import socket
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -32,8 +34,8 @@ if not __package__:
     sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from spice_runtime import process
-from spice_runtime.shim_command import CannotStart, Command, usage
-from spice_runtime.shim_door import Client, Door
+from spice_runtime.shim_command import CannotStart, Command, reset_signals, usage
+from spice_runtime.shim_door import HEADER, Client, Door
 from spice_runtime.shim_limits import LimitGroups
 from spice_runtime.shim_log import LogWriter
 
@@ -116,13 +118,15 @@ class Shim:
     def _clear_up(self, command: Command) -> list[int]:
         """Ends what the command left behind; gives the pids that nothing could end."""
         now = time.monotonic()
-        kill_at, give_up = now + _LEFT_GRACE_SECONDS, now + _LEFT_GRACE_SECONDS + _KILL_SECONDS
+        # A stop that is under way promised its own grace to all of them.
+        kill_at = self._kill_at or now + _LEFT_GRACE_SECONDS
+        give_up = max(now, kill_at) + _KILL_SECONDS
         told = False
         while command.reap():
             now = time.monotonic()
             if now >= give_up:
                 return sorted(self._limits.members()) or [-1]
-            if now >= kill_at or self._kill_at:
+            if now >= kill_at:
                 command.end_left(signal.SIGKILL)
             elif not told:
                 told = True
@@ -183,7 +187,7 @@ class Shim:
         """A full disk is waited out: until then the socket is where the status is kept."""
         while True:
             try:
-                process.write_json(".", process.EXIT, value, flush_folder=True)
+                process.write_json(".", process.EXIT, value, durable=True)
                 return
             except FileNotFoundError:
                 # The folder was removed; nobody will look for it.
@@ -195,17 +199,16 @@ class Shim:
                         key.data(events)
 
     def _tell_started(self, command: Command) -> None:
-        process.write_json(
-            ".",
-            process.SHIM,
-            {
-                "version": VERSION,
-                **process.own_note(),
-                "child": command.pid,
-                "child_identity": process.identity(command.pid),
-                "started": self._started,
-            },
-        )
+        note = {
+            "version": VERSION,
+            **process.own_note(),
+            "child": command.pid,
+            "child_identity": process.identity(command.pid),
+            "started": self._started,
+        }
+        # Pids mean nothing after a power cut, and a full disk must not end the command.
+        with suppress(OSError):
+            process.write_json(".", process.SHIM, note, durable=False)
         if self._starter is not None:
             self._door.send(self._starter, {"event": "started", **self._status()})
 
@@ -340,7 +343,7 @@ def main(folder: str, starter: socket.socket | None = None) -> int:
                 **{"version": VERSION, "exit_code": 126, "signal": None, "reason": "not started"},
                 **{"message": message, "started": now, "ended": now, "usage": usage()},
             }
-            process.write_json(".", process.EXIT, broken, flush_folder=True)
+            process.write_json(".", process.EXIT, broken, durable=True)
             return 2
         Shim(job, starter).run()
     except BaseException:
@@ -361,8 +364,18 @@ def run_forked(folder: str, starter: socket.socket) -> NoReturn:
             os.dup2(nothing, fd)
         os.close(nothing)
         code = main(folder, starter)
+    except OSError as error:
+        # The disk is full, or the folder is gone. Who asked may be, too.
+        with suppress(OSError):
+            refuse(starter, f"the shim of {folder} failed: {error}")
     finally:
         os._exit(code)
+
+
+def refuse(starter: socket.socket, message: str) -> None:
+    """Tells who asked for a shim that there will be none."""
+    body = json.dumps({"event": "refused", "message": message}).encode()
+    starter.sendall(HEADER.pack(len(body)) + body)
 
 
 def _only_wake(_number: int, _frame: FrameType | None) -> None:
@@ -379,4 +392,5 @@ def _signal_name(number: int) -> str:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -I -S shim.py FOLDER")
+    reset_signals()
     sys.exit(main(sys.argv[1]))

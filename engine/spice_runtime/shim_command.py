@@ -125,6 +125,17 @@ def usage() -> dict[str, Any]:
     }
 
 
+def reset_signals() -> None:
+    """Undoes what the starter of this process ignored or blocked (`nohup` does), for commands."""
+    for number in signal.valid_signals():
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            try:
+                signal.signal(number, signal.SIG_DFL)
+            except (OSError, ValueError):
+                continue
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
 def _children() -> list[int]:
     me = os.getpid()
     try:
@@ -154,7 +165,9 @@ def _become(job: dict[str, Any], limits: LimitGroups, output: int, trouble: int)
         if _prctl is not None:
             # A command without its shim has nobody to keep its output or its exit status.
             _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        _reset_signals()
+        # Exec undoes handlers, but not what is ignored.
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
         doing = "set its limits"
         if job.get("nice"):
             os.nice(int(job["nice"]))
@@ -177,13 +190,3 @@ def _become(job: dict[str, Any], limits: LimitGroups, output: int, trouble: int)
         os.write(trouble, json.dumps([f"cannot {doing}: {why}", code]).encode())
     finally:
         os._exit(127)
-
-
-def _reset_signals() -> None:
-    for number in signal.valid_signals():
-        if number not in (signal.SIGKILL, signal.SIGSTOP):
-            try:
-                signal.signal(number, signal.SIG_DFL)
-            except (OSError, ValueError):
-                continue
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])

@@ -24,7 +24,8 @@ from typing import Any
 if not __package__:
     sys.path.append(str(Path(__file__).resolve().parent.parent))
 
-from spice_runtime import shim
+from spice_runtime import process, shim
+from spice_runtime.shim_command import reset_signals
 
 HEADER = struct.Struct(">I")
 _MAX_FDS = 64
@@ -33,10 +34,13 @@ _READ_BYTES = 65536
 
 def serve(sock: socket.socket) -> None:
     """Forks a shim for each request, until the other end of the socket closes."""
+    reset_signals()
     # The kernel reaps what was forked here: no zombies, and no need to wait for anyone.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    # What this loads, no shim has to.
+    process.identity(os.getpid())
     # A collection in a shim would otherwise copy every page that it shares with this process.
     gc.collect()
     gc.freeze()
@@ -54,9 +58,8 @@ def serve(sock: socket.socket) -> None:
                 break
             request = json.loads(bytes(inbox[HEADER.size : HEADER.size + length]))
             del inbox[: HEADER.size + length]
-            starter = starters.popleft()
-            _start(request["folder"], starter, [sock.fileno(), *starters])
-            os.close(starter)
+            with socket.socket(fileno=starters.popleft()) as starter:
+                _start(request["folder"], starter, [sock.fileno(), *starters])
 
 
 def _receive(sock: socket.socket, starters: deque[int]) -> bytes:
@@ -72,25 +75,19 @@ def _receive(sock: socket.socket, starters: deque[int]) -> bytes:
     return data
 
 
-def _start(folder: str, starter: int, others: list[int]) -> None:
+def _start(folder: str, starter: socket.socket, others: list[int]) -> None:
     try:
         pid = os.fork()
     except OSError as error:
-        _refuse(starter, f"no process can be started: {error.strerror}")
+        with suppress(OSError):
+            shim.refuse(starter, f"no process can be started: {error.strerror}")
         return
     if pid == 0:
         # A descriptor kept here would hide the end of another shim, or of the engine.
         for fd in others:
             os.close(fd)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        shim.run_forked(folder, socket.socket(fileno=starter))
-
-
-def _refuse(starter: int, message: str) -> None:
-    body = json.dumps({"event": "refused", "message": message}).encode()
-    # Who asked may be gone, too.
-    with suppress(OSError):
-        os.write(starter, HEADER.pack(len(body)) + body)
+        shim.run_forked(folder, starter)
 
 
 def main(arguments: list[str]) -> Any:

@@ -15,11 +15,12 @@ from spice_tui.cli.exit_codes import ExitCode
 
 
 def say(text: str) -> None:
-    """One paragraph on stderr, wrapped on a terminal, one line elsewhere."""
+    """`error: text` as one paragraph on stderr, wrapped on a terminal, one line elsewhere."""
+    text = output.safe(f"error: {text}")
     if sys.stderr.isatty():
         width = max(40, shutil.get_terminal_size().columns)
         text = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
-    output.error_line(output.safe(text, keep="\n"))
+    output.error_line(output.paint_start(text, "error:", "red"))
 
 
 def report(error: SpiceError) -> int:
@@ -30,8 +31,7 @@ def report(error: SpiceError) -> int:
     if isinstance(error, InvalidManifest):
         for problem in error.problems:
             output.error_line(output.safe(problem_line(problem)))
-    mark = output.paint("error:", "red", stream=sys.stderr)
-    say(f"{mark} {error}")
+    say(str(error))
     return error.exit_code
 
 
@@ -43,8 +43,7 @@ def report_usage(error: Any) -> int:
         output.error_line(json.dumps(answer, ensure_ascii=False))
         return ExitCode.USAGE
     context = getattr(error, "ctx", None)
-    mark = output.paint("error:", "red", stream=sys.stderr)
-    say(f"{mark} {message}")
+    say(message)
     if context is not None:
         output.error_line(context.get_usage())
         output.error_line(f"More: {context.command_path} --help")

@@ -58,9 +58,12 @@ def load(name: str, entry: Entry) -> Any:
         return lighten(group)
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     settings: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+    kind = None
     if entry.stops_at_command:
+        from spice_tui.cli.run_line import LineCommand as kind  # noqa: N813 - a class as a value
+
         settings["allow_interspersed_args"] = False
-    app.command(name=name, context_settings=settings, short_help=entry.summary)(found)
+    app.command(name=name, cls=kind, context_settings=settings, short_help=entry.summary)(found)
     return lighten(typer.main.get_command(app))
 
 

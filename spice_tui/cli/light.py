@@ -69,14 +69,23 @@ def _plain(descriptor: Any) -> PlainValue | None:
 
 
 def lighten(command: Any) -> Any:
-    """Prepare all parameters of `command`, and give it back."""
-    for param in getattr(command, "params", ()):
-        descriptor = getattr(param, "type_descriptor", None)
-        if descriptor is not None and hasattr(param, "_runtime_param"):
-            value = _plain(descriptor)
-            if value is not None:
-                param._runtime_param = value
+    """Prepare a command, whose parameters (`--help` is made late) are seen when asked for."""
+    ask = command.get_params
+
+    def get_params(ctx: Any) -> list[Any]:
+        params = ask(ctx)
+        for param in params:
+            _lighten_parameter(param)
+        return params
+
+    command.get_params = get_params
     return command
+
+
+def _lighten_parameter(param: Any) -> None:
+    descriptor = getattr(param, "type_descriptor", None)
+    if descriptor is not None and getattr(param, "_runtime_param", param) is None:
+        param._runtime_param = _plain(descriptor)
 
 
 Convert = Callable[[str], Any]

@@ -34,6 +34,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def root(
     ctx: typer.Context,
+    *,
     folder: Annotated[
         str,
         typer.Option(

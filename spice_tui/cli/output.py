@@ -66,20 +66,26 @@ def has_unicode() -> bool:
     return (getattr(sys.stdout, "encoding", "") or "").lower().replace("-", "") == "utf8"
 
 
+class Painted(str):
+    """Text with our own colours in it: safe to print as it is."""
+
+    __slots__ = ()
+
+
 def paint(text: str, color: str, *, stream: TextIO | None = None) -> str:
-    """Coloured text, where colour is wanted."""
-    return f"\x1b[{_COLORS[color]}m{text}\x1b[0m" if has_color(stream) else text
+    """Coloured text, where colour is wanted; control characters in it are made visible."""
+    plain = safe(text)
+    return Painted(f"\x1b[{_COLORS[color]}m{plain}\x1b[0m") if has_color(stream) else plain
 
 
-def safe(text: object, *, keep: str = "") -> str:
-    """Text without control characters (but those in `keep`, and our own colours)."""
+def safe(text: object) -> str:
+    """Text on one line without control characters, which could steer the terminal."""
+    if isinstance(text, Painted):
+        return text
     plain = str(text)
     if plain.isprintable():
         return plain
-    return "".join(
-        c if c.isprintable() or c in keep or (c == "\x1b" and has_color()) else _escape(c)
-        for c in plain
-    )
+    return "".join(c if c.isprintable() else _escape(c) for c in plain)
 
 
 def _escape(character: str) -> str:
@@ -133,6 +139,11 @@ def error_line(text: str) -> None:
     """One line on stderr; nothing can be done about a closed one."""
     if sys.stderr is not None and not sys.stderr.closed:
         print(text, file=sys.stderr, flush=True)
+
+
+def paint_start(text: str, start: str, color: str) -> str:
+    """Text for stderr whose first word is coloured."""
+    return paint(start, color, stream=sys.stderr) + text.removeprefix(start)
 
 
 def note(text: str) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 
@@ -13,6 +14,8 @@ from spice_engine.errors import EngineUnavailable, NotFound
 from spice_engine.protocol.location import Location, locate
 from spice_tui.cli import output
 from spice_tui.client import Client
+
+C = TypeVar("C", bound=Client)
 
 FILES = ("spice.config.yaml", "spice.config.yml")
 
@@ -49,6 +52,22 @@ def is_locked(location: Location) -> bool:
     return False
 
 
+def await_engine(location: Location, kind: type[C], *, seconds: float = 15.0) -> C:
+    """Connect to an engine that is just coming up or being replaced.
+
+    Raises:
+        EngineUnavailable: it did not answer in that time, or is gone.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return kind(location)
+        except EngineUnavailable:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
+
+
 class Session:
     """One command's folder and connections."""
 
@@ -75,7 +94,7 @@ class Session:
         location = self.location
         return is_app_folder(location.root) or location.lock.is_file()
 
-    def connect[C: Client](self, kind: type[C] = Client, *, make: bool = False) -> C:
+    def connect(self, kind: type[C] = Client, *, make: bool = False) -> C:
         """A connection to the folder's engine, which is started when none runs.
 
         With `make`, any directory becomes an app folder; without, only one that is.
@@ -88,16 +107,21 @@ class Session:
             return kind(location)
         except EngineUnavailable:
             if is_locked(location):
-                raise
+                return await_engine(location, kind)
         if not make and not self.known:
             raise EngineUnavailable(
                 f"{location.root} is not an app folder, and no engine runs on it.",
                 hint="Go into one, name one with -C, or start here: spice-tui engine start.",
             )
-        self.start()
+        try:
+            self.start()
+        except EngineUnavailable:
+            if not is_locked(location):
+                raise
+            return await_engine(location, kind)  # somebody else started it at the same moment
         return kind(location)
 
-    def attach[C: Client](self, kind: type[C] = Client, *, timeout: float = 60.0) -> C:
+    def attach(self, kind: type[C] = Client, *, timeout: float = 60.0) -> C:
         """A connection to an engine that runs; none is started.
 
         Raises:

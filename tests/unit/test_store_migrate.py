@@ -88,7 +88,7 @@ def test_a_failing_step_leaves_the_version_before_it(
     connection: sqlite3.Connection, path: Path
 ) -> None:
     migrate(connection, path, (ONE,))
-    with pytest.raises(StorageError, match=r"0003_bad\.sql failed: no such table: nowhere") as caught:
+    with pytest.raises(StorageError, match=r"0003_bad\.sql failed: no such table") as caught:
         migrate(connection, path, (ONE, TWO, BROKEN))
     assert "still at version 2" in caught.value.hint
     assert connection.execute("PRAGMA user_version").fetchone() == (2,)

@@ -6,7 +6,7 @@ import asyncio
 
 from aiohttp import web
 
-from spice_engine.api.replies import RequestTimeout
+from spice_engine.api.replies import ClientGone, RequestTimeout
 from spice_engine.errors import InvalidRequest, Overloaded, TooLarge
 
 PATIENCE = 30.0
@@ -39,6 +39,7 @@ class BodyReader:
             RequestTimeout: it came too slowly.
             Overloaded: too much is being received from everybody together.
             InvalidRequest: chunks or compression are malformed.
+            ClientGone: the client hung up.
         """
         most = self.limit if limit is None else min(limit, self.limit)
         announced = request.content_length
@@ -67,6 +68,8 @@ class BodyReader:
                 f"the body did not arrive within {self.patience:.0f} s ({len(body)} bytes came).",
                 hint="Send it faster, or in smaller parts.",
             ) from None
+        except ConnectionError:
+            raise ClientGone from None
         except web.RequestPayloadError as error:
             raise InvalidRequest(f"the body cannot be read: {error}.") from None
         finally:

@@ -14,7 +14,7 @@ import os
 import socket
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from spice_engine import __version__
 from spice_engine.errors import (
@@ -117,8 +117,7 @@ class Connection(asyncio.Protocol):
     # -- the transport's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
         self._loop = asyncio.get_running_loop()
         door = self._door
         if len(door.connections) >= MAX_CONNECTIONS:

@@ -1,4 +1,4 @@
-"""The engine's operations on itself: who it is, stop, restart, settings, names, queries, samples."""
+"""The engine on itself: who it is, stop, restart, settings, names, queries, samples."""
 
 from __future__ import annotations
 

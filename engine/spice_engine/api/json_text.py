@@ -19,7 +19,7 @@ SMALLEST = -(2**63)
 
 
 def _other(value: Any) -> Any:
-    if isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, bytes | bytearray):
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, set | frozenset | tuple):
         return list(cast("set[Any]", value))
@@ -127,5 +127,10 @@ def _short(number: int) -> str:
 
 
 def _kind(data: Any) -> str:
-    names = {list: "a list", str: "text", bool: "true or false", type(None): "null"}
-    return names.get(type(data), "a number")
+    if data is None:
+        return "null"
+    if isinstance(data, bool):
+        return "true or false"
+    if isinstance(data, str):
+        return "text"
+    return "a list" if isinstance(data, list) else "a number"

@@ -48,7 +48,7 @@ def bind(settings: Settings) -> socket.socket:
 
 def base_url(sock: socket.socket, *, tls: bool) -> str:
     """The URL at which a client on this machine reaches the socket, without a slash at the end."""
-    host, port = sock.getsockname()[:2]
+    host, port = str(sock.getsockname()[0]), int(sock.getsockname()[1])
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     name = f"[{host}]" if ":" in host else host
     return f"{'https' if tls else 'http'}://{name}:{port}"

@@ -19,6 +19,10 @@ from spice_engine.errors import (
 REQUEST_ID = web.RequestKey("request_id", str)
 
 
+class ClientGone(Exception):
+    """The client hung up before it was answered."""
+
+
 class MethodNotAllowed(SpiceError):
     """The path exists, but not with this method."""
 

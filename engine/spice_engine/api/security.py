@@ -113,8 +113,8 @@ class Guard:
         preflight = self._check_origin(request, host)
         if preflight is not None:
             return preflight
-        if not request.path.isprintable():
-            raise InvalidRequest("the path holds characters that cannot be shown.")
+        if not _is_text(request.path):
+            raise InvalidRequest("the path is not UTF-8.")
         resource = request.match_info.route.resource
         access = access_of(resource.canonical if resource is not None else "")
         if access is Access.OPEN:
@@ -207,6 +207,15 @@ class Guard:
         transport = request.transport
         peer = transport.get_extra_info("peername") if transport is not None else None
         return isinstance(peer, tuple) and is_loopback(str(peer[0]))  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _is_text(path: str) -> bool:
+    """Whether no bytes of it were left undecoded; such text cannot be stored or answered."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _bearer(header: str) -> str:

@@ -146,7 +146,7 @@ def make_tls_pair(folder: Path) -> tuple[Path, Path]:
     command += ["-keyout", str(new_key), "-out", str(new_cert)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             command, capture_output=True, text=True, timeout=30, check=False, umask=0o077
         )
         if done.returncode:

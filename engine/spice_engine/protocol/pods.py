@@ -140,3 +140,10 @@ class Recommendation:
     policy_version: int
     values: dict[str, float] | None = None
     features: dict[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LintFile:
+    """Check the manifest at `path`, relative to the app folder."""
+
+    path: str

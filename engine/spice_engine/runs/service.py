@@ -11,15 +11,15 @@ import asyncio
 import dataclasses
 import logging
 import os
-import shlex
+import shutil
 import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from spice_engine.errors import ChildFailed, Conflict, InvalidRequest, NotFound, SpiceError
+from spice_engine.errors import Conflict, InvalidRequest, NotFound, SpiceError
 from spice_engine.events import Bus, Topic
 from spice_engine.protocol.location import Location
 from spice_engine.protocol.runs import RunInfo, StartRun
@@ -27,11 +27,14 @@ from spice_engine.store import runs as table
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
 from spice_engine.store.runs import FINAL_STATES, RunRow
-from spice_engine.workers.limits import Limits, plan
+from spice_engine.workers.limits import Limits, LimitSupport, plan
+from spice_engine.workers.shim_client import ShimClient
 from spice_engine.workers.shims import (
     Attached,
-    Exited,
     Exit,
+    Exited,
+    Job,
+    JobLost,
     Lost,
     NeverStarted,
     ShimHost,
@@ -44,15 +47,23 @@ RECENT = 200
 
 MAX_COMMAND_BYTES = 128 * 1024
 LOG_NAME = "logs.txt"
+LOG_MAX_BYTES = 2**30
+"""A run's log is cut at this size; its command goes on."""
+
+SHELL = ("/bin/sh", "-c")
+"""A one-line command is stored and run as this and the line."""
 
 
 def info_of(row: RunRow) -> RunInfo:
-    """A stored run as it crosses the doors."""
+    """A stored run as it crosses the doors; a shell line is shown as the user gave it."""
+    command = list(row.command)
+    if len(command) == 3 and tuple(command[:2]) == SHELL:
+        command = command[2:]
     return RunInfo(
         id=row.id,
         kind=row.kind,
         name=row.name,
-        command=list(row.command),
+        command=command,
         cwd=row.cwd,
         state=row.state,
         outcome=row.outcome,
@@ -69,14 +80,14 @@ def info_of(row: RunRow) -> RunInfo:
 def ending_of(state: str, exit_: Exit) -> tuple[str, str, str]:
     """State, outcome and message of a run that was in `state` when its process ended."""
     if state == "killing":
-        return "killed", "failed", "Killed."
-    if state == "stopping":
+        return "killed", "killed", "Killed."
+    if state == "stopping" or exit_.reason == "stopped":
         return "stopped", "stopped", "Stopped."
     if exit_.reason == "timeout":
-        return "stopped", "stopped", "Stopped at its timeout."
-    if exit_.reason not in {"", "exited", "signaled"}:
-        return "complete", "failed", f"Ended: {exit_.reason}."
-    return "complete", "success" if exit_.exit_code == 0 else "failed", ""
+        return "stopped", "timeout", "Stopped at its timeout."
+    if exit_.reason == "exited":
+        return "complete", "success" if exit_.exit_code == 0 else "failed", exit_.message
+    return "complete", "failed", exit_.message or f"{exit_.reason.capitalize()}."
 
 
 class Runs:
@@ -88,17 +99,18 @@ class Runs:
         database: Database,
         metrics: MetricStore,
         shims: ShimHost,
+        support: LimitSupport,
         bus: Bus,
     ) -> None:
         self.location = location
         self.database = database
         self.metrics = metrics
-        self.shims = shims
-        self._bus = bus
+        self._shims = shims
+        self._support = support
         self._recent: OrderedDict[int, RunInfo] = OrderedDict()
         self._watchers: dict[int, asyncio.Task[None]] = {}
-        self._attached: dict[int, Attached] = {}
-        self._sizes: dict[int, int] = {}
+        self._starting: dict[int, asyncio.Future[RunInfo]] = {}
+        self._clients: dict[int, ShimClient] = {}
         self._logs: dict[int, Topic] = {}
         self._topic = bus.topic("runs", "state", self._snapshot)
         bus.family("log", self._log_topic)
@@ -117,7 +129,7 @@ class Runs:
     def _snapshot(self) -> dict[str, Any]:
         return {str(number): dataclasses.asdict(info) for number, info in self._recent.items()}
 
-    def _note(self, row: RunRow) -> RunInfo:
+    def note(self, row: RunRow) -> RunInfo:
         """Remember and publish a run's state, which the store has already."""
         info = info_of(row)
         self._recent[info.id] = info
@@ -150,12 +162,12 @@ class Runs:
 
     def _log_state(self, number: int) -> dict[str, Any]:
         try:
-            size = os.stat(self.folder(number) / LOG_NAME).st_size  # noqa: PTH116 - once a snapshot
+            size = os.stat(self.folder(number) / LOG_NAME).st_size  # noqa: PTH116 - one stat
         except OSError:
             size = 0
         return {"size": size, "ended": number not in self._watchers}
 
-    def _grew(self, number: int) -> None:
+    def _log_changed(self, number: int) -> None:
         topic = self._logs.get(number)
         if topic is not None and topic.subscriptions:
             topic.publish(self._log_state(number))
@@ -163,24 +175,37 @@ class Runs:
     # -- life
 
     async def start(self, request: StartRun) -> RunInfo:
-        """Accept a run, start its process, and tell what became of the start.
+        """Accept a run and start its process; the answer comes when it runs, or has ended.
 
         Raises:
-            InvalidRequest: the command or its folder cannot be used.
-            ChildFailed: no process could be started; the run is kept, as failed.
+            InvalidRequest: the command, its folder or its limits cannot be used.
         """
-        shell = isinstance(request.command, str)
-        command = [request.command] if isinstance(request.command, str) else request.command
-        if not command or not command[0].strip() or any("\0" in part for part in command):
+        row = await self._accept(request)
+        # From here on the run is accepted: a caller that goes away does not undo it.
+        started: asyncio.Future[RunInfo] = asyncio.get_running_loop().create_future()
+        self._starting[row.id] = started
+        self._watch(row, again=False)
+        return await asyncio.shield(started)
+
+    async def _accept(self, request: StartRun) -> RunRow:
+        line = isinstance(request.command, str)
+        command: Sequence[str] = (
+            (*SHELL, request.command) if isinstance(request.command, str) else request.command
+        )
+        if not command or not command[-1 if line else 0].strip():
             raise InvalidRequest("a run needs a command.")
-        if sum(len(part) for part in command) > MAX_COMMAND_BYTES:
+        texts = (*command, request.cwd, *request.env, *request.env.values())
+        if any("\0" in text for text in texts):
+            raise InvalidRequest("a command, folder or variable holds a null byte.")
+        if sum(len(part) for part in texts) > MAX_COMMAND_BYTES:
             raise InvalidRequest(f"the command is over {MAX_COMMAND_BYTES} bytes.")
-        cwd = (self.location.root / request.cwd).resolve()
+        cwd = self.location.root / request.cwd
         if not await asyncio.to_thread(cwd.is_dir):
             raise InvalidRequest(f"{cwd} is not a directory.", hint="Name one with --cwd.")
-        if request.timeout is not None and not request.timeout > 0:
-            raise InvalidRequest("timeout: must be more than 0 seconds.")
-        limits = Limits(cpu=request.cpu, memory=request.memory)
+        for name in ("timeout", "cpu", "memory"):
+            value = getattr(request, name)
+            if value is not None and not value > 0:
+                raise InvalidRequest(f"{name}: must be more than 0.")
 
         def insert(connection: sqlite3.Connection) -> RunRow:
             return table.create(
@@ -198,10 +223,184 @@ class Runs:
             )
 
         row = await self.database.write(insert)
-        self._note(row)
-        # From here on the run is accepted: a caller that goes away does not undo it.
-        watcher = asyncio.create_task(self._launch(row, shell, limits), name=f"run {row.id}")
-        self._keep(row.id, watcher)
-        started = asyncio.get_running_loop().create_future()
-        self._starting[row.id] = started
-        return await asyncio.shield(started)
+        self.note(row)
+        return row
+
+    def _watch(self, row: RunRow, *, again: bool) -> None:
+        work = self._adopt(row) if again else self._launch(row)
+        task = asyncio.create_task(work, name=f"run {row.id}")
+        self._watchers[row.id] = task
+        task.add_done_callback(lambda _: self._unwatch(row.id))
+
+    def _unwatch(self, number: int) -> None:
+        task = self._watchers.pop(number)
+        self._clients.pop(number, None)
+        started = self._starting.pop(number, None)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, SpiceError):
+            log.error("run %s is no longer followed", number, exc_info=error)
+        if started is not None and not started.done():
+            started.set_exception(error or Conflict("the engine is stopping."))
+            started.exception()  # seen, also when the caller has gone
+        self._log_changed(number)
+
+    def _answer(self, info: RunInfo) -> None:
+        started = self._starting.get(info.id)
+        if started is not None and not started.done():
+            started.set_result(info)
+
+    async def _launch(self, row: RunRow) -> None:
+        """Start an accepted run's process and follow it to its end."""
+        limits = Limits(
+            cpu=row.limits.get("cpu") or 0.0, memory_bytes=row.limits.get("memory") or 0
+        )
+        job = Job(
+            argv=row.command,
+            env={**os.environ, **row.env, "SPICE_RUN_ID": str(row.id)},
+            cwd=row.cwd,
+            timeout_s=row.limits.get("timeout") or 0.0,
+            log_max_bytes=LOG_MAX_BYTES,
+            limits=plan(limits, f"{self.location.key}.{row.id}", self._support),
+        )
+        try:
+            client = await self._shims.start(self.folder(row.id), job)
+        except SpiceError as error:
+            log.warning("run %s was not started: %s", row.id, error)
+            await self._set(row.id, "failed", outcome="failed", message=str(error), over=True)
+            raise
+        await self._follow(row.id, client)
+
+    async def _adopt(self, row: RunRow) -> None:
+        """Take up a run that another engine left."""
+        try:
+            found = await self._shims.attach(self.folder(row.id))
+        except NotFound:
+            found = NeverStarted()
+        match found:
+            case Attached(client):
+                log.info("run %s goes on; followed again", row.id)
+                await self._follow(row.id, client)
+            case Exited(exit_):
+                await self._ended(row.id, row.state, exit_)
+            case Lost(message):
+                log.warning("run %s was lost: %s", row.id, message)
+                await self._set(row.id, "interrupted", outcome="failed", message=message, over=True)
+            case NeverStarted():
+                # Accepted, but the engine died before its process was there: it starts now.
+                await asyncio.to_thread(shutil.rmtree, self.folder(row.id), ignore_errors=True)
+                await self._launch(row)
+
+    async def _follow(self, number: int, client: ShimClient) -> None:
+        self._clients[number] = client
+        if client.exit is None:
+            info = await self._running(number)
+            self._answer(info)
+            if info.state in {"stopping", "killing"}:
+                await self._signal(number, info.state, None)
+            await client.subscribe(lambda _: self._log_changed(number))
+        try:
+            exit_ = await client.wait()
+        except JobLost as lost:
+            log.warning("run %s was lost: %s", number, lost)
+            message = lost.message
+            await self._set(number, "interrupted", outcome="failed", message=message, over=True)
+        else:
+            await self._ended(number, self._recent[number].state, exit_)
+        finally:
+            await client.close()
+
+    async def _running(self, number: int) -> RunInfo:
+        """Note that the process runs, unless a stop was asked for meanwhile."""
+
+        def change(connection: sqlite3.Connection) -> RunRow:
+            row = table.get(connection, number)
+            if row.state != "requested":
+                return row
+            return table.set_state(connection, number, "running", started=time.time())
+
+        return self.note(await self.database.write(change))
+
+    async def _ended(self, number: int, state: str, exit_: Exit) -> None:
+        final, outcome, message = ending_of(state, exit_)
+        started = exit_.started or None
+
+        def change(connection: sqlite3.Connection) -> RunRow:
+            return table.set_state(
+                connection,
+                number,
+                final,
+                outcome=outcome,
+                exit_code=exit_.exit_code,
+                message=message,
+                started=started,
+                ended=exit_.ended,
+            )
+
+        self._answer(self.note(await self.database.write(change)))
+
+    async def _set(
+        self, number: int, state: str, *, outcome: str, message: str, over: bool
+    ) -> RunInfo:
+        def change(connection: sqlite3.Connection) -> RunRow:
+            ended = time.time() if over else None
+            return table.set_state(
+                connection, number, state, outcome=outcome, message=message, ended=ended
+            )
+
+        return self.note(await self.database.write(change))
+
+    async def end(self, number: int, *, kill: bool, grace: float | None = None) -> RunInfo:
+        """Ask a run to stop, or kill it; the answer tells the state it went to.
+
+        Raises:
+            NotFound: there is no such run.
+            Conflict: it is over already.
+        """
+        wanted = "killing" if kill else "stopping"
+
+        def change(connection: sqlite3.Connection) -> RunRow:
+            row = table.get(connection, number)
+            if row.state in FINAL_STATES:
+                raise Conflict(f"run {number} is over already ({row.state}).")
+            if row.state in {"killing", wanted}:
+                return row
+            return table.set_state(connection, number, wanted)
+
+        info = self.note(await self.database.write(change))
+        await self._signal(number, info.state, grace)
+        return info
+
+    async def _signal(self, number: int, state: str, grace: float | None) -> None:
+        client = self._clients.get(number)
+        if client is None or client.exit is not None:
+            return  # it starts just now, and sees the state then; or it has ended
+        if state == "killing":
+            await client.kill()
+        else:
+            await client.stop(grace)
+
+    async def adopt_all(self) -> int:
+        """Take up every run the store says is not over; how many there are."""
+        newest = await self.database.read(lambda connection: table.list_newest(connection, RECENT))
+        for row in reversed(newest):
+            self.note(row)
+        rows = await self.database.read(table.active)
+        for row in rows:
+            self.note(row)
+            self._watch(row, again=True)
+        return len(rows)
+
+    async def close(self, *, stop: bool, grace: float = 10.0) -> None:
+        """Follow no longer; with `stop`, stop every run first. Processes left alone run on."""
+        if stop and self._watchers:
+            numbers = list(self._watchers)
+            await asyncio.gather(
+                *(self.end(number, kill=False, grace=grace) for number in numbers),
+                return_exceptions=True,
+            )
+            if self._watchers:
+                await asyncio.wait(list(self._watchers.values()), timeout=grace + 5)
+        tasks = list(self._watchers.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

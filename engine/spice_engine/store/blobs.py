@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import re
+import sqlite3
 import uuid
 from collections.abc import Generator
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import BinaryIO, Final
 from spice_engine.errors import NotFound, Place, StorageError
 from spice_engine.store.copying import clone_or_copy
 from spice_engine.store.disk import storage_error, sync_folder, write_all
+from spice_engine.store.sqlite_errors import storage_failure
 from spice_engine.store.stat_cache import StatCache
 
 HASH: Final = re.compile(r"[0-9a-f]{64}")
@@ -47,6 +49,8 @@ class Blobs:
             self._cache = StatCache(folder / "stat-cache.db")
         except OSError as error:
             raise storage_error(error, "open the object store", folder) from error
+        except sqlite3.Error as error:
+            raise storage_failure(error, folder / "stat-cache.db") from error
 
     def close(self) -> None:
         """Closes the stat cache. May be repeated."""
@@ -71,8 +75,8 @@ class Blobs:
         Raises:
             StorageError: the disk is full or the folder cannot be written; nothing is left.
         """
-        with self._putting("store an object"):
-            return self._put_bytes(data)
+        with self._putting("store an object") as touched:
+            return self._put_bytes(data, touched)
 
     def put_file(self, path: Path) -> str:
         """Stores the file's content and gives its hash; a link is followed.
@@ -81,12 +85,12 @@ class Blobs:
             NotFound: there is no such file.
             StorageError: it cannot be read, or the disk is full; nothing is left.
         """
-        with self._putting("store a file"):
+        with self._putting("store a file") as touched:
             absolute = path.absolute()
             if not absolute.is_file():
                 raise NotFound(f"there is no file {path}.")
             try:
-                digest, stat = self._put_file(absolute, absolute.stat())
+                digest, stat = self._put_file(absolute, absolute.stat(), touched)
             except GoneError as error:
                 raise NotFound(f"there is no file {path}.") from error
             self._cache.replace(None, {absolute: (stat, digest)})
@@ -126,9 +130,11 @@ class Blobs:
             place=Place(str(self.path_of(object_hash))),
         )
 
-    def _put_file(self, path: Path, stat: os.stat_result) -> tuple[str, os.stat_result]:
+    def _put_file(
+        self, path: Path, stat: os.stat_result, touched: set[Path]
+    ) -> tuple[str, os.stat_result]:
         known = self._cache.get(path, stat)
-        if known is not None and self._keep(known):
+        if known is not None and self._keep(known, touched):
             return known, stat
         for attempt in range(1, _ATTEMPTS + 1):
             beside = self._temporary / uuid.uuid4().hex
@@ -145,51 +151,56 @@ class Blobs:
                         if settled or attempt == _ATTEMPTS:
                             os.fsync(target.fileno())
                 if settled or attempt == _ATTEMPTS:
-                    self._give_name(beside, digest)
+                    self._give_name(beside, digest, touched)
                     return digest, before
             finally:
                 beside.unlink(missing_ok=True)
         raise AssertionError("the last attempt returns")
 
-    def _put_bytes(self, data: bytes) -> str:
+    def _put_bytes(self, data: bytes, touched: set[Path]) -> str:
         digest = hashlib.sha256(data).hexdigest()
-        if self._keep(digest):
+        if self._keep(digest, touched):
             return digest
         beside = self._temporary / uuid.uuid4().hex
         try:
             with beside.open("xb", buffering=0) as target:
                 write_all(target.fileno(), data)
                 os.fsync(target.fileno())
-            self._give_name(beside, digest)
+            self._give_name(beside, digest, touched)
         finally:
             beside.unlink(missing_ok=True)
         return digest
 
-    def _keep(self, digest: str) -> bool:
+    def _keep(self, digest: str, touched: set[Path]) -> bool:
         """Whether the object is there; if so its age starts anew, so that it is not collected
         before its new owner is noted."""
         try:
             os.utime(self.path_of(digest))
         except FileNotFoundError:
             return False
+        # The put that made it may not have synced the names yet.
+        touched |= {self.folder, self.path_of(digest).parent}
         return True
 
-    def _give_name(self, beside: Path, digest: str) -> None:
+    def _give_name(self, beside: Path, digest: str, touched: set[Path]) -> None:
         final = self.path_of(digest)
         beside.chmod(0o444)
         os.utime(beside)
-        if not final.parent.exists():
-            final.parent.mkdir(exist_ok=True)
-            sync_folder(self.folder)
+        final.parent.mkdir(exist_ok=True)
         beside.replace(final)
-        sync_folder(final.parent)
+        touched |= {self.folder, final.parent}
 
     @contextlib.contextmanager
-    def _putting(self, doing: str) -> Generator[None]:
+    def _putting(self, doing: str) -> Generator[set[Path]]:
+        """Keeps collections away. Gives a set for the folders in which names were made; they are
+        synced once, at the end, which is before the caller learns a hash."""
+        touched: set[Path] = set()
         try:
             with self._lock_path.open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH)
-                yield
+                yield touched
+                for folder in touched:
+                    sync_folder(folder)
         except OSError as error:
             raise storage_error(error, doing, self.folder) from error
 

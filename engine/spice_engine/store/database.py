@@ -154,7 +154,9 @@ class Database:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
         except sqlite3.Error as error:
-            if is_storage_failure(error):
+            # A read that tries to write is a defect of ours, not a folder without permission.
+            wrote = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY
+            if is_storage_failure(error) and not wrote:
                 raise storage_failure(error, self.path) from error
             raise
 

@@ -70,9 +70,9 @@ class ObjectStore(Blobs):
             raise NotFound(f"there is no folder {path}.")
         root = path.absolute()
         walk = _TreeWalk(root, ignore)
-        with self._putting("take a snapshot"):
+        with self._putting("take a snapshot") as walk.touched:
             digest = self._put_folder(walk, root)
-            self._cache.replace(root, walk.hashed)
+        self._cache.replace(root, walk.hashed)
         return Snapshot(digest, walk.files, walk.size, tuple(sorted(walk.skipped)))
 
     def _put_folder(self, walk: _TreeWalk, folder: Path, depth: int = 0) -> str:
@@ -98,7 +98,7 @@ class ObjectStore(Blobs):
                     digest = self._put_folder(walk, path, depth + 1)
                     entries.append(Entry(item.name, "folder", mode, digest))
                 elif item.is_file(follow_symlinks=False):
-                    digest, stat = self._put_file(path, stat)
+                    digest, stat = self._put_file(path, stat, walk.touched)
                     walk.hashed[path] = (stat, digest)
                     walk.files += 1
                     walk.size += stat.st_size
@@ -107,7 +107,7 @@ class ObjectStore(Blobs):
                     walk.skipped.append(str(relative))
             except GoneError:
                 walk.skipped.append(str(relative))
-        return self._put_bytes(trees.encode(entries))
+        return self._put_bytes(trees.encode(entries), walk.touched)
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -242,6 +242,7 @@ class _TreeWalk:
         self.files = 0
         self.size = 0
         self.skipped: list[str] = []
+        self.touched: set[Path] = set()
         self.hashed: dict[Path, tuple[os.stat_result, str]] = {}
 
 

@@ -26,6 +26,11 @@ def is_storage_failure(error: BaseException) -> bool:
     return isinstance(error, sqlite3.Error) and _primary_code(error) in _STORAGE
 
 
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file's content is at fault."""
+    return _primary_code(error) in _BROKEN
+
+
 def newest_backup(path: Path) -> Path | None:
     """The backup that a migration of the database at `path` made last, if there is one."""
     found = sorted(

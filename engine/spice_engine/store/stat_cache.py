@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from pathlib import Path
+
+from spice_engine.store.sqlite_errors import is_damage
 
 RACY_NANOSECONDS = 2 * 10**9
 """A file changed this recently may change again within one tick of its clock: not remembered."""
@@ -18,10 +21,18 @@ class StatCache:
     """One small SQLite file. Entries are dropped with their folder's next snapshot."""
 
     def __init__(self, path: Path) -> None:
+        """Opens or makes the file.
+
+        Raises:
+            sqlite3.Error: the disk is full, or the file cannot be written.
+        """
         self._path = path
+        self._lock = threading.Lock()  # one connection, one transaction at a time
         try:
             self._connection = self._open()
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
             for name in (path.name, f"{path.name}-journal"):
                 path.with_name(name).unlink(missing_ok=True)
             self._connection = self._open()
@@ -45,11 +56,12 @@ class StatCache:
     def get(self, path: Path, stat: os.stat_result) -> str | None:
         """The hash of the file that `stat` was taken of, if it was the same at its last hashing."""
         try:
-            row = self._connection.execute(
-                "SELECT hash FROM files WHERE path = ? AND size = ? AND mtime = ? AND ctime = ?"
-                " AND inode = ? AND device = ?",
-                (_key(path), *_identity(stat)),
-            ).fetchone()
+            with self._lock:
+                row = self._connection.execute(
+                    "SELECT hash FROM files WHERE path = ? AND size = ? AND mtime = ? AND ctime = ?"
+                    " AND inode = ? AND device = ?",
+                    (_key(path), *_identity(stat)),
+                ).fetchone()
         except sqlite3.Error:
             return None  # a cache that cannot be read costs time, never an answer
         return None if row is None else row[0]
@@ -62,26 +74,28 @@ class StatCache:
             for path, (stat, digest) in found.items()
             if max(stat.st_mtime_ns, stat.st_ctime_ns) < racy
         ]
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            if folder is not None:
-                # '0' follows '/', so this is every path that begins with "folder/".
-                key = _key(folder)
-                self._connection.execute(
-                    "DELETE FROM files WHERE path >= ? AND path < ?", (f"{key}/", f"{key}0")
+        with self._lock:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                if folder is not None:
+                    # '0' follows '/', so this is every path that begins with "folder/".
+                    key = _key(folder)
+                    self._connection.execute(
+                        "DELETE FROM files WHERE path >= ? AND path < ?", (f"{key}/", f"{key}0")
+                    )
+                self._connection.executemany(
+                    "INSERT OR REPLACE INTO files VALUES (?,?,?,?,?,?,?)", rows
                 )
-            self._connection.executemany(
-                "INSERT OR REPLACE INTO files VALUES (?,?,?,?,?,?,?)", rows
-            )
-            self._connection.execute("COMMIT")
-        except sqlite3.Error:
-            # Full disk, or another process holds it: the next snapshot reads the files again.
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+                self._connection.execute("COMMIT")
+            except sqlite3.Error:
+                # Full disk, or another process holds it: the next snapshot reads the files again.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
 
     def close(self) -> None:
         """Closes the file. May be repeated."""
-        self._connection.close()
+        with self._lock:
+            self._connection.close()
 
 
 def _identity(stat: os.stat_result) -> tuple[int, int, int, int, int]:

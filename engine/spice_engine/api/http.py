@@ -1,0 +1,223 @@
+"""The public door: aiohttp on one listening socket, with every limit set.
+
+The socket is handed in, so that a restarting engine can hand it to the next one: `HttpDoor`
+listens on a duplicate and leaves the socket itself open where `close(keep_socket=True)` asks.
+Every request passes one gate: known Host, no foreign page, token, then its handler; whatever
+comes out, an answer in our form, a request id and a count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import re
+import secrets
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from spice_engine.api import rest
+from spice_engine.api.algorithms import ALGORITHMS, AlgorithmInfo
+from spice_engine.api.bodies import PATIENCE, BodyReader
+from spice_engine.api.docs_routes import DocsRoutes
+from spice_engine.api.listen import BACKLOG, base_url, bind
+from spice_engine.api.metrics import EngineMetrics
+from spice_engine.api.plain import HealthSource, PlainRoutes
+from spice_engine.api.replies import REQUEST_ID, ClientGone, error_response, from_http_exception
+from spice_engine.api.security import EVENTS_PATH, Guard, check_exposure
+from spice_engine.api.spice_v01 import SpiceV01
+from spice_engine.api.tls import TlsPair
+from spice_engine.api.websocket import EventSockets
+from spice_engine.errors import SpiceError
+from spice_engine.events import Bus
+from spice_engine.loop_lag import LoopLag
+from spice_engine.operations import Dispatcher, internal_error
+from spice_engine.settings import Settings
+
+__all__ = ["HttpDoor", "bind"]
+
+log = logging.getLogger(__name__)
+
+MAX_CONNECTIONS = 1024
+KEEPALIVE = 75.0
+"""Seconds a connection may idle, or take to send the head of a request."""
+MAX_LINE = 8190
+MAX_HEADERS = 100
+LINGER = 2.0
+"""Seconds in which the rest of a refused body is swallowed, so that the answer is read."""
+TLS_HANDSHAKE = 10.0
+GONE = 499
+"""What a request counts as whose client hung up first."""
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+class HttpDoor:
+    """One HTTP server.
+
+    `title` names the app folder on the front page; `patience` is how many seconds a body may
+    take to arrive before its rate counts.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        bus: Bus,
+        settings: Settings,
+        token: str,
+        health: HealthSource,
+        *,
+        metrics: EngineMetrics | None = None,
+        algorithms: Sequence[AlgorithmInfo] = ALGORITHMS,
+        title: str = "spice-tui",
+        patience: float = PATIENCE,
+        max_connections: int = MAX_CONNECTIONS,
+    ) -> None:
+        check_exposure(settings)
+        self.metrics = metrics or EngineMetrics({}, LoopLag())
+        self.guard = Guard(settings, token)
+        self.bodies = BodyReader(settings.max_body_bytes, patience=patience)
+        self.events = EventSockets(bus, self.guard)
+        self.sock: socket.socket | None = None
+        self.url = ""
+        self.draining = False
+        self._tls: TlsPair | None = None
+        if settings.tls_cert:
+            self._tls = TlsPair(Path(settings.tls_cert), Path(settings.tls_key))
+        self._max_connections = max_connections
+        self._server: asyncio.AbstractServer | None = None
+        self._runner: web.AppRunner | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._ids = (f"{secrets.token_hex(4)}-{number:x}" for number in itertools.count(1))
+        self._app = web.Application(
+            middlewares=[self._gate], client_max_size=settings.max_body_bytes
+        )
+        self._app.on_response_prepare.append(self._prepare)
+        self._app.router.add_get(EVENTS_PATH, self.events.handle, allow_head=False)
+        PlainRoutes(dispatcher, health, self.metrics, title).install(self._app)
+        strict = settings.compat == "strict"
+        SpiceV01(dispatcher, self.bodies, algorithms, strict=strict).install(self._app)
+        DocsRoutes(dispatcher.table, algorithms).install(self._app)
+        rest.install(self._app, dispatcher, self.bodies)
+        self.metrics.http.connections = self._count_connections
+        self.metrics.http.websockets = lambda: len(self.events.sockets)
+
+    # -- life
+
+    async def start(self, sock: socket.socket) -> None:
+        """Serve on a listening socket; it stays the caller's to hand on, `close` ends it."""
+        self._runner = web.AppRunner(
+            self._app,
+            access_log=None,
+            keepalive_timeout=KEEPALIVE,
+            max_line_size=MAX_LINE,
+            max_field_size=MAX_LINE,
+            max_headers=MAX_HEADERS,
+            lingering_time=LINGER,
+            shutdown_timeout=0.5,
+        )
+        await self._runner.setup()
+        self.sock = sock
+        context = self._tls.context if self._tls is not None else None
+        self._server = await asyncio.get_running_loop().create_server(
+            self._accept,
+            sock=sock.dup(),
+            backlog=BACKLOG,
+            ssl=context,
+            ssl_handshake_timeout=TLS_HANDSHAKE if context is not None else None,
+        )
+        if self._tls is not None:
+            self._tls.start()
+        self.url = base_url(sock, tls=context is not None)
+
+    async def close(self, grace: float, *, keep_socket: bool = False, reason: str = "") -> None:
+        """Stop accepting, let requests in flight end (`grace` seconds), close everything.
+
+        Event sockets get 1001 with the reason. With `keep_socket` the listening socket stays
+        open for the engine that follows; clients that connect meanwhile wait in its backlog.
+        """
+        self.draining = True
+        if self._server is not None:
+            self._server.close()
+        if self.sock is not None and not keep_socket:
+            self.sock.close()
+        if self._tls is not None:
+            await self._tls.stop()
+        await self.events.close(reason or "the engine is stopping")
+        runner, self._runner = self._runner, None
+        if runner is None:
+            return
+        await asyncio.sleep(0)  # what was just read becomes a request before idle ones close
+        if runner.server is not None:
+            runner.server.pre_shutdown()
+        try:
+            async with asyncio.timeout(grace):
+                await self._idle.wait()
+        except TimeoutError:
+            log.warning("%d requests did not end in time", self.metrics.http.in_flight)
+        await runner.cleanup()
+
+    def _accept(self) -> asyncio.Protocol:
+        runner = self._runner
+        if runner is None or runner.server is None or self.draining:
+            return _Refusal()
+        if len(runner.server.connections) >= self._max_connections:
+            return _Refusal()
+        return runner.server()
+
+    def _count_connections(self) -> int:
+        runner = self._runner
+        return len(runner.server.connections) if runner is not None and runner.server else 0
+
+    # -- one request
+
+    @web.middleware
+    async def _gate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        figures = self.metrics.http
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        figures.in_flight += 1
+        self._idle.clear()
+        given = request.headers.get("X-Request-Id", "")
+        request[REQUEST_ID] = given if _ID.fullmatch(given) else next(self._ids)
+        try:
+            response = self.guard.check(request) or await handler(request)
+        except web.HTTPException as error:
+            response = from_http_exception(request, error)
+        except SpiceError as error:
+            response = error_response(error)
+        except ClientGone:
+            response = web.Response(status=GONE)  # for the count only
+        except Exception as error:
+            log.exception("%s %r failed (%s)", request.method, request.path, request[REQUEST_ID])
+            response = error_response(internal_error(error))
+        finally:
+            figures.in_flight -= 1
+            if not figures.in_flight:
+                self._idle.set()
+        resource = request.match_info.route.resource
+        seconds = None if response.status == 101 else loop.time() - started
+        route = resource.canonical if resource is not None else "unmatched"
+        figures.observe(request.method, route, response.status, seconds)
+        return response
+
+    async def _prepare(self, request: web.Request, response: web.StreamResponse) -> None:
+        if (request_id := request.get(REQUEST_ID)) is not None:
+            response.headers["X-Request-Id"] = request_id
+        self.guard.decorate(request, response)
+
+
+class _Refusal(asyncio.Protocol):
+    """Says that there are too many connections, and hangs up."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(
+            b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n"
+            b"Connection: close\r\n\r\n"
+        )
+        transport.close()

@@ -1,0 +1,345 @@
+"""Builds the engine of one app folder, starts it, drains it and stops it.
+
+Order of the start: folder and lock, store, children, services, private door, HTTP door, then
+what an earlier engine left: runs are taken up again, pods load. The end is the same backwards,
+and whatever was accepted is on disk before the process goes. A restart replaces the process
+image, keeping the lock and the listening socket open, so that no connection is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Callable, Generator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from spice_engine import __version__
+from spice_engine.api import engine_operations, listen
+from spice_engine.api.door import PrivateDoor
+from spice_engine.api.engine_operations import EngineControl, EngineCounts
+from spice_engine.api.http import HttpDoor
+from spice_engine.api.metrics import EngineMetrics, Source, bus_source, door_source
+from spice_engine.app_folder import (
+    FolderLock,
+    ensure_token,
+    forget,
+    prepare,
+    remember,
+    write_atomically,
+)
+from spice_engine.errors import SpiceError
+from spice_engine.events import Bus
+from spice_engine.loop_lag import LoopLag
+from spice_engine.operations import TABLE, Dispatcher
+from spice_engine.pods import operations as pod_operations
+from spice_engine.pods.service import Pods
+from spice_engine.protocol.location import Location
+from spice_engine.runs import operations as run_operations
+from spice_engine.runs.service import Runs
+from spice_engine.settings import LoadedSettings
+from spice_engine.store.database import Database
+from spice_engine.store.metrics import MetricStore
+from spice_engine.store.objects import ObjectStore
+from spice_engine.workers.limits import detect, sweep
+from spice_engine.workers.pool import ChildPool
+from spice_engine.workers.shims import ShimHost
+
+log = logging.getLogger(__name__)
+
+IDLE_LOOK_SECONDS = 5.0
+STATUS_SECONDS = 1.0
+
+# Importing these modules fills the operation table.
+_OPERATIONS = (engine_operations, pod_operations, run_operations)
+
+
+class Engine:
+    """One engine, from start to end. Its parts exist while `serve` runs."""
+
+    def __init__(
+        self,
+        location: Location,
+        loaded: LoadedSettings,
+        *,
+        foreground: bool,
+        handover: str = "",
+    ) -> None:
+        self.location = location
+        self.loaded = loaded
+        self.foreground = foreground
+        self.restarting = False
+        self.handover = handover
+        self._stop_runs: str | None = None
+        self._ending = asyncio.Event()
+        self._ready = False
+        self._lock: FolderLock | None = None
+        self._inherited: dict[str, int] = json.loads(handover) if handover else {}
+
+    # -- the folder
+
+    @contextlib.contextmanager
+    def held(self) -> Generator[None]:
+        """Hold the app folder; at a restart the lock stays for the process that follows.
+
+        Raises:
+            EngineUnavailable: another engine holds it.
+            StorageError: it cannot be written.
+        """
+        prepare(self.location)
+        if "lock" in self._inherited:
+            lock = FolderLock.inherited(self.location, self._inherited["lock"])
+        else:
+            lock = FolderLock.acquire(self.location)
+        self._lock = lock
+        try:
+            yield
+        finally:
+            if not self.restarting:
+                lock.release()
+
+    # -- wishes
+
+    def stop(self, runs: str | None = None) -> bool:
+        """Wish for the end; False when it is coming already."""
+        if self._ending.is_set():
+            return False
+        self._stop_runs = runs
+        self._ending.set()
+        return True
+
+    def restart(self) -> bool:
+        """Wish for a successor; False when the end is coming already."""
+        if self._ending.is_set():
+            return False
+        self.restarting = True
+        self._ending.set()
+        return True
+
+    def readiness(self) -> str:
+        """Why `/ready` says no; empty when the engine is ready."""
+        if self._ending.is_set():
+            return "stopping"
+        return "" if self._ready else "starting"
+
+    # -- life
+
+    async def serve(self, tell: Callable[[dict[str, Any]], None]) -> None:
+        """Run until the end is wished for; `tell` is called once, when both doors are open."""
+        begin = time.perf_counter()
+        async with contextlib.AsyncExitStack() as stack:
+            await self._build(stack)
+            assert self._lock is not None
+            self._lock.describe(version=__version__, http=self.http.url)
+            write_atomically(self.location.http, self.http.url + "\n")
+            remember(self.location)
+            self._ready = True
+            tell({"pid": os.getpid(), "http": self.http.url})
+            log.info(
+                "engine %s ready on %s in %.0f ms",
+                __version__,
+                self.http.url,
+                1000 * (time.perf_counter() - begin),
+            )
+            await self._ending.wait()
+            self.control.draining = True
+            log.info("restarting" if self.restarting else "stopping")
+        log.info("stopped")
+
+    async def _build(self, stack: contextlib.AsyncExitStack) -> None:
+        location, settings = self.location, self.loaded.values
+        state = location.state
+        await asyncio.to_thread(_clear, state / "tmp")
+        self.lag = LoopLag()
+        self.lag.start()
+        stack.callback(self.lag.stop)
+        self.bus = Bus()
+
+        database = await Database.open(state / "engine.db", migrations="engine")
+        stack.push_async_callback(database.close)
+        metrics = await MetricStore.open(state / "metrics.db")
+        stack.push_async_callback(metrics.close)
+        objects = await asyncio.to_thread(ObjectStore, state / "objects")
+
+        support = await asyncio.to_thread(detect)
+        await asyncio.to_thread(sweep, support)
+        shims = ShimHost()
+        stack.push_async_callback(shims.close)
+        trainers = settings.trainers or max(1, (os.cpu_count() or 2) - 1)
+        logs = state / "trainers"
+        pools = {
+            "trainer": ChildPool("trainer", "spice_engine.learning.trainer", trainers, folder=logs),
+            "loader": ChildPool(
+                "loader", "spice_engine.data.loader", settings.loaders, folder=logs
+            ),
+            "query": ChildPool(
+                "query", "spice_engine.workers.query", 2, folder=logs, idle_seconds=60
+            ),
+        }
+        for pool in pools.values():
+            stack.push_async_callback(pool.close)
+
+        self.runs = Runs(location, database, metrics, shims, support, self.bus)
+        stack.push_async_callback(self._close_runs)
+        self.pods = Pods(
+            location, settings, database, objects, pools["loader"], pools["trainer"], self.bus
+        )
+        stack.push_async_callback(self.pods.close)
+        self.control = EngineControl(
+            location, self.loaded, self.bus, self.lag, pools["query"], self._counts()
+        )
+        dispatcher = Dispatcher(TABLE, [self.runs, self.pods, self.control])
+
+        self.door = PrivateDoor(dispatcher, self.bus)
+        sources: dict[str, Source] = {
+            "events": bus_source(self.bus),
+            "door": door_source(self.door),
+            "store": lambda: _figures(database.stats()),
+            "metrics_store": lambda: _figures(metrics.stats()),
+            "runs": lambda: {"active": self.runs.active},
+            "pods": lambda: {"count": len(self.pods.names())},
+            "spawner": lambda: {"starts_total": shims.spawner_starts},
+        }
+        for name, pool in pools.items():
+            sources[name] = lambda pool=pool: _figures(pool.stats())
+        self.http = HttpDoor(
+            dispatcher,
+            self.bus,
+            settings,
+            ensure_token(location),
+            self,
+            metrics=EngineMetrics(sources, self.lag),
+            title=location.root.name,
+        )
+        if "http" in self._inherited:
+            listener = socket.socket(fileno=self._inherited["http"])
+            listener.set_inheritable(False)
+        else:
+            listener = await asyncio.to_thread(listen.bind, settings)
+        # Runs are known before anybody can ask for them; they are followed from here on.
+        taken_up = await self.runs.adopt_all()
+        if taken_up:
+            log.info("%d runs of an earlier engine are taken up", taken_up)
+        await self.pods.open()
+        await self.door.listen(location.socket)
+        stack.push_async_callback(self._close_door)
+        await self.http.start(listener)
+        stack.push_async_callback(self._close_http)
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, lambda: None)
+        ticker = asyncio.create_task(self._tick(), name="engine ticker")
+        stack.push_async_callback(_end, ticker)
+
+    def _counts(self) -> EngineCounts:
+        return EngineCounts(
+            http=lambda: self.http.url,
+            clients=lambda: len(self.door.connections),
+            active_runs=lambda: self.runs.active,
+            pods=lambda: len(self.pods.names()),
+            names={"pods": self.pods.names, "runs": self.runs.names},
+            stop=self.stop,
+            restart=self.restart,
+        )
+
+    # -- the end, part by part
+
+    async def _close_runs(self) -> None:
+        wish = self._stop_runs or self.loaded.values.on_shutdown
+        await self.runs.close(stop=wish == "stop" and not self.restarting)
+
+    async def _close_door(self) -> None:
+        reason = "the engine restarts" if self.restarting else "the engine stops"
+        await self.door.close(reason=reason, grace=self.loaded.values.drain_seconds)
+
+    async def _close_http(self) -> None:
+        listener = self.http.sock
+        await self.http.close(self.loaded.values.drain_seconds, keep_socket=self.restarting)
+        if self.restarting and listener is not None and self._lock is not None:
+            for descriptor in (listener.fileno(), self._lock.descriptor):
+                os.set_inheritable(descriptor, True)
+            self.handover = json.dumps(
+                {"lock": self._lock.descriptor, "http": listener.detach()}, separators=(",", ":")
+            )
+        else:
+            self.location.http.unlink(missing_ok=True)
+            forget(self.location)
+
+    # -- what goes on meanwhile
+
+    async def _tick(self) -> None:
+        """Publish the engine's state while somebody looks, and leave when nobody needs it."""
+        idle_seconds = self.loaded.values.idle_minutes * 60
+        idle_since = time.monotonic()
+        looked = 0.0
+        while True:
+            topic = self.bus.topic_named("engine")
+            await asyncio.sleep(STATUS_SECONDS if topic.subscriptions else IDLE_LOOK_SECONDS)
+            if topic.subscriptions:
+                topic.publish(asdict(self.control.status()))
+            now = time.monotonic()
+            if self.foreground or idle_seconds <= 0:
+                continue
+            seen = self.door.requests + self.http.metrics.http.requests
+            if self._busy() or seen != looked:
+                idle_since, looked = now, seen
+            elif now - idle_since > idle_seconds:
+                log.info("nothing to do for %.0f minutes: leaving", idle_seconds / 60)
+                self.stop()
+                return
+
+    def _busy(self) -> bool:
+        return bool(
+            self.runs.active or self.pods.busy or self.door.connections or self.http.events.sockets
+        )
+
+
+def run(engine: Engine, tell: Callable[[dict[str, Any]], None]) -> None:
+    """Serve on a loop of its own until the end; uvloop's where it is installed.
+
+    Raises:
+        SpiceError: what stopped the engine from starting.
+    """
+    try:
+        import uvloop
+    except ImportError:
+        runner = asyncio.run
+    else:
+        runner = uvloop.run
+    try:
+        runner(engine.serve(tell))
+    except SpiceError:
+        raise
+    except Exception:
+        # In the background nobody sees stderr: the log must hold the traceback.
+        log.critical("the engine failed", exc_info=True)
+        raise
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _clear(folder: Path) -> None:
+    """Hand-over files of an engine that is gone."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
+
+
+def _figures(stats: Any) -> dict[str, float]:
+    return {name: value for name, value in asdict(stats).items() if isinstance(value, int | float)}

@@ -1,0 +1,76 @@
+"""The `file` connector: a file of the app folder, read whole.
+
+A relative path is taken from the app folder and may not lead out of it by `..`; symbolic links
+inside the folder are followed, for they are its owner's own. A file elsewhere is named by its
+absolute path, so that a manifest says openly that it reaches outside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from spice_engine.errors import InvalidData, Place
+
+MAX_BYTES = 4 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """What was read: the bytes, their SHA-256, and the path as resolved."""
+
+    path: Path
+    data: bytes
+    digest: str
+    modified: float
+
+
+def resolve(app_folder: Path, path: str, place: Place | None = None) -> Path:
+    """The absolute path of a manifest's `path`; blocks on nothing.
+
+    Raises InvalidData where a relative path leads out of the app folder.
+    """
+    root = os.path.normpath(app_folder.absolute())
+    full = os.path.normpath(Path(root) / Path(path).expanduser())
+    relative = not Path(path).expanduser().is_absolute()
+    if not path or (relative and os.path.commonpath([root, full]) != root):
+        raise InvalidData(
+            f"The path '{path}' leads out of the app folder." if path else "The path is empty.",
+            hint="Put the file into the app folder, or give its absolute path.",
+            place=place,
+        )
+    return Path(full)
+
+
+def read(app_folder: Path, path: str, place: Place | None = None) -> FileContent:
+    """The whole file; blocks on the disk.
+
+    Raises InvalidData where it is missing, no regular file, unreadable, or over MAX_BYTES.
+    """
+    full = resolve(app_folder, path, place)
+    try:
+        # A pipe would block for ever on open, so look first and open without waiting.
+        descriptor = os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise InvalidData(f"'{path}' is no regular file.", place=place)
+            if status.st_size > MAX_BYTES:
+                raise InvalidData(
+                    f"'{path}' is larger than {MAX_BYTES >> 30} GiB.",
+                    hint="Cut the file down to the pod's period.",
+                    place=place,
+                )
+            data = file.read()
+    except FileNotFoundError as error:
+        hint = f"Looked for {full}. Paths are relative to the app folder."
+        raise InvalidData(f"There is no file '{path}'.", hint=hint, place=place) from error
+    except OSError as error:
+        raise InvalidData(
+            f"'{path}' cannot be read: {error.strerror}.", hint=f"Check {full}.", place=place
+        ) from error
+    digest = hashlib.sha256(data).hexdigest()
+    return FileContent(full, data, digest, status.st_mtime)

@@ -1,0 +1,82 @@
+"""`linear`: ridge regression of every action's reward on the features, in closed form.
+
+An episode is one step along the path of regularisation. The first step is infinitely strong: it
+ignores the features and takes the action with the best mean, which is the best constant action.
+Each further step lets the features speak more. One eigendecomposition serves the whole path, so
+a step costs one small matrix product.
+
+Because the path is fixed and short, equal scores do not end a run: strong regularisation gives
+the same constant action for several steps before anything is learned. Nor is there any chance in
+it: the seed changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from spice_engine.learning.features import Matrix, Scaling
+
+MAX_STRENGTHS = 12
+STRONGEST = 1e3
+WEAKEST = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class LinearModel:
+    """Values of all actions: `scaling(raw) @ weights + intercept`, weights [D, A]."""
+
+    scaling: Scaling
+    weights: Matrix
+    intercept: Matrix
+
+    def values(self, raw: Matrix) -> Matrix:
+        """Predicted rewards [N, A] of raw features [N, D]."""
+        return self.values_of(self.scaling.apply(raw))
+
+    def values_of(self, features: Matrix) -> Matrix:
+        """The same, of features that this model's scaling has standardised."""
+        return features @ self.weights + self.intercept
+
+
+def strengths(episodes: int) -> tuple[float, ...]:
+    """The path: infinity, then geometrically down, in at most MAX_STRENGTHS steps.
+
+    Relative to the mean variance of a feature, which standardisation makes 1.
+    """
+    steps = min(episodes, MAX_STRENGTHS) - 1
+    if steps < 1:
+        return (math.inf,)
+    finite = np.geomspace(STRONGEST, WEAKEST, steps) if steps > 1 else np.array([1.0])
+    return (math.inf, *finite.tolist())
+
+
+class RidgePath:
+    """All ridge fits of rewards [N, A] on raw features [N, D], for any strength."""
+
+    def __init__(self, raw: Matrix, rewards: Matrix) -> None:
+        self.scaling = Scaling.of(raw)
+        self.features = self.scaling.apply(raw)
+        self._intercept: Matrix = rewards.mean(axis=0)
+        self._centred = rewards - self._intercept
+        self._parts: tuple[Matrix, Matrix, Matrix] | None = None
+
+    def model(self, strength: float) -> LinearModel:
+        """The fit that minimises mean squared error + strength * squared weights."""
+        if math.isinf(strength):
+            weights = np.zeros((self.features.shape[1], self._centred.shape[1]))
+        else:
+            variances, directions, slopes = self._decompose()
+            weights = directions @ (slopes / (variances + strength)[:, None])
+        return LinearModel(self.scaling, weights, self._intercept)
+
+    def _decompose(self) -> tuple[Matrix, Matrix, Matrix]:
+        if self._parts is None:
+            features, count = self.features, len(self.features)
+            variances, directions = np.linalg.eigh(features.T @ features / count)
+            slopes = directions.T @ (features.T @ self._centred / count)
+            # Rounding can leave tiny negative variances where features depend on each other.
+            self._parts = (np.maximum(variances, 0.0), directions, slopes)
+        return self._parts

@@ -1,0 +1,129 @@
+"""Confidence: the probability that the chosen action is the best one, calibrated out of fold.
+
+The margin of a decision is the predicted lead of the best action over the second. On steps that a
+model was not fitted to, one counts how often a margin of that size was right; that share, made to
+grow with the margin (isotonic regression), is the confidence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spice_engine.learning.evaluation import choose
+from spice_engine.learning.features import Matrix
+
+MAX_BINS = 20
+MIN_BIN = 20
+_PRIOR_WEIGHT = 2.0
+_RELIABILITY_BINS = 10
+_EQUAL = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Confidence by margin: linear between the knots, flat outside; no knots: 1 / actions."""
+
+    margins: Matrix
+    confidences: Matrix
+
+    def confidence(self, values: Matrix) -> Matrix:
+        """Confidence [N] in the best action of each row of values [N, A].
+
+        Exact ties give 1 / (number of tied actions), one action alone gives 1.
+        """
+        actions = values.shape[1]
+        if actions == 1:
+            return np.ones(len(values))
+        if len(self.margins):
+            result = np.interp(_margins(values), self.margins, self.confidences)
+        else:
+            result = np.full(len(values), 1.0 / actions)
+        tied = _tied(values)
+        return np.where(tied > 1, 1.0 / tied, result)
+
+
+UNCALIBRATED = Calibration(np.empty(0), np.empty(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """How far confidence and truth are apart on steps it was not calibrated on.
+
+    `error` is the expected calibration error: the mean distance between confidence and share of
+    right choices, over ten bins of confidence weighted by their steps. `right` is that share and
+    `confidence` the mean confidence over all steps.
+    """
+
+    error: float
+    right: float
+    confidence: float
+
+    def as_dict(self) -> dict[str, float]:
+        """Plain data for frames and the policy file."""
+        return {"error": self.error, "right": self.right, "confidence": self.confidence}
+
+
+def calibrate(values: Matrix, rewards: Matrix) -> Calibration:
+    """Fit to out-of-fold predictions [N, A] and the true rewards [N, A]."""
+    if not len(values) or values.shape[1] < 2:
+        return UNCALIBRATED
+    # Decisions between equals say nothing about margins; their confidence is fixed anyway.
+    told = _tied(values) == 1
+    values, rewards = values[told], rewards[told]
+    if not len(values):
+        return UNCALIBRATED
+    margins, right = _margins(values), _is_right(choose(values), rewards)
+    order = np.argsort(margins, kind="stable")
+    bins = max(1, min(MAX_BINS, len(margins) // MIN_BIN))
+    parts = np.array_split(order, bins)
+    prior = 1.0 / values.shape[1]
+    centres = np.array([margins[part].mean() for part in parts])
+    weights = np.array([len(part) + _PRIOR_WEIGHT for part in parts])
+    shares = np.array([right[part].sum() + _PRIOR_WEIGHT * prior for part in parts]) / weights
+    return Calibration(centres, _isotonic(shares, weights))
+
+
+def reliability(calibration: Calibration, values: Matrix, rewards: Matrix) -> Reliability:
+    """Compare confidence with truth on steps [N, A], N >= 1."""
+    confidences = calibration.confidence(values)
+    right = _is_right(choose(values), rewards)
+    bins = np.minimum((confidences * _RELIABILITY_BINS).astype(np.int64), _RELIABILITY_BINS - 1)
+    # Steps times |confidence - share of right| of a bin is the distance of the two sums.
+    said = np.bincount(bins, weights=confidences, minlength=_RELIABILITY_BINS)
+    true = np.bincount(bins, weights=right, minlength=_RELIABILITY_BINS)
+    error = float(np.abs(said - true).sum() / len(values))
+    return Reliability(error, float(right.mean()), float(confidences.mean()))
+
+
+def _margins(values: Matrix) -> Matrix:
+    top = np.partition(values, -2, axis=1)
+    return top[:, -1] - top[:, -2]
+
+
+def _tied(values: Matrix) -> NDArray[np.int64]:
+    top = values.max(axis=1, keepdims=True)
+    slack = _EQUAL * np.abs(values).max(axis=1, keepdims=True)
+    return (values >= top - slack).sum(axis=1)
+
+
+def _is_right(chosen: NDArray[np.int64], rewards: Matrix) -> NDArray[np.bool_]:
+    """Where the chosen action was a best one."""
+    best = rewards.max(axis=1)
+    return rewards[np.arange(len(chosen)), chosen] >= best - _EQUAL * np.abs(best)
+
+
+def _isotonic(shares: Matrix, weights: Matrix) -> Matrix:
+    """The nearest values that never fall (pool adjacent violators)."""
+    pools: list[tuple[float, float, int]] = []
+    for share, weight in zip(shares.tolist(), weights.tolist(), strict=True):
+        pool = (share, weight, 1)
+        while pools and pools[-1][0] >= pool[0]:
+            before = pools.pop()
+            total = before[1] + pool[1]
+            mean = (before[0] * before[1] + pool[0] * pool[1]) / total
+            pool = (mean, total, before[2] + pool[2])
+        pools.append(pool)
+    return np.concatenate([np.full(count, mean) for mean, _, count in pools])

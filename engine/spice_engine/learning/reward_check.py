@@ -1,0 +1,323 @@
+"""The check of inline rewards: what reward code may do, and a finding for all that it may not.
+
+The check is what keeps hostile or careless manifests harmless: no imports, attributes, function
+definitions, comprehensions, `while`, no strings, no growing lists, no large powers. What it lets
+through still can loop for long; limits and the deadline of the trainer's process end that.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+
+from spice_engine.errors import Place
+from spice_engine.learning.reward_syntax import (
+    FUNCTIONS,
+    OLD_STATES,
+    STATES,
+    Access,
+    assigned_names,
+    is_print,
+    is_sequence,
+    parse,
+    sequence_names,
+    state_access,
+)
+from spice_engine.learning.source import Finding, Source
+
+MAX_EXPONENT = 16
+MAX_INTEGER = 2**63
+
+_TAKE_SEQUENCES = frozenset({"min", "max", "len", "sum", "bool", "fsum", "prod", "dist"})
+# Integers of any size come out of these, from small arguments.
+_MATH_REFUSED = frozenset({"factorial", "comb", "perm"})
+MATH = frozenset(n for n in dir(math) if not n.startswith("_")) - _MATH_REFUSED
+_RESERVED = FUNCTIONS | STATES.keys() | {"math", "print"}
+_STATEMENTS = (
+    ast.Assign, ast.AugAssign, ast.If, ast.For, ast.Expr, ast.Pass,
+    ast.Break, ast.Continue,
+)  # fmt: skip
+_OPERATORS = (
+    ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow,
+    ast.BitAnd, ast.BitOr, ast.BitXor,
+)  # fmt: skip
+_NAMES_OF: dict[type[ast.AST], str] = {
+    ast.While: "'while' loops", ast.Import: "imports", ast.ImportFrom: "imports",
+    ast.FunctionDef: "function definitions", ast.AsyncFunctionDef: "function definitions",
+    ast.ClassDef: "classes", ast.Lambda: "'lambda'", ast.ListComp: "comprehensions",
+    ast.SetComp: "comprehensions", ast.DictComp: "comprehensions",
+    ast.GeneratorExp: "comprehensions", ast.NamedExpr: "':='", ast.Try: "'try'",
+    ast.With: "'with'", ast.Return: "'return'", ast.Raise: "'raise'", ast.Delete: "'del'",
+    ast.Global: "'global'", ast.Nonlocal: "'nonlocal'", ast.Assert: "'assert'",
+    ast.JoinedStr: "strings", ast.Dict: "dictionaries", ast.Set: "sets",
+    ast.Attribute: "attributes other than those of math", ast.Starred: "'*' arguments",
+    ast.AnnAssign: "annotations", ast.Await: "'await'", ast.Yield: "'yield'", ast.Match: "'match'",
+}  # fmt: skip
+
+
+def check_rewards(
+    init: Source | None, codes: Mapping[str, Source], fields: Sequence[str]
+) -> tuple[Finding, ...]:
+    """All findings in the rewards of a pod, `init` standing before each action's code."""
+    findings: dict[Finding, None] = {}
+    start, trouble = parse(init) if init else ([], [])
+    findings.update(dict.fromkeys(trouble))
+    init_broken = bool(trouble)
+    for action, code in codes.items():
+        body, trouble = parse(code)
+        findings.update(dict.fromkeys(trouble))
+        if trouble:
+            continue
+        names = assigned_names([*start, *body])
+        sequences = sequence_names([*start, *body])
+        # What a broken init would have assigned is unknown: don't call its names undefined.
+        for source, statements in ((init, start), (code, body)):
+            if source and not (init_broken and source is code):
+                checker = _Checker(source, fields, names, sequences)
+                findings.update(dict.fromkeys(checker.check(statements)))
+        if "reward" not in names and not init_broken:
+            message = f"The reward for action '{action}' never assigns 'reward'."
+            findings[Finding("invalid_reward_function", "error", code.place(1, 0), message)] = None
+    return tuple(findings)
+
+
+class _Checker:
+    """Walks one piece of code and yields what is not allowed in it."""
+
+    def __init__(
+        self, source: Source, fields: Sequence[str], names: set[str], sequences: frozenset[str]
+    ) -> None:
+        self._source = source
+        self._fields = fields
+        self._names = names
+        self._sequences = sequences
+
+    def check(self, statements: Sequence[ast.stmt]) -> Iterator[Finding]:
+        for statement in statements:
+            yield from self._statement(statement)
+
+    def _error(self, node: ast.expr | ast.stmt, message: str, hint: str = "") -> Finding:
+        return Finding("invalid_reward_function", "error", self._place(node), message, hint)
+
+    def _place(self, node: ast.expr | ast.stmt) -> Place:
+        return self._source.place(
+            node.lineno, node.col_offset, node.end_lineno or 0, node.end_col_offset or 0
+        )
+
+    def _refused(self, node: ast.expr | ast.stmt) -> Finding:
+        what = _NAMES_OF.get(type(node), f"'{type(node).__name__}'")
+        return self._error(node, f"Reward code may not use {what}.")
+
+    def _statement(self, node: ast.stmt) -> Iterator[Finding]:
+        if not isinstance(node, _STATEMENTS):
+            yield self._refused(node)
+            return
+        match node:
+            case ast.Assign():
+                yield from self._value(node.value)
+                for target in node.targets:
+                    yield from self._target(target, node.value)
+            case ast.AugAssign():
+                yield from self._target(node.target, None)
+                yield from self._operator(node, node.op, node.value)
+                yield from self._number(node.value)
+                if is_sequence(_as_load(node.target), self._sequences):
+                    yield self._error(node, "Lists cannot grow in reward code.")
+            case ast.If():
+                yield from self._value(node.test)
+                yield from self.check([*node.body, *node.orelse])
+            case ast.For():
+                yield from self._loop(node)
+            case ast.Expr():
+                yield from self._lone_expression(node)
+            case _:
+                pass
+
+    def _loop(self, node: ast.For) -> Iterator[Finding]:
+        if isinstance(node.target, ast.Name):
+            yield from self._target(node.target, None)
+        else:
+            yield self._error(node.target, "A loop in reward code has one variable.")
+        if not is_sequence(node.iter, self._sequences):
+            yield self._error(node.iter, "A loop goes over range(...) or a list.")
+        yield from self._value(node.iter)
+        yield from self.check([*node.body, *node.orelse])
+
+    def _lone_expression(self, node: ast.Expr) -> Iterator[Finding]:
+        if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            return
+        if is_print(node):
+            message = "'print' does nothing here and is left out."
+            yield Finding("ignored_print", "warning", self._place(node), message)
+            return
+        yield from self._value(node.value)
+
+    def _target(self, node: ast.expr, value: ast.expr | None) -> Iterator[Finding]:
+        if isinstance(node, ast.Name):
+            if node.id in _RESERVED or node.id.startswith("__"):
+                yield self._error(node, f"'{node.id}' is taken: choose another name.")
+        elif isinstance(node, ast.Tuple) and isinstance(value, ast.Tuple):
+            if len(node.elts) != len(value.elts):
+                yield self._error(node, "There are not as many names as values.")
+            for element in node.elts:
+                yield from self._target(element, None)
+        elif state_access(node):
+            yield self._error(node, "Reward code cannot change a state.")
+        else:
+            yield self._error(node, "Only plain names can be assigned to in reward code.")
+
+    def _number(self, node: ast.expr) -> Iterator[Finding]:
+        """An operand or argument that must not be a list."""
+        if is_sequence(node, self._sequences):
+            yield self._error(node, "Lists cannot be added, repeated or nested in reward code.")
+        yield from self._value(node)
+
+    def _value(self, node: ast.expr) -> Iterator[Finding]:
+        if access := state_access(node):
+            yield from self._access(node, access)
+            return
+        match node:
+            case ast.Constant():
+                yield from self._constant(node)
+            case ast.Name():
+                yield from self._name(node)
+            case ast.BoolOp():
+                for value in node.values:
+                    yield from self._value(value)
+            case ast.BinOp():
+                yield from self._operator(node, node.op, node.right)
+                yield from self._number(node.left)
+                yield from self._number(node.right)
+            case ast.UnaryOp():
+                yield from self._number(node.operand)
+            case ast.Compare():
+                for value in (node.left, *node.comparators):
+                    yield from self._value(value)
+            case ast.IfExp():
+                for value in (node.test, node.body, node.orelse):
+                    yield from self._value(value)
+            case ast.List() | ast.Tuple():
+                for value in node.elts:
+                    yield from self._number(value)
+            case ast.Subscript():
+                yield from self._index(node)
+            case ast.Call():
+                yield from self._call(node)
+            case ast.Attribute():
+                yield from self._math(node)
+            case _:
+                yield self._refused(node)
+
+    def _constant(self, node: ast.Constant) -> Iterator[Finding]:
+        value = node.value
+        if isinstance(value, int) and abs(value) > MAX_INTEGER:
+            yield self._error(node, "This integer is too large; write it as a float.")
+        elif value is not None and not isinstance(value, bool | int | float):
+            yield self._error(node, "Reward code works on numbers: this is not one.")
+
+    def _name(self, node: ast.Name) -> Iterator[Finding]:
+        name = node.id
+        if name in STATES:
+            yield self._error(
+                node, f"'{name}' is used as a whole.", f'Name a field, as in {name}["field"].'
+            )
+        elif name in _RESERVED:
+            yield self._error(node, f"'{name}' is a function or module: call it.")
+        elif name.endswith("_interpretations"):
+            yield self._error(node, f"'{name}' is not supported in this version.")
+        elif name not in self._names:
+            yield self._error(node, f"'{name}' is not defined.", self._suggest_name(name))
+
+    def _suggest_name(self, name: str) -> str:
+        ends = [field for field in self._fields if field == name or field.endswith(f"_{name}")]
+        if ends:
+            return f'For the field write current_state["{ends[0]}"] or next_state["{ends[0]}"].'
+        known = [*self._names, *FUNCTIONS, *STATES]
+        close = get_close_matches(name, known, n=1)
+        return f"Did you mean '{close[0]}'?" if close else ""
+
+    def _operator(
+        self, node: ast.expr | ast.stmt, operator: ast.operator, right: ast.expr
+    ) -> Iterator[Finding]:
+        if not isinstance(operator, _OPERATORS):
+            yield self._error(node, f"Reward code may not use '{type(operator).__name__}'.")
+        if isinstance(operator, ast.Pow) and not _is_small_exponent(right):
+            message = f"An exponent must be a number from -{MAX_EXPONENT} to {MAX_EXPONENT}."
+            yield self._error(right, message, "Use math.pow(x, y) for others.")
+
+    def _index(self, node: ast.Subscript) -> Iterator[Finding]:
+        if isinstance(node.value, ast.Name) and node.value.id in STATES:
+            hint = f'Write {node.value.id}["field"].'
+            yield self._error(node, "A field is named by a text in quotes.", hint)
+            return
+        if not is_sequence(node.value, self._sequences):
+            yield self._error(node, "Only lists and states can be indexed.")
+        yield from self._value(node.value)
+        parts = [node.slice]
+        if isinstance(node.slice, ast.Slice):
+            bounds = (node.slice.lower, node.slice.upper, node.slice.step)
+            parts = [bound for bound in bounds if bound is not None]
+        for part in parts:
+            yield from self._number(part)
+
+    def _call(self, node: ast.Call) -> Iterator[Finding]:
+        function = node.func
+        if isinstance(function, ast.Name):
+            name = function.id
+            if name not in FUNCTIONS:
+                known = f"Allowed are {', '.join(sorted(FUNCTIONS))} and those of math."
+                close = get_close_matches(name, sorted(FUNCTIONS), n=1)
+                hint = f"Did you mean '{close[0]}'?" if close else known
+                yield self._error(function, f"The function '{name}' is not allowed.", hint)
+        elif isinstance(function, ast.Attribute):
+            name = function.attr
+            yield from self._math(function)
+        else:
+            yield self._error(function, "Only functions can be called.")
+            return
+        for index, argument in enumerate(node.args):
+            # Not the second of sum: it would make the sum itself a list.
+            alone = len(node.args) == 1 or name == "dist" or (name == "sum" and index == 0)
+            takes_sequence = name in _TAKE_SEQUENCES and alone
+            yield from self._value(argument) if takes_sequence else self._number(argument)
+        for keyword in node.keywords:
+            if keyword.arg is None or (isinstance(function, ast.Name) and name != "round"):
+                yield self._error(keyword.value, "Named arguments are not allowed here.")
+            yield from self._number(keyword.value)
+
+    def _math(self, node: ast.Attribute) -> Iterator[Finding]:
+        if not (isinstance(node.value, ast.Name) and node.value.id == "math"):
+            yield self._refused(node)
+        elif node.attr not in MATH:
+            close = get_close_matches(node.attr, sorted(MATH), n=1)
+            hint = f"Did you mean 'math.{close[0]}'?" if close else ""
+            yield self._error(node, f"'math.{node.attr}' is not allowed.", hint)
+
+    def _access(self, node: ast.expr, access: Access) -> Iterator[Finding]:
+        if access.name not in self._fields:
+            close = get_close_matches(access.name, self._fields, n=1)
+            ends = [field for field in self._fields if field.endswith(f"_{access.name}")]
+            best = next(iter([*ends, *close]), "")
+            hint = f"Did you mean '{best}'?" if best else f"Fields: {', '.join(self._fields)}."
+            yield self._error(node, f"There is no field '{access.name}'.", hint)
+        elif access.old_syntax:
+            state = OLD_STATES.get(access.state, access.state)
+            new = f'{state}["{access.name}"]'
+            message = f"This is the old way to name a field; the new one is {new}."
+            yield Finding("old_syntax", "warning", self._place(node), message, replacement=new)
+
+
+def _as_load(target: ast.expr) -> ast.expr:
+    return ast.Name(target.id, ast.Load()) if isinstance(target, ast.Name) else target
+
+
+def _is_small_exponent(node: ast.expr) -> bool:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+        node = node.operand
+    return (
+        isinstance(node, ast.Constant)
+        and isinstance(node.value, int | float)
+        and abs(node.value) <= MAX_EXPONENT
+    )

@@ -1,0 +1,96 @@
+"""The operations on pods."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from spice_engine.errors import InvalidRequest, NotFound
+from spice_engine.operations import operation
+from spice_engine.pods.service import MAX_MANIFEST_BYTES, Pods, read_manifest
+from spice_engine.protocol.engine import Nothing
+from spice_engine.protocol.pods import (
+    LintFile,
+    PodInfo,
+    PodList,
+    PodName,
+    Problems,
+    Recommend,
+    Recommendation,
+    TrainingId,
+    TrainingInfo,
+    TrainingList,
+    TrainPod,
+)
+
+MAX_EPISODES = 100_000
+
+
+@operation("pods.list", http="GET /api/v1/pods")
+def list_pods(pods: Pods, request: Nothing) -> PodList:
+    """List all pods of the folder."""
+    return PodList([pods.info(name) for name in pods.names()])
+
+
+@operation("pods.get", http="GET /api/v1/pods/{pod}")
+def get(pods: Pods, request: PodName) -> PodInfo:
+    """Tell everything about one pod."""
+    return pods.info(request.pod)
+
+
+@operation("pods.problems", http="GET /api/v1/pods/{pod}/problems")
+def problems(pods: Pods, request: PodName) -> Problems:
+    """List all findings in a pod's manifest, data and last training."""
+    return Problems(pods.get(request.pod).problems)
+
+
+@operation("pods.lint", http="POST /api/v1/lint")
+async def lint(pods: Pods, request: LintFile) -> Problems:
+    """Check a manifest file inside the app folder, whether or not it is a pod of it."""
+    root = pods.location.root
+    path = (root / request.path).resolve()
+    if not path.is_relative_to(root):
+        raise InvalidRequest(f"{request.path} is outside of the app folder.")
+    try:
+        text = await asyncio.to_thread(_read, path)
+    except OSError as error:
+        raise NotFound(f"{request.path} cannot be read: {error.strerror}.") from error
+    _, found = await asyncio.to_thread(read_manifest, text, str(path.relative_to(root)))
+    return Problems(list(found))
+
+
+@operation("pods.train", http="POST /api/v1/pods/{pod}/train")
+async def train(pods: Pods, request: TrainPod) -> TrainingInfo:
+    """Train a pod now. Answers when the training has begun, with `wait` when it has ended."""
+    if request.episodes is not None and not 0 < request.episodes <= MAX_EPISODES:
+        raise InvalidRequest(f"episodes: must be between 1 and {MAX_EPISODES}.")
+    wish = pods.train(request.pod, request.algorithm, request.episodes)
+    number = await asyncio.shield(wish.begun)
+    if request.wait:
+        return await asyncio.shield(wish.done)
+    return await pods.trainings.get(request.pod, number)
+
+
+@operation("pods.trainings", http="GET /api/v1/pods/{pod}/trainings")
+async def list_trainings(pods: Pods, request: PodName) -> TrainingList:
+    """List the training runs of a pod with their episodes, oldest first."""
+    return TrainingList(await pods.trainings.list(pods.get(request.pod).name))
+
+
+@operation("pods.training", http="GET /api/v1/pods/{pod}/trainings/{number}")
+async def get_training(pods: Pods, request: TrainingId) -> TrainingInfo:
+    """Tell everything about one training run of a pod."""
+    if not 0 < request.number < 2**63:
+        raise InvalidRequest(f"{request.number} is no training's number.")
+    return await pods.trainings.get(pods.get(request.pod).name, request.number)
+
+
+@operation("pods.recommend", http="GET /api/v1/pods/{pod}/recommendation")
+async def recommend(pods: Pods, request: Recommend) -> Recommendation:
+    """Say which action to take now, or at a time, and how sure that is."""
+    return await pods.recommend(request.pod, request.time, request.alias, explain=request.explain)
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as source:
+        return source.read(MAX_MANIFEST_BYTES + 1)

@@ -1,0 +1,265 @@
+"""One training run of a pod: recorded in the store as it goes, its policy kept at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import sqlite3
+import time
+from typing import Any
+
+from spice_engine.errors import SpiceError
+from spice_engine.events import Bus
+from spice_engine.protocol.pods import Episode, TrainingInfo
+from spice_engine.store import policies as policy_table
+from spice_engine.store import training as training_table
+from spice_engine.store.database import Database
+from spice_engine.store.objects import ObjectStore
+from spice_engine.store.training import EpisodeRow, TrainingRow
+from spice_engine.workers.pool import ChildPool
+
+log = logging.getLogger(__name__)
+
+RECENT = 200
+"""Training runs that the `trainings` topic shows."""
+
+LATEST = "latest"
+
+ENDINGS = {
+    "episodes": "All episodes are done.",
+    "goal": "The goal is reached.",
+}
+
+
+def episode_of(row: EpisodeRow) -> Episode:
+    """A stored episode as it crosses the doors."""
+    return Episode(
+        episode=row.episode,
+        start=row.started,
+        end=row.ended,
+        score=row.score,
+        actions_taken=dict(row.actions),
+        error=row.error or "",
+        error_message=row.message or "",
+        detail=dict(row.detail),
+    )
+
+
+def info_of(row: TrainingRow, episodes: list[Episode]) -> TrainingInfo:
+    """A stored training run as it crosses the doors."""
+    return TrainingInfo(
+        pod=row.pod,
+        number=row.number,
+        algorithm=row.algorithm,
+        state=row.state,
+        started=row.started,
+        ended=row.ended,
+        error=row.error or "",
+        message=row.message or "",
+        policy_version=row.policy_version,
+        evaluation=dict(row.evaluation) if row.evaluation else None,
+        episodes=episodes,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What a training run gave."""
+
+    number: int
+    version: int
+    policy: bytes
+    evaluation: dict[str, Any]
+
+
+class Trainings:
+    """Runs trainings and keeps their records; the topics `trainings` and `episodes` follow them."""
+
+    def __init__(
+        self, database: Database, objects: ObjectStore, trainers: ChildPool, bus: Bus
+    ) -> None:
+        self._database = database
+        self._objects = objects
+        self._trainers = trainers
+        self._recent: dict[str, TrainingInfo] = {}
+        self._last_episode = 0
+        self._topic = bus.topic("trainings", "state", self._snapshot)
+        self._episodes = bus.topic("episodes", "rows", lambda: {"last": self._last_episode})
+
+    def _snapshot(self) -> dict[str, Any]:
+        return {key: dataclasses.asdict(info) for key, info in self._recent.items()}
+
+    def _note(self, row: TrainingRow) -> None:
+        info = info_of(row, [])
+        key = f"{row.pod}/{row.number}"
+        self._recent[key] = info
+        self._topic.set(key, dataclasses.asdict(info))
+        while len(self._recent) > RECENT:
+            oldest = next(iter(self._recent))
+            del self._recent[oldest]
+            self._topic.remove(oldest)
+
+    async def open(self) -> None:
+        """Mark what an earlier engine left unfinished, and learn what there is."""
+        now = time.time()
+        interrupted = await self._database.write(
+            lambda connection: training_table.mark_interrupted(connection, now)
+        )
+        for row in interrupted:
+            log.info("training %s/%s was interrupted", row.pod, row.number)
+
+        def newest(connection: sqlite3.Connection) -> int:
+            found = connection.execute("SELECT coalesce(max(id), 0) FROM episodes").fetchone()
+            return int(found[0])
+
+        self._last_episode = await self._database.read(newest)
+
+    async def get(self, pod: str, number: int) -> TrainingInfo:
+        """One run with its episodes.
+
+        Raises:
+            NotFound: there is none of that number.
+        """
+
+        def read(connection: sqlite3.Connection) -> TrainingInfo:
+            row = training_table.get_run(connection, pod, number)
+            episodes = training_table.list_episodes(connection, pod, number)
+            return info_of(row, [episode_of(item) for item in episodes])
+
+        return await self._database.read(read)
+
+    async def list(self, pod: str) -> list[TrainingInfo]:
+        """All runs of a pod with their episodes, oldest first."""
+
+        def read(connection: sqlite3.Connection) -> list[TrainingInfo]:
+            return [
+                info_of(
+                    row,
+                    [
+                        episode_of(item)
+                        for item in training_table.list_episodes(connection, pod, row.number)
+                    ],
+                )
+                for row in training_table.list_runs(connection, pod)
+            ]
+
+        return await self._database.read(read)
+
+    async def begin(self, pod: str, algorithm: str, episodes: int, fingerprint: str) -> int:
+        """Record that a run begins; its number."""
+        row = await self._database.write(
+            lambda connection: training_table.create_run(
+                connection,
+                pod=pod,
+                algorithm=algorithm,
+                episodes_wanted=episodes,
+                started=time.time(),
+                fingerprint=fingerprint,
+            )
+        )
+        self._note(row)
+        return row.number
+
+    async def run(
+        self, pod: str, number: int, params: dict[str, Any], *, fingerprint: str, seconds: float
+    ) -> Trained:
+        """Train to the end; episodes are stored and published as they come.
+
+        Raises:
+            SpiceError: what ended it; the record says so too.
+        """
+        writes: list[asyncio.Future[int]] = []
+
+        def on_progress(data: dict[str, Any]) -> None:
+            writes.append(self._store_episode(pod, number, data))
+
+        try:
+            result = await self._trainers.call(
+                "train", params, on_progress=on_progress, deadline=seconds
+            )
+            await asyncio.gather(*writes)
+            return await self._keep(pod, number, result, fingerprint)
+        except SpiceError as error:
+            await asyncio.gather(*writes, return_exceptions=True)
+            await self._fail(pod, number, "failed", error.code, str(error))
+            raise
+        except asyncio.CancelledError:
+            await self._fail(pod, number, "interrupted", "interrupted", "The engine stopped.")
+            raise
+
+    def _store_episode(self, pod: str, number: int, data: dict[str, Any]) -> asyncio.Future[int]:
+        written = self._database.write(
+            lambda connection: training_table.add_episode(
+                connection,
+                pod=pod,
+                number=number,
+                episode=data["episode"],
+                started=data["start"],
+                ended=data["end"],
+                score=data["score"],
+                actions=data["actions_taken"],
+                detail=data.get("detail", {}),
+            )
+        )
+        written.add_done_callback(lambda done: self._publish_episode(pod, number, data, done))
+        return written
+
+    def _publish_episode(
+        self, pod: str, number: int, data: dict[str, Any], written: asyncio.Future[int]
+    ) -> None:
+        if written.cancelled() or written.exception() is not None:
+            return  # whoever awaits the write is told
+        row = written.result()
+        self._last_episode = max(self._last_episode, row)
+        self._episodes.rows([{"id": row, "pod": pod, "number": number, **data}], row, row)
+
+    async def _keep(
+        self, pod: str, number: int, result: dict[str, Any], fingerprint: str
+    ) -> Trained:
+        policy: bytes = result["policy"]
+        digest = await asyncio.to_thread(self._objects.put_bytes, policy)
+
+        def store(connection: sqlite3.Connection) -> tuple[int, TrainingRow]:
+            kept = policy_table.add(
+                connection,
+                pod=pod,
+                object_hash=digest,
+                fingerprint=fingerprint,
+                algorithm=result["algorithm"],
+                created=time.time(),
+                evaluation=result["evaluation"],
+                training_number=number,
+                aliases=(LATEST,),
+            )
+            row = training_table.finish(
+                connection,
+                pod,
+                number,
+                state="complete",
+                ended=time.time(),
+                message=ENDINGS[result["stopped"]],
+                algorithm=result["algorithm"],
+                evaluation=result["evaluation"],
+                policy_version=kept.version,
+            )
+            training_table.prune(connection, pod)
+            return kept.version, row
+
+        version, row = await self._database.write(store)
+        self._note(row)
+        return Trained(number, version, policy, result["evaluation"])
+
+    async def _fail(self, pod: str, number: int, state: str, error: str, message: str) -> None:
+        row = await self._database.write(
+            lambda connection: training_table.finish(
+                connection,
+                pod,
+                number,
+                state=state,
+                ended=time.time(),
+                error=error,
+                message=message,
+            )
+        )
+        self._note(row)

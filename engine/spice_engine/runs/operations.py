@@ -1,0 +1,163 @@
+"""The operations on runs."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+
+from spice_engine.errors import InvalidRequest
+from spice_engine.operations import operation
+from spice_engine.protocol.engine import Accepted
+from spice_engine.protocol.runs import (
+    AddMetrics,
+    LabelRun,
+    ListRuns,
+    LogChunk,
+    MetricList,
+    MetricSeries,
+    ReadLog,
+    ReadMetrics,
+    RunId,
+    RunInfo,
+    RunList,
+    StartRun,
+    StopRun,
+)
+from spice_engine.runs.logs import read_chunk
+from spice_engine.runs.service import LOG_NAME, Runs, info_of
+from spice_engine.store import runs as table
+from spice_engine.store.runs import RunRow
+from spice_engine.store.series import Point
+
+MAX_LISTED = 10_000
+MAX_LABELS = 100
+MAX_LABEL_CHARACTERS = 200
+MAX_POINTS = 10_000
+
+
+def _check_number(number: int) -> None:
+    if not 0 < number < 2**63:
+        raise InvalidRequest(f"{number} is no run's number.")
+
+
+@operation("runs.start", http="POST /api/v1/runs")
+async def start(runs: Runs, request: StartRun) -> RunInfo:
+    """Start a command; the answer comes when its process runs, or has ended already."""
+    _check_labels(request.labels)
+    return await runs.start(request)
+
+
+@operation("runs.list", http="GET /api/v1/runs")
+async def list_runs(runs: Runs, request: ListRuns) -> RunList:
+    """List the newest runs, oldest of them first; any of several labels or states matches."""
+    count = max(0, min(request.number, MAX_LISTED))
+    rows = await runs.database.read(
+        lambda connection: table.list_newest(
+            connection, count, states=request.states, labels=request.labels
+        )
+    )
+    return RunList([info_of(row) for row in reversed(rows)])
+
+
+@operation("runs.get", http="GET /api/v1/runs/{id}")
+async def get(runs: Runs, request: RunId) -> RunInfo:
+    """Tell everything about one run."""
+    _check_number(request.id)
+    return info_of(await runs.database.read(lambda connection: table.get(connection, request.id)))
+
+
+@operation("runs.stop", http="POST /api/v1/runs/{id}/stop")
+async def stop(runs: Runs, request: StopRun) -> RunInfo:
+    """Ask a run to end, and end it after `grace` seconds; its outputs are kept."""
+    _check_number(request.id)
+    if not 0 <= request.grace <= 3600:
+        raise InvalidRequest("grace: must be between 0 and 3600 seconds.")
+    return await runs.end(request.id, kill=False, grace=request.grace)
+
+
+@operation("runs.kill", http="POST /api/v1/runs/{id}/kill")
+async def kill(runs: Runs, request: RunId) -> RunInfo:
+    """End a run at once, with everything it started."""
+    _check_number(request.id)
+    return await runs.end(request.id, kill=True)
+
+
+@operation("runs.label", http="POST /api/v1/runs/{id}/labels")
+async def label(runs: Runs, request: LabelRun) -> RunInfo:
+    """Add labels to a run and remove others."""
+    _check_number(request.id)
+    _check_labels(request.add)
+    _check_labels(request.remove)
+
+    def change(connection: sqlite3.Connection) -> RunRow:
+        table.remove_labels(connection, request.id, request.remove)
+        table.add_labels(connection, request.id, request.add)
+        return table.get(connection, request.id)
+
+    return runs.note(await runs.database.write(change))
+
+
+@operation("runs.log", http="GET /api/v1/runs/{id}/log")
+async def read_log(runs: Runs, request: ReadLog) -> LogChunk:
+    """Read a piece of a run's log: from a byte offset, or its last lines."""
+    _check_number(request.id)
+    await get(runs, RunId(request.id))
+    path = runs.folder(request.id) / LOG_NAME
+    return await asyncio.to_thread(read_chunk, path, request.offset, request.limit, request.tail)
+
+
+@operation("runs.add_metrics", http="POST /api/v1/runs/{id}/metrics")
+async def add_metrics(runs: Runs, request: AddMetrics) -> Accepted:
+    """Add points to a run's metrics; they are stored when the answer comes."""
+    _check_number(request.id)
+    if len(request.points) > MAX_POINTS:
+        raise InvalidRequest(f"more than {MAX_POINTS} points in one call.")
+    await get(runs, RunId(request.id))
+    now = time.time()
+    points = [
+        Point(
+            name=point.name,
+            value=point.value,
+            index=point.index,
+            time=now if point.time is None else point.time,
+        )
+        for point in request.points
+    ]
+    runs.metrics.add(f"runs/{request.id}", points)
+    await runs.metrics.flush()
+    return Accepted(f"{len(points)} points stored.")
+
+
+@operation("runs.read_metrics", http="GET /api/v1/runs/{id}/metrics")
+async def read_metrics(runs: Runs, request: ReadMetrics) -> MetricList:
+    """Read the series of a run, thinned to about `points` points each."""
+    _check_number(request.id)
+    await get(runs, RunId(request.id))
+    owner = f"runs/{request.id}"
+    names = await runs.metrics.names(owner)
+    wanted = [name for name in names if request.name in {"", name}]
+    most = max(2, min(request.points, 100_000))
+    series: list[MetricSeries] = []
+    for name in wanted:
+        samples = await runs.metrics.samples(owner, name, most=most)
+        series.append(
+            MetricSeries(
+                name,
+                [sample.index for sample in samples],
+                [sample.time for sample in samples],
+                [sample.last for sample in samples],
+            )
+        )
+    return MetricList(series)
+
+
+def _check_labels(labels: list[str]) -> None:
+    if len(labels) > MAX_LABELS:
+        raise InvalidRequest(f"more than {MAX_LABELS} labels in one call.")
+    for text in labels:
+        if not text.strip() or len(text) > MAX_LABEL_CHARACTERS or not text.isprintable():
+            raise InvalidRequest(
+                f"{text[:40]!r} cannot be a label.",
+                hint=f"Printable text of 1 to {MAX_LABEL_CHARACTERS} characters.",
+            )

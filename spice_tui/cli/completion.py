@@ -1,0 +1,33 @@
+"""Names for shell completion, asked of a running engine; silent when it does not answer at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from spice_engine.errors import SpiceError
+from spice_tui.cli.session import Session
+
+SECONDS = 0.3
+
+
+def _names(ctx: typer.Context, noun: str, prefix: str) -> list[str]:
+    root: Any = ctx.find_root()
+    try:
+        session = Session(str(root.params.get("folder") or ""))
+        with session.attach(timeout=SECONDS) as client:
+            answer = client.call("engine.names", {"noun": noun, "prefix": prefix}, timeout=SECONDS)
+        return [str(name) for name in answer["names"]]
+    except (SpiceError, OSError, KeyError, TypeError):
+        return []  # pressing Tab must never print an error into the line being typed
+
+
+def pods(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of pods."""
+    return _names(ctx, "pods", incomplete)
+
+
+def runs(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Numbers of runs."""
+    return _names(ctx, "runs", incomplete)

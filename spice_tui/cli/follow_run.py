@@ -1,0 +1,112 @@
+"""Follow a run: print its log as it grows, and learn how it ended.
+
+The engine may be replaced meanwhile (restart, upgrade, crash): the run goes on, and so does
+the follower, which connects again and continues at the byte it had reached.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from spice_engine.errors import EngineUnavailable, ProtocolError
+from spice_tui.cli import output, values
+from spice_tui.cli.following import FollowingClient, Patience
+from spice_tui.cli.session import Session
+
+PIECE = 256 * 1024
+
+
+class RunFollower:
+    """Prints one run's log from `offset` on."""
+
+    def __init__(self, session: Session, run: int, *, quiet: bool = False) -> None:
+        self._session = session
+        self._run = run
+        self._quiet = quiet
+        self._patience = Patience()
+        self.offset = 0
+
+    def follow(self, client: FollowingClient | None = None) -> dict[str, Any]:
+        """Print until the run has ended; gives the run as it ended.
+
+        Raises:
+            SpiceError: there is no such run, or the engine stays away.
+        """
+        while True:
+            try:
+                if client is None:
+                    client = self._session.connect(FollowingClient)
+                with client:
+                    return self._until_end(client)
+            except EngineUnavailable as error:
+                client = None
+                if self._patience.over:
+                    raise EngineUnavailable(
+                        f"the engine went away while run {self._run} was followed "
+                        f"({error.message.rstrip('.')}).",
+                        hint=f"The run goes on: spice-tui logs -f {self._run}.",
+                    ) from error
+            time.sleep(0.1)
+
+    def _until_end(self, client: FollowingClient) -> dict[str, Any]:
+        client.subscribe("runs")
+        if not self._quiet:
+            client.subscribe(f"log/{self._run}")
+        run = client.call("runs.get", {"id": self._run})
+        self._patience.renewed()
+        while True:
+            if run["state"] not in values.ACTIVE:
+                self._print_new(client)
+                return run
+            topic, event = client.next_event()
+            self._patience.renewed()
+            if topic == "runs":
+                run = self._newest(client, run, event.kind, event.data)
+            else:
+                self._print_new(client)
+
+    def _newest(
+        self, client: FollowingClient, run: dict[str, Any], kind: str, data: Any
+    ) -> dict[str, Any]:
+        """The run after an event: as the event tells it, else as the engine says."""
+        key = str(self._run)
+        if not isinstance(data, dict):
+            return client.call("runs.get", {"id": self._run})
+        if kind == "snapshot":
+            return data[key] if key in data else client.call("runs.get", {"id": self._run})
+        if key in data.get("set", {}):
+            return data["set"][key]
+        if key in data.get("del", ()):
+            return client.call("runs.get", {"id": self._run})
+        return run
+
+    def _print_new(self, client: FollowingClient) -> None:
+        if not self._quiet:
+            self.offset = print_log(client, self._run, self.offset)
+
+
+def chunks_of(client: Any, run: int, offset: int) -> Iterator[dict[str, Any]]:
+    """A run's log from `offset` to its present end, piece by piece; one piece at least.
+
+    Raises:
+        ProtocolError: the engine's answer makes no sense.
+    """
+    while True:
+        chunk = client.call("runs.log", {"id": run, "offset": offset, "limit": PIECE})
+        if chunk["next"] < offset:
+            raise ProtocolError("the log went backwards.")
+        yield chunk
+        if chunk["next"] == offset or chunk["next"] >= chunk["size"]:
+            return
+        offset = chunk["next"]
+
+
+def print_log(client: Any, run: int, offset: int) -> int:
+    """Print a run's log from `offset` to its present end; gives the new offset."""
+    for chunk in chunks_of(client, run, offset):
+        output.write(chunk["text"])
+        offset = chunk["next"]
+    output.flush()
+    return offset

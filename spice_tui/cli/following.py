@@ -1,0 +1,104 @@
+"""A connection that follows several topics and makes calls in between.
+
+`Client.follow` knows one topic only. Here calls may be made while topics are followed: what
+arrives for them meanwhile is kept, in order, and given out afterwards.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, cast
+
+from spice_engine.errors import EngineUnavailable, Overloaded, revive
+from spice_engine.protocol import frames
+from spice_engine.protocol.messages import Kind
+from spice_tui.client import Client, Event, check_operation, event_of
+
+MAX_KEPT = 10_000
+"""Events kept during one call; far more than the engine queues for one client."""
+
+
+class FollowingClient(Client):
+    """One connection, several topics, calls in between."""
+
+    _topics: dict[int, str]
+    _kept: deque[Any]
+
+    def subscribe(self, topic: str) -> None:
+        """Follow a topic from now on; its first event is a snapshot."""
+        if not hasattr(self, "_topics"):
+            self._topics, self._kept = {}, deque()
+        self._next += 1
+        self._topics[self._next] = topic
+        self._send([Kind.SUBSCRIBE, self._next, topic, {}])
+
+    def next_event(self) -> tuple[str, Event]:
+        """The next event of any topic, with the topic's name; waits as long as it takes.
+
+        Raises:
+            SpiceError: a topic cannot be followed, or the engine is gone.
+        """
+        self._socket.settimeout(None)
+        while True:
+            message = self._kept.popleft() if self._kept else self._receive()
+            match message:
+                case [Kind.ERROR, int(id_), {**error}] if id_ == 0 or id_ in self._topics:
+                    raise revive(cast("Mapping[str, Any]", error))
+                case [Kind.SNAPSHOT | Kind.DELTA | Kind.GAP | Kind.END, int(id_), *_] if (
+                    id_ in self._topics
+                ):
+                    event = event_of(cast("list[Any]", message))
+                    if event.kind == "end":
+                        raise EngineUnavailable(f"the engine ended the connection: {event.data}.")
+                    return self._topics[id_], event
+                case _:
+                    continue
+
+    def call(
+        self, operation: str, params: Mapping[str, Any] | None = None, *, timeout: float = 60.0
+    ) -> Any:
+        """The result of one operation; events that arrive before it are kept."""
+        if not hasattr(self, "_topics"):
+            self._topics, self._kept = {}, deque()
+        check_operation(self.welcome, operation)
+        self._next += 1
+        id_ = self._next
+        self._socket.settimeout(timeout)
+        self._send([Kind.REQUEST, id_, operation, dict(params or {})])
+        while True:
+            message = self._receive()
+            match message:
+                case [Kind.RESPONSE, int(answered), result] if answered == id_:
+                    return result
+                case [Kind.ERROR, int(answered), {**error}] if answered in {0, id_}:
+                    raise revive(cast("Mapping[str, Any]", error))
+                case _:
+                    self._kept.append(message)
+            if len(self._kept) > MAX_KEPT:
+                raise Overloaded("too many events arrived during one call.")
+
+    def _send(self, message: list[Any]) -> None:
+        try:
+            self._socket.sendall(frames.encode(message))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise EngineUnavailable(f"the connection broke: {reason}.") from error
+
+
+class Patience:
+    """How long a follower waits for an engine that is being replaced: runs outlive it."""
+
+    def __init__(self, seconds: float = 15.0) -> None:
+        self._seconds = seconds
+        self._since = time.monotonic()
+
+    def renewed(self) -> None:
+        """The engine answered again."""
+        self._since = time.monotonic()
+
+    @property
+    def over(self) -> bool:
+        """Whether it has been away too long."""
+        return time.monotonic() - self._since > self._seconds

@@ -1,0 +1,56 @@
+"""`logs`: the output of a run, whole, its end, or as it comes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from spice_engine.errors import InvalidRequest
+from spice_tui.cli import output, values
+from spice_tui.cli.follow_run import chunks_of, print_log
+from spice_tui.cli.following import FollowingClient
+from spice_tui.cli.light import option
+from spice_tui.cli.output import Json
+from spice_tui.cli.run import follow as follow_run
+from spice_tui.cli.runs import RunArgument
+from spice_tui.cli.session import session_of
+
+
+def logs(
+    ctx: typer.Context,
+    run: RunArgument,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")
+    ] = False,
+    tail: Annotated[
+        int, typer.Option("--tail", "-n", help="Only the last lines; 0: everything.")
+    ] = 0,
+    json: Json = False,
+) -> None:
+    """Print the log of a run."""
+    number = option(run, values.run_number, "RUN")
+    if tail < 0:
+        raise typer.BadParameter("must be 0 or more.", param_hint="--tail")
+    if json and follow:
+        raise InvalidRequest("--json gives one answer and cannot follow.", hint="Leave out one.")
+    session = session_of(ctx)
+    with session.connect(FollowingClient) as client:
+        if json:
+            chunks = [_tail(client, number, tail)] if tail else list(chunks_of(client, number, 0))
+            text = "".join(chunk["text"] for chunk in chunks)
+            output.as_json({"id": number, "size": chunks[-1]["size"], "text": text})
+            return
+        offset = 0
+        if tail:
+            chunk = _tail(client, number, tail)
+            output.write(chunk["text"])
+            offset = chunk["next"]
+        if follow:
+            follow_run(session, number, client, offset=offset)
+        elif not tail:
+            print_log(client, number, offset)
+
+
+def _tail(client: FollowingClient, number: int, lines: int) -> dict[str, Any]:
+    return client.call("runs.log", {"id": number, "tail": lines})

@@ -1,0 +1,65 @@
+"""`recommend`: what a trained pod says to do."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from spice_tui.cli import output, values
+from spice_tui.cli.light import option
+from spice_tui.cli.output import Json
+from spice_tui.cli.pods import PodArgument
+from spice_tui.cli.session import session_of
+
+
+def recommend(
+    ctx: typer.Context,
+    pod: PodArgument,
+    *,
+    time: Annotated[
+        str,
+        typer.Option(metavar="TIME", help="At this time (Unix seconds or a date); default: now."),
+    ] = "",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also each action's value, and what mattered.")
+    ] = False,
+    tag: Annotated[
+        str, typer.Option(metavar="ALIAS", help="Policy: latest, best, v3 ...")
+    ] = "latest",
+    json: Json = False,
+) -> None:
+    """Ask a trained pod what to do."""
+    request = {
+        "pod": pod,
+        "time": option(time, values.moment, "--time") if time else None,
+        "alias": tag,
+        "explain": explain,
+    }
+    with session_of(ctx).connect() as client:
+        answer = client.call("pods.recommend", request)
+    if json:
+        output.as_json(answer)
+        return
+    output.line(
+        f"{output.paint(answer['action'], 'bold')}  (confidence {answer['confidence']:.3f})"
+    )
+    output.line(
+        f"Data of {values.clock(answer['start'])} to {values.clock(answer['end'])}, "
+        f"policy v{answer['policy_version']} ({output.safe(answer['tag'])})."
+    )
+    if explain:
+        _table("ACTION", "VALUE", answer.get("values"))
+        _table("FEATURE", "CONTRIBUTION", answer.get("features"))
+
+
+def _table(name: str, figure: str, items: dict[str, Any] | None) -> None:
+    """Items by size, largest effect first."""
+    if items:
+        output.line()
+        ordered = sorted(items.items(), key=lambda item: -abs(item[1]))
+        if name == "ACTION":
+            ordered.sort(key=lambda item: -item[1])
+        output.table(
+            [name, figure], [[key, values.number(value)] for key, value in ordered], right=[figure]
+        )

@@ -1,0 +1,145 @@
+"""`run`: start a command and follow its log to its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spice_tui.cli import output, values
+from spice_tui.cli.exit_codes import ExitCode
+from spice_tui.cli.follow_run import RunFollower
+from spice_tui.cli.following import FollowingClient
+from spice_tui.cli.light import option
+from spice_tui.cli.output import Json
+from spice_tui.cli.session import Session, session_of
+
+
+def run(
+    ctx: typer.Context,
+    *,
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="COMMAND...",
+            help="One quoted line goes to the shell; several words are run as they are.",
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option(help="A name to find it by.")] = "",
+    cwd: Annotated[
+        str, typer.Option(metavar="DIR", help="Where it runs; default: here, inside the folder.")
+    ] = "",
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", "-e", metavar="KEY=VALUE", help="Environment variable; repeat."),
+    ] = None,
+    label: Annotated[list[str] | None, typer.Option("--label", "-l", help="Label; repeat.")] = None,
+    timeout: Annotated[
+        str,
+        typer.Option(metavar="TIME", help="Stop it after this long: 90s, 2h; bare: minutes."),
+    ] = "",
+    cpu: Annotated[float | None, typer.Option(metavar="CORES", help="CPU limit.")] = None,
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory limit: 512M, 2G.")] = "",
+    background: Annotated[
+        bool, typer.Option("--background", "-b", help="Print its number and leave.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Run a command and follow its log; ends with the command's own exit code.
+
+    Control-C leaves the run running. Without a command the engine itself runs here, in the
+    foreground, as `spice run` did.
+    """
+    session = session_of(ctx)
+    if not command:
+        from spice_tui.cli.serve import serve
+
+        output.error_line(
+            "No command given: the engine runs here in the foreground, as `spice run` did "
+            "(`spice-tui run COMMAND` starts a run)."
+        )
+        serve(session, [])
+    request = {
+        "command": command[0] if len(command) == 1 else command,
+        "name": name,
+        "cwd": working_directory(session, cwd),
+        "env": dict(variable(item) for item in env or []),
+        "labels": label or [],
+        "timeout": option(timeout, minutes, "--timeout") if timeout else None,
+        "cpu": cpu,
+        "memory": option(memory, values.size, "--memory") if memory else None,
+    }
+    client = session.connect(FollowingClient, make=True)
+    started = client.call("runs.start", request)
+    number = int(started["id"])
+    if background:
+        client.close()
+        if json:
+            output.as_json(started)
+        elif output.is_terminal():
+            output.line(f"Run {number} started. Its log: spice-tui logs -f {number}")
+        else:
+            output.line(str(number))
+        return
+    output.note(f"Run {number} started. Control-C stops following, not the run.")
+    ended = follow(session, number, client, quiet=json)
+    if json:
+        output.as_json(ended)
+    raise typer.Exit(values.run_exit_code(ended))
+
+
+def minutes(text: str) -> float:
+    """Seconds of a duration whose bare number counts minutes."""
+    return values.duration(text, bare="m")
+
+
+def variable(text: str) -> tuple[str, str]:
+    """`KEY=VALUE`, or `KEY` for an empty value."""
+    key, _, value = text.partition("=")
+    if not key:
+        raise typer.BadParameter(f"{text!r} is not KEY=VALUE.", param_hint="--env")
+    return key, value
+
+
+def working_directory(session: Session, wanted: str) -> str:
+    """The directory the run starts in, as an absolute path."""
+    here = Path.cwd()
+    if wanted:
+        path = (here / Path(wanted).expanduser()).resolve()
+        if not path.is_dir():
+            raise typer.BadParameter(f"{wanted!r} is not a directory.", param_hint="--cwd")
+        return str(path)
+    root = session.location.root
+    return str(here.resolve() if here.resolve().is_relative_to(root) else root)
+
+
+def follow(
+    session: Session,
+    number: int,
+    client: FollowingClient | None = None,
+    *,
+    quiet: bool = False,
+    offset: int = 0,
+) -> dict[str, Any]:
+    """Follow run `number` to its end and tell how it ended; Control-C only detaches.
+
+    Raises:
+        typer.Exit: with 130, at Control-C.
+    """
+    follower = RunFollower(session, number, quiet=quiet)
+    follower.offset = offset
+    try:
+        ended = follower.follow(client)
+    except KeyboardInterrupt:
+        output.error_line(
+            f"\nRun {number} goes on. Look again: spice-tui logs -f {number}   "
+            f"Stop it: spice-tui stop {number}   Kill it: spice-tui kill {number}"
+        )
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    message = f"Run {number}: {values.status_text(ended)}."
+    if ended.get("message"):
+        message += f" {ended['message']}"
+    output.note(message)
+    return ended

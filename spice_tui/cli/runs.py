@@ -1,0 +1,104 @@
+"""`ps`, `info`, `label`: what runs there are and what is known about them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from spice_tui.cli import completion, output, values
+from spice_tui.cli.light import option
+from spice_tui.cli.output import Json
+from spice_tui.cli.session import session_of
+
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="Number of the run.", autocompletion=completion.runs)
+]
+
+
+def list_runs(
+    ctx: typer.Context,
+    *,
+    number: Annotated[int, typer.Option("--number", "-n", help="At most this many.")] = 50,
+    state: Annotated[
+        list[str] | None, typer.Option("--state", help="Only runs in this state; repeat.")
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", "-l", help="Only runs with this label; repeat.")
+    ] = None,
+    no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Show whole commands.")] = False,
+    json: Json = False,
+) -> None:
+    """List the newest runs, oldest of them first."""
+    with session_of(ctx).connect() as client:
+        answer = client.call(
+            "runs.list", {"number": number, "states": state or [], "labels": label or []}
+        )
+    if json:
+        output.as_json(answer["runs"])
+        return
+    whole = no_trunc or not output.is_terminal()
+    output.table(
+        ["ID", "NAME", "COMMAND", "STATUS", "CREATED"],
+        [_row(run, whole=whole) for run in answer["runs"]],
+    )
+
+
+def _row(run: dict[str, Any], *, whole: bool) -> list[str]:
+    command = values.command_text(run["command"])
+    status, color = values.status_text(run), values.status_color(run)
+    return [
+        str(run["id"]),
+        run["name"],
+        command if whole else output.shorten(command, 40),
+        output.paint(status, color) if color else status,
+        values.ago(run["created"]),
+    ]
+
+
+def info(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
+    """Show everything that is known about one run."""
+    number = option(run, values.run_number, "RUN")
+    with session_of(ctx).connect() as client:
+        found = client.call("runs.get", {"id": number})
+    if json:
+        output.as_json(found)
+        return
+    started, ended = found.get("started"), found.get("ended")
+    output.pairs(
+        [
+            ("Run", found["id"]),
+            ("Name", found.get("name")),
+            ("Kind", found.get("kind")),
+            ("Project", found.get("project")),
+            ("Status", values.status_text(found)),
+            ("Outcome", found.get("outcome")),
+            ("Message", found.get("message")),
+            ("Command", values.command_text(found["command"])),
+            ("Directory", found.get("cwd")),
+            ("Created", values.clock(found.get("created"))),
+            ("Start Time", values.clock(started)),
+            ("End Time", values.clock(ended)),
+            ("Duration", values.elapsed(ended - started) if started and ended else ""),
+            ("Labels", ", ".join(found.get("labels", []))),
+        ]
+    )
+
+
+def label(
+    ctx: typer.Context,
+    run: RunArgument,
+    name: Annotated[str, typer.Argument(help="The label.")],
+    remove: Annotated[bool, typer.Option("--remove", help="Take it away instead.")] = False,
+    json: Json = False,
+) -> None:
+    """Add a label to a run, or remove it."""
+    number = option(run, values.run_number, "RUN")
+    change = {"id": number, "remove" if remove else "add": [name]}
+    with session_of(ctx).connect() as client:
+        changed = client.call("runs.label", change)
+    if json:
+        output.as_json(changed)
+        return
+    word = "removed label {} from" if remove else "added label {} to"
+    output.line(f"Successfully {word.format(output.safe(name))} run {number}.")

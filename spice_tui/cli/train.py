@@ -1,0 +1,158 @@
+"""`train`: start a training run of a pod and follow it, an episode a line."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from spice_engine.errors import EngineUnavailable
+from spice_tui.cli import evaluation, failures, output, values
+from spice_tui.cli.exit_codes import ExitCode
+from spice_tui.cli.following import FollowingClient
+from spice_tui.cli.output import Json
+from spice_tui.cli.pods import PodArgument
+from spice_tui.cli.session import session_of
+
+ACTIVE = frozenset({"requested", "queued", "loading", "running", "training", "stopping"})
+"""States of a training run that has not ended."""
+REFERENCES = ("random", "best_constant", "oracle")
+
+
+def train(
+    ctx: typer.Context,
+    pod: PodArgument,
+    *,
+    learning_algorithm: Annotated[
+        str, typer.Option(metavar="NAME", help="Instead of the manifest's.")
+    ] = "",
+    number_episodes: Annotated[
+        int | None, typer.Option(metavar="N", help="Instead of the manifest's.")
+    ] = None,
+    background: Annotated[
+        bool, typer.Option("--background", "-b", help="Start it and leave.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Train a pod now, and follow its episodes and how it was evaluated."""
+    if number_episodes is not None and number_episodes < 1:
+        raise typer.BadParameter("must be 1 or more.", param_hint="--number-episodes")
+    request = {"pod": pod, "algorithm": learning_algorithm, "episodes": number_episodes}
+    with session_of(ctx).connect(FollowingClient) as client:
+        if not background:
+            client.subscribe("trainings")
+            client.subscribe("episodes")
+        started = client.call("pods.train", request)
+        if background:
+            _tell_started(started, json=json)
+            return
+        follower = EpisodeFollower(client, pod, int(started["number"]), quiet=json)
+        try:
+            ended = follower.follow(started)
+        except KeyboardInterrupt:
+            output.error_line(
+                f"\nTraining {pod}/{started['number']} goes on: spice-tui pods show {pod}"
+            )
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
+    if json:
+        output.as_json(ended)
+    else:
+        _tell_ended(ended)
+    if ended["state"] != "complete":
+        raise typer.Exit(ExitCode.INVALID_POD if ended.get("error") else ExitCode.FAILED)
+
+
+def _tell_started(training: dict[str, Any], *, json: bool) -> None:
+    if json:
+        output.as_json(training)
+    else:
+        output.line(f"Training {output.safe(training['pod'])}/{training['number']} started.")
+
+
+def _tell_ended(training: dict[str, Any]) -> None:
+    name = f"{output.safe(training['pod'])}/{training['number']}"
+    if training["state"] != "complete":
+        reason = training.get("message") or training.get("error") or "no reason was given."
+        failures.say(f"training {name} ended {training['state']}: {reason}")
+        return
+    version = training.get("policy_version")
+    policy = f", policy v{version}" if version is not None else ""
+    note = f" {training['message']}" if training.get("message") else ""
+    output.line(output.safe(f"Training {name} complete{policy}.{note}"))
+    if training.get("evaluation"):
+        evaluation.show(training["evaluation"])
+
+
+class EpisodeFollower:
+    """Prints the episodes of one training run, each once, in order of arrival."""
+
+    def __init__(self, client: FollowingClient, pod: str, number: int, *, quiet: bool) -> None:
+        self._client = client
+        self._pod = pod
+        self._number = number
+        self._quiet = quiet
+        self._printed: set[int] = set()
+        self._referenced = False
+
+    def follow(self, training: dict[str, Any]) -> dict[str, Any]:
+        """Print until the training run has ended; gives it as it ended, with all episodes.
+
+        Raises:
+            SpiceError: the engine went away.
+        """
+        key = f"{self._pod}/{self._number}"
+        while training["state"] in ACTIVE:
+            topic, event = self._next()
+            data = event.data if isinstance(event.data, dict) else {}
+            if topic == "episodes" and event.kind == "delta":
+                self._print(row for row in data.get("rows", ()) if self._is_ours(row))
+            elif topic == "trainings" and event.kind == "delta":
+                training = data.get("set", {}).get(key, training)
+            else:  # a snapshot or a gap: something may have been missed
+                training = self._ask()
+        return self._ask()
+
+    def _next(self) -> Any:
+        try:
+            return self._client.next_event()
+        except EngineUnavailable as error:
+            raise EngineUnavailable(
+                f"the engine went away during training {self._pod}/{self._number} "
+                f"({error.message.rstrip('.')}).",
+                hint=f"Look how it went: spice-tui pods show {self._pod}.",
+            ) from error
+
+    def _ask(self) -> dict[str, Any]:
+        request = {"pod": self._pod, "number": self._number}
+        training = self._client.call("pods.training", request)
+        self._print(training.get("episodes") or ())
+        return training
+
+    def _is_ours(self, row: dict[str, Any]) -> bool:
+        return row.get("pod") == self._pod and row.get("number") == self._number
+
+    def _print(self, episodes: Any) -> None:
+        for episode in episodes:
+            if self._quiet or episode["episode"] in self._printed:
+                continue
+            self._printed.add(episode["episode"])
+            self._print_references(episode.get("detail") or {})
+            output.line(episode_line(episode))
+            output.flush()
+
+    def _print_references(self, detail: dict[str, Any]) -> None:
+        found = [(name, detail[name]) for name in REFERENCES if detail.get(name) is not None]
+        if found and not self._referenced:
+            self._referenced = True
+            text = ", ".join(f"{n.replace('_', ' ')} {values.number(v, 5)}" for n, v in found)
+            output.line(output.paint(f"For comparison: {text}", "dim"))
+
+
+def episode_line(episode: dict[str, Any]) -> str:
+    """`Episode 3  score 41.5  open 12, close 8`, or what went wrong in it."""
+    start = f"Episode {episode['episode']}"
+    if episode.get("error"):
+        text = f"{episode['error']}: {episode.get('error_message', '')}"
+        return output.paint(f"{start}  {text}", "red")
+    counts = ", ".join(f"{name} {count}" for name, count in episode["actions_taken"].items())
+    return output.safe(f"{start}  score {values.number(episode['score'], 5)}  {counts}").rstrip()

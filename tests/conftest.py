@@ -1,0 +1,97 @@
+"""Fixtures that many tests share: engines as real processes on folders of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from spice_engine.protocol.location import Location, locate
+from spice_tui.client import Client, try_connect
+from spice_tui.launch import start_engine
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
+    """Wait until `condition()` is true; a failed wait says what it waited for."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds} s for {what}")
+        time.sleep(0.02)
+
+
+class EngineFixture:
+    """One app folder and the engine on it, driven as the command line drives it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.location: Location = locate(folder)
+
+    def start(self, *flags: str) -> dict[str, object]:
+        """Start an engine in the background; port 0 keeps tests apart."""
+        return start_engine(self.location, ["--http-port", "0", *flags])
+
+    def client(self) -> Client:
+        """A blocking client."""
+        return Client(self.location)
+
+    def call(self, operation: str, **params: object) -> object:
+        """One operation on a connection of its own."""
+        with self.client() as client:
+            return client.call(operation, params)
+
+    @property
+    def pid(self) -> int:
+        """The engine's process."""
+        with self.client() as client:
+            return int(client.call("engine.status")["pid"])
+
+    @property
+    def http(self) -> str:
+        """Base URL of the public door."""
+        return self.location.http.read_text().strip()
+
+    def kill(self) -> None:
+        """`kill -9`, and wait until the process is gone."""
+        pid = self.pid
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not _alive(pid), "the killed engine to be gone")
+
+    def stop(self) -> None:
+        """Stop the engine and every run of it, if there is one."""
+        client = try_connect(self.location)
+        if client is None:
+            return
+        with client:
+            pid = int(client.call("engine.status")["pid"])
+            with contextlib.suppress(Exception):
+                client.call("engine.stop", {"runs": "stop"})
+        wait_for(lambda: not _alive(pid), "the engine to stop")
+
+
+def _alive(pid: int) -> bool:
+    """Whether the process runs; a zombie child of this test process is reaped and gone."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineFixture]:
+    """An engine on an empty folder: not started yet, stopped at the end."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state-home"))
+    folder = tmp_path / "app"
+    folder.mkdir()
+    fixture = EngineFixture(folder)
+    yield fixture
+    fixture.stop()
