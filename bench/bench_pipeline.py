@@ -24,14 +24,14 @@ from typing import Any
 # One thread, as the pool gives a trainer; before NumPy is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from spice_engine.data import loader  # noqa: E402
-from spice_engine.learning import trainer  # noqa: E402
-from spice_engine.learning.policy import Policy  # noqa: E402
-from spice_engine.pods.manifest import load_manifest  # noqa: E402
-from spice_engine.pods.plan import loader_params, trainer_params  # noqa: E402
-from spice_engine.workers.arrays import ArrayRef, clean  # noqa: E402
-from spice_engine.workers.arrays import load as load_array  # noqa: E402
-from spice_engine.workers.child import LocalReport  # noqa: E402
+from spice_engine.data import loader
+from spice_engine.learning import trainer
+from spice_engine.learning.policy import Policy
+from spice_engine.pods.manifest import load_manifest
+from spice_engine.pods.plan import loader_params, trainer_params
+from spice_engine.workers.arrays import ArrayRef, clean
+from spice_engine.workers.arrays import load as load_array
+from spice_engine.workers.child import LocalReport
 
 ROWS = 2880
 MANIFEST = """

@@ -149,6 +149,12 @@ class Client:
         """Hang up."""
         self._socket.close()
 
+    def _send(self, message: list[Any]) -> None:
+        try:
+            self._socket.sendall(frames.encode(message))
+        except OSError as error:
+            raise EngineUnavailable(f"the connection broke: {error.strerror}.") from error
+
     def _receive(self) -> Any:
         while not self._ready:
             try:
@@ -174,7 +180,7 @@ class Client:
         self._next += 1
         id_ = self._next
         self._socket.settimeout(timeout)
-        self._socket.sendall(frames.encode([Kind.REQUEST, id_, operation, dict(params or {})]))
+        self._send([Kind.REQUEST, id_, operation, dict(params or {})])
         while True:
             match self._receive():
                 case [Kind.RESPONSE, int(answered), result] if answered == id_:
@@ -189,7 +195,7 @@ class Client:
         self._next += 1
         id_ = self._next
         self._socket.settimeout(timeout)
-        self._socket.sendall(frames.encode([Kind.SUBSCRIBE, id_, topic, {}]))
+        self._send([Kind.SUBSCRIBE, id_, topic, {}])
         while True:
             match self._receive():
                 case [Kind.ERROR, int(answered), {**error}] if answered in {0, id_}:

@@ -57,6 +57,14 @@ class EngineFixture:
         """Base URL of the public door."""
         return self.location.http.read_text().strip()
 
+    def answers(self) -> bool:
+        """Whether an engine answers on the private door now."""
+        client = try_connect(self.location)
+        if client is None:
+            return False
+        client.close()
+        return True
+
     def kill(self) -> None:
         """`kill -9`, and wait until the process is gone."""
         pid = self.pid

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+import uvloop
 
 from spice_engine.errors import (
     ChildFailed,
@@ -307,6 +308,26 @@ async def test_no_descriptor_is_lost_over_many_children(tmp_path: Path) -> None:
     await pool.call("echo", {"value": 1})
     await until(lambda: me.num_fds() <= before)
     await pool.close()
+
+
+def test_all_of_it_on_uvloop_too(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        pool = make(tmp_path, 2)
+        await pool.warm()
+        heard: list[Any] = []
+        assert await pool.call("steps", {"count": 100}, on_progress=heard.append) == 100
+        assert len(heard) == 100
+        with pytest.raises(ChildFailed, match="SIGKILL"):
+            await pool.call("die", {})
+        with pytest.raises(DeadlineExceeded):
+            await pool.call("hang", {}, deadline=0.1)
+        call = asyncio.create_task(pool.call("steps", {"count": 10_000, "seconds": 0.001}))
+        await until(lambda: pool.stats().busy == 1)
+        call.cancel()
+        assert await pool.call("echo", {"value": "x" * 2**20}) == "x" * 2**20
+        await pool.close()
+
+    uvloop.run(scenario())
 
 
 async def test_a_worker_is_not_a_command() -> None:

@@ -13,13 +13,16 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
 import psutil
 import pytest
+import uvloop
 
-from spice_engine.errors import Conflict, InvalidRequest, NotFound
+from spice_engine.errors import ChildFailed, Conflict, InvalidRequest, NotFound, StorageError
+from spice_engine.store.appendlog import seek_time
 from spice_engine.workers.jobs import read_exit
 from spice_engine.workers.shims import (
     Attached,
@@ -237,6 +240,10 @@ async def test_the_time_index_points_at_what_came_then(host: ShimHost, tmp_path:
     gaps = [b[0] - a[0] for a, b in pairwise(records)]
     assert max(gaps) < 3 * 65536
     assert len(records) >= 4
+    # And the store's reader agrees.
+    log = tmp_path / "job" / "logs.txt"
+    assert seek_time(log, records[0][1]) == 0
+    assert seek_time(log, records[1][1] + 0.001) == len("first\n")
 
 
 async def test_subscribers_hear_of_growth_and_the_end(host: ShimHost, tmp_path: Path) -> None:
@@ -251,6 +258,97 @@ async def test_subscribers_hear_of_growth_and_the_end(host: ShimHost, tmp_path: 
     assert heard == sorted(set(heard))
     assert heard[-1] <= ended.log_bytes == 25
     assert len(heard) >= 3
+
+
+async def test_a_broken_connection_is_made_again(host: ShimHost, tmp_path: Path) -> None:
+    line = "echo one; read x < go; echo two; exit 6"
+    (tmp_path / "job").mkdir()
+    os.mkfifo(tmp_path / "job" / "go")
+    heard: list[int] = []
+    client = await host.start(tmp_path / "job", sh(line))
+    await client.subscribe(heard.append)
+    await until(lambda: heard[-1:] == [4])
+    client._sock.shutdown(socket.SHUT_RDWR)
+    await until(lambda: len(heard) > 1 and heard[-1] == 4)
+    assert (await client.status())["child"] == client.child
+    (tmp_path / "job" / "go").write_text("\n")
+    assert (await client.wait()).exit_code == 6
+    assert (tmp_path / "job" / "logs.txt").read_text() == "one\ntwo\n"
+
+
+async def test_closing_a_client_leaves_the_job(host: ShimHost, tmp_path: Path) -> None:
+    client = await host.start(tmp_path / "job", sh("sleep 60"))
+    await client.close()
+    with pytest.raises(ChildFailed, match="closed"):
+        await client.wait()
+    again = await host.attach(tmp_path / "job")
+    assert isinstance(again, Attached)
+    await again.client.kill()
+    await again.client.wait()
+
+
+async def test_a_folder_that_cannot_be_written_is_reported(host: ShimHost, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError):
+        await host.start(tmp_path / "file" / "job", sh("true"))
+
+
+def mount_small_disk(folder: Path) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    if os.geteuid() or sys.platform != "linux" or subprocess.run(mount).returncode:
+        pytest.skip("a small disk of its own needs root on Linux")
+
+
+def unmount(folder: Path) -> None:
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+async def test_a_full_disk_delays_the_exit_status_and_loses_it_not(
+    host: ShimHost, tmp_path: Path
+) -> None:
+    mount_small_disk(tmp_path)
+    try:
+        os.mkfifo(tmp_path / "go")
+        client = await host.start(tmp_path / "job", sh(f"echo hi; read x < {tmp_path}/go; exit 8"))
+        with suppress(OSError), (tmp_path / "filler").open("wb", buffering=0) as filler:
+            while True:
+                filler.write(b"x" * 4096)
+        with (tmp_path / "go").open("w") as go:
+            go.write("\n")
+        # The socket is where the status is kept until there is room for it.
+        await until(lambda: gone(client.child))
+        while not (await client.status())["exit"]:  # noqa: ASYNC110 - it is asked for
+            await asyncio.sleep(0.01)
+        assert read_exit(tmp_path / "job") is None
+        (tmp_path / "filler").unlink()
+        assert (await client.wait()).exit_code == 8
+        ended = read_exit(tmp_path / "job")
+        assert ended is not None
+        assert ended.exit_code == 8
+        await until(lambda: gone(client.pid))
+    finally:
+        unmount(tmp_path)
+
+
+def test_all_of_it_on_uvloop_too(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with ShimHost() as host:
+            client = await host.start(tmp_path / "job", sh("echo hi; sleep 60"))
+            heard: list[int] = []
+            await client.subscribe(heard.append)
+            await until(lambda: heard[-1:] == [3])
+            client._sock.shutdown(socket.SHUT_RDWR)
+            await client.status()
+            os.kill(host.spawner_pid, signal.SIGKILL)
+            more = [host.start(tmp_path / str(n), sh(f"exit {n}")) for n in range(20)]
+            codes = [(await job.wait()).exit_code for job in await asyncio.gather(*more)]
+            assert codes == list(range(20))
+            found = await host.attach(tmp_path / "job")
+            assert isinstance(found, Attached)
+            await found.client.stop(grace_s=5)
+            assert (await client.wait()).reason == "stopped"
+
+    uvloop.run(scenario())
 
 
 async def test_a_client_that_never_reads_is_dropped(host: ShimHost, tmp_path: Path) -> None:

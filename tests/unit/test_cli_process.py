@@ -246,10 +246,10 @@ def test_completion_is_silent_without_an_engine_or_with_a_deaf_one(folder: Path)
         assert complete(folder, "spice-tui train ") == []
 
 
-def test_show_completion(folder: Path) -> None:
-    done = call(folder, "--show-completion", SHELL="/bin/bash", _TYPER_COMPLETE_TEST="1")
-    assert done.returncode in {0, 1}  # 1: the shell around this process is none it knows
-    assert "Traceback" not in done.stderr
+def test_the_completion_script(folder: Path) -> None:
+    done = call(folder, _SPICE_TUI_COMPLETE="source_bash")
+    assert done.returncode == 0
+    assert "complete -o default -F _spice_tui_completion spice-tui" in done.stdout
 
 
 def test_what_answers_is_no_engine(folder: Path) -> None:

@@ -141,7 +141,7 @@ class Trainings:
                         for item in training_table.list_episodes(connection, pod, row.number)
                     ],
                 )
-                for row in training_table.list_runs(connection, pod)
+                for row in reversed(training_table.list_runs(connection, pod))
             ]
 
         return await self._database.read(read)

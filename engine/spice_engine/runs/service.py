@@ -8,6 +8,7 @@ next one (see `spice_engine.workers.shims`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import os
@@ -19,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from spice_engine.errors import Conflict, InvalidRequest, NotFound, SpiceError
+from spice_engine.errors import ChildFailed, Conflict, InvalidRequest, NotFound, SpiceError
 from spice_engine.events import Bus, Topic
 from spice_engine.protocol.location import Location
 from spice_engine.protocol.runs import RunInfo, StartRun
@@ -47,6 +48,7 @@ RECENT = 200
 
 MAX_COMMAND_BYTES = 128 * 1024
 LOG_NAME = "logs.txt"
+LOOK_AGAIN_SECONDS = 1.0
 LOG_MAX_BYTES = 2**30
 """A run's log is cut at this size; its command goes on."""
 
@@ -237,7 +239,7 @@ class Runs:
         self._clients.pop(number, None)
         started = self._starting.pop(number, None)
         error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, SpiceError):
+        if error is not None:
             log.error("run %s is no longer followed", number, exc_info=error)
         if started is not None and not started.done():
             started.set_exception(error or Conflict("the engine is stopping."))
@@ -266,8 +268,10 @@ class Runs:
             client = await self._shims.start(self.folder(row.id), job)
         except SpiceError as error:
             log.warning("run %s was not started: %s", row.id, error)
-            await self._set(row.id, "failed", outcome="failed", message=str(error), over=True)
-            raise
+            message = str(error)
+            info = await self._set(row.id, "failed", outcome="failed", message=message, over=True)
+            self._answer(info)
+            return
         await self._follow(row.id, client)
 
     async def _adopt(self, row: RunRow) -> None:
@@ -295,15 +299,22 @@ class Runs:
         if client.exit is None:
             info = await self._running(number)
             self._answer(info)
-            if info.state in {"stopping", "killing"}:
-                await self._signal(number, info.state, None)
-            await client.subscribe(lambda _: self._log_changed(number))
+            # A command that has ended meanwhile takes neither: `wait` knows its exit.
+            with contextlib.suppress(ChildFailed, Conflict):
+                if info.state in {"stopping", "killing"}:
+                    await self._signal(number, info.state, None)
+                await client.subscribe(lambda _: self._log_changed(number))
         try:
             exit_ = await client.wait()
         except JobLost as lost:
             log.warning("run %s was lost: %s", number, lost)
             message = lost.message
             await self._set(number, "interrupted", outcome="failed", message=message, over=True)
+        except ChildFailed as error:
+            log.warning("run %s: %s; looking again", number, error)
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            row = await self.database.read(lambda connection: table.get(connection, number))
+            await self._adopt(row)
         else:
             await self._ended(number, self._recent[number].state, exit_)
         finally:
@@ -367,7 +378,8 @@ class Runs:
             return table.set_state(connection, number, wanted)
 
         info = self.note(await self.database.write(change))
-        await self._signal(number, info.state, grace)
+        with contextlib.suppress(ChildFailed, Conflict):  # it ended just now
+            await self._signal(number, info.state, grace)
         return info
 
     async def _signal(self, number: int, state: str, grace: float | None) -> None:

@@ -123,40 +123,58 @@ class ShimClient:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._ended.set()
+        self._connected.set()
         if self._writer is None:
             # From then on the transport owns it.
             self._sock.close()
 
     async def _request(self, verb: str, **more: Any) -> dict[str, Any]:
-        if self._ended.is_set():
-            raise Conflict(f"the job in {self.folder} has ended")
         if len(self._pending) >= _MAX_PENDING:
             raise Overloaded(f"too many requests wait for the shim of {self.folder}")
-        self._next += 1
-        ident = self._next
-        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._pending[ident] = answer
+        # A signal that may have been sent is not sent twice; everything else may be asked again
+        # over the next connection.
+        attempts = 1 if verb == "signal" else 3
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
-                await self._connected.wait()
-                await self._send({"id": ident, "do": verb, **more})
-                message = await answer
+                while True:
+                    attempts -= 1
+                    try:
+                        message = await self._ask({"do": verb, **more})
+                        break
+                    except ConnectionError as error:
+                        if not attempts:
+                            raise ChildFailed(
+                                f"the shim of {self.folder} ended the connection"
+                            ) from error
         except TimeoutError:
             raise ChildFailed(
                 f"the shim of {self.folder} (process {self.pid}) does not answer",
                 hint="If it is stopped, continue it (kill -CONT).",
             ) from None
-        except ConnectionError as error:
-            raise ChildFailed(f"the shim of {self.folder} ended the connection") from error
-        finally:
-            self._pending.pop(ident, None)
         if not message.get("ok"):
             raise Conflict(f"the shim of {self.folder} refused: {message.get('message')}")
         self._note(message)
         return message
 
+    async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        await self._connected.wait()
+        if self._ended.is_set():
+            raise Conflict(f"the job in {self.folder} has ended")
+        self._next += 1
+        ident = self._next
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._pending[ident] = answer
+        try:
+            await self._send({"id": ident, **request})
+            return await answer
+        finally:
+            self._pending.pop(ident, None)
+
     async def _send(self, message: dict[str, Any]) -> None:
-        assert self._writer is not None
+        if self._writer is None or self._writer.is_closing():
+            # The reading side is about to see it, and to connect again.
+            self._connected.clear()
+            raise ConnectionResetError("the shim ended the connection")
         body = json.dumps(message).encode()
         self._writer.write(_HEADER.pack(len(body)) + body)
         await self._writer.drain()
@@ -183,6 +201,8 @@ class ShimClient:
         finally:
             self._greeting.set()
             self._ended.set()
+            # Who waits for the next connection learns that there will be none.
+            self._connected.set()
             self._fail_pending()
             for callback in self._on_end:
                 callback(self)

@@ -89,17 +89,15 @@ class WarmChild:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._call = _Call(self._calls, method, answer, on_progress)
         self._free.clear()
-        if not self.alive or self._writer is None:
+        if not self.alive:
             self._end_call(ChildFailed(f"the {self.name} died before it was asked for {method!r}"))
-        else:
-            # Not drained: one call at a time bounds what is buffered, and the answer shows the end.
-            self._writer.write(frame)
+        self._send(frame)
         return await answer
 
     async def cancel(self, seconds: float) -> bool:
         """Tells the child to stop its call; whether it did within `seconds`."""
-        if self._call is not None and self._writer is not None:
-            self._writer.write(encode(["cancel", self._call.ident]))
+        if self._call is not None:
+            self._send(encode(["cancel", self._call.ident]))
         try:
             async with asyncio.timeout(seconds):
                 await self._free.wait()
@@ -166,6 +164,12 @@ class WarmChild:
             self._end_call(error)
             self._gone.set()
 
+    def _send(self, frame: bytes) -> None:
+        # Not drained: one call at a time bounds what is buffered. What cannot be sent any more
+        # needs no error of its own, for the reading side is about to see the child's end.
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(frame)
+
     def _take(self, message: Any) -> None:
         call = self._call
         match message:
@@ -192,8 +196,7 @@ class WarmChild:
             call.on_progress(data)
         except Exception as error:  # noqa: BLE001 - the caller's own fault goes back to the caller
             call.fault = error
-            if self._writer is not None:
-                self._writer.write(encode(["cancel", call.ident]))
+            self._send(encode(["cancel", call.ident]))
 
     def _end_call(self, error: Exception | None, value: Any = None) -> None:
         call, self._call = self._call, None

@@ -52,19 +52,15 @@ def read(app_folder: Path, path: str, place: Place | None = None) -> FileContent
     """
     full = resolve(app_folder, path, place)
     try:
-        # A pipe would block for ever on open, so look first and open without waiting.
+        # A pipe would block for ever on open, so open without waiting and look before reading.
         descriptor = os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise InvalidData(f"'{path}' is no regular file.", place=place)
-            if status.st_size > MAX_BYTES:
-                raise InvalidData(
-                    f"'{path}' is larger than {MAX_BYTES >> 30} GiB.",
-                    hint="Cut the file down to the pod's period.",
-                    place=place,
-                )
-            data = file.read()
+            _check(path, status, place)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                data = file.read()
+        finally:
+            os.close(descriptor)
     except FileNotFoundError as error:
         hint = f"Looked for {full}. Paths are relative to the app folder."
         raise InvalidData(f"There is no file '{path}'.", hint=hint, place=place) from error
@@ -74,3 +70,14 @@ def read(app_folder: Path, path: str, place: Place | None = None) -> FileContent
         ) from error
     digest = hashlib.sha256(data).hexdigest()
     return FileContent(full, data, digest, status.st_mtime)
+
+
+def _check(path: str, status: os.stat_result, place: Place | None) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise InvalidData(f"'{path}' is no regular file.", place=place)
+    if status.st_size > MAX_BYTES:
+        raise InvalidData(
+            f"'{path}' is larger than {MAX_BYTES >> 30} GiB.",
+            hint="Cut the file down to the pod's period.",
+            place=place,
+        )

@@ -1,0 +1,58 @@
+"""The shim's log writer: what is kept, what is counted, and the index beside it."""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spice_runtime.shim_log import LogWriter
+
+
+@given(st.lists(st.binary(min_size=1, max_size=400), max_size=20), st.integers(0, 1000))
+def test_the_first_part_is_kept_and_the_rest_counted(chunks: list[bytes], limit: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "logs.txt")
+        log = LogWriter(str(path), limit)
+        for chunk in chunks:
+            log.write(chunk)
+        log.close()
+        everything = b"".join(chunks)
+        kept = path.read_bytes()
+        assert log.size == len(kept)
+        assert log.error == ""
+        if limit and len(everything) > limit:
+            assert kept.startswith(everything[:limit])
+            assert kept[limit:].count(b"reached its limit") == 1
+            assert log.dropped == len(everything) - limit
+        else:
+            assert kept == everything
+            assert log.dropped == 0
+        index = Path(folder, "logs.txt.idx").read_bytes()
+        records = list(struct.iter_unpack("<Qd", index))
+        assert bool(records) == bool(kept)
+        assert records == sorted(records)
+
+
+def test_a_second_writer_goes_on_where_the_first_ended(tmp_path: Path) -> None:
+    for text in (b"one\n", b"two\n"):
+        log = LogWriter(str(tmp_path / "logs.txt"))
+        log.write(text)
+        log.close()
+    assert (tmp_path / "logs.txt").read_bytes() == b"one\ntwo\n"
+    records = struct.iter_unpack("<Qd", (tmp_path / "logs.txt.idx").read_bytes())
+    assert [offset for offset, _ in records] == [0, 4]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_disk_that_takes_nothing_loses_lines_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "logs.txt").symlink_to("/dev/full")
+    log = LogWriter(str(tmp_path / "logs.txt"))
+    log.write(b"lost")
+    log.close()
+    assert log.dropped == 4
+    assert "No space" in log.error
