@@ -121,7 +121,7 @@ class Storm:
                 while not self.over:
                     code = rng.choice([0, 0, 3, 66])
                     script = f"sleep {rng.uniform(0.0, 1.5):.2f}; echo done; exit {code}"
-                    env = {**os.environ, MARK: str(self.location.root)}
+                    env = {MARK: str(self.location.root)}
                     request = {"command": script, "env": env}
                     info = await client.call("runs.start", request)
                     self.ledger.runs[info["id"]] = code
@@ -252,6 +252,11 @@ def verify(location: Location, storm: Storm) -> list[str]:
         pods = client.call("pods.list")["pods"]
         if [pod["name"] for pod in pods] != ["serverops"]:
             wrong.append(f"pods: {[pod['name'] for pod in pods]}")
+        deadline = time.monotonic() + 30
+        while client.call("pods.get", {"pod": "serverops"})["state"] != "ready":
+            if time.monotonic() > deadline:
+                return [*wrong, "the pod does not get ready"]
+            time.sleep(0.1)
         client.call("pods.train", {"pod": "serverops", "wait": True})
         client.call("pods.recommend", {"pod": "serverops"})
         client.call("engine.stop")

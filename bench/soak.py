@@ -1,4 +1,4 @@
-"""What `.ci/soak` runs: the engine's figures and the kill storm; writes docs/benchmarks/engine.json.
+"""What `.ci/soak` runs: the engine's figures and the kill storm; they go to docs/benchmarks.
 
 python bench/soak.py [--rounds 100] [--quick]
 """

@@ -71,9 +71,7 @@ def day_script(samples: int, seed: int) -> list[Demand]:
     script: list[Demand] = []
     for i in range(samples):
         drift = 0.95 * drift + rng.gauss(0, 0.008)
-        script.append(
-            Demand(min(max(cpu[i] + drift, 0.02), 0.95), min(max(memory[i], 0.1), 0.9))
-        )
+        script.append(Demand(min(max(cpu[i] + drift, 0.02), 0.95), min(max(memory[i], 0.1), 0.9)))
     return script
 
 

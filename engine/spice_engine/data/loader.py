@@ -23,8 +23,6 @@ from spice_engine.workers.arrays import save
 if TYPE_CHECKING:
     from spice_engine.workers.child import Report
 
-_MILLISECONDS = 100_000_000_000  # as seconds: the year 5138
-
 
 def load(params: dict[str, Any], report: Report) -> dict[str, Any]:
     """Handler `load`: all data of a pod to one state table in `out_folder`.
@@ -158,7 +156,7 @@ def _problems(
     if outside:
         found.append(_outside(path, table, outside, grid, sliding))
     elif not len(table.times):
-        message = f"'{path}' holds no rows."
+        message = f"'{path}' holds no row that can be used."
         found.append(_problem("no_data", "error", path, 0, message))
     return found
 
@@ -171,9 +169,7 @@ def _outside(path: str, table: Table, outside: int, grid: Grid, sliding: bool) -
         f"is {format_time(grid.epoch)} to {format_time(grid.end)}, the data go from "
         f"{format_time(first)} to {format_time(last)}."
     )
-    if every and first > _MILLISECONDS:
-        message += " The times look like milliseconds: seconds are expected."
-    elif every or sliding:
+    if every or sliding:
         message += f" To start with the data, set params.epoch_time to {first}."
     code, severity = ("no_data", "error") if every else ("outside_period", "warning")
     return _problem(code, severity, path, 0, message)

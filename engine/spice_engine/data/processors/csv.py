@@ -57,7 +57,12 @@ def parse(
     clock = text.frame[time_selector].str.strip_chars()
     times, timed = _times(clock, time_format)
     bad_times = ~timed & ~blank
-    trouble = _first(bad_times, clock, "is not a time")
+    # Today in milliseconds has 13 digits; in seconds that is the year 55,000.
+    digits = clock.str.contains(r"^\d{13}$").fill_null(False).to_numpy()
+    trouble = [
+        *_first(bad_times & ~digits, clock, "is not a time"),
+        *_first(bad_times & digits, clock, "looks like milliseconds: seconds are expected"),
+    ]
     values: dict[str, NDArray[np.float64]] = {}
     bad_cells: dict[str, int] = {}
     for column in columns:
