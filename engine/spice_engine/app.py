@@ -50,6 +50,7 @@ from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
 from spice_engine.store.objects import ObjectStore
 from spice_engine.workers.limits import detect, sweep
+from spice_engine.workers.placement import UNCOUNTED, LocalPlacement
 from spice_engine.workers.pool import ChildPool
 from spice_engine.workers.shims import ShimHost
 
@@ -187,7 +188,8 @@ class Engine:
         for pool in pools.values():
             stack.push_async_callback(pool.close)
 
-        self.runs = Runs(location, database, metrics, shims, support, self.bus)
+        placement = LocalPlacement(shims, capacity=UNCOUNTED, support=support)
+        self.runs = Runs(location, database, metrics, placement, self.bus)
         stack.push_async_callback(self._close_runs)
         self.pods = Pods(
             location, settings, database, objects, pools["loader"], pools["trainer"], self.bus

@@ -33,10 +33,11 @@ def train(params: dict[str, Any], report: Report) -> dict[str, Any]:
     them; `actions`; `rewards` (None for uniform, else `init` and `actions`: sources); `span`,
     `granularity`; `algorithm`, `episodes`, `holdout`, `seed`, `goal`, `fingerprint`.
 
-    Reports each episode as it happens: `{"episode", "score", "actions_taken", "detail"}`, where
-    score and counts are those of the training part. Returns `policy` (bytes of the policy file),
-    `evaluation`, `episodes` (how many there were), `algorithm`, `stopped` (why it ended) and
-    `fingerprint`.
+    Reports each episode as it happens: `episode`, `start`, `end`, `score`, `actions_taken` and
+    `detail`; score and counts are those of the training part.
+
+    Returns `policy` (bytes of the policy file), `evaluation`, `episodes` (how many there were),
+    `algorithm`, `stopped` (`episodes` or `goal`) and `fingerprint`.
 
     Raises InsufficientData, InvalidRewards, InvalidRequest; `Cancelled` where the caller gave up.
     """

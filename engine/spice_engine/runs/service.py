@@ -16,11 +16,19 @@ import shutil
 import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from spice_engine.errors import ChildFailed, Conflict, InvalidRequest, NotFound, SpiceError
+from spice_engine.errors import (
+    ChildFailed,
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    SpiceError,
+    StorageError,
+)
 from spice_engine.events import Bus, Topic
 from spice_engine.protocol.location import Location
 from spice_engine.protocol.runs import RunInfo, StartRun
@@ -28,18 +36,8 @@ from spice_engine.store import runs as table
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
 from spice_engine.store.runs import FINAL_STATES, RunRow
-from spice_engine.workers.limits import Limits, LimitSupport, plan
-from spice_engine.workers.shim_client import ShimClient
-from spice_engine.workers.shims import (
-    Attached,
-    Exit,
-    Exited,
-    Job,
-    JobLost,
-    Lost,
-    NeverStarted,
-    ShimHost,
-)
+from spice_engine.workers.placement import Placed, Placement, Resources
+from spice_engine.workers.shims import Exit, Exited, Job, JobLost, Lost, NeverStarted
 
 log = logging.getLogger(__name__)
 
@@ -100,19 +98,17 @@ class Runs:
         location: Location,
         database: Database,
         metrics: MetricStore,
-        shims: ShimHost,
-        support: LimitSupport,
+        placement: Placement,
         bus: Bus,
     ) -> None:
         self.location = location
         self.database = database
         self.metrics = metrics
-        self._shims = shims
-        self._support = support
+        self._placement = placement
         self._recent: OrderedDict[int, RunInfo] = OrderedDict()
         self._watchers: dict[int, asyncio.Task[None]] = {}
         self._starting: dict[int, asyncio.Future[RunInfo]] = {}
-        self._clients: dict[int, ShimClient] = {}
+        self._placed: dict[int, Placed] = {}
         self._logs: dict[int, Topic] = {}
         self._topic = bus.topic("runs", "state", self._snapshot)
         bus.family("log", self._log_topic)
@@ -236,7 +232,7 @@ class Runs:
 
     def _unwatch(self, number: int) -> None:
         task = self._watchers.pop(number)
-        self._clients.pop(number, None)
+        self._placed.pop(number, None)
         started = self._starting.pop(number, None)
         error = None if task.cancelled() else task.exception()
         if error is not None:
@@ -253,72 +249,73 @@ class Runs:
 
     async def _launch(self, row: RunRow) -> None:
         """Start an accepted run's process and follow it to its end."""
-        limits = Limits(
-            cpu=row.limits.get("cpu") or 0.0, memory_bytes=row.limits.get("memory") or 0
-        )
+        room = Resources(row.limits.get("cpu") or 0.0, row.limits.get("memory") or 0)
         job = Job(
             argv=row.command,
             env={**os.environ, **row.env, "SPICE_RUN_ID": str(row.id)},
             cwd=row.cwd,
             timeout_s=row.limits.get("timeout") or 0.0,
             log_max_bytes=LOG_MAX_BYTES,
-            limits=plan(limits, f"{self.location.key}.{row.id}", self._support),
         )
         try:
-            client = await self._shims.start(self.folder(row.id), job)
-        except SpiceError as error:
-            log.warning("run %s was not started: %s", row.id, error)
-            message = str(error)
-            info = await self._set(row.id, "failed", outcome="failed", message=message, over=True)
-            self._answer(info)
-            return
-        await self._follow(row.id, client)
+            reservation = self._placement.reserve([room])
+        except (Overloaded, InvalidRequest) as error:
+            return await self._not_started(row.id, error)
+        try:
+            placed = await self._placement.start(reservation, 0, self.folder(row.id), job)
+        except (ChildFailed, Conflict, InvalidRequest, StorageError) as error:
+            self._placement.release(reservation)
+            return await self._not_started(row.id, error)
+        try:
+            await self._follow(row.id, placed)
+        finally:
+            self._placement.release(reservation)
+
+    async def _not_started(self, number: int, error: SpiceError) -> None:
+        log.warning("run %s was not started: %s", number, error)
+        self._answer(await self._over(number, "failed", str(error)))
 
     async def _adopt(self, row: RunRow) -> None:
         """Take up a run that another engine left."""
         try:
-            found = await self._shims.attach(self.folder(row.id))
+            found = await self._placement.find(self.folder(row.id))
         except NotFound:
             found = NeverStarted()
         match found:
-            case Attached(client):
+            case Placed() as placed:
                 log.info("run %s goes on; followed again", row.id)
-                await self._follow(row.id, client)
+                await self._follow(row.id, placed)
             case Exited(exit_):
                 await self._ended(row.id, row.state, exit_)
             case Lost(message):
                 log.warning("run %s was lost: %s", row.id, message)
-                await self._set(row.id, "interrupted", outcome="failed", message=message, over=True)
+                await self._over(row.id, "interrupted", message)
             case NeverStarted():
                 # Accepted, but the engine died before its process was there: it starts now.
                 await asyncio.to_thread(shutil.rmtree, self.folder(row.id), ignore_errors=True)
                 await self._launch(row)
 
-    async def _follow(self, number: int, client: ShimClient) -> None:
-        self._clients[number] = client
-        if client.exit is None:
-            info = await self._running(number)
-            self._answer(info)
-            # A command that has ended meanwhile takes neither: `wait` knows its exit.
-            with contextlib.suppress(ChildFailed, Conflict):
-                if info.state in {"stopping", "killing"}:
-                    await self._signal(number, info.state, None)
-                await client.subscribe(lambda _: self._log_changed(number))
+    async def _follow(self, number: int, placed: Placed) -> None:
+        self._placed[number] = placed
+        info = await self._running(number)
+        self._answer(info)
+        # A command that has ended meanwhile takes neither: `wait` knows its exit.
+        with contextlib.suppress(ChildFailed, Conflict):
+            if info.state in {"stopping", "killing"}:
+                await self._signal(number, info.state, None)
+            await self._placement.follow(placed, lambda _: self._log_changed(number))
         try:
-            exit_ = await client.wait()
+            exit_ = await self._placement.wait(placed)
         except JobLost as lost:
             log.warning("run %s was lost: %s", number, lost)
-            message = lost.message
-            await self._set(number, "interrupted", outcome="failed", message=message, over=True)
-        except ChildFailed as error:
+            await self._over(number, "interrupted", lost.message)
+        except (ChildFailed, Conflict) as error:
             log.warning("run %s: %s; looking again", number, error)
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
             row = await self.database.read(lambda connection: table.get(connection, number))
             await self._adopt(row)
         else:
             await self._ended(number, self._recent[number].state, exit_)
-        finally:
-            await client.close()
 
     async def _running(self, number: int) -> RunInfo:
         """Note that the process runs, unless a stop was asked for meanwhile."""
@@ -329,7 +326,7 @@ class Runs:
                 return row
             return table.set_state(connection, number, "running", started=time.time())
 
-        return self.note(await self.database.write(change))
+        return await self._record(change)
 
     async def _ended(self, number: int, state: str, exit_: Exit) -> None:
         final, outcome, message = ending_of(state, exit_)
@@ -347,18 +344,26 @@ class Runs:
                 ended=exit_.ended,
             )
 
-        self._answer(self.note(await self.database.write(change)))
+        self._answer(await self._record(change))
 
-    async def _set(
-        self, number: int, state: str, *, outcome: str, message: str, over: bool
-    ) -> RunInfo:
+    async def _over(self, number: int, state: str, message: str) -> RunInfo:
+        """Record that a run is over without an exit status of its own."""
+
         def change(connection: sqlite3.Connection) -> RunRow:
-            ended = time.time() if over else None
             return table.set_state(
-                connection, number, state, outcome=outcome, message=message, ended=ended
+                connection, number, state, outcome="failed", message=message, ended=time.time()
             )
 
-        return self.note(await self.database.write(change))
+        return await self._record(change)
+
+    async def _record(self, change: Callable[[sqlite3.Connection], RunRow]) -> RunInfo:
+        """Store what happened to a run, however long the disk refuses it."""
+        while True:
+            try:
+                return self.note(await self.database.write(change))
+            except (StorageError, Overloaded) as error:
+                log.warning("a run's state waits for the disk: %s", error)
+                await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     async def end(self, number: int, *, kill: bool, grace: float | None = None) -> RunInfo:
         """Ask a run to stop, or kill it; the answer tells the state it went to.
@@ -383,13 +388,13 @@ class Runs:
         return info
 
     async def _signal(self, number: int, state: str, grace: float | None) -> None:
-        client = self._clients.get(number)
-        if client is None or client.exit is not None:
-            return  # it starts just now, and sees the state then; or it has ended
+        placed = self._placed.get(number)
+        if placed is None:
+            return  # it starts just now, and sees the state then
         if state == "killing":
-            await client.kill()
+            await self._placement.kill(placed)
         else:
-            await client.stop(grace)
+            await self._placement.stop(placed, grace)
 
     async def adopt_all(self) -> int:
         """Take up every run the store says is not over; how many there are."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -120,6 +120,14 @@ class Placement(Protocol):
         """SIGTERM, after the grace SIGKILL. Returns at once."""
         ...
 
+    async def kill(self, placed: Placed) -> None:
+        """SIGKILL to the job and all it started."""
+        ...
+
+    async def follow(self, placed: Placed, on_grew: Callable[[int], None]) -> None:
+        """Calls back with the bytes of the job's log when it grows, at most ten times a second."""
+        ...
+
     async def logs(self, placed: Placed, offset: int, limit: int) -> bytes:
         """At most `limit` bytes of a job's log, from `offset`."""
         ...
@@ -131,6 +139,10 @@ class Placement(Protocol):
     async def wait(self, placed: Placed) -> Exit:
         """The job's end; raises JobLost if nobody knows it."""
         ...
+
+
+UNCOUNTED = Resources(1e9, 2**60, 2**30)
+"""A capacity that never runs out: for whoever limits jobs but does not count room."""
 
 
 class LocalPlacement:
@@ -210,6 +222,12 @@ class LocalPlacement:
 
     async def stop(self, placed: Placed, grace_s: float | None = None) -> None:
         await self._client(placed).stop(grace_s)
+
+    async def kill(self, placed: Placed) -> None:
+        await self._client(placed).kill()
+
+    async def follow(self, placed: Placed, on_grew: Callable[[int], None]) -> None:
+        await self._client(placed).subscribe(on_grew)
 
     async def logs(self, placed: Placed, offset: int, limit: int) -> bytes:
         return await asyncio.to_thread(_read, placed.folder / process.LOG, offset, limit)
