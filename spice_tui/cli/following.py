@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from spice_engine.errors import EngineUnavailable, Overloaded, revive
-from spice_engine.protocol import frames
 from spice_engine.protocol.messages import Kind
 from spice_tui.client import Client, Event, check_operation, event_of
 
@@ -78,13 +77,6 @@ class FollowingClient(Client):
                     self._kept.append(message)
             if len(self._kept) > MAX_KEPT:
                 raise Overloaded("too many events arrived during one call.")
-
-    def _send(self, message: list[Any]) -> None:
-        try:
-            self._socket.sendall(frames.encode(message))
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise EngineUnavailable(f"the connection broke: {reason}.") from error
 
 
 class Patience:

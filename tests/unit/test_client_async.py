@@ -134,7 +134,7 @@ async def test_over_a_real_socket(tmp_path: Path) -> None:
         await client.close()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(messages=MESSAGES, greeted=st.booleans(), tail=st.binary(max_size=20))
 def test_garbage_from_the_engine_ends_the_connection_and_nothing_else(
     messages: list[Any], greeted: bool, tail: bytes

@@ -200,7 +200,7 @@ def talk(kind: type[Client], location: Location) -> None:
 
 @pytest.mark.parametrize("kind", [Client, FollowingClient])
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(messages=MESSAGES, greeted=st.booleans(), tail=st.binary(max_size=20))
 def test_garbage_from_the_engine_is_an_error_of_ours(

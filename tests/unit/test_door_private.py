@@ -224,7 +224,7 @@ SENT = (
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     messages=st.lists(SENT, max_size=6),
     greeted=st.booleans(),
