@@ -103,3 +103,17 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineFi
     fixture = EngineFixture(folder)
     yield fixture
     fixture.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineFixture]:
+    """A started engine that the tests of one module share; stopped after the last."""
+    base = tmp_path_factory.mktemp("shared")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(base / "state-home"))
+        folder = base / "app"
+        folder.mkdir()
+        fixture = EngineFixture(folder)
+        fixture.start()
+        yield fixture
+        fixture.stop()

@@ -31,12 +31,13 @@ def add(
         )
     with session_of(ctx).connect(make=bool(path)) as client:
         if not path:
-            names = [f"samples/{found}" for found in client.call("samples.list")["names"]]
+            found = client.call("samples.list")["names"]
+            names = [f"samples/{name.removeprefix('samples/')}" for name in found]
             if json:
                 output.as_json(names)
                 return
-            for found in names:
-                output.line(output.safe(found))
+            for known in names:
+                output.line(output.safe(known))
             return
         added = client.call("samples.add", {"name": name})["names"]
     if json:

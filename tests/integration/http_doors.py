@@ -152,8 +152,9 @@ def pod_info(name: str, state: str, *, trained: bool) -> PodInfo:
         fields=["coinbase.btcusd.close"],
         episodes=10,
         policy_version=3 if trained else None,
-        training=2 if trained else None,
+        training=None,
         problems=[],
+        last_training=2 if trained else None,
     )
 
 

@@ -102,9 +102,12 @@ def test_no_engine_is_told_with_what_to_do(tmp_path: Path) -> None:
 
 
 def test_an_engine_that_does_not_answer_runs_into_the_timeout(tmp_path: Path) -> None:
-    with peer(tmp_path, say([Kind.WELCOME, WELCOME])) as location:
-        with Client(location) as client, pytest.raises(DeadlineExceeded):
-            client.call("engine.ping", timeout=0.05)
+    with (
+        peer(tmp_path, say([Kind.WELCOME, WELCOME])) as location,
+        Client(location) as client,
+        pytest.raises(DeadlineExceeded),
+    ):
+        client.call("engine.ping", timeout=0.05)
 
 
 def test_an_engine_that_closes_during_a_call(tmp_path: Path) -> None:
@@ -121,16 +124,24 @@ def test_an_engine_that_closes_during_a_call(tmp_path: Path) -> None:
 
 
 def test_versions_that_do_not_fit_are_told_plainly(tmp_path: Path) -> None:
-    with peer(tmp_path, say([Kind.WELCOME, {**WELCOME, "protocol": 0}])) as location:
-        with pytest.raises(IncompatibleVersion, match="older than this program"):
-            Client(location)
+    old = say([Kind.WELCOME, {**WELCOME, "protocol": 0}])
+    with (
+        peer(tmp_path, old) as location,
+        pytest.raises(IncompatibleVersion, match="older than this program"),
+    ):
+        Client(location)
     refusal = IncompatibleVersion("the client speaks protocol 1.", hint="Update.").as_dict()
-    with peer(tmp_path, say([Kind.ERROR, 0, refusal])) as location:
-        with pytest.raises(IncompatibleVersion, match="speaks protocol"):
-            Client(location)
-    with peer(tmp_path, say([Kind.WELCOME, WELCOME])) as location:
-        with Client(location) as client, pytest.raises(IncompatibleVersion, match=r"pods\.new"):
-            client.call("pods.new")
+    with (
+        peer(tmp_path, say([Kind.ERROR, 0, refusal])) as location,
+        pytest.raises(IncompatibleVersion, match="speaks protocol"),
+    ):
+        Client(location)
+    with (
+        peer(tmp_path, say([Kind.WELCOME, WELCOME])) as location,
+        Client(location) as client,
+        pytest.raises(IncompatibleVersion, match=r"pods\.new"),
+    ):
+        client.call("pods.new")
 
 
 def test_events_that_arrive_during_a_call_are_kept_in_order(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ class Raw(asyncio.Protocol):
         self._parser = frames.FrameParser()
         self.messages: list[Any] = []
         self.closed = False
+        self._arrived = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -34,6 +36,7 @@ class Raw(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.messages += self._parser.feed(data)
+        self._arrived.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
@@ -43,10 +46,26 @@ class Raw(asyncio.Protocol):
 
     async def until(self, count: int) -> list[Any]:
         """The messages, once there are `count`."""
+        return await self.until_seen(lambda messages: len(messages) >= count)
+
+    async def until_seen(self, enough: Callable[[list[Any]], bool]) -> list[Any]:
+        """The messages, once they are enough."""
         async with asyncio.timeout(10):
-            while len(self.messages) < count:
-                await asyncio.sleep(0)
+            while not enough(self.messages):
+                self._arrived.clear()
+                await self._arrived.wait()
         return self.messages
+
+
+def last_row(messages: list[Any]) -> int:
+    """The highest row that was delivered or told as dropped."""
+    match messages[-1]:
+        case [Kind.GAP, _, _, last]:
+            return last
+        case [Kind.DELTA, _, _, {"rows": [*_, {"id": last}]}]:
+            return last
+        case _:
+            return 0
 
 
 @pytest.fixture
@@ -116,11 +135,7 @@ async def test_rows_that_were_dropped_are_told_as_a_gap(scene: Scene) -> None:
     size = QUEUE_BYTES // 10
     for number in range(1, 41):  # all within one turn of the loop: four times what a queue holds
         shelf.episodes_topic.rows([{"id": number, "text": "x" * size}], number, number)
-    async with asyncio.timeout(10):
-        while not (
-            raw.messages[-1][0] == Kind.DELTA and raw.messages[-1][3]["rows"][0]["id"] == 40
-        ):
-            await asyncio.sleep(0)
+    await raw.until_seen(lambda messages: last_row(messages) == 40)
     heard: list[int] = []
     for message in raw.messages[1:]:
         if message[0] == Kind.GAP:

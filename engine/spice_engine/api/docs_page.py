@@ -8,7 +8,7 @@ from html import escape
 from typing import Any, cast
 
 from spice_engine.api.algorithms import AlgorithmInfo
-from spice_engine.api.page import page
+from spice_engine.api.page import page, prose
 
 Schema = Mapping[str, Any]
 REF = "#/components/schemas/"
@@ -29,7 +29,7 @@ def render(document: Mapping[str, Any], algorithms: Sequence[AlgorithmInfo]) -> 
     return page(
         "spice-tui API",
         f"<h1>spice-tui API <small>{escape(str(info['version']))}</small></h1>"
-        f"<p>{escape(str(info['description']))} The same as "
+        f"<p>{prose(info['description'])} The same as "
         "<a href=/api/openapi.json>OpenAPI document</a>.</p>"
         f"<nav>{links} <a href=#schemas>schemas</a> <a href=#algorithms>algorithms</a></nav>"
         f"{sections}<h2 id=schemas>Schemas</h2>{_schemas(document)}"
@@ -38,7 +38,7 @@ def render(document: Mapping[str, Any], algorithms: Sequence[AlgorithmInfo]) -> 
 
 
 def _entry(path: str, method: str, entry: Mapping[str, Any]) -> str:
-    parts = [f"<p>{escape(str(entry.get('description', '')))}</p>"]
+    parts = [f"<p>{prose(entry.get('description', ''))}</p>"]
     rows = [
         (str(it["name"]), _type(_schema_of(it)), str(it["in"]), _note(it))
         for it in entry["parameters"]
@@ -59,7 +59,7 @@ def _entry(path: str, method: str, entry: Mapping[str, Any]) -> str:
     answers = "".join(_answer(status, it) for status, it in entry["responses"].items())
     parts.append(f"<p>Answers: {answers}</p>")
     head = f"<b>{method.upper()}</b> <span class=path>{escape(path)}</span>"
-    summary = escape(str(entry["summary"]))
+    summary = prose(entry["summary"])
     return f"<details><summary>{head} {summary}</summary>{''.join(parts)}</details>"
 
 
@@ -101,7 +101,7 @@ def _note(parameter: Mapping[str, Any]) -> str:
     if "default" in schema:
         notes.append(f"default <code>{escape(json.dumps(schema['default']))}</code>")
     text = parameter.get("description") or schema.get("description") or ""
-    return ", ".join([*notes, *([escape(str(text))] if text else [])])
+    return ", ".join([*notes, *([prose(text)] if text else [])])
 
 
 def _curl(path: str, method: str, entry: Mapping[str, Any], body: Schema) -> str:
@@ -143,7 +143,7 @@ def _schemas(document: Mapping[str, Any]) -> str:
             f"<td>{_note({'schema': it, 'required': field in needed})}"
             for field, it in cast("dict[str, Schema]", schema.get("properties", {})).items()
         )
-        text = escape(str(schema.get("description", "")))
+        text = prose(schema.get("description", ""))
         parts.append(
             f'<details id="schema-{escape(name)}"><summary><code>{escape(name)}</code></summary>'
             f"<p>{text}</p><table>{rows}</table></details>"
@@ -154,7 +154,7 @@ def _schemas(document: Mapping[str, Any]) -> str:
 def _algorithms(algorithms: Sequence[AlgorithmInfo]) -> str:
     rows = "".join(
         f'<tr id="algorithm-{escape(item.id)}"><td><code>{escape(item.id)}</code>'
-        f"<td>{escape(item.name)}<td>{escape(item.summary)}"
+        f"<td>{escape(item.name)}<td>{prose(item.summary)}"
         for item in algorithms
     )
     return f"<table>{rows}</table>"

@@ -34,6 +34,14 @@ def page(title: str, body: str) -> str:
     )
 
 
+def prose(text: object) -> str:
+    """Text of ours as HTML: what stands between backquotes is code."""
+    parts = escape(str(text)).split("`")
+    if len(parts) % 2 == 0:
+        return "`".join(parts)
+    return "".join(f"<code>{part}</code>" if k % 2 else part for k, part in enumerate(parts))
+
+
 def curve(values: Sequence[float], label: str) -> str:
     """The values as a line, from left to right; empty text where there is nothing to draw.
 

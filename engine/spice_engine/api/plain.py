@@ -65,8 +65,8 @@ class PlainRoutes:
             pods = (await self._dispatcher.call("pods.list", {}))["pods"]
         cards = [await self._card(pod, drawn=index < MOST_CURVES) for index, pod in enumerate(pods)]
         body = "".join(cards) or (
-            "<p>No pods yet. Make one with <code>spice-tui init</code>, or take one with "
-            "<code>spice-tui add samples/gardener</code>.</p>"
+            "<p>No pods yet. Put a manifest into <code>spicepods/</code>, or take a sample with "
+            "<code>spice-tui add samples/serverops</code>.</p>"
         )
         return page_response(
             page(
@@ -85,8 +85,9 @@ class PlainRoutes:
 
     async def _card(self, pod: Mapping[str, Any], *, drawn: bool) -> str:
         scores: list[float] = []
-        if drawn and pod["training"] is not None and "pods.training" in self._dispatcher.table:
-            params = {"pod": pod["name"], "number": pod["training"]}
+        number = pod["last_training"]
+        if drawn and number is not None and "pods.training" in self._dispatcher.table:
+            params = {"pod": pod["name"], "number": number}
             try:
                 training = await self._dispatcher.call("pods.training", params)
                 scores = [float(episode["score"]) for episode in training["episodes"]]

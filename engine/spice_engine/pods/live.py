@@ -96,6 +96,7 @@ class Pod:
     fingerprint: str = ""
     evaluation: dict[str, Any] | None = None
     training: int | None = None
+    last_training: int | None = None
     loading: bool = False
     answers: OrderedDict[tuple[int, int, bool], Recommendation] = field(
         default_factory=OrderedDict[tuple[int, int, bool], Recommendation]
@@ -133,6 +134,7 @@ class Pod:
             training=self.training,
             problems=self.problems,
             evaluation=self.evaluation,
+            last_training=self.last_training,
         )
 
     def recommend(

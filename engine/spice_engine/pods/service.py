@@ -37,6 +37,7 @@ from spice_engine.protocol.pods import PodInfo, ProblemInfo, Recommendation, Tra
 from spice_engine.settings import Settings
 from spice_engine.store import policies as policy_table
 from spice_engine.store.database import Database
+from spice_engine.store.disk import storage_error
 from spice_engine.store.objects import ObjectStore
 from spice_engine.store.policies import PolicyRow
 from spice_engine.workers.arrays import ArrayRef, load
@@ -154,6 +155,7 @@ class Pods:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.trainings.close()
         for pod in self._pods.values():
             self._release(pod.table_files)
 
@@ -329,7 +331,7 @@ class Pods:
         number = await self.trainings.begin(
             pod.name, params["algorithm"], params["episodes"], fingerprint
         )
-        pod.loading, pod.training = False, number
+        pod.loading, pod.training, pod.last_training = False, number, number
         if wish is not None:
             wish.begun.set_result(number)
         self._publish(pod)
@@ -352,7 +354,10 @@ class Pods:
 
     async def _load(self, pod: Pod, manifest: Manifest) -> dict[str, Any]:
         """Have the data read and parsed, and take its table into use."""
-        out = tempfile.mkdtemp(prefix=f"{self.location.key[-12:]}-", dir=self._scratch)
+        try:
+            out = tempfile.mkdtemp(prefix=f"{self.location.key[-12:]}-", dir=self._scratch)
+        except OSError as error:
+            raise storage_error(error, "hand the data over", self._scratch) from error
         params = plan.loader_params(manifest, self.location.root, Path(out), time.time())
         try:
             loaded = await self._loaders.call("load", params, deadline=LOAD_SECONDS)
@@ -397,6 +402,7 @@ class Pods:
             return False
         try:
             data = await asyncio.to_thread(self._objects.read_bytes, row.object)
+            pod.last_training = pod.last_training or row.training_number
             await self._take_policy(pod, data, row.version, row.fingerprint)
         except SpiceError as error:
             log.warning("pod %s: version %s cannot be used: %s", pod.name, row.version, error)

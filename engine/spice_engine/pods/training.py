@@ -7,9 +7,10 @@ import dataclasses
 import logging
 import sqlite3
 import time
+from collections.abc import Callable
 from typing import Any
 
-from spice_engine.errors import SpiceError
+from spice_engine.errors import Overloaded, SpiceError, StorageError
 from spice_engine.events import Bus
 from spice_engine.protocol.pods import Episode, TrainingInfo
 from spice_engine.store import policies as policy_table
@@ -25,6 +26,7 @@ RECENT = 200
 """Training runs that the `trainings` topic shows."""
 
 LATEST = "latest"
+LOOK_AGAIN_SECONDS = 1.0
 
 ENDINGS = {
     "episodes": "All episodes are done.",
@@ -84,6 +86,7 @@ class Trainings:
         self._trainers = trainers
         self._recent: dict[str, TrainingInfo] = {}
         self._last_episode = 0
+        self._unrecorded: set[asyncio.Task[None]] = set()
         self._topic = bus.topic("trainings", "state", self._snapshot)
         self._episodes = bus.topic("episodes", "rows", lambda: {"last": self._last_episode})
 
@@ -250,16 +253,40 @@ class Trainings:
         self._note(row)
         return Trained(number, version, policy, result["evaluation"])
 
+    async def close(self) -> None:
+        """Record no more; ends that the disk still refuses are the next engine's `open`."""
+        for task in self._unrecorded:
+            task.cancel()
+        await asyncio.gather(*self._unrecorded, return_exceptions=True)
+
     async def _fail(self, pod: str, number: int, state: str, error: str, message: str) -> None:
-        row = await self._database.write(
-            lambda connection: training_table.finish(
+        """Record how a run failed; on a full disk that happens later, nobody waits for it."""
+
+        def change(connection: sqlite3.Connection) -> TrainingRow:
+            return training_table.finish(
                 connection,
                 pod,
                 number,
                 state=state,
-                ended=time.time(),
+                ended=ended,
                 error=error,
                 message=message,
             )
-        )
-        self._note(row)
+
+        ended = time.time()
+        try:
+            self._note(await self._database.write(change))
+        except (StorageError, Overloaded) as refusal:
+            log.warning("the end of training %s/%s waits for the disk: %s", pod, number, refusal)
+            task = asyncio.create_task(self._record_later(change), name=f"end of {pod}/{number}")
+            self._unrecorded.add(task)
+            task.add_done_callback(self._unrecorded.discard)
+
+    async def _record_later(self, change: Callable[[sqlite3.Connection], TrainingRow]) -> None:
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            try:
+                self._note(await self._database.write(change))
+            except (StorageError, Overloaded):
+                continue
+            return

@@ -26,7 +26,10 @@ class ProblemInfo:
 
 @dataclass(frozen=True, slots=True)
 class PodInfo:
-    """One pod. `state`: loading, training, ready, untrained or failed."""
+    """One pod. `state`: loading, training, ready, untrained or failed.
+
+    `training` is the number of the training run under way, `last_training` of the newest one.
+    """
 
     name: str
     manifest: str
@@ -38,6 +41,7 @@ class PodInfo:
     training: int | None
     problems: list[ProblemInfo]
     evaluation: dict[str, Any] | None = None
+    last_training: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,7 +214,9 @@ def _answer(call: _Call, handlers: Mapping[str, Handler]) -> list[Any]:
     except Cancelled:
         return ["cancelled", call.ident]
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a handler's fault must reach its caller, whatever it is
-        traceback.print_exc()
+        # On a full disk there is no log to write to; the caller is answered all the same.
+        with suppress(OSError, ValueError):
+            traceback.print_exc()
         return ["error", call.ident, to_wire(error, doing=call.method)]
 
 

@@ -1,0 +1,196 @@
+"""A disk that fills up under a whole engine: refusals in words, nothing accepted is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from spice_engine.errors import StorageError
+from tests.conftest import EngineFixture, wait_for
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def full_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineFixture]:
+    """An engine whose app folder is a file system of 24 MiB."""
+    if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("mounting needs root on Linux")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state-home"))
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "none", str(folder)], capture_output=True
+    )
+    if done.returncode:
+        pytest.skip("nothing can be mounted here")
+    engine = EngineFixture(folder)
+    try:
+        engine.start()
+        yield engine
+    finally:
+        ballast(engine).unlink(missing_ok=True)
+        engine.stop()
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def ballast(engine: EngineFixture) -> Path:
+    return engine.location.root / "ballast"
+
+
+def fill(engine: EngineFixture, *, leave: int = 0) -> None:
+    """Fill the disk up to its last byte, or up to the `leave` last ones."""
+    path = ballast(engine)
+    with path.open("ab", buffering=0) as file:
+        for size in (65536, 4096, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(b"x" * size)
+    os.truncate(path, max(0, path.stat().st_size - leave))
+
+
+def post(engine: EngineFixture, path: str, body: object) -> tuple[int, dict[str, object], str]:
+    token = engine.location.token.read_text().strip()
+    request = urllib.request.Request(
+        engine.http + path,
+        data=json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+        method="POST",
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=20) as reply:
+            return reply.status, json.load(reply), reply.headers["Content-Type"]
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error), error.headers["Content-Type"]
+
+
+def test_a_full_disk_refuses_writes_and_loses_none(full_engine: EngineFixture):
+    engine = full_engine
+    run = engine.call("runs.start", command="sleep 0.8; exit 7", name="ends while it is full")
+    other = engine.call("runs.start", command=["sleep", "60"])
+    shim = engine.location.state / "runs" / str(run["id"]) / "shim.json"
+    command = json.loads(shim.read_text())["child"]
+    fill(engine, leave=400_000)
+    accepted: list[str] = []
+    with engine.client() as client:
+        while True:
+            label = f"{len(accepted):06}-" + "x" * 180
+            try:
+                client.call("runs.label", {"id": run["id"], "add": [label]})
+            except StorageError as error:
+                assert "full" in error.message
+                assert "Free some space" in error.hint
+                break
+            accepted.append(label)
+            assert len(accepted) < 20_000
+    assert accepted
+    fill(engine)
+
+    # Every kind of write is refused the same way, over both doors; reading goes on.
+    many = [{"name": "loss", "value": k / 7, "index": k} for k in range(5000)]
+    with pytest.raises(StorageError, match="Free some space"):
+        engine.call("runs.add_metrics", id=other["id"], points=many)
+    with pytest.raises(StorageError, match="Free some space"):
+        for _ in range(100):
+            engine.call("runs.start", command=["true"], env={"FILL": "x" * 20_000})
+    code, body, kind = post(
+        engine, "/api/v1/runs", {"command": ["true"], "env": {"FILL": "x" * 20_000}}
+    )
+    refusal = body["error"]
+    assert (code, refusal["code"]) == (507, "storage_error")
+    assert "Free some space" in refusal["hint"]
+    assert kind.startswith("application/json")
+    assert engine.call("engine.status")["active_runs"] >= 1
+    listed = {item["id"]: item for item in engine.call("runs.list")["runs"]}
+    assert listed[other["id"]]["state"] == "running"
+    assert set(accepted) <= set(listed[run["id"]]["labels"])
+
+    # With room again, writes work, and the run that ended meanwhile gets its exit status.
+    wait_for(lambda: not psutil.pid_exists(command), "the short run's end")
+    assert engine.call("runs.get", id=run["id"])["state"] == "running"
+    ballast(engine).unlink()
+    wait_for(lambda: engine.call("runs.get", id=run["id"])["state"] == "complete", "the status")
+    assert engine.call("runs.get", id=run["id"])["exit_code"] == 7
+    engine.call("runs.label", id=run["id"], add=["after"])
+    assert post(engine, "/api/v1/runs", {"command": ["true"]})[0] == 200
+    engine.call("runs.add_metrics", id=other["id"], points=[{"name": "after", "value": 1}])
+
+    # And a restart finds all of it.
+    engine.kill()
+    engine.start()
+    found = engine.call("runs.get", id=run["id"])
+    assert {*accepted, "after"} <= set(found["labels"])
+    assert (found["state"], found["exit_code"]) == ("complete", 7)
+    assert engine.call("runs.get", id=other["id"])["state"] == "running"
+    series = engine.call("runs.read_metrics", id=other["id"])["series"]
+    assert "after" in {item["name"] for item in series}
+    engine.stop()
+    for name in ("engine.db", "metrics.db"):
+        connection = sqlite3.connect(engine.location.state / name)
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        connection.close()
+
+
+def test_a_pod_keeps_answering_while_it_cannot_be_trained(full_engine: EngineFixture):
+    engine = full_engine
+    engine.call("samples.add", name="samples/serverops")
+    wait_for(lambda: engine.call("pods.list")["pods"], "the pod")
+    wait_for(lambda: engine.call("pods.get", pod="serverops")["state"] == "ready", "its policy")
+    answer = engine.call("pods.recommend", pod="serverops")
+    fill(engine)
+    with pytest.raises(StorageError, match="Free|space"):
+        for _ in range(200):
+            engine.call("pods.train", pod="serverops", wait=True, episodes=100)
+    assert engine.call("pods.get", pod="serverops")["state"] == "ready"
+    assert engine.call("pods.recommend", pod="serverops")["action"] == answer["action"]
+    # One that was under way when the disk filled up ends as failed, not as going on for ever.
+    ballast(engine).unlink()
+    under_way = engine.call("pods.train", pod="serverops", episodes=3000)["number"]
+    fill(engine)
+    wait_for(
+        lambda: engine.call("pods.get", pod="serverops")["state"] == "ready", "the end", seconds=60
+    )
+    ballast(engine).unlink()
+    wait_for(
+        lambda: engine.call("pods.training", pod="serverops", number=under_way)["state"]
+        != "training",
+        "its record",
+    )
+    record = engine.call("pods.train", pod="serverops", wait=True)
+    assert record["state"] == "complete"
+    states = {item["state"] for item in engine.call("pods.trainings", pod="serverops")["trainings"]}
+    assert states <= {"complete", "failed"}, "no training is left as if it went on"
+    assert not engine.call("pods.problems", pod="serverops")["problems"]
+
+
+def test_an_engine_that_starts_on_a_full_disk_says_so_and_starts_later(
+    full_engine: EngineFixture,
+):
+    engine = full_engine
+    run = engine.call("runs.start", command=["true"], labels=["kept"])
+    wait_for(lambda: engine.call("runs.get", id=run["id"])["state"] == "complete", "its end")
+    engine.stop()
+    fill(engine)
+    try:
+        engine.start()
+    except StorageError as error:
+        assert "full" in str(error) or "space" in str(error)
+    else:
+        # There was room left for a start; what it has is still right.
+        assert engine.call("runs.get", id=run["id"])["labels"] == ["kept"]
+        engine.stop()
+    ballast(engine).unlink()
+    engine.start()
+    assert engine.call("runs.get", id=run["id"])["labels"] == ["kept"]
