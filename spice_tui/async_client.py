@@ -11,11 +11,19 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from spice_engine.errors import EngineUnavailable, ProtocolError, revive
+from spice_engine.errors import EngineUnavailable, ProtocolError, SpiceError
 from spice_engine.protocol import frames
 from spice_engine.protocol.location import Location
 from spice_engine.protocol.messages import Kind
-from spice_tui.client import Event, Welcome, check_operation, event_of, hello, welcome_of
+from spice_tui.client import (
+    Event,
+    Welcome,
+    check_operation,
+    error_of,
+    event_of,
+    hello,
+    welcome_of,
+)
 
 if TYPE_CHECKING:
     from typing import Self
@@ -109,7 +117,11 @@ class AsyncClient(asyncio.Protocol):
             raise EngineUnavailable(
                 f"no engine runs on {location.root}.", hint="Start one: spice-tui engine start."
             ) from error
-        await client.ready()
+        try:
+            await client.ready()
+        except BaseException:
+            await client.close()
+            raise
         return client
 
     async def ready(self) -> Welcome:
@@ -132,7 +144,7 @@ class AsyncClient(asyncio.Protocol):
                 if self._observer is not None:
                     self._observer("in", message)
                 self._take(message)
-        except ProtocolError as error:
+        except SpiceError as error:
             self._give_up(error)
         self.mind_reading()
 
@@ -181,9 +193,9 @@ class AsyncClient(asyncio.Protocol):
                 if call is not None and not call.done():
                     call.set_result(result)
             case [Kind.ERROR, 0, {**error}]:
-                self._give_up(revive(cast("Mapping[str, Any]", error)))
+                self._give_up(error_of(cast("Mapping[str, Any]", error)))
             case [Kind.ERROR, int(id_), {**error}]:
-                failure = revive(cast("Mapping[str, Any]", error))
+                failure = error_of(cast("Mapping[str, Any]", error))
                 call = self._calls.pop(id_, None)
                 if call is not None and not call.done():
                     call.set_exception(failure)
@@ -250,9 +262,11 @@ class AsyncClient(asyncio.Protocol):
 
     def unsubscribe(self, feed: Feed) -> None:
         """End a feed; what it holds can still be read."""
-        if self._feeds.pop(feed.id, None) is not None and self._transport is not None:
-            self._send([Kind.UNSUBSCRIBE, feed.id])
+        if self._feeds.pop(feed.id, None) is not None:
+            if self._transport is not None and not self._transport.is_closing():
+                self._send([Kind.UNSUBSCRIBE, feed.id])
             feed.put(Event("end", "unsubscribed"))
+            self.mind_reading()  # it may have been the one that was behind
 
     async def close(self) -> None:
         """Hang up and wait until the transport is gone."""

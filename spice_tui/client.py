@@ -6,6 +6,7 @@ the engine come back as the same classes the engine raised.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -44,16 +45,24 @@ class Event:
 def event_of(message: list[Any]) -> Event:
     """A message of a subscription as an event."""
     match message:
-        case [Kind.SNAPSHOT, _, sequence, data]:
+        case [Kind.SNAPSHOT, _, int(sequence), data]:
             return Event("snapshot", data, sequence)
-        case [Kind.DELTA, _, sequence, data]:
+        case [Kind.DELTA, _, int(sequence), data]:
             return Event("delta", data, sequence)
-        case [Kind.GAP, _, first, last]:
+        case [Kind.GAP, _, int(first), int(last)]:
             return Event("gap", None, 0, first, last)
         case [Kind.END, _, reason]:
             return Event("end", reason)
         case _:
             raise ProtocolError("the engine sent an event of no known form.")
+
+
+def error_of(data: Mapping[str, Any]) -> SpiceError:
+    """The error an engine sent; one that makes no sense is a `ProtocolError` itself."""
+    try:
+        return revive(data)
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        return ProtocolError("the engine sent an error of no known form.")
 
 
 def hello(name: str) -> bytes:
@@ -64,11 +73,12 @@ def hello(name: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """What the engine said of itself."""
+    """What the engine said of itself; `started` (Unix seconds) tells one from its successor."""
 
     protocol: int
     engine: str
     pid: int
+    started: float
     operations: frozenset[str]
     topics: tuple[str, ...]
 
@@ -87,14 +97,24 @@ def welcome_of(message: Any) -> Welcome:
                     f"the engine of this folder ({engine}) is older than this program can use.",
                     hint="Restart it: spice-tui engine restart.",
                 )
-            names = cast("list[str]", rest.get("operations", []))
-            topics = cast("list[str]", rest.get("topics", []))
-            pid = int(cast("int", rest.get("pid", 0)))
-            return Welcome(protocol, engine, pid, frozenset(names), tuple(topics))
+            pid, started = rest.get("pid", 0), rest.get("started", 0.0)
+            return Welcome(
+                protocol,
+                engine,
+                pid if isinstance(pid, int) else 0,
+                float(started) if isinstance(started, int | float) else 0.0,
+                frozenset(_texts(rest.get("operations"))),
+                tuple(_texts(rest.get("topics"))),
+            )
         case [Kind.ERROR, _, {**error}]:
-            raise revive(cast("Mapping[str, Any]", error))
+            raise error_of(cast("Mapping[str, Any]", error))
         case _:
             raise ProtocolError("what answers on the engine's socket is not an engine.")
+
+
+def _texts(items: object) -> list[str]:
+    found = cast("list[object]", items) if isinstance(items, list) else []
+    return [item for item in found if isinstance(item, str)]
 
 
 def check_operation(welcome: Welcome, operation: str) -> None:
@@ -126,8 +146,10 @@ class Client:
         self._socket.settimeout(timeout)
         try:
             self._socket.connect(str(location.socket))
-            self._socket.sendall(hello(name))
-        except (FileNotFoundError, ConnectionRefusedError, BrokenPipeError):
+            # An engine that hung up at once has said why; that is read below.
+            with contextlib.suppress(BrokenPipeError):
+                self._socket.sendall(hello(name))
+        except (FileNotFoundError, ConnectionRefusedError):
             self._socket.close()
             raise EngineUnavailable(
                 f"no engine runs on {location.root}.", hint="Start one: spice-tui engine start."
@@ -137,7 +159,11 @@ class Client:
             raise EngineUnavailable(
                 f"the engine of {location.root} cannot be reached: {error.strerror or error}."
             ) from error
-        self.welcome = welcome_of(self._receive())
+        try:
+            self.welcome = welcome_of(self._receive())
+        except BaseException:
+            self._socket.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -153,7 +179,7 @@ class Client:
         try:
             self._socket.sendall(frames.encode(message))
         except OSError as error:
-            raise EngineUnavailable(f"the connection broke: {error.strerror}.") from error
+            raise EngineUnavailable(f"the connection broke: {error.strerror or error}.") from error
 
     def _receive(self) -> Any:
         while not self._ready:
@@ -186,7 +212,7 @@ class Client:
                 case [Kind.RESPONSE, int(answered), result] if answered == id_:
                     return result
                 case [Kind.ERROR, int(answered), {**error}] if answered in {0, id_}:
-                    raise revive(cast("Mapping[str, Any]", error))
+                    raise error_of(cast("Mapping[str, Any]", error))
                 case _:
                     continue
 
@@ -199,10 +225,12 @@ class Client:
         while True:
             match self._receive():
                 case [Kind.ERROR, int(answered), {**error}] if answered in {0, id_}:
-                    raise revive(cast("Mapping[str, Any]", error))
-                case [kind, int(answered), *_] as message if (
-                    answered == id_ and kind >= Kind.SNAPSHOT
-                ):
+                    raise error_of(cast("Mapping[str, Any]", error))
+                case [
+                    Kind.SNAPSHOT | Kind.DELTA | Kind.GAP | Kind.END,
+                    int(answered),
+                    *_,
+                ] as message if answered == id_:
                     event = event_of(cast("list[Any]", message))
                     yield event
                     if event.kind == "end":

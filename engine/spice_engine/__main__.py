@@ -11,13 +11,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from spice_engine import __version__, logs
-from spice_engine.errors import SpiceError
+from spice_engine.errors import SpiceError, StorageError
 from spice_engine.protocol.location import locate
 from spice_engine.settings import load_settings
 
@@ -41,22 +42,33 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _tell(descriptor: int | None, message: dict[str, Any]) -> None:
-    """One line of JSON to whoever started this engine, once."""
-    if descriptor is not None:
+class _Starter:
+    """Whoever started this engine in the background, and waits for one line of JSON."""
+
+    def __init__(self) -> None:
+        ready = os.environ.pop(READY_VARIABLE, "")
+        self._descriptor = int(ready) if ready.isdecimal() else None
+        if self._descriptor is not None:
+            os.set_inheritable(self._descriptor, False)
+
+    def tell(self, message: dict[str, Any]) -> bool:
+        """Tell it, once; False when nobody waits (any more)."""
+        # Forgotten first: later the number may be that of another file.
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is None:
+            return False
         with contextlib.suppress(OSError):
             os.write(descriptor, json.dumps(message).encode() + b"\n")
             os.close(descriptor)
+        return True
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one engine until it is stopped; the exit code."""
     given = sys.argv[1:] if arguments is None else arguments
     options = _arguments(given)
-    ready = os.environ.pop(READY_VARIABLE, "")
-    descriptor = int(ready) if ready.isdigit() else None
-    if descriptor is not None:
-        os.set_inheritable(descriptor, False)
+    starter = _Starter()
+    location = locate(Path(options.folder))
     flags = {
         "http_host": options.http_host,
         "http_port": options.http_port,
@@ -65,7 +77,6 @@ def main(arguments: list[str] | None = None) -> int:
         "log_level": options.log_level,
     }
     try:
-        location = locate(Path(options.folder))
         loaded = load_settings(location.root, flags=flags)
         # Imported late: a wrong setting is told without waiting for the server's libraries.
         from spice_engine import app
@@ -75,11 +86,15 @@ def main(arguments: list[str] | None = None) -> int:
         )
         with engine.held():
             logs.set_up(location.log, loaded.values.log_level, to_stderr=not options.background)
-            app.run(engine, lambda message: _tell(descriptor, message))
+            app.run(engine, starter.tell)
     except SpiceError as error:
-        _tell(descriptor, {"error": error.as_dict()})
-        if descriptor is None:
+        if not options.background:
             print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the foreground's channel
+        elif not starter.tell({"error": error.as_dict()}):
+            # After a restart, or at the end, nobody waits: the log is all there is.
+            with contextlib.suppress(StorageError):
+                logs.set_up(location.log, "info", to_stderr=False)
+                logging.getLogger("spice_engine").critical("the engine ended: %s", error)
         return error.exit_code
     if engine.restarting:
         fresh = [item for item in given if not item.startswith("--handover")]

@@ -39,6 +39,7 @@ from spice_engine.app_folder import (
 from spice_engine.errors import SpiceError
 from spice_engine.events import Bus
 from spice_engine.loop_lag import LoopLag
+from spice_engine.maintenance import Maintenance
 from spice_engine.operations import TABLE, Dispatcher
 from spice_engine.pods import operations as pod_operations
 from spice_engine.pods.service import Pods
@@ -105,14 +106,18 @@ class Engine:
             yield
         finally:
             if not self.restarting:
+                if lock.holds():
+                    self.location.http.unlink(missing_ok=True)
+                    forget(self.location)
                 lock.release()
 
     # -- wishes
 
     def stop(self, runs: str | None = None) -> bool:
-        """Wish for the end; False when it is coming already."""
-        if self._ending.is_set():
+        """Wish for the end; False when it is coming already. It goes before a restart."""
+        if self._ending.is_set() and not self.restarting:
             return False
+        self.restarting = False
         self._stop_runs = runs
         self._ending.set()
         return True
@@ -133,7 +138,7 @@ class Engine:
 
     # -- life
 
-    async def serve(self, tell: Callable[[dict[str, Any]], None]) -> None:
+    async def serve(self, tell: Callable[[dict[str, Any]], object]) -> None:
         """Run until the end is wished for; `tell` is called once, when both doors are open."""
         begin = time.perf_counter()
         async with contextlib.AsyncExitStack() as stack:
@@ -153,6 +158,8 @@ class Engine:
             await self._ending.wait()
             self.control.draining = True
             log.info("restarting" if self.restarting else "stopping")
+        if self.restarting:
+            self._hand_over()
         log.info("stopped")
 
     async def _build(self, stack: contextlib.AsyncExitStack) -> None:
@@ -169,6 +176,9 @@ class Engine:
         metrics = await MetricStore.open(state / "metrics.db")
         stack.push_async_callback(metrics.close)
         objects = await asyncio.to_thread(ObjectStore, state / "objects")
+        maintenance = Maintenance(database, metrics, objects)
+        upkeep = asyncio.create_task(maintenance.run(), name="maintenance")
+        stack.push_async_callback(_end, upkeep)
 
         support = await asyncio.to_thread(detect)
         await asyncio.to_thread(sweep, support)
@@ -221,11 +231,7 @@ class Engine:
             metrics=EngineMetrics(sources, self.lag),
             title=location.root.name,
         )
-        if "http" in self._inherited:
-            listener = socket.socket(fileno=self._inherited["http"])
-            listener.set_inheritable(False)
-        else:
-            listener = await asyncio.to_thread(listen.bind, settings)
+        listener = await asyncio.to_thread(self._bind)
         # Runs are known before anybody can ask for them; they are followed from here on.
         taken_up = await self.runs.adopt_all()
         if taken_up:
@@ -254,6 +260,17 @@ class Engine:
             restart=self.restart,
         )
 
+    def _bind(self) -> socket.socket:
+        """The public door's socket: the one handed over, where the settings still lead to it."""
+        settings = self.loaded.values
+        if "http" in self._inherited:
+            inherited = socket.socket(fileno=self._inherited["http"])
+            inherited.set_inheritable(False)
+            if listen.leads_to(settings, inherited):
+                return inherited
+            inherited.close()
+        return listen.bind(settings)
+
     # -- the end, part by part
 
     async def _close_runs(self) -> None:
@@ -265,17 +282,18 @@ class Engine:
         await self.door.close(reason=reason, grace=self.loaded.values.drain_seconds)
 
     async def _close_http(self) -> None:
-        listener = self.http.sock
         await self.http.close(self.loaded.values.drain_seconds, keep_socket=self.restarting)
-        if self.restarting and listener is not None and self._lock is not None:
-            for descriptor in (listener.fileno(), self._lock.descriptor):
-                os.set_inheritable(descriptor, True)
-            self.handover = json.dumps(
-                {"lock": self._lock.descriptor, "http": listener.detach()}, separators=(",", ":")
-            )
-        else:
-            self.location.http.unlink(missing_ok=True)
-            forget(self.location)
+
+    def _hand_over(self) -> None:
+        """Keep the lock and the public door's socket open for the process image that follows."""
+        listener = self.http.sock
+        assert self._lock is not None
+        assert listener is not None
+        for descriptor in (listener.fileno(), self._lock.descriptor):
+            os.set_inheritable(descriptor, True)
+        self.handover = json.dumps(
+            {"lock": self._lock.descriptor, "http": listener.detach()}, separators=(",", ":")
+        )
 
     # -- what goes on meanwhile
 
@@ -289,6 +307,10 @@ class Engine:
             await asyncio.sleep(STATUS_SECONDS if topic.subscriptions else IDLE_LOOK_SECONDS)
             if topic.subscriptions:
                 topic.publish(asdict(self.control.status()))
+            if self._lock is not None and not self._lock.holds():
+                log.error("%s was removed or replaced: leaving", self.location.state)
+                self.stop()
+                return
             now = time.monotonic()
             if self.foreground or idle_seconds <= 0:
                 continue
@@ -306,7 +328,7 @@ class Engine:
         )
 
 
-def run(engine: Engine, tell: Callable[[dict[str, Any]], None]) -> None:
+def run(engine: Engine, tell: Callable[[dict[str, Any]], object]) -> None:
     """Serve on a loop of its own until the end; uvloop's where it is installed.
 
     Raises:

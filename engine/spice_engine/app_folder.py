@@ -35,18 +35,23 @@ class Holder:
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Replace `path` by a file with `text`; nobody ever sees half of it."""
+    """Replace `path` by a file with `text`; nobody ever sees half of it.
+
+    Raises:
+        StorageError: it cannot be written; what was there is untouched.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "w", encoding="utf-8") as out:
             out.write(text)
             out.flush()
             os.fsync(out.fileno())
         beside.rename(path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise _unwritable(path, error) from error
 
 
 def prepare(location: Location) -> None:
@@ -60,7 +65,8 @@ def prepare(location: Location) -> None:
             f"{location.root} is not a directory.", hint="Make it, or name another app folder."
         )
     try:
-        location.state.mkdir(parents=True, exist_ok=True)
+        # It holds the environments and the output of runs, which are nobody else's business.
+        location.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in DIRECTORIES:
             (location.state / name).mkdir(exist_ok=True)
         ignore = location.state / ".gitignore"
@@ -94,8 +100,12 @@ class FolderLock:
 
         Raises:
             EngineUnavailable: another engine holds it; the message says which.
+            StorageError: the lock's file cannot be opened.
         """
-        descriptor = os.open(location.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(location.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _unwritable(location.lock, error) from error
         # Somebody who only looks whether the lock is held has it for an instant.
         for attempt in range(5):
             try:
@@ -122,18 +132,35 @@ class FolderLock:
         return cls(location, descriptor)
 
     def describe(self, *, version: str, http: str) -> None:
-        """Write who holds the lock, for people and for `engine list`."""
+        """Write who holds the lock, for people and for `engine list`.
+
+        Raises:
+            StorageError: the disk is full or broken.
+        """
         text = json.dumps(
             {"pid": os.getpid(), "started": time.time(), "version": version, "http": http}
         )
-        os.ftruncate(self.descriptor, 0)
-        os.pwrite(self.descriptor, text.encode(), 0)
+        try:
+            os.ftruncate(self.descriptor, 0)
+            os.pwrite(self.descriptor, text.encode(), 0)
+        except OSError as error:
+            raise _unwritable(self._location.lock, error) from error
+
+    def holds(self) -> bool:
+        """Whether the lock is still that of the folder: not if somebody removed its file.
+
+        Then another engine may run there by now, and what lies there is not ours.
+        """
+        try:
+            return os.path.samestat(self._location.lock.stat(), os.fstat(self.descriptor))
+        except OSError:
+            return False
 
     def release(self) -> None:
         """Give the folder free."""
         with contextlib.suppress(OSError):
             os.ftruncate(self.descriptor, 0)
-            os.close(self.descriptor)
+        os.close(self.descriptor)
 
 
 def is_locked(location: Location) -> bool:
@@ -177,7 +204,7 @@ def ensure_token(location: Location) -> str:
 
 def remember(location: Location) -> None:
     """Note the folder in the user's list of folders, for `engine list`. Best effort."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, StorageError):
         folder = state_home() / "engines"
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / location.key, f"{location.root}\n{location.state}\n")
@@ -202,6 +229,13 @@ def remembered() -> Iterator[Location]:
             yield location
         else:
             entry.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{path} cannot be written: {error.strerror}.",
+        hint="Free the disk, or make the folder writable for this user.",
+    )
 
 
 def _clock(moment: float) -> str:

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from spice_engine.errors import StorageError
+
 FORMAT = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s"
 MAX_BYTES = 8 * 2**20
 KEPT = 3
@@ -24,17 +26,25 @@ class _Formatter(logging.Formatter):
 
 
 def set_up(path: Path, level: str, *, to_stderr: bool) -> None:
-    """Send all records of `level` and above to the file, or to stderr."""
+    """Send all records of `level` and above to the file, or to stderr.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
     handler: logging.Handler
     if to_stderr:
         handler = logging.StreamHandler(sys.stderr)
     else:
-        handler = logging.handlers.RotatingFileHandler(
-            path, maxBytes=MAX_BYTES, backupCount=KEPT, encoding="utf-8"
-        )
+        try:
+            handler = logging.handlers.RotatingFileHandler(
+                path, maxBytes=MAX_BYTES, backupCount=KEPT, encoding="utf-8"
+            )
+        except OSError as error:
+            raise StorageError(f"{path} cannot be written: {error.strerror}.") from error
     handler.setFormatter(_Formatter(FORMAT, "%Y-%m-%dT%H:%M:%S"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.getLogger("aiohttp").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)

@@ -48,6 +48,7 @@ _KILL_SECONDS = 10.0
 _TICK_SECONDS = 0.02
 _CLOSE_SECONDS = 0.5
 _DISK_RETRY_SECONDS = 1.0
+_SLEEP_SECONDS = 3600.0
 
 
 class Shim:
@@ -113,7 +114,8 @@ class Shim:
             moments.append(self._grew_at)
         if any(client.outbox for client in self._door.clients):
             moments.append(time.monotonic() + 1.0)
-        return max(0.0, min(moments) - time.monotonic()) if moments else None
+        # Bounded, for epoll takes no more than 24 days at once.
+        return min(max(0.0, min(moments) - time.monotonic()), _SLEEP_SECONDS) if moments else None
 
     def _clear_up(self, command: Command) -> list[int]:
         """Ends what the command left behind; gives the pids that nothing could end."""

@@ -108,7 +108,7 @@ def restart(ctx: typer.Context, json: Json = False) -> None:
     else:
         with client:
             client.call("engine.restart")
-        client = engine_control.await_other(session.location, client.welcome.pid)
+        client = engine_control.await_successor(session.location, client.welcome.started)
     with client:
         found = client.call("engine.status")
     if json:

@@ -31,8 +31,8 @@ def await_gone(location: Location, seconds: float = SECONDS) -> None:
         time.sleep(0.05)
 
 
-def await_other(location: Location, pid: int, seconds: float = SECONDS) -> Client:
-    """Wait until an engine with another process id than `pid` answers.
+def await_successor(location: Location, started: float, seconds: float = SECONDS) -> Client:
+    """Wait until an engine answers that started after `started`; its process may be the same.
 
     Raises:
         DeadlineExceeded: none did.
@@ -44,7 +44,7 @@ def await_other(location: Location, pid: int, seconds: float = SECONDS) -> Clien
         except SpiceError:
             time.sleep(0.05)
             continue
-        if client.welcome.pid != pid:
+        if client.welcome.started > started:
             return client
         client.close()
         time.sleep(0.05)

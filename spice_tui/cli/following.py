@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, cast
 
-from spice_engine.errors import EngineUnavailable, Overloaded, revive
+from spice_engine.errors import EngineUnavailable, Overloaded
 from spice_engine.protocol.messages import Kind
-from spice_tui.client import Client, Event, check_operation, event_of
+from spice_tui.client import Client, Event, check_operation, error_of, event_of
 
 MAX_KEPT = 10_000
 """Events kept during one call; far more than the engine queues for one client."""
@@ -44,7 +44,7 @@ class FollowingClient(Client):
             message = self._kept.popleft() if self._kept else self._receive()
             match message:
                 case [Kind.ERROR, int(id_), {**error}] if id_ == 0 or id_ in self._topics:
-                    raise revive(cast("Mapping[str, Any]", error))
+                    raise error_of(cast("Mapping[str, Any]", error))
                 case [Kind.SNAPSHOT | Kind.DELTA | Kind.GAP | Kind.END, int(id_), *_] if (
                     id_ in self._topics
                 ):
@@ -72,7 +72,7 @@ class FollowingClient(Client):
                 case [Kind.RESPONSE, int(answered), result] if answered == id_:
                     return result
                 case [Kind.ERROR, int(answered), {**error}] if answered in {0, id_}:
-                    raise revive(cast("Mapping[str, Any]", error))
+                    raise error_of(cast("Mapping[str, Any]", error))
                 case _:
                     self._kept.append(message)
             if len(self._kept) > MAX_KEPT:

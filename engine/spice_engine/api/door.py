@@ -9,9 +9,11 @@ its subscriptions overflow on their own (see `spice_engine.events`): nothing her
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
+import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, cast
@@ -36,10 +38,13 @@ from spice_engine.protocol.messages import (
     Unsubscribe,
     parse_client_message,
 )
+from spice_engine.store.disk import storage_error
 
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 512
+BACKLOG = 1024
+"""Clients that may wait to be taken in; beyond it `connect` fails with EAGAIN."""
 MAX_IN_FLIGHT = 256
 """Requests of one connection that may be under way before it is no longer read."""
 MAX_SUBSCRIPTIONS_PER_CONNECTION = 64
@@ -56,26 +61,37 @@ class PrivateDoor:
         self.bus = bus
         self.connections: set[Connection] = set()
         self.requests = 0
+        self.started = time.time()
         self.draining = False
         self._server: asyncio.AbstractServer | None = None
         self._path: Path | None = None
+        self._file: os.stat_result | None = None
 
     async def listen(self, path: Path) -> None:
         """Open the socket at `path`, mode 0600; a stale one of a dead engine is replaced.
 
         The caller holds the folder's lock, so nobody else can be listening there.
+
+        Raises:
+            StorageError: there can be no socket at `path`.
         """
-        path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         previous = os.umask(0o177)  # the file must never be open to others, not for an instant
         try:
+            path.unlink(missing_ok=True)
             listener.bind(str(path))
+            self._file = path.stat()
+        except OSError as error:
+            listener.close()
+            raise storage_error(error, "open the engine's socket", path) from error
         finally:
             os.umask(previous)
-        listener.listen(128)
+        listener.listen(BACKLOG)
         listener.setblocking(False)
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(lambda: Connection(self), sock=listener)
+        self._server = await loop.create_unix_server(
+            lambda: Connection(self), sock=listener, backlog=BACKLOG
+        )
         self._path = path
 
     async def close(self, *, reason: str, grace: float) -> None:
@@ -83,8 +99,7 @@ class PrivateDoor:
         self.draining = True
         if self._server is not None:
             self._server.close()
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
+        self._remove_file()
         tasks = [task for connection in self.connections for task in connection.tasks]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=grace)
@@ -93,6 +108,14 @@ class PrivateDoor:
             await asyncio.gather(*late, return_exceptions=True)
         for connection in tuple(self.connections):
             connection.hang_up(reason)
+
+    def _remove_file(self) -> None:
+        """Remove the socket's file, unless another engine's is there (the folder was removed)."""
+        if self._path is None or self._file is None:
+            return
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(self._path.stat(), self._file):
+                self._path.unlink()
 
 
 class Connection(asyncio.Protocol):
@@ -147,7 +170,7 @@ class Connection(asyncio.Protocol):
             return
         if messages and self._greeted:
             self._disarm()
-        if self._parser.pending and self._deadline is None:
+        if self._parser.pending and self._deadline is None and self._reading:
             self._arm("a frame did not arrive whole")
         self._mind_reading()
 
@@ -181,8 +204,11 @@ class Connection(asyncio.Protocol):
         self._reading = wanted
         if wanted:
             self._transport.resume_reading()
+            if self._parser.pending and self._deadline is None:
+                self._arm("a frame did not arrive whole")
         else:
             self._transport.pause_reading()
+            self._disarm()  # that its rest does not come is our doing
 
     def _send(self, message: Any) -> None:
         if self._transport is None:
@@ -261,6 +287,7 @@ class Connection(asyncio.Protocol):
             "protocol": PROTOCOL_VERSION,
             "engine": __version__,
             "pid": os.getpid(),
+            "started": self._door.started,
             "operations": [operation.name for operation in self._door.dispatcher.table],
             "topics": self._door.bus.names,
         }

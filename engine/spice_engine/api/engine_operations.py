@@ -31,7 +31,7 @@ from spice_engine.protocol.engine import LoopLag as LoopLagInfo
 from spice_engine.protocol.location import Location
 from spice_engine.protocol.messages import PROTOCOL_VERSION
 from spice_engine.protocol.samples import AddSample
-from spice_engine.settings import LoadedSettings, describe
+from spice_engine.settings import LoadedSettings, describe, load_settings
 from spice_engine.workers.pool import ChildPool
 
 QUERY_SECONDS = 30.0
@@ -70,6 +70,7 @@ class EngineControl:
         self.queries = queries
         self.counts = counts
         self.started = time.time()
+        self._began = time.monotonic()
         self.draining = False
         bus.topic("engine", "gauge", lambda: asdict(self.status()))
 
@@ -84,7 +85,7 @@ class EngineControl:
             state_folder=str(self.location.state),
             http=self.counts.http(),
             started=self.started,
-            uptime=time.time() - self.started,
+            uptime=time.monotonic() - self._began,
             clients=self.counts.clients(),
             subscriptions=self.bus.subscription_count,
             active_runs=self.counts.active_runs(),
@@ -120,8 +121,10 @@ def stop(engine: EngineControl, request: StopEngine) -> Accepted:
 
 
 @operation("engine.restart", http="POST /api/v1/engine/restart")
-def restart(engine: EngineControl, request: Nothing) -> Accepted:
+async def restart(engine: EngineControl, request: Nothing) -> Accepted:
     """Replace the engine by a new one; the HTTP socket is handed over, so no request is refused."""
+    # The next one would refuse them, too, but then there would be none.
+    await asyncio.to_thread(load_settings, engine.location.root)
     if not engine.counts.restart():
         raise Conflict("the engine is stopping already.")
     return Accepted("The engine finishes what is in flight and starts again.")

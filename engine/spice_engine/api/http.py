@@ -16,8 +16,10 @@ import secrets
 import socket
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from spice_engine.api import rest
@@ -41,6 +43,7 @@ from spice_engine.settings import Settings
 __all__ = ["HttpDoor", "bind"]
 
 log = logging.getLogger(__name__)
+_server_log = logging.getLogger(f"{__name__}.server")
 
 MAX_CONNECTIONS = 1024
 KEEPALIVE = 75.0
@@ -112,6 +115,7 @@ class HttpDoor:
         """Serve on a listening socket; it stays the caller's to hand on, `close` ends it."""
         self._runner = web.AppRunner(
             self._app,
+            logger=_server_log,
             access_log=None,
             keepalive_timeout=KEEPALIVE,
             max_line_size=MAX_LINE,
@@ -211,13 +215,22 @@ class HttpDoor:
         self.guard.decorate(request, response)
 
 
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether aiohttp complains about more than a client's bytes; those are answered with 400."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
+
+
+_server_log.addFilter(_is_ours)
+
+
 class _Refusal(asyncio.Protocol):
     """Says that there are too many connections, and hangs up."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(
+        refused = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
+        refused.write(
             b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n"
             b"Connection: close\r\n\r\n"
         )
-        transport.close()
+        refused.close()

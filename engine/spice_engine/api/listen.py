@@ -46,6 +46,19 @@ def bind(settings: Settings) -> socket.socket:
     )
 
 
+def leads_to(settings: Settings, sock: socket.socket) -> bool:
+    """Whether `bind` would want to listen where `sock` does. Blocks while it resolves the host."""
+    host, port = str(sock.getsockname()[0]), int(sock.getsockname()[1])
+    wanted = settings.http_port
+    if (wanted and wanted != port) or (wanted is None and not FIRST_PORT <= port <= LAST_PORT):
+        return False
+    try:
+        found = socket.getaddrinfo(settings.http_host, port, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError):
+        return False
+    return any(item[4][0] == host for item in found)
+
+
 def base_url(sock: socket.socket, *, tls: bool) -> str:
     """The URL at which a client on this machine reaches the socket, without a slash at the end."""
     host, port = str(sock.getsockname()[0]), int(sock.getsockname()[1])

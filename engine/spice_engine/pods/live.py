@@ -91,6 +91,7 @@ class Pod:
     training_problem: ProblemInfo | None = None
     table: Table | None = None
     table_files: tuple[str, ...] = ()
+    stamps: tuple[tuple[int, int, int] | None, ...] = ()
     policy: Policy | None = None
     policy_version: int | None = None
     fingerprint: str = ""

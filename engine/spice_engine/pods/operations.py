@@ -7,7 +7,8 @@ from pathlib import Path
 
 from spice_engine.errors import InvalidRequest, NotFound
 from spice_engine.operations import operation
-from spice_engine.pods.service import MAX_MANIFEST_BYTES, Pods, read_manifest
+from spice_engine.pods.manifests import MAX_MANIFEST_BYTES, read_manifest
+from spice_engine.pods.service import Pods
 from spice_engine.protocol.engine import Nothing
 from spice_engine.protocol.pods import (
     LintFile,
@@ -48,13 +49,15 @@ def problems(pods: Pods, request: PodName) -> Problems:
 async def lint(pods: Pods, request: LintFile) -> Problems:
     """Check a manifest file inside the app folder, whether or not it is a pod of it."""
     root = pods.location.root
-    path = (root / request.path).resolve()
-    if not path.is_relative_to(root):
-        raise InvalidRequest(f"{request.path} is outside of the app folder.")
     try:
+        path = await asyncio.to_thread((root / request.path).resolve)
+        if not path.is_relative_to(root):
+            raise InvalidRequest(f"{request.path} is outside of the app folder.")
         text = await asyncio.to_thread(_read, path)
     except OSError as error:
-        raise NotFound(f"{request.path} cannot be read: {error.strerror}.") from error
+        raise NotFound(f"{request.path[:200]} cannot be read: {error.strerror}.") from error
+    except (RuntimeError, ValueError) as error:  # a loop of links, a null byte
+        raise InvalidRequest(f"{request.path[:200]!r} is no path: {error}.") from error
     _, found = await asyncio.to_thread(read_manifest, text, str(path.relative_to(root)))
     return Problems(list(found))
 
@@ -92,5 +95,7 @@ async def recommend(pods: Pods, request: Recommend) -> Recommendation:
 
 
 def _read(path: Path) -> bytes:
+    if path.exists() and not path.is_file():  # a pipe would block for ever on open
+        raise InvalidRequest(f"{path.name} is no regular file.")
     with path.open("rb") as source:
         return source.read(MAX_MANIFEST_BYTES + 1)

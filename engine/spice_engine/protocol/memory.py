@@ -52,7 +52,13 @@ class MemoryTransport(asyncio.Transport):
     def _deliver(self) -> None:
         self._scheduled = False
         peer = self._peer
-        if peer is None or peer._protocol is None:
+        if peer is None:
+            return
+        if peer._protocol is None:  # hung up: what was not delivered is gone, as with a socket
+            self._chunks.clear()
+            self._size = 0
+            self._closing = True
+            self._lose()
             return
         while self._chunks and peer._reading and not peer._closing:
             chunk = self._chunks.popleft()

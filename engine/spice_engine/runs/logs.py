@@ -8,6 +8,7 @@ from spice_engine.errors import NotFound
 from spice_engine.protocol.runs import LogChunk
 from spice_engine.store import appendlog
 
+LOG_NAME = "logs.txt"
 MAX_CHUNK = 1024 * 1024
 
 

@@ -24,8 +24,9 @@ from spice_engine.protocol.runs import (
     StartRun,
     StopRun,
 )
-from spice_engine.runs.logs import read_chunk
-from spice_engine.runs.service import LOG_NAME, Runs, info_of
+from spice_engine.runs.logs import LOG_NAME, read_chunk
+from spice_engine.runs.service import Runs
+from spice_engine.runs.states import info_of
 from spice_engine.store import runs as table
 from spice_engine.store.runs import RunRow
 from spice_engine.store.series import Point

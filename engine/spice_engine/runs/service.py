@@ -12,13 +12,14 @@ import contextlib
 import dataclasses
 import logging
 import os
+import secrets
 import shutil
 import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from spice_engine.errors import (
     ChildFailed,
@@ -29,65 +30,28 @@ from spice_engine.errors import (
     SpiceError,
     StorageError,
 )
-from spice_engine.events import Bus, Topic
+from spice_engine.events import Bus
 from spice_engine.protocol.location import Location
 from spice_engine.protocol.runs import RunInfo, StartRun
+from spice_engine.runs.log_topics import LogTopics
+from spice_engine.runs.requests import command_of, job_of
+from spice_engine.runs.states import STOPPED_AS, ending_of, info_of
 from spice_engine.store import runs as table
 from spice_engine.store.database import Database
+from spice_engine.store.disk import storage_error
 from spice_engine.store.metrics import MetricStore
 from spice_engine.store.runs import FINAL_STATES, RunRow
 from spice_engine.workers.placement import Placed, Placement, Resources
-from spice_engine.workers.shims import Exit, Exited, Job, JobLost, Lost, NeverStarted
+from spice_engine.workers.shims import Exit, Exited, JobLost, Lost, NeverStarted
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 RECENT = 200
 """Ended runs that the `runs` topic still shows, newest ones."""
 
-MAX_COMMAND_BYTES = 128 * 1024
-LOG_NAME = "logs.txt"
 LOOK_AGAIN_SECONDS = 1.0
-LOG_MAX_BYTES = 2**30
-"""A run's log is cut at this size; its command goes on."""
-
-SHELL = ("/bin/sh", "-c")
-"""A one-line command is stored and run as this and the line."""
-
-
-def info_of(row: RunRow) -> RunInfo:
-    """A stored run as it crosses the doors; a shell line is shown as the user gave it."""
-    command = list(row.command)
-    if len(command) == 3 and tuple(command[:2]) == SHELL:
-        command = command[2:]
-    return RunInfo(
-        id=row.id,
-        kind=row.kind,
-        name=row.name,
-        command=command,
-        cwd=row.cwd,
-        state=row.state,
-        outcome=row.outcome,
-        exit_code=row.exit_code,
-        message=row.message,
-        created=row.created,
-        started=row.started,
-        ended=row.ended,
-        labels=list(row.labels),
-        project=row.project or "",
-    )
-
-
-def ending_of(state: str, exit_: Exit) -> tuple[str, str, str]:
-    """State, outcome and message of a run that was in `state` when its process ended."""
-    if state == "killing":
-        return "killed", "killed", "Killed."
-    if state == "stopping" or exit_.reason == "stopped":
-        return "stopped", "stopped", "Stopped."
-    if exit_.reason == "timeout":
-        return "stopped", "timeout", "Stopped at its timeout."
-    if exit_.reason == "exited":
-        return "complete", "success" if exit_.exit_code == 0 else "failed", exit_.message
-    return "complete", "failed", exit_.message or f"{exit_.reason.capitalize()}."
+LONGEST_PAUSE_SECONDS = 30.0
 
 
 class Runs:
@@ -107,11 +71,12 @@ class Runs:
         self._placement = placement
         self._recent: OrderedDict[int, RunInfo] = OrderedDict()
         self._watchers: dict[int, asyncio.Task[None]] = {}
+        self._changes: set[asyncio.Task[Any]] = set()
         self._starting: dict[int, asyncio.Future[RunInfo]] = {}
         self._placed: dict[int, Placed] = {}
-        self._logs: dict[int, Topic] = {}
         self._topic = bus.topic("runs", "state", self._snapshot)
-        bus.family("log", self._log_topic)
+        self._logs = LogTopics(self._recent, self._watchers, self.folder)
+        bus.family("log", self._logs.topic)
 
     # -- what is known without asking the store
 
@@ -144,32 +109,6 @@ class Runs:
         """Where the run's shim and log live."""
         return self.location.state / "runs" / str(number)
 
-    # -- logs
-
-    def _log_topic(self, key: str) -> Topic:
-        number = int(key) if key.isdigit() and len(key) < 19 else -1
-        if number not in self._recent and not self.folder(number).is_dir():
-            raise NotFound(f"there is no run {key}.", hint="`spice-tui ps` lists the runs.")
-        topic = self._logs.get(number)
-        if topic is None:
-            for idle in [n for n, t in self._logs.items() if not t.subscriptions]:
-                del self._logs[idle]
-            topic = Topic(f"log/{number}", "gauge", lambda: self._log_state(number))
-            self._logs[number] = topic
-        return topic
-
-    def _log_state(self, number: int) -> dict[str, Any]:
-        try:
-            size = os.stat(self.folder(number) / LOG_NAME).st_size  # noqa: PTH116 - one stat
-        except OSError:
-            size = 0
-        return {"size": size, "ended": number not in self._watchers}
-
-    def _log_changed(self, number: int) -> None:
-        topic = self._logs.get(number)
-        if topic is not None and topic.subscriptions:
-            topic.publish(self._log_state(number))
-
     # -- life
 
     async def start(self, request: StartRun) -> RunInfo:
@@ -178,32 +117,24 @@ class Runs:
         Raises:
             InvalidRequest: the command, its folder or its limits cannot be used.
         """
-        row = await self._accept(request)
-        # From here on the run is accepted: a caller that goes away does not undo it.
-        started: asyncio.Future[RunInfo] = asyncio.get_running_loop().create_future()
-        self._starting[row.id] = started
-        self._watch(row, again=False)
+        command = command_of(request)
+        cwd = self.location.root / request.cwd
+        if not await asyncio.to_thread(os.path.isdir, cwd):  # also False for what is no path
+            raise InvalidRequest(f"{str(cwd)[:200]} is not a directory.", hint="Set another cwd.")
+        started = await self._carry_out(self._accept(request, command, cwd))
         return await asyncio.shield(started)
 
-    async def _accept(self, request: StartRun) -> RunRow:
-        line = isinstance(request.command, str)
-        command: Sequence[str] = (
-            (*SHELL, request.command) if isinstance(request.command, str) else request.command
-        )
-        if not command or not command[-1 if line else 0].strip():
-            raise InvalidRequest("a run needs a command.")
-        texts = (*command, request.cwd, *request.env, *request.env.values())
-        if any("\0" in text for text in texts):
-            raise InvalidRequest("a command, folder or variable holds a null byte.")
-        if sum(len(part) for part in texts) > MAX_COMMAND_BYTES:
-            raise InvalidRequest(f"the command is over {MAX_COMMAND_BYTES} bytes.")
-        cwd = self.location.root / request.cwd
-        if not await asyncio.to_thread(cwd.is_dir):
-            raise InvalidRequest(f"{cwd} is not a directory.", hint="Name one with --cwd.")
-        for name in ("timeout", "cpu", "memory"):
-            value = getattr(request, name)
-            if value is not None and not value > 0:
-                raise InvalidRequest(f"{name}: must be more than 0.")
+    async def _carry_out(self, change: Coroutine[Any, Any, T]) -> T:
+        """Do all of a change, also when whoever asked for it goes away half-way."""
+        task = asyncio.create_task(change)
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        return await asyncio.shield(task)
+
+    async def _accept(
+        self, request: StartRun, command: tuple[str, ...], cwd: Path
+    ) -> asyncio.Future[RunInfo]:
+        """Store a run and begin to start it; the future gets what it is once it runs."""
 
         def insert(connection: sqlite3.Connection) -> RunRow:
             return table.create(
@@ -222,10 +153,13 @@ class Runs:
 
         row = await self.database.write(insert)
         self.note(row)
-        return row
+        started: asyncio.Future[RunInfo] = asyncio.get_running_loop().create_future()
+        self._starting[row.id] = started
+        self._watch(row, again=False)
+        return started
 
     def _watch(self, row: RunRow, *, again: bool) -> None:
-        work = self._adopt(row) if again else self._launch(row)
+        work = self._take_up(row) if again else self._launch(row)
         task = asyncio.create_task(work, name=f"run {row.id}")
         self._watchers[row.id] = task
         task.add_done_callback(lambda _: self._unwatch(row.id))
@@ -240,7 +174,7 @@ class Runs:
         if started is not None and not started.done():
             started.set_exception(error or Conflict("the engine is stopping."))
             started.exception()  # seen, also when the caller has gone
-        self._log_changed(number)
+        self._logs.changed(number)
 
     def _answer(self, info: RunInfo) -> None:
         started = self._starting.get(info.id)
@@ -250,24 +184,22 @@ class Runs:
     async def _launch(self, row: RunRow) -> None:
         """Start an accepted run's process and follow it to its end."""
         room = Resources(row.limits.get("cpu") or 0.0, row.limits.get("memory") or 0)
-        job = Job(
-            argv=row.command,
-            env={**os.environ, **row.env, "SPICE_RUN_ID": str(row.id)},
-            cwd=row.cwd,
-            timeout_s=row.limits.get("timeout") or 0.0,
-            log_max_bytes=LOG_MAX_BYTES,
-        )
+        folder = self.folder(row.id)
         try:
             reservation = self._placement.reserve([room])
         except (Overloaded, InvalidRequest) as error:
             return await self._not_started(row.id, error)
         try:
-            placed = await self._placement.start(reservation, 0, self.folder(row.id), job)
-        except (ChildFailed, Conflict, InvalidRequest, StorageError) as error:
-            self._placement.release(reservation)
-            return await self._not_started(row.id, error)
-        try:
-            await self._follow(row.id, placed)
+            await asyncio.to_thread(_set_aside, folder)
+            placed = await self._placement.start(reservation, 0, folder, job_of(row))
+        except (ChildFailed, Conflict) as error:
+            # A shim may have got to work all the same, or may yet: its folder decides.
+            await self._take_up(row, error)
+        except (InvalidRequest, StorageError) as error:
+            await self._not_started(row.id, error)
+        else:
+            if not await self._follow(row.id, placed):
+                await self._take_up(row)
         finally:
             self._placement.release(reservation)
 
@@ -275,35 +207,64 @@ class Runs:
         log.warning("run %s was not started: %s", number, error)
         self._answer(await self._over(number, "failed", str(error)))
 
-    async def _adopt(self, row: RunRow) -> None:
-        """Take up a run that another engine left."""
-        try:
-            found = await self._placement.find(self.folder(row.id))
-        except NotFound:
-            found = NeverStarted()
-        match found:
-            case Placed() as placed:
-                log.info("run %s goes on; followed again", row.id)
-                await self._follow(row.id, placed)
-            case Exited(exit_):
-                await self._ended(row.id, row.state, exit_)
-            case Lost(message):
-                log.warning("run %s was lost: %s", row.id, message)
-                await self._over(row.id, "interrupted", message)
-            case NeverStarted():
-                # Accepted, but the engine died before its process was there: it starts now.
-                await asyncio.to_thread(shutil.rmtree, self.folder(row.id), ignore_errors=True)
-                await self._launch(row)
+    async def _take_up(self, row: RunRow, failure: SpiceError | None = None) -> None:
+        """Find out what became of a run, and follow it to its end.
 
-    async def _follow(self, number: int, placed: Placed) -> None:
+        It may be one that another engine left, one whose start failed (`failure`), or one whose
+        shim stopped answering.
+        """
+        folder, pause = self.folder(row.id), LOOK_AGAIN_SECONDS
+        while True:
+            try:
+                found = await self._placement.find(folder)
+            except NotFound:
+                found = NeverStarted()
+            except (ChildFailed, OSError) as error:
+                # Its end must not be missed because its shim is stopped or swapped out just now.
+                log.warning("run %s: %s; looking again", row.id, error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                continue
+            match found:
+                case Placed() as placed:
+                    log.info("run %s goes on; followed again", row.id)
+                    if not await self._follow(row.id, placed):
+                        continue
+                case Exited(exit_):
+                    await self._ended(row.id, exit_)
+                case Lost(message):
+                    log.warning("run %s was lost: %s", row.id, message)
+                    await self._over(row.id, "interrupted", message)
+                case NeverStarted():
+                    await self._never_started(row, failure)
+            return
+
+    async def _never_started(self, row: RunRow, failure: SpiceError | None) -> None:
+        """End a run that has no process and never will, or start one that may have it yet."""
+        state = self._recent[row.id].state
+        if failure is not None:
+            await self._not_started(row.id, failure)
+        elif state == "requested":
+            # Accepted, but the engine died before its process was there: it starts now.
+            await asyncio.to_thread(shutil.rmtree, self.folder(row.id), ignore_errors=True)
+            await self._launch(row)
+        elif state in STOPPED_AS and row.started is None:
+            await self._over(row.id, STOPPED_AS[state], "Stopped before it began.")
+        else:
+            # It ran once and must not run again.
+            log.warning("run %s was lost: %s is gone", row.id, self.folder(row.id))
+            await self._over(row.id, "interrupted", "Its folder is gone, and its end with it.")
+
+    async def _follow(self, number: int, placed: Placed) -> bool:
+        """Follow a process to its end; False when the hold on it was lost before that."""
         self._placed[number] = placed
         info = await self._running(number)
         self._answer(info)
-        # A command that has ended meanwhile takes neither: `wait` knows its exit.
-        with contextlib.suppress(ChildFailed, Conflict):
-            if info.state in {"stopping", "killing"}:
-                await self._signal(number, info.state, None)
-            await self._placement.follow(placed, lambda _: self._log_changed(number))
+        if info.state in STOPPED_AS:
+            await self._signal(number, info.state, None)
+        # A command that has ended meanwhile takes no subscription: `wait` knows its exit.
+        with contextlib.suppress(ChildFailed, Conflict, Overloaded):
+            await self._placement.follow(placed, lambda _: self._logs.changed(number))
         try:
             exit_ = await self._placement.wait(placed)
         except JobLost as lost:
@@ -312,10 +273,10 @@ class Runs:
         except (ChildFailed, Conflict) as error:
             log.warning("run %s: %s; looking again", number, error)
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
-            row = await self.database.read(lambda connection: table.get(connection, number))
-            await self._adopt(row)
+            return False
         else:
-            await self._ended(number, self._recent[number].state, exit_)
+            await self._ended(number, exit_)
+        return True
 
     async def _running(self, number: int) -> RunInfo:
         """Note that the process runs, unless a stop was asked for meanwhile."""
@@ -328,8 +289,8 @@ class Runs:
 
         return await self._record(change)
 
-    async def _ended(self, number: int, state: str, exit_: Exit) -> None:
-        final, outcome, message = ending_of(state, exit_)
+    async def _ended(self, number: int, exit_: Exit) -> None:
+        final, outcome, message = ending_of(self._recent[number].state, exit_)
         started = exit_.started or None
 
         def change(connection: sqlite3.Connection) -> RunRow:
@@ -372,6 +333,9 @@ class Runs:
             NotFound: there is no such run.
             Conflict: it is over already.
         """
+        return await self._carry_out(self._end(number, kill=kill, grace=grace))
+
+    async def _end(self, number: int, *, kill: bool, grace: float | None) -> RunInfo:
         wanted = "killing" if kill else "stopping"
 
         def change(connection: sqlite3.Connection) -> RunRow:
@@ -383,18 +347,22 @@ class Runs:
             return table.set_state(connection, number, wanted)
 
         info = self.note(await self.database.write(change))
-        with contextlib.suppress(ChildFailed, Conflict):  # it ended just now
-            await self._signal(number, info.state, grace)
+        await self._signal(number, info.state, grace)
         return info
 
     async def _signal(self, number: int, state: str, grace: float | None) -> None:
         placed = self._placed.get(number)
         if placed is None:
             return  # it starts just now, and sees the state then
-        if state == "killing":
-            await self._placement.kill(placed)
-        else:
-            await self._placement.stop(placed, grace)
+        try:
+            if state == "killing":
+                await self._placement.kill(placed)
+            else:
+                await self._placement.stop(placed, grace)
+        except Conflict:
+            pass  # it ended just now
+        except (ChildFailed, Overloaded) as error:
+            log.warning("run %s could not be told to stop: %s", number, error)
 
     async def adopt_all(self) -> int:
         """Take up every run the store says is not over; how many there are."""
@@ -409,6 +377,7 @@ class Runs:
 
     async def close(self, *, stop: bool, grace: float = 10.0) -> None:
         """Follow no longer; with `stop`, stop every run first. Processes left alone run on."""
+        await asyncio.gather(*self._changes, return_exceptions=True)
         if stop and self._watchers:
             numbers = list(self._watchers)
             await asyncio.gather(
@@ -421,3 +390,12 @@ class Runs:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _set_aside(folder: Path) -> None:
+    """Make room for a new run: what is there is of a database that is gone. Blocks."""
+    try:
+        if folder.exists():
+            folder.rename(folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.old"))
+    except OSError as error:
+        raise storage_error(error, "set an old run's folder aside", folder) from error

@@ -14,6 +14,9 @@ from spice_engine.errors import NotFound
 from spice_engine.store import references
 from spice_engine.store.columns import from_json, to_json
 
+KEPT = 50
+"""Policies of each pod that stay, newest ones; beside them those that an alias names."""
+
 _COLUMNS = "pod, version, object, fingerprint, algorithm, created, evaluation, training_number"
 
 
@@ -126,6 +129,24 @@ def remove_alias(connection: sqlite3.Connection, pod: str, alias: str) -> bool:
     """Removes the name, not the policy; says whether it was there."""
     cursor = connection.execute("DELETE FROM aliases WHERE pod = ? AND alias = ?", (pod, alias))
     return cursor.rowcount > 0
+
+
+def prune(connection: sqlite3.Connection, keep: int = KEPT) -> int:
+    """Removes policies older than the newest `keep` of their pod, but for those with an alias.
+
+    Their objects are not needed by them any more. Gives how many were removed.
+    """
+    rows = connection.execute(
+        "DELETE FROM policies WHERE (pod, version) IN (SELECT pod, version FROM (SELECT pod,"
+        " version, row_number() OVER (PARTITION BY pod ORDER BY version DESC) AS place"
+        " FROM policies) WHERE place > ?) AND NOT EXISTS (SELECT 1 FROM aliases"
+        " WHERE aliases.pod = policies.pod AND aliases.version = policies.version)"
+        " RETURNING pod, version",
+        (keep,),
+    ).fetchall()
+    for pod, version in rows:
+        references.drop_owner(connection, _owner(pod, version))
+    return len(rows)
 
 
 def aliases(connection: sqlite3.Connection, pod: str) -> dict[str, int]:

@@ -169,6 +169,8 @@ class ShimClient:
             return await answer
         finally:
             self._pending.pop(ident, None)
+            if answer.done() and not answer.cancelled():
+                answer.exception()  # seen, also when the sending failed first
 
     async def _send(self, message: dict[str, Any]) -> None:
         if self._writer is None or self._writer.is_closing():

@@ -1,0 +1,58 @@
+"""From a request to start a run to what is stored, and from that to what its shim is told."""
+
+from __future__ import annotations
+
+import os
+
+from spice_engine.errors import InvalidRequest
+from spice_engine.protocol.runs import StartRun
+from spice_engine.store.runs import RunRow
+from spice_engine.workers.jobs import Job
+
+MAX_COMMAND_BYTES = 128 * 1024
+LARGEST_LIMIT = 2**60
+"""Of seconds, cores and bytes; more than there is anywhere, and still a number to everybody."""
+
+LOG_MAX_BYTES = 2**30
+"""A run's log is cut at this size; its command goes on."""
+
+SHELL = ("/bin/sh", "-c")
+"""A one-line command is stored and run as this and the line."""
+
+
+def command_of(request: StartRun) -> tuple[str, ...]:
+    """The words to run, once all of the request but its folder was looked at.
+
+    Raises:
+        InvalidRequest: the command, its variables or its limits cannot be used.
+    """
+    line = isinstance(request.command, str)
+    command = (
+        (*SHELL, request.command) if isinstance(request.command, str) else tuple(request.command)
+    )
+    if not command or not command[-1 if line else 0].strip():
+        raise InvalidRequest("a run needs a command.")
+    texts = (*command, request.cwd, *request.env, *request.env.values())
+    if any("\0" in text for text in texts):
+        raise InvalidRequest("a command, folder or variable holds a null byte.")
+    if sum(len(part) for part in texts) > MAX_COMMAND_BYTES:
+        raise InvalidRequest(f"the command is over {MAX_COMMAND_BYTES} bytes.")
+    for variable in request.env:
+        if not variable or "=" in variable:
+            raise InvalidRequest(f"{variable[:40]!r} cannot be the name of a variable.")
+    for name in ("timeout", "cpu", "memory"):
+        value = getattr(request, name)
+        if value is not None and not 0 < value <= LARGEST_LIMIT:
+            raise InvalidRequest(f"{name}: must be more than 0, and no more than 2^60.")
+    return command
+
+
+def job_of(row: RunRow) -> Job:
+    """What a run's shim is to do; the engine's own variables stand below the run's."""
+    return Job(
+        argv=row.command,
+        env={**os.environ, **row.env, "SPICE_RUN_ID": str(row.id)},
+        cwd=row.cwd,
+        timeout_s=row.limits.get("timeout") or 0.0,
+        log_max_bytes=LOG_MAX_BYTES,
+    )

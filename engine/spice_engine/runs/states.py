@@ -1,0 +1,47 @@
+"""A run as others see it, and how the end of its process is to be read."""
+
+from __future__ import annotations
+
+from spice_engine.protocol.runs import RunInfo
+from spice_engine.runs.requests import SHELL
+from spice_engine.store.runs import RunRow
+from spice_engine.workers.shims import Exit
+
+STOPPED_AS = {"stopping": "stopped", "killing": "killed"}
+"""States in which a run is wanted to end, and those they end in."""
+
+
+def info_of(row: RunRow) -> RunInfo:
+    """A stored run as it crosses the doors; a shell line is shown as the user gave it."""
+    command = list(row.command)
+    if len(command) == 3 and tuple(command[:2]) == SHELL:
+        command = command[2:]
+    return RunInfo(
+        id=row.id,
+        kind=row.kind,
+        name=row.name,
+        command=command,
+        cwd=row.cwd,
+        state=row.state,
+        outcome=row.outcome,
+        exit_code=row.exit_code,
+        message=row.message,
+        created=row.created,
+        started=row.started,
+        ended=row.ended,
+        labels=list(row.labels),
+        project=row.project or "",
+    )
+
+
+def ending_of(state: str, exit_: Exit) -> tuple[str, str, str]:
+    """State, outcome and message of a run that was in `state` when its process ended."""
+    if state == "killing":
+        return "killed", "killed", "Killed."
+    if state == "stopping" or exit_.reason == "stopped":
+        return "stopped", "stopped", "Stopped."
+    if exit_.reason == "timeout":
+        return "stopped", "timeout", "Stopped at its timeout."
+    if exit_.reason == "exited":
+        return "complete", "success" if exit_.exit_code == 0 else "failed", exit_.message
+    return "complete", "failed", exit_.message or f"{exit_.reason.capitalize()}."

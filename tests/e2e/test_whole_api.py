@@ -1,0 +1,97 @@
+"""The whole engine's HTTP API, fuzzed by its own OpenAPI document: no server error, no surprise."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase
+from hypothesis import settings as hypothesis_settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from spice_engine.api import openapi
+from spice_engine.app import TABLE
+from tests.conftest import EngineFixture, wait_for
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+LEFT_OUT = {
+    "runs.start": "would run arbitrary commands",
+    "engine.stop": "ends the engine",
+    "engine.restart": "ends the engine",
+    "samples.add": "writes into the folder",
+}
+CHECKS = [
+    not_a_server_error,
+    response_schema_conformance,
+    status_code_conformance,
+    content_type_conformance,
+]
+document = openapi.build(TABLE)
+schema = schemathesis.openapi.from_dict(document).exclude(
+    operation_id=list(LEFT_OUT)
+).exclude(path="/api/v1/events")
+
+
+@pytest.fixture(scope="module")
+def whole(shared_engine: EngineFixture) -> EngineFixture:
+    """An engine with a trained pod and some runs, so that ids and names hit something."""
+    shared_engine.call("samples.add", name="samples/serverops")
+    for code in range(3):
+        run = shared_engine.call("runs.start", command=f"echo {code}; exit {code}", labels=["a"])
+        point = {"name": "loss", "value": code / 7}
+        shared_engine.call("runs.add_metrics", id=run["id"], points=[point])
+    wait_for(lambda: shared_engine.call("pods.list")["pods"], "the pod")
+    wait_for(
+        lambda: shared_engine.call("pods.get", pod="serverops")["state"] == "ready", "its policy"
+    )
+    return shared_engine
+
+
+def test_the_engine_serves_the_document_that_is_fuzzed(whole: EngineFixture):
+    with urllib.request.urlopen(f"{whole.http}/api/openapi.json", timeout=20) as reply:
+        assert json.load(reply) == document
+    known = {
+        entry.get("operationId") for item in document["paths"].values() for entry in item.values()
+    }
+    assert LEFT_OUT.keys() <= known
+    assert {operation.name for operation in TABLE} <= known
+
+
+def aim(case: schemathesis.Case) -> None:
+    """Let about every second case hit something that is there; trainings could take long."""
+    if case.path.endswith("/train"):
+        return
+    for name, real in (("pod", "serverops"), ("id", 1), ("number", 1)):
+        if name in case.path_parameters and len(str(case.path_parameters[name])) % 2:
+            case.path_parameters[name] = real
+
+
+@pytest.mark.filterwarnings("default")
+@schema.parametrize()
+@hypothesis_settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+def test_fuzzing_every_operation_finds_nothing(case: schemathesis.Case, whole: EngineFixture):
+    aim(case)
+    token = whole.location.token.read_text().strip()
+    case.call_and_validate(
+        base_url=whole.http, headers={"Authorization": f"Bearer {token}"}, checks=CHECKS
+    )
+
+
+def test_the_engine_is_as_it_was(whole: EngineFixture):
+    assert whole.call("pods.get", pod="serverops")["state"] in {"ready", "training", "loading"}
+    assert [run["exit_code"] for run in whole.call("runs.list")["runs"]] == [0, 1, 2]
+    assert "Traceback" not in whole.location.log.read_text()
