@@ -1,4 +1,4 @@
-"""Write the pages of the documentation that are made from the code: today `cli.md`.
+"""Write the pages of the documentation that are made from the code.
 
 python docs/generate.py            write them
 python docs/generate.py --check    exit 1 if one is out of date
@@ -14,6 +14,9 @@ from typing import Any
 
 import typer
 
+import spice_engine.app  # noqa: F401 - fills the operation table
+from spice_engine.operations import TABLE
+from spice_engine.settings import Settings, describe
 from spice_tui.cli.exit_codes import MEANINGS
 from spice_tui.cli.lazy import COMMANDS, load
 from spice_tui.cli.main import app
@@ -91,7 +94,52 @@ def command_line() -> str:
     return "\n".join(lines)
 
 
-PAGES: dict[str, Callable[[], str]] = {"cli.md": command_line}
+def settings() -> str:
+    """The page `settings.md`."""
+    lines = [
+        "# Settings",
+        "",
+        "<!-- Made by docs/generate.py from the settings themselves. -->",
+        "",
+        "A setting comes from its default, then `spice.config.yaml` in the app folder, then the",
+        "environment (`SPICE_TUI_` and the name in capitals; lists by commas), then a flag of the",
+        "engine. `spice-tui config` shows what is in force, and from where. A name or value that",
+        "is wrong is refused with its place.",
+        "",
+        "| Setting | Default | Meaning |",
+        "|---|---|---|",
+    ]
+    for name, value, meaning in describe(Settings()):
+        default = "not set" if value in (None, "", []) else f"`{value}`"
+        lines.append(f"| `{name}` | {default} | {cell(meaning)} |")
+    return "\n".join([*lines, ""])
+
+
+def operations() -> str:
+    """The page `api.md`."""
+    lines = [
+        "# Operations",
+        "",
+        "<!-- Made by docs/generate.py from the operation table. -->",
+        "",
+        "Every ability is one operation: a call on the private socket under its name, a REST",
+        "route under `/api/v1` with the token of `.spice/token`. The running engine serves the",
+        "whole API with its schemas at `/docs` and `/api/openapi.json`, offline.",
+        "",
+        "| Operation | Route | What it does |",
+        "|---|---|---|",
+    ]
+    for item in TABLE:
+        summary = cell(item.summary.partition("\n\n")[0])
+        lines.append(f"| `{item.name}` | `{item.method} {item.path}` | {summary} |")
+    return "\n".join([*lines, ""])
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": command_line,
+    "settings.md": settings,
+    "api.md": operations,
+}
 
 
 def main() -> int:

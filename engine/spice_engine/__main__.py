@@ -37,7 +37,6 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--insecure", action="store_true", default=None)
     parser.add_argument("--idle-minutes", type=float, default=None)
     parser.add_argument("--log-level", default=None)
-    parser.add_argument("--trust", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--version", action="version", version=__version__)
     return parser.parse_args(arguments)
 

@@ -40,7 +40,6 @@ class Settings:
     http_port: int | None = _meaning(
         "Its port; not set: 8000, or the next free one. 0: any free one.", None
     )
-    owner: str = _meaning("First part of a model server's path.", "local")
     open_loopback: bool = _meaning(
         "Serve v0.1 reads, training and observations on loopback without a token.", True
     )

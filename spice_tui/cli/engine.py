@@ -34,16 +34,13 @@ def start(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Allow an address beyond loopback.")
     ] = False,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Let the folder's own reward files run.")
-    ] = False,
     json: Json = False,
 ) -> None:
     """Start the folder's engine in the background, unless one runs."""
     from spice_tui.cli.main import engine_flags
 
     session = session_of(ctx)
-    flags = engine_flags(http_host, http_port, insecure=insecure, trust=trust)
+    flags = engine_flags(http_host, http_port, insecure=insecure)
     try:
         client = session.attach()
     except EngineUnavailable:

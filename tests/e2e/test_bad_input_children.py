@@ -195,7 +195,17 @@ ECHO = "import json, os, sys; print(json.dumps([sys.argv[1:], os.environ.get('OD
 
 
 def test_arguments_and_variables_arrive_as_they_were_given(shared: EngineFixture):
-    odd = ["", "a b", "it's", '"quoted"', "line\nbreak", "täg 日本 🚀", "$HOME `id` \\", "--", "\t\x1b"]
+    odd = [
+        "",
+        "a b",
+        "it's",
+        '"quoted"',
+        "line\nbreak",
+        "täg 日本 🚀",
+        "$HOME `id` \\",
+        "--",
+        "\t\x1b",
+    ]
     info = run(shared, [sys.executable, "-c", ECHO, *odd], env={"ODD": "ü=\n'x' 🚀", "E": ""})
     assert ended(shared, info)["exit_code"] == 0
     assert json.loads(text_of(shared, info)) == [odd, "ü=\n'x' 🚀"]

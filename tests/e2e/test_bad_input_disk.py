@@ -164,8 +164,9 @@ def test_a_pod_keeps_answering_while_it_cannot_be_trained(full_engine: EngineFix
     )
     ballast(engine).unlink()
     wait_for(
-        lambda: engine.call("pods.training", pod="serverops", number=under_way)["state"]
-        == "failed",
+        lambda: (
+            engine.call("pods.training", pod="serverops", number=under_way)["state"] == "failed"
+        ),
         "its record",
     )
     record = engine.call("pods.train", pod="serverops", wait=True)

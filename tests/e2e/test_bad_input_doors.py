@@ -298,9 +298,7 @@ def request(
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     if body or method == "POST":
         given = {"Content-Length": str(len(body)), "Content-Type": "application/json", **given}
-    return exchange(
-        engine, head(engine, method, path, {**given, "Connection": "close"}) + body
-    )
+    return exchange(engine, head(engine, method, path, {**given, "Connection": "close"}) + body)
 
 
 def exchange(engine: EngineFixture, data: bytes) -> Answer:

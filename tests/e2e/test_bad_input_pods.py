@@ -339,9 +339,11 @@ def test_two_manifests_with_one_name(shared: EngineFixture):
     assert pod(shared)["policy_version"] == version
     (folder(shared) / "again.yaml").rename(folder(shared) / "serverops.yaml")
     wait_for(
-        lambda: pods(shared) == ["serverops"]
-        and pod(shared)["manifest"] == "spicepods/serverops.yaml"
-        and pod(shared)["state"] == "ready",
+        lambda: (
+            pods(shared) == ["serverops"]
+            and pod(shared)["manifest"] == "spicepods/serverops.yaml"
+            and pod(shared)["state"] == "ready"
+        ),
         "the renamed manifest",
     )
     assert pod(shared)["policy_version"] == version

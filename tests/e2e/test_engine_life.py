@@ -188,7 +188,7 @@ def test_a_port_in_use_is_told_unless_it_was_not_asked_for(engine: EngineFixture
 
 
 def test_a_wrong_setting_is_told_by_the_starter_with_its_line(engine: EngineFixture):
-    (engine.location.root / "spice.config.yaml").write_text("owner: me\nhttp_port: many\n")
+    (engine.location.root / "spice.config.yaml").write_text("trainers: 1\nhttp_port: many\n")
     with pytest.raises(InvalidSettings, match=r"spice\.config\.yaml:2:12"):
         engine.start()
 

@@ -35,9 +35,11 @@ CHECKS = [
     content_type_conformance,
 ]
 document = openapi.build(TABLE)
-schema = schemathesis.openapi.from_dict(document).exclude(
-    operation_id=list(LEFT_OUT)
-).exclude(path="/api/v1/events")
+schema = (
+    schemathesis.openapi.from_dict(document)
+    .exclude(operation_id=list(LEFT_OUT))
+    .exclude(path="/api/v1/events")
+)
 
 
 @pytest.fixture(scope="module")

@@ -14,14 +14,14 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_defaults_then_file_then_environment_then_flags(tmp_path: Path):
-    write(tmp_path, "http_port: 9000\nowner: ada\nidle_minutes: 3\n")
-    environment = {"SPICE_TUI_OWNER": "grace", "SPICE_TUI_IDLE_MINUTES": "4"}
+    write(tmp_path, "http_port: 9000\nlog_level: error\nidle_minutes: 3\n")
+    environment = {"SPICE_TUI_LOG_LEVEL": "debug", "SPICE_TUI_IDLE_MINUTES": "4"}
     loaded = load_settings(tmp_path, environment, {"idle_minutes": 5.0, "http_host": None})
     assert loaded.values.http_port == 9000
-    assert loaded.values.owner == "grace"
+    assert loaded.values.log_level == "debug"
     assert loaded.values.idle_minutes == 5.0
     assert loaded.sources["http_port"] == "spice.config.yaml:1"
-    assert loaded.sources["owner"] == "$SPICE_TUI_OWNER"
+    assert loaded.sources["log_level"] == "$SPICE_TUI_LOG_LEVEL"
     assert loaded.sources["idle_minutes"] == "--idle-minutes"
     assert loaded.sources["trainers"] == "default"
 
@@ -30,13 +30,13 @@ def test_defaults_then_file_then_environment_then_flags(tmp_path: Path):
     ("text", "message"),
     [
         (
-            "owner: a\nhttp_prot: 1\n",
+            "trainers: 1\nhttp_prot: 1\n",
             "spice.config.yaml:2:1: .*http_prot.* Did you mean 'http_port'",
         ),
         ("http_port: many\n", "spice.config.yaml:1:12: .*'many'"),
-        ("owner: a\nowner: b\n", "spice.config.yaml:2:1: owner is set twice"),
-        ("- owner\n", "spice.config.yaml:1:1: must be a map"),
-        ("owner: [unclosed\n", "spice.config.yaml:2:1: not YAML"),
+        ("trainers: 1\ntrainers: 2\n", "spice.config.yaml:2:1: trainers is set twice"),
+        ("- trainers\n", "spice.config.yaml:1:1: must be a map"),
+        ("trainers: [unclosed\n", "spice.config.yaml:2:1: not YAML"),
         ("on_shutdown: explode\n", "spice.config.yaml:1:14: "),
         ("tls_cert: cert.pem\n", "tls_key is not set"),
     ],
