@@ -1,4 +1,4 @@
-"""Commands that misbehave under a whole engine: every end is known, nothing grows, nothing stays."""
+"""Commands that misbehave under a whole engine: every end is known, nothing grows or stays."""
 
 from __future__ import annotations
 
@@ -132,7 +132,8 @@ def test_a_flood_of_output_grows_neither_engine_nor_shim(shared: EngineFixture):
 def test_what_ignores_sigterm_ends_after_its_grace(shared: EngineFixture):
     code = (
         "import signal, time\n"
-        "for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP): signal.signal(n, signal.SIG_IGN)\n"
+        "for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):\n"
+        "    signal.signal(number, signal.SIG_IGN)\n"
         "print('deaf', flush=True)\n"
         "time.sleep(300)\n"
     )

@@ -176,7 +176,7 @@ def test_a_shim_counts_its_timeout_and_grace_in_real_seconds(
     script = Path(spice_runtime.__file__).with_name("shim.py")
     begin = time.monotonic()
     with subprocess.Popen([sys.executable, "-I", "-S", str(script), str(folder)]) as shim:
-        wait_for(lambda: (folder / "shim.json").exists(), "the shim")
+        wait_for((folder / "shim.json").exists, "the shim")
         jump(DAY)
         time.sleep(0.3)
         assert shim.poll() is None, "the jump did not end it"

@@ -433,11 +433,11 @@ def test_a_body_that_never_ends_is_cut_off(shared: EngineFixture):
     sent = 0
     with socket.create_connection(address(shared), timeout=20) as client:
         client.sendall(start)
-        with pytest.raises((BrokenPipeError, ConnectionResetError)):
-            while True:
+        with suppress(BrokenPipeError, ConnectionResetError):
+            while sent < 100_000 * MEBIBYTE:
                 client.sendall(chunk)
                 sent += len(chunk)
-                assert sent < 100_000 * MEBIBYTE
+    assert sent < 100_000 * MEBIBYTE
     assert process.memory_info().rss < before + 32 * MEBIBYTE
 
 

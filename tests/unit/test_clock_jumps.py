@@ -48,7 +48,8 @@ async def test_a_childs_deadline_is_as_long_as_it_was_said_to_be(tmp_path: Path)
     endless = {
         "state": str(tmp_path),
         "limit": 1,
-        "sql": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n",
+        "sql": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+        "SELECT max(i) FROM n",
     }
     try:
         await pool.warm()
