@@ -27,6 +27,7 @@ RECENT = 200
 
 LATEST = "latest"
 LOOK_AGAIN_SECONDS = 1.0
+INTERRUPTED = "The engine stopped, or the pod was removed."
 
 ENDINGS = {
     "episodes": "All episodes are done.",
@@ -188,7 +189,7 @@ class Trainings:
             await self._fail(pod, number, "failed", error.code, str(error))
             raise
         except asyncio.CancelledError:
-            await self._fail(pod, number, "interrupted", "interrupted", "The engine stopped.")
+            await self._fail(pod, number, "interrupted", "interrupted", INTERRUPTED)
             raise
 
     def _store_episode(self, pod: str, number: int, data: dict[str, Any]) -> asyncio.Future[int]:

@@ -61,7 +61,7 @@ class Watcher:
     async def _run(self) -> None:
         while True:
             self._renew.clear()
-            folders = [folder for folder in self._folders if folder.is_dir()]
+            folders = self._present()
             if not folders:
                 await self._renew.wait()
                 continue
@@ -75,7 +75,7 @@ class Watcher:
                 ignore_permission_denied=True,
             )
             try:
-                await self._follow(cast("_Stream", changes), frozenset(folders))
+                await self._follow(cast("_Stream", changes), folders)
             except (OSError, RuntimeError) as error:
                 # A folder went away while it was being taken up, or inotify has no watches left.
                 log.warning("watching %s: %s", ", ".join(map(str, folders)), error)
@@ -86,6 +86,8 @@ class Watcher:
         coming = asyncio.create_task(_next(stream))
         try:
             await asyncio.sleep(0)  # to its first wait: the folders are watched from here on
+            if self._present() != folders:
+                return  # one came or went just before
             await self._tell(folders)
             while (changes := await coming) is not None:
                 paths = frozenset(Path(path) for _, path in changes)
@@ -98,6 +100,9 @@ class Watcher:
             with contextlib.suppress(asyncio.CancelledError, OSError, RuntimeError):
                 await coming
             await stream.aclose()
+
+    def _present(self) -> frozenset[Path]:
+        return frozenset(folder for folder in self._folders if folder.is_dir())
 
     async def _tell(self, paths: frozenset[Path]) -> None:
         try:

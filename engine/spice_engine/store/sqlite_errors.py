@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -12,6 +13,7 @@ _FULL = {sqlite3.SQLITE_FULL}
 _DENIED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN}
 _DEVICE = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOLFS}
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_ROOM_BYTES = 64 * 1024
 _STORAGE = _BROKEN | _FULL | _DENIED | _DEVICE | _LOCKED
 
 
@@ -54,12 +56,21 @@ def broken_database(path: Path, detail: str) -> StorageError:
     return StorageError(f"the database is damaged: {detail}.", hint=hint, place=Place(str(path)))
 
 
+def _has_no_room(path: Path) -> bool:
+    """Whether the disk is full; SQLite calls that an I/O error where it is about its index."""
+    try:
+        disk = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < _ROOM_BYTES or (disk.f_files > 0 and disk.f_favail == 0)
+
+
 def storage_failure(error: sqlite3.Error, path: Path) -> StorageError:
     """`error`, for which `is_storage_failure` holds, as one of ours. A new object at each call."""
     code = _primary_code(error)
     if code in _BROKEN:
         return broken_database(path, str(error))
-    if code in _FULL:
+    if code in _FULL or (code in _DEVICE and _has_no_room(path)):
         what, hint = "the disk is full", "Free some space and try again; nothing stored is lost."
     elif code in _DENIED:
         what = f"the database cannot be opened for writing ({error})"
