@@ -95,7 +95,10 @@ async def test_an_object_just_put_stays_until_somebody_notes_that_it_is_needed(s
 
 async def test_old_metrics_are_rolled_up(store: Store):
     then = time.time() - 30 * 86_400
-    store.metrics.add("runs/1", [Point(name="loss", value=float(k), index=k, time=then + k / 100) for k in range(500)])
+    store.metrics.add(
+        "runs/1",
+        [Point(name="loss", value=float(k), index=k, time=then + k / 100) for k in range(500)],
+    )
     await store.metrics.flush()
     await store.maintenance.once()
     assert len(await store.metrics.points("runs/1", "loss")) == 0

@@ -227,7 +227,6 @@ class Runs:
                 continue
             match found:
                 case Placed() as placed:
-                    log.info("run %s goes on; followed again", row.id)
                     if not await self._follow(row.id, placed):
                         continue
                 case Exited(exit_):
