@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -183,3 +184,36 @@ def test_the_samples_files_are_those_of_the_repository(trained: EngineFixture):
     save(trained.location.root / "data" / "metrics.csv", "time,cpu\n")
     with pytest.raises(Conflict, match=r"metrics\.csv"):
         trained.call("samples.add", name="samples/serverops")
+
+
+def test_a_failed_change_of_the_table_leaves_the_last_good_version_answering(
+    trained: EngineFixture,
+):
+    before = trained.call("pods.recommend", pod="serverops")
+    text = manifest(trained).read_text()
+    broken = text.replace("granularity: 30s", "granularity: 60s").replace(
+        "reward = (soon - 40) / 10", "reward = soon / (memory - memory)"
+    )
+    save(manifest(trained), broken)
+    wait_for(lambda: pod(trained)["problems"], "the division by zero")
+    assert trained.call("pods.recommend", pod="serverops") == before
+    save(manifest(trained), text.replace("granularity: 30s", "granularity: 60s"))
+    wait_for(lambda: pod(trained)["policy_version"] == 2, "the coarser version")
+    after = trained.call("pods.recommend", pod="serverops")
+    assert after["end"] - after["start"] == 600
+    assert len(list((trained.location.state / "tmp").iterdir())) == 1
+
+
+def test_an_endless_training_gives_way_to_a_mended_manifest(trained: EngineFixture):
+    text = manifest(trained).read_text()
+    lines = ["total = 0", "for a in range(9999):", "  for b in range(9999):", "    total = a + b"]
+    endless = "\n        ".join([*lines, "reward = total + (soon - 40) / 10"])
+    slow = text.replace("reward = (soon - 40) / 10", endless)
+    save(manifest(trained), slow)
+    wait_for(lambda: pod(trained)["training"] == 2, "the endless training")
+    time.sleep(1.2)
+    save(manifest(trained), text.replace("holdout: 20%", "holdout: 25%"))
+    wait_for(lambda: pod(trained)["policy_version"] == 2, "the mended version", seconds=10)
+    states = [(run["state"], run["message"]) for run in engine_runs(trained)]
+    assert states[1] == ("interrupted", "A newer manifest came.")
+    assert states[2][0] == "complete"

@@ -40,7 +40,8 @@ class NotEnoughData(InvalidRequest):
 class Table:
     """The pod's state table: `values` [T, F], bucket i beginning at `start + i * granularity`.
 
-    `complete` counts the rows whose bucket can no longer change.
+    `complete` counts the rows whose bucket can no longer change. `folder` holds the files that
+    `values` is mapped from.
     """
 
     values: NDArray[np.float64]
@@ -48,6 +49,11 @@ class Table:
     start: int
     granularity: int
     complete: int
+    folder: str
+
+    def fits(self, policy: Policy) -> bool:
+        """Whether the policy was trained on tables like this one."""
+        return self.fields == tuple(policy.fields) and self.granularity == policy.granularity
 
     def end_of_newest(self) -> int:
         """End of the newest complete bucket, Unix seconds."""
@@ -90,13 +96,13 @@ class Pod:
     data_problems: tuple[ProblemInfo, ...] = ()
     training_problem: ProblemInfo | None = None
     table: Table | None = None
-    table_files: tuple[str, ...] = ()
     stamps: tuple[tuple[int, int, int] | None, ...] = ()
     policy: Policy | None = None
     policy_version: int | None = None
     fingerprint: str = ""
     evaluation: dict[str, Any] | None = None
     training: int | None = None
+    training_since: float = 0.0
     last_training: int | None = None
     loading: bool = False
     answers: OrderedDict[tuple[int, int, bool], Recommendation] = field(
@@ -150,7 +156,7 @@ class Pod:
         table = self.table
         if table is None:
             raise NotTrained(f"pod {self.name!r} has no data yet.", hint=self._why())
-        if table.fields != tuple(policy.fields) or table.granularity != policy.granularity:
+        if not table.fits(policy):
             raise NotTrained(
                 f"version {version} of pod {self.name!r} was trained on other fields.",
                 hint="Train it again.",

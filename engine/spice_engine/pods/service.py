@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from spice_engine.pods.training import LATEST, Trainings
 from spice_engine.pods.upkeep import Upkeep, Wish, release, stamps
 from spice_engine.pods.watcher import Watcher
 from spice_engine.protocol.location import Location
-from spice_engine.protocol.pods import PodInfo, ProblemInfo, Recommendation
+from spice_engine.protocol.pods import PodInfo, ProblemInfo, Recommendation, TrainingInfo
 from spice_engine.settings import Settings
 from spice_engine.store import policies as policy_table
 from spice_engine.store.database import Database
@@ -40,6 +41,9 @@ log = logging.getLogger(__name__)
 CACHED_POLICIES = 32
 """Policies other than the newest of each pod that stay in memory."""
 DUPLICATE = "duplicate_pod"
+
+SHORT_SECONDS = 1.0
+"""A training that has taken longer than this gives way to a newer manifest."""
 
 
 class Pods:
@@ -64,13 +68,14 @@ class Pods:
         self._pods: dict[str, Pod] = {}
         self._by_path: dict[Path, str] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._works: dict[str, asyncio.Task[TrainingInfo | None]] = {}
+        self._superseded: set[str] = set()
         self._stale: set[str] = set()
         self._wishes: dict[str, Wish] = {}
         self._policies: dict[tuple[str, int], Policy] = {}
         self._topic = bus.topic("pods", "state", self._snapshot)
         self._watcher = Watcher(self._changed)
         self._scanning = asyncio.Lock()
-        self._opening: asyncio.Task[None] | None = None
         self._closed = False
 
     # -- what is known
@@ -110,22 +115,22 @@ class Pods:
     # -- opening, watching, closing
 
     async def open(self) -> None:
-        """Learn what the store knows; the pods themselves load in the background."""
+        """Learn what the store knows and which pods there are; they load in the background."""
         await self.trainings.open()
-        self._watch()
-        self._opening = asyncio.create_task(self._rescan(), name="first scan of pods")
+        await self._rescan()
 
     async def close(self) -> None:
         """Stop watching and training; what is under way is recorded as interrupted."""
         self._closed = True
         await self._watcher.close()
-        tasks = [*self._tasks.values(), *([self._opening] if self._opening else [])]
+        tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.trainings.close()
         for pod in self._pods.values():
-            release(pod.table_files)
+            if pod.table is not None:
+                release(pod.table)
 
     def _watch(self) -> None:
         """Watch the folders of manifests and data, and those above, where they come and go."""
@@ -180,7 +185,8 @@ class Pods:
             task = self._tasks.get(name)
             if task is not None:
                 task.cancel()
-            release(pod.table_files)
+            if pod.table is not None:
+                release(pod.table)
             self._topic.remove(name)
             log.info("pod %s removed: %s", name, path.name)
 
@@ -213,6 +219,7 @@ class Pods:
             )
         if manifest is not None:
             pod.manifest = manifest
+            self._supersede(pod)
             self._refresh(name)
         self._publish(pod)
 
@@ -227,6 +234,22 @@ class Pods:
             task = asyncio.create_task(self._bring_up_to_date(name), name=f"pod {name}")
             self._tasks[name] = task
             task.add_done_callback(lambda done: self._done(name, done))
+
+    def _supersede(self, pod: Pod) -> None:
+        """End a long training of the manifest before this one; one asked for by name goes on.
+
+        A short one may end by itself: the next begins right after it.
+        """
+        work = self._works.get(pod.name)
+        if (
+            work is not None
+            and pod.name not in self._wishes
+            and pod.training is not None
+            and time.monotonic() - pod.training_since > SHORT_SECONDS
+        ):
+            log.info("pod %s: training %s gives way to a newer manifest", pod.name, pod.training)
+            self._superseded.add(pod.name)
+            work.cancel("A newer manifest came.")
 
     def _done(self, name: str, task: asyncio.Task[None]) -> None:
         if self._tasks.get(name) is task:
@@ -250,15 +273,18 @@ class Pods:
             manifest = pod.manifest
             if manifest is None:
                 continue
+            work = asyncio.create_task(self._upkeep.run(pod, manifest, wish), name=f"work {name}")
+            self._works[name] = work
             try:
-                info = await self._upkeep.run(pod, manifest, wish)
+                info = await work
             except SpiceError as error:
                 log.error("pod %s: %s", name, error)
                 self._failed(pod, wish, error)
             except asyncio.CancelledError:
                 if wish is not None:
                     wish.fail(Conflict("the training was interrupted."))
-                raise
+                if name not in self._superseded:
+                    raise
             except Exception as error:
                 # A defect of ours: whoever waits is told so, and the pod can be tried again.
                 log.exception("pod %s failed", name)
@@ -268,6 +294,8 @@ class Pods:
                 if wish is not None and info is not None:
                     wish.done.set_result(info)
             finally:
+                del self._works[name]
+                self._superseded.discard(name)
                 if wish is not None and self._wishes.get(name) is wish:
                     del self._wishes[name]
             pod.loading, pod.training = False, None
@@ -306,7 +334,7 @@ class Pods:
         return wish
 
     async def recommend(
-        self, name: str, time: int | None, alias: str, *, explain: bool
+        self, name: str, at: int | None, alias: str, *, explain: bool
     ) -> Recommendation:
         """What to do, by the policy `alias` names.
 
@@ -324,7 +352,7 @@ class Pods:
                 "Please wait to get a recommendation until after training completes",
                 hint=str(pod.problems[0]) if pod.state == "failed" else "",
             )
-        return pod.recommend(policy, version, time, tag=alias, explain=explain)
+        return pod.recommend(policy, version, at, tag=alias, explain=explain)
 
     async def _policy_of(self, name: str, alias: str) -> tuple[Policy, int]:
         row = await self._database.read(

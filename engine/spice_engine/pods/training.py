@@ -188,8 +188,12 @@ class Trainings:
             await asyncio.gather(*writes, return_exceptions=True)
             await self._fail(pod, number, "failed", error.code, str(error))
             raise
-        except asyncio.CancelledError:
-            await self._fail(pod, number, "interrupted", "interrupted", INTERRUPTED)
+        except asyncio.CancelledError as cancelled:
+            message = cancelled.args[0] if cancelled.args else INTERRUPTED
+            await self._fail(pod, number, "interrupted", "interrupted", message)
+            raise
+        except Exception as error:
+            await self._fail(pod, number, "failed", "internal_error", repr(error))
             raise
 
     def _store_episode(self, pod: str, number: int, data: dict[str, Any]) -> asyncio.Future[int]:

@@ -87,11 +87,28 @@ class Upkeep:
         """
         pod.loading = True
         self._publish(pod)
-        loaded = await self._load(pod, manifest)
-        fingerprint = plan.fingerprint(manifest, loaded)
-        if wish is None and await self._serve_stored(pod, fingerprint):
-            log.info("pod %s is unchanged: version %s serves", pod.name, pod.policy_version)
-            return None
+        loaded, table = await self._load(pod, manifest)
+        try:
+            # What the last good policy cannot read waits for a policy that can.
+            if pod.policy is None or table.fits(pod.policy):
+                _use(pod, table)
+            fingerprint = plan.fingerprint(manifest, loaded)
+            if wish is None and await self._serve_stored(pod, table, fingerprint):
+                log.info("pod %s is unchanged: version %s serves", pod.name, pod.policy_version)
+                return None
+            return await self._train(pod, table, manifest, loaded, wish)
+        finally:
+            if pod.table is not table:
+                release(table)
+
+    async def _train(
+        self,
+        pod: Pod,
+        table: Table,
+        manifest: Manifest,
+        loaded: dict[str, Any],
+        wish: Wish | None,
+    ) -> TrainingInfo:
         span = manifest.span
         if loaded["training_rows"] <= span:
             raise InsufficientData(
@@ -104,11 +121,13 @@ class Upkeep:
             algorithm=wish.algorithm if wish is not None else "",
             episodes=wish.episodes if wish is not None else None,
         )
+        fingerprint = plan.fingerprint(manifest, loaded)
         begin = time.perf_counter()
         number = await self._trainings.begin(
             pod.name, params["algorithm"], params["episodes"], fingerprint
         )
         pod.loading, pod.training, pod.last_training = False, number, number
+        pod.training_since = time.monotonic()
         if wish is not None:
             wish.begun.set_result(number)
         self._publish(pod)
@@ -120,7 +139,7 @@ class Upkeep:
             seconds=self._settings.training_seconds,
         )
         policy = await asyncio.to_thread(_policy, trained.policy)
-        self._serve(pod, policy, trained.version, fingerprint)
+        self._serve(pod, table, policy, trained.version, fingerprint)
         log.info(
             "pod %s: training %s gave version %s in %.0f ms",
             pod.name,
@@ -130,8 +149,8 @@ class Upkeep:
         )
         return await self._trainings.get(pod.name, number)
 
-    async def _load(self, pod: Pod, manifest: Manifest) -> dict[str, Any]:
-        """Have the data read and parsed, and take its table into use."""
+    async def _load(self, pod: Pod, manifest: Manifest) -> tuple[dict[str, Any], Table]:
+        """Have the data read and parsed; what the loader said, and the table."""
         try:
             out = tempfile.mkdtemp(prefix=f"{self._location.key[-12:]}-", dir=self._scratch)
         except OSError as error:
@@ -140,26 +159,22 @@ class Upkeep:
         try:
             pod.stamps = await asyncio.to_thread(stamps, self.files(manifest))
             loaded = await self._loaders.call("load", params, deadline=LOAD_SECONDS)
-            references = [ArrayRef.from_dict(loaded[name]) for name in ("values", "times")]
-            values = await asyncio.to_thread(load, references[0])
+            values = await asyncio.to_thread(load, ArrayRef.from_dict(loaded["values"]))
         except BaseException:
-            release((out,))
+            shutil.rmtree(out, ignore_errors=True)
             raise
         pod.data_problems = tuple(problem_from(item) for item in loaded["problems"])
         for problem in pod.data_problems:
             log.warning("%s", problem)
-        previous = pod.table_files
-        pod.table = Table(
+        table = Table(
             values,
             tuple(loaded["fields"]),
             loaded["start"],
             loaded["granularity"],
             loaded["complete_rows"],
+            out,
         )
-        pod.table_files = (out,)
-        pod.answers.clear()
-        release(previous)
-        return loaded
+        return loaded, table
 
     @property
     def _scratch(self) -> Path:
@@ -178,7 +193,7 @@ class Upkeep:
         data = await asyncio.to_thread(self._objects.read_bytes, row.object)
         return await asyncio.to_thread(_policy, data)
 
-    async def _serve_stored(self, pod: Pod, fingerprint: str) -> bool:
+    async def _serve_stored(self, pod: Pod, table: Table, fingerprint: str) -> bool:
         """Serve the stored policy if it was learned from exactly this."""
         if pod.policy is not None and pod.fingerprint == fingerprint:
             return True
@@ -187,26 +202,37 @@ class Upkeep:
         )
         if row is None:
             return False
-        try:
-            policy = await self.policy(row)
+        if pod.policy is None or row.fingerprint == fingerprint:
+            try:
+                policy = await self.policy(row)
+            except SpiceError as error:
+                version = row.version
+                log.warning("pod %s: version %s cannot be used: %s", pod.name, version, error)
+                return False
             pod.last_training = pod.last_training or row.training_number
-            self._serve(pod, policy, row.version, row.fingerprint)
-        except SpiceError as error:
-            log.warning("pod %s: version %s cannot be used: %s", pod.name, row.version, error)
-            return False
+            self._serve(pod, table, policy, row.version, row.fingerprint)
         return row.fingerprint == fingerprint
 
-    def _serve(self, pod: Pod, policy: Policy, version: int, fingerprint: str) -> None:
+    def _serve(
+        self, pod: Pod, table: Table, policy: Policy, version: int, fingerprint: str
+    ) -> None:
         pod.policy, pod.policy_version, pod.fingerprint = policy, version, fingerprint
         pod.evaluation = dict(policy.evaluation)
-        pod.answers.clear()
+        _use(pod, table)
         self._publish(pod)
 
 
-def release(folders: Iterable[str]) -> None:
-    """Remove hand-over files; arrays that are still mapped stay readable."""
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+def _use(pod: Pod, table: Table) -> None:
+    """Answer from this table from now on."""
+    previous, pod.table = pod.table, table
+    pod.answers.clear()
+    if previous is not None and previous is not table:
+        release(previous)
+
+
+def release(table: Table) -> None:
+    """Remove a table's files; what is mapped of them stays readable."""
+    shutil.rmtree(table.folder, ignore_errors=True)
 
 
 def stamps(files: Iterable[Path]) -> tuple[tuple[int, int, int] | None, ...]:
