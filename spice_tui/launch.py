@@ -41,16 +41,15 @@ def start_engine(location: Location, flags: list[str] | None = None) -> dict[str
     finally:
         os.close(writer)
     try:
+        status = process.wait()  # it only forks: the engine is nobody's child
         answer = _read_line(reader)
     finally:
         os.close(reader)
     if not answer:
-        status = process.poll()
-        ending = f"it ended with status {status}" if status is not None else "it gave no sign"
+        ending = f"it ended with status {status}" if status else "it gave no sign"
         raise EngineUnavailable(
             f"the engine did not start: {ending}.", hint=f"Its log: {location.log}."
         )
-    process.returncode = 0  # it lives on by itself: no ResourceWarning, no wait
     message = cast("dict[str, Any]", json.loads(answer))
     if "error" in message:
         raise revive(cast("dict[str, Any]", message["error"]))

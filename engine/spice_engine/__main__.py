@@ -13,6 +13,7 @@ import contextlib
 import json
 import logging
 import os
+import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ from spice_engine import __version__, logs
 from spice_engine.errors import SpiceError, StorageError
 from spice_engine.protocol.location import locate
 from spice_engine.settings import load_settings
+from spice_runtime.process import SOFT_FILES
 
 READY_VARIABLE = "SPICE_READY_FD"
+MAX_OPEN_FILES = 65_536
 
 
 def _arguments(arguments: list[str]) -> argparse.Namespace:
@@ -62,11 +65,27 @@ class _Starter:
         return True
 
 
+def _raise_open_files() -> None:
+    """Each run and client takes a descriptor: as many as the system allows, not the usual 1024.
+
+    Commands get the limit back that the engine was started with.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.environ.setdefault(SOFT_FILES, str(soft))
+    wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one engine until it is stopped; the exit code."""
     given = sys.argv[1:] if arguments is None else arguments
     options = _arguments(given)
+    if options.background and not options.handover and os.fork():
+        os._exit(0)  # the engine belongs to nobody: whoever started it has no child to wait for
     starter = _Starter()
+    _raise_open_files()
     location = locate(Path(options.folder))
     flags = {
         "http_host": options.http_host,

@@ -210,7 +210,7 @@ class Engine:
         )
         dispatcher = Dispatcher(TABLE, [self.runs, self.pods, self.control])
 
-        self.door = PrivateDoor(dispatcher, self.bus)
+        self.door = PrivateDoor(dispatcher, self.bus, started=self.control.started)
         sources: dict[str, Source] = {
             "events": bus_source(self.bus),
             "door": door_source(self.door),

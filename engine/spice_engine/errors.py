@@ -238,9 +238,11 @@ def _tree(root: type[SpiceError]) -> dict[str, type[SpiceError]]:
 def revive(data: Mapping[str, Any]) -> SpiceError:
     """The error that `as_dict` described, in the process that receives it.
 
-    A code of a newer peer becomes a plain `SpiceError` with its message.
+    A code this process has no class for (of a newer peer, or of a module that is not imported
+    here) stays: it becomes a `SpiceError` of that code.
     """
-    kind = _tree(SpiceError).get(str(data.get("code", "")), SpiceError)
+    code = str(data.get("code", SpiceError.code))
+    kind = _tree(SpiceError).get(code) or type("PeerError", (SpiceError,), {"code": code})
     raw = cast("Mapping[str, Any]", data.get("place") or {})
     place = None
     if raw:

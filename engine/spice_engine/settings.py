@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, cast, get_type_hints
+from typing import Annotated, Any, Literal, cast, get_type_hints
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from spice_engine.errors import InvalidSettings, Place
 
@@ -24,6 +24,9 @@ FILE_NAMES = ("spice.config.yaml", "spice.config.yml")
 PREFIX = "SPICE_TUI_"
 IGNORED = frozenset({"development_mode"})
 """Keys of the original product's file that have no meaning here."""
+
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 def _meaning(text: str, default: Any) -> Any:
@@ -37,7 +40,7 @@ class Settings:
     """Everything that can be set; sizes are bytes, times seconds unless the name says else."""
 
     http_host: str = _meaning("Address the HTTP door listens on.", "127.0.0.1")
-    http_port: int | None = _meaning(
+    http_port: Annotated[int, Field(ge=0, le=65535)] | None = _meaning(
         "Its port; not set: 8000, or the next free one. 0: any free one.", None
     )
     open_loopback: bool = _meaning(
@@ -48,17 +51,23 @@ class Settings:
     tls_cert: str = _meaning("PEM file with the certificate chain; reloaded when it changes.", "")
     tls_key: str = _meaning("PEM file with its private key.", "")
     insecure: bool = _meaning("Allow an address beyond loopback without TLS and token.", False)
-    max_body_bytes: int = _meaning("Largest HTTP body accepted.", 32 * 2**20)
-    idle_minutes: float = _meaning(
+    max_body_bytes: Annotated[int, Field(ge=1024)] = _meaning(
+        "Largest HTTP body accepted.", 32 * 2**20
+    )
+    idle_minutes: Seconds = _meaning(
         "A background engine leaves after this long without work or clients; 0: never.", 15.0
     )
     on_shutdown: Literal["leave", "stop"] = _meaning(
         "What becomes of running runs when the engine stops.", "leave"
     )
-    drain_seconds: float = _meaning("Longest wait for requests in flight at the end.", 10.0)
-    trainers: int = _meaning("Warm training processes at most; 0: one per core but one.", 0)
-    loaders: int = _meaning("Data loading processes at most.", 1)
-    training_seconds: float = _meaning("Deadline of one training run.", 3600.0)
+    drain_seconds: Seconds = _meaning("Longest wait for requests in flight at the end.", 10.0)
+    trainers: Annotated[int, Field(ge=0, le=256)] = _meaning(
+        "Warm training processes at most; 0: one per core but one.", 0
+    )
+    loaders: Annotated[int, Field(ge=1, le=64)] = _meaning("Data loading processes at most.", 1)
+    training_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = _meaning(
+        "Deadline of one training run.", 3600.0
+    )
     compat: Literal["", "strict"] = _meaning(
         "`strict`: answer the v0.1 API exactly as the original did.", ""
     )
@@ -77,7 +86,7 @@ class LoadedSettings:
 
 @cache
 def _adapters() -> dict[str, TypeAdapter[Any]]:
-    hints = get_type_hints(Settings)
+    hints = get_type_hints(Settings, include_extras=True)
     return {name: TypeAdapter(hint) for name, hint in hints.items()}
 
 
@@ -159,7 +168,11 @@ def _from_file(path: Path, values: dict[str, Any], sources: dict[str, str]) -> N
                 )
             if name in sources:
                 raise InvalidSettings(f"{name} is set twice.", place=place)
-            value = loader.construct_object(value_node, deep=True)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+            place = _place(path, value_node)
+            try:
+                value = loader.construct_object(value_node, deep=True)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+            except (yaml.YAMLError, ValueError) as error:
+                raise InvalidSettings(f"{name} cannot be read: {error}.", place=place) from error
             values[name] = _check(name, value, name, _place(path, value_node))
             sources[name] = f"{path.name}:{key_node.start_mark.line + 1}"
     finally:

@@ -16,6 +16,7 @@ EXIT = "exit.json"
 SOCKET = "shim.sock"
 LOG = "logs.txt"
 SHIM_LOG = "shim.log"
+SOFT_FILES = "SPICE_SOFT_FILES"  # variable: the limit of open files that commands get
 
 _boot = ""
 

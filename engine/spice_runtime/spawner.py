@@ -12,6 +12,7 @@ import array
 import gc
 import json
 import os
+import resource
 import signal
 import socket
 import struct
@@ -94,6 +95,12 @@ def main(arguments: list[str]) -> Any:
     """The spawner's process."""
     if len(arguments) != 1 or not arguments[0].isdecimal():
         return "usage: python -I -S spawner.py FD"
+    # The engine raised its limit of open files for itself; commands get back what it was given.
+    given = os.environ.get(process.SOFT_FILES, "")
+    if given.isdecimal():
+        with suppress(OSError, ValueError):
+            hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+            resource.setrlimit(resource.RLIMIT_NOFILE, (int(given), hard))
     sock = socket.socket(fileno=int(arguments[0]))
     sock.set_inheritable(False)
     serve(sock)

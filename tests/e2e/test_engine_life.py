@@ -118,17 +118,7 @@ def test_a_restart_refuses_no_connection_and_keeps_runs(engine: EngineFixture):
         time.sleep(0.2)
         engine.call("engine.restart")
 
-        def renewed() -> bool:
-            client = try_connect(engine.location)
-            if client is None:
-                return False
-            try:
-                with client:
-                    return client.call("engine.status")["started"] > before["started"]
-            except EngineUnavailable:
-                return False  # the old one hung up
-
-        wait_for(renewed, "the next engine")
+        wait_for(lambda: _started_after(engine, before["started"]), "the next engine")
         time.sleep(0.2)
     finally:
         over.set()
@@ -276,3 +266,38 @@ def test_no_process_is_left_after_an_orderly_stop(engine: EngineFixture):
         return found
 
     wait_for(lambda: not left(), "all processes to go", seconds=10)
+
+
+def test_the_engine_raises_its_limit_of_open_files_and_commands_do_not_see_it(
+    engine: EngineFixture,
+):
+    program = (
+        "import resource, sys\n"
+        "from spice_engine.protocol.location import locate\n"
+        "from spice_tui.launch import start_engine\n"
+        "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))\n"
+        "start_engine(locate(sys.argv[1]), ['--http-port', '0'])\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(engine.location.root)], check=True)
+    limits = Path(f"/proc/{engine.pid}/limits")
+    if limits.exists():
+        soft = next(line for line in limits.read_text().splitlines() if "open files" in line)
+        assert int(soft.split()[3]) > 512
+    for expected in ("512", "512"):
+        run = engine.call("runs.start", command="ulimit -Sn; env | grep SPICE_SOFT_FILES; true")
+        wait_for(
+            lambda run=run: engine.call("runs.get", id=run["id"])["state"] == "complete", "its end"
+        )
+        assert engine.call("runs.log", id=run["id"])["text"].split() == [expected]
+        before = engine.call("engine.status")["started"]
+        engine.call("engine.restart")
+        wait_for(lambda moment=before: _started_after(engine, moment), "the next engine")
+
+
+def _started_after(engine: EngineFixture, moment: float) -> bool:
+    client = try_connect(engine.location)
+    if client is None:
+        return False
+    with client:
+        return client.welcome.started > moment

@@ -56,12 +56,12 @@ OLDEST_PROTOCOL = 1
 class PrivateDoor:
     """Listens on the socket and keeps the connections."""
 
-    def __init__(self, dispatcher: Dispatcher, bus: Bus) -> None:
+    def __init__(self, dispatcher: Dispatcher, bus: Bus, *, started: float | None = None) -> None:
         self.dispatcher = dispatcher
         self.bus = bus
         self.connections: set[Connection] = set()
         self.requests = 0
-        self.started = time.time()
+        self.started = time.time() if started is None else started
         self.draining = False
         self._server: asyncio.AbstractServer | None = None
         self._path: Path | None = None

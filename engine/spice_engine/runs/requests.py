@@ -8,6 +8,7 @@ from spice_engine.errors import InvalidRequest
 from spice_engine.protocol.runs import StartRun
 from spice_engine.store.runs import RunRow
 from spice_engine.workers.jobs import Job
+from spice_runtime.process import SOFT_FILES
 
 MAX_COMMAND_BYTES = 128 * 1024
 LARGEST_LIMIT = 2**60
@@ -49,9 +50,10 @@ def command_of(request: StartRun) -> tuple[str, ...]:
 
 def job_of(row: RunRow) -> Job:
     """What a run's shim is to do; the engine's own variables stand below the run's."""
+    inherited = {name: value for name, value in os.environ.items() if name != SOFT_FILES}
     return Job(
         argv=row.command,
-        env={**os.environ, **row.env, "SPICE_RUN_ID": str(row.id)},
+        env={**inherited, **row.env, "SPICE_RUN_ID": str(row.id)},
         cwd=row.cwd,
         timeout_s=row.limits.get("timeout") or 0.0,
         log_max_bytes=LOG_MAX_BYTES,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import spice_runtime
 from spice_engine.errors import ChildFailed
+from spice_runtime.process import SOFT_FILES
 
 _HEADER = struct.Struct(">I")
 _SCRIPT = Path(spice_runtime.__file__).with_name("spawner.py")
@@ -98,6 +99,8 @@ class Spawner:
 
 
 def _start(theirs: socket.socket) -> subprocess.Popen[bytes]:
+    given = os.environ.get(SOFT_FILES)
+    soft_files = {SOFT_FILES: given} if given else {}
     with theirs:
         fd = theirs.fileno()
         return subprocess.Popen(
@@ -106,7 +109,7 @@ def _start(theirs: socket.socket) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={"PATH": os.defpath},
+            env={"PATH": os.defpath, **soft_files},
             cwd="/",
             start_new_session=True,
         )
