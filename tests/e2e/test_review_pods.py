@@ -84,9 +84,16 @@ def test_a_manifest_renamed_while_its_pod_trains_is_loaded_under_its_new_name(
     path = put_manifest(engine)
     engine.start()
     wait_for(lambda: names(engine) and state(engine) == "ready", "the first policy")
-    engine.call("pods.train", pod="serverops", episodes=20_000)
-    assert state(engine) == "training"
-    path.rename(path.with_name("renamed.yaml"))
+    good = path.read_text()
+    loops = ["total = 0", "for a in range(9999):", "  for b in range(9999):", "    total = a"]
+    endless = "\n        ".join([*loops, "reward = total + (soon - 40) / 10"])
+    beside = path.with_name(".slow")
+    beside.write_text(good.replace("reward = (soon - 40) / 10", endless))
+    beside.rename(path)
+    wait_for(lambda: state(engine) == "training", "a training that does not end by itself")
+    beside.write_text(good)
+    path.unlink()
+    beside.rename(path.with_name("renamed.yaml"))
     wait_for(
         lambda: (
             names(engine) == ["serverops"]
