@@ -44,7 +44,7 @@ MARK = "SPICE_KILL_STORM"
 class Ledger:
     """What the engine acknowledged."""
 
-    labels: list[str] = field(default_factory=list)
+    labels: list[tuple[int, str]] = field(default_factory=list)
     points: int = 0
     runs: dict[int, int] = field(default_factory=dict)
     events: int = 0
@@ -71,16 +71,19 @@ class Storm:
             await asyncio.sleep(0.02)
 
     async def post_labels(self, worker: int) -> None:
-        """Unique labels over the private door, one after the other."""
-        count = 0
+        """Unique labels over the private door, one after the other; a fresh run now and then."""
+        count, run = 0, self.base_run
         while not self.over:
             client = await self.connected(f"labels-{worker}")
             try:
                 while not self.over:
                     count += 1
+                    if count % 100 == 1:
+                        run = (await client.call("runs.start", {"command": ["true"]}))["id"]
+                        self.ledger.runs[run] = 0
                     label = f"w{worker}-{count}"
-                    await client.call("runs.label", {"id": self.base_run, "add": [label]})
-                    self.ledger.labels.append(label)
+                    await client.call("runs.label", {"id": run, "add": [label]})
+                    self.ledger.labels.append((run, label))
             except SpiceError as error:
                 self.ledger.refused[error.code] += 1
             await client.close()
@@ -99,7 +102,7 @@ class Storm:
                     label = f"h{worker}-{count}"
                     async with session.post(f"{run}/labels", json={"add": [label]}) as answer:
                         if answer.status == 200:
-                            self.ledger.labels.append(label)
+                            self.ledger.labels.append((self.base_run, label))
                         else:
                             self.ledger.refused[str(answer.status)] += 1
                     points = [{"name": f"m{worker}", "value": count, "index": count}]
@@ -233,8 +236,11 @@ def verify(location: Location, storm: Storm) -> list[str]:
         deadline = time.monotonic() + 60
         while client.call("engine.status")["active_runs"] and time.monotonic() < deadline:
             time.sleep(0.2)
-        have = set(client.call("runs.get", {"id": storm.base_run})["labels"])
-        lost = [label for label in ledger.labels if label not in have]
+        have = {
+            run: set(client.call("runs.get", {"id": run})["labels"])
+            for run in {run for run, _ in ledger.labels}
+        }
+        lost = [label for run, label in ledger.labels if label not in have[run]]
         if lost:
             wrong.append(f"{len(lost)} acknowledged labels lost, e.g. {lost[:3]}")
         for number, code in ledger.runs.items():
