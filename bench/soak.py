@@ -53,7 +53,7 @@ def rows(figures: dict[str, Any]) -> list[Row]:
         ),
         (
             "save of the manifest → first episode",
-            "–",
+            "-",
             f"{save['first_episode_ms']['median']} ms median",
         ),
         (
@@ -64,7 +64,7 @@ def rows(figures: dict[str, Any]) -> list[Row]:
         ),
         (
             "the next engine after a kill answers on both doors",
-            "–",
+            "-",
             f"{wild['restart_median_s']} s median, {wild['restart_max_s']} s max",
         ),
         (
@@ -74,7 +74,7 @@ def rows(figures: dict[str, Any]) -> list[Row]:
         ),
         (
             "children started and followed to their end",
-            "–",
+            "-",
             f"{children['children_started_per_s']}/s",
         ),
         (

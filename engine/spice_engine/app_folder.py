@@ -163,21 +163,6 @@ class FolderLock:
         os.close(self.descriptor)
 
 
-def is_locked(location: Location) -> bool:
-    """Whether an engine holds the folder now."""
-    try:
-        descriptor = os.open(location.lock, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
-
-
 def read_holder(location: Location) -> Holder | None:
     """What the lock's holder wrote about itself, if it is readable."""
     try:

@@ -18,13 +18,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spice_engine import __version__
-from spice_engine.app_folder import is_locked, read_holder
+from spice_engine.app_folder import read_holder
 from spice_engine.errors import SpiceError
 from spice_engine.protocol.engine import Diagnosis, Finding
 from spice_engine.protocol.location import (
     NETWORK_FILE_SYSTEMS,
     Location,
     file_system_of,
+    is_locked,
     locate,
 )
 from spice_engine.settings import load_settings

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spice_engine.errors import DeadlineExceeded, SpiceError
-from spice_engine.protocol.location import Location, state_home
-from spice_tui.cli.session import is_locked
+from spice_engine.protocol.location import Location, is_locked, state_home
 from spice_tui.client import Client
 
 SECONDS = 30.0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +9,7 @@ from typing import Any, TypeVar
 import typer
 
 from spice_engine.errors import EngineUnavailable, NotFound
-from spice_engine.protocol.location import Location, locate
+from spice_engine.protocol.location import Location, is_locked, locate
 from spice_tui.cli import output
 from spice_tui.client import Client
 
@@ -35,21 +33,6 @@ def is_app_folder(folder: Path) -> bool:
 def find_folder(start: Path) -> Path:
     """The nearest app folder at or above `start`, else `start`."""
     return next((folder for folder in (start, *start.parents) if is_app_folder(folder)), start)
-
-
-def is_locked(location: Location) -> bool:
-    """Whether an engine holds the folder now."""
-    try:
-        descriptor = os.open(location.lock, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def await_engine(location: Location, kind: type[C], *, seconds: float = 15.0) -> C:

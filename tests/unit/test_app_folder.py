@@ -12,14 +12,13 @@ from spice_engine.app_folder import (
     FolderLock,
     ensure_token,
     forget,
-    is_locked,
     prepare,
     read_holder,
     remember,
     remembered,
 )
 from spice_engine.errors import EngineUnavailable, StorageError
-from spice_engine.protocol.location import MAX_SOCKET_PATH, file_system_of, locate
+from spice_engine.protocol.location import MAX_SOCKET_PATH, file_system_of, is_locked, locate
 
 MOUNTS = """\
 proc /proc proc rw 0 0

@@ -1,4 +1,6 @@
-"""Where an app folder's state and doors are: pure path rules that both sides must agree on.
+"""Where an app folder's state and doors are, and whether an engine holds it.
+
+Both sides must agree on these rules.
 
 State lives in `<folder>/.spice`, unless the folder is on a file system that cannot hold it
 (network homes: no dependable locks, no mmap'ed WAL, no inotify); then in the user's state
@@ -7,6 +9,7 @@ directory, under a name made from the folder's real path.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 from dataclasses import dataclass
@@ -120,3 +123,18 @@ def locate(folder: Path | str | None = None) -> Location:
     if file_system_of(root) in NETWORK_FILE_SYSTEMS:
         return Location(root, state_home() / "folders" / folder_key(root))
     return Location(root, root / ".spice")
+
+
+def is_locked(location: Location) -> bool:
+    """Whether an engine holds the folder now."""
+    try:
+        descriptor = os.open(location.lock, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
