@@ -94,7 +94,7 @@ class Session:
         if not make and not self.known:
             raise EngineUnavailable(
                 f"{location.root} is not an app folder, and no engine runs on it.",
-                hint="Begin here with spice-tui add samples/serverops, go into one, or name one with -C.",
+                hint="Begin one here: spice-tui add samples/serverops; or name one with -C.",
             )
         try:
             self.start()
