@@ -197,7 +197,9 @@ class Storm:
             try:
                 start_engine(self.location, ["--http-port", "0"])
             except EngineUnavailable:
-                if try_connect(self.location) is not None:
+                client = try_connect(self.location)
+                if client is not None:
+                    client.close()
                     return
                 time.sleep(0.05)
             else:

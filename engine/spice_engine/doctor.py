@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spice_engine import __version__
-from spice_engine.app_folder import read_holder
+from spice_engine.app_folder import prepare, read_holder
 from spice_engine.errors import SpiceError
 from spice_engine.protocol.engine import Diagnosis, Finding
 from spice_engine.protocol.location import (
@@ -154,9 +154,13 @@ def _tls(location: Location) -> Finding:
     except SpiceError:
         return Finding("tls", "warning", "the settings cannot be read")
     if not settings.tls_cert:
+        made = location.state / "tls-cert.pem"
+        if made.is_file():
+            lines = f"tls_cert: {made} and tls_key: {made.with_name('tls-key.pem')}"
+            return Finding("tls", "ok", "a pair is there, not in use", f"Set {lines}.")
         return Finding("tls", "ok", "not set; not needed on loopback")
     for name in (settings.tls_cert, settings.tls_key):
-        if not (location.root / name).is_file():
+        if not Path(name).is_file():
             return Finding("tls", "missing", f"{name} is not there", "Make a pair: --make-tls.")
     return Finding("tls", "ok", settings.tls_cert)
 
@@ -182,7 +186,9 @@ def main() -> int:
         if options.make_tls:
             from spice_engine.api.tls import make_tls_pair
 
-            make_tls_pair(location.root)
+            # Beside the token: the state's folder is private and never committed.
+            prepare(location)
+            make_tls_pair(location.state)
         diagnosis = diagnose(location)
     except SpiceError as error:
         print(json.dumps({"error": error.as_dict()}) if options.json else f"error: {error}")  # noqa: T201

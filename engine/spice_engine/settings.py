@@ -48,8 +48,10 @@ class Settings:
     )
     allowed_hosts: list[str] = _meaning("Further names the Host header may carry.", [])
     cors_origins: list[str] = _meaning("Origins that pages may call the API from.", [])
-    tls_cert: str = _meaning("PEM file with the certificate chain; reloaded when it changes.", "")
-    tls_key: str = _meaning("PEM file with its private key.", "")
+    tls_cert: str = _meaning(
+        "PEM file with the certificate chain, from the app folder; reloaded when it changes.", ""
+    )
+    tls_key: str = _meaning("PEM file with its private key, likewise.", "")
     insecure: bool = _meaning("Allow an address beyond loopback without TLS and token.", False)
     max_body_bytes: Annotated[int, Field(ge=1024)] = _meaning(
         "Largest HTTP body accepted.", 32 * 2**20
@@ -126,6 +128,9 @@ def load_settings(
             f"{missing} is not set, but the other half of the TLS pair is.",
             hint="Set both, or neither. `spice-tui doctor --make-tls` makes a pair.",
         )
+    if settings.tls_cert:
+        cert, key = folder / settings.tls_cert, folder / settings.tls_key
+        settings = dataclasses.replace(settings, tls_cert=str(cert), tls_key=str(key))
     return LoadedSettings(settings, {name: sources.get(name, "default") for name in _adapters()})
 
 
