@@ -255,6 +255,7 @@ class Engine:
             clients=lambda: len(self.door.connections),
             active_runs=lambda: self.runs.active,
             pods=lambda: len(self.pods.names()),
+            rescan=self.pods.rescan,
             names={"pods": self.pods.names, "runs": self.runs.names},
             stop=self.stop,
             restart=self.restart,

@@ -26,7 +26,7 @@ def trained(engine: EngineFixture) -> EngineFixture:
     """An engine whose sample pod has learned its first policy."""
     engine.start()
     engine.call("samples.add", name="samples/serverops")
-    wait_for(lambda: engine.call("pods.list")["pods"], "the pod to be found")
+    assert [item["name"] for item in engine.call("pods.list")["pods"]] == ["serverops"]
     wait_for(lambda: pod(engine)["state"] == "ready", "its first policy")
     return engine
 

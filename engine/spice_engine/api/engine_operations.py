@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 
 from spice_engine import __version__
@@ -46,6 +46,7 @@ class EngineCounts:
     clients: Callable[[], int]
     active_runs: Callable[[], int]
     pods: Callable[[], int]
+    rescan: Callable[[], Awaitable[None]]
     names: Mapping[str, Callable[[], list[str]]]
     stop: Callable[[str | None], bool]
     restart: Callable[[], bool]
@@ -176,4 +177,5 @@ def list_samples(engine: EngineControl, request: Nothing) -> Names:
 async def add_sample_app(engine: EngineControl, request: AddSample) -> Names:
     """Copy a sample app into the app folder; answers with the files written."""
     files = await asyncio.to_thread(add_sample, request.name, engine.location.root)
+    await engine.counts.rescan()  # so that the pod can be asked for as soon as this is answered
     return Names(files)

@@ -117,7 +117,7 @@ class Pods:
     async def open(self) -> None:
         """Learn what the store knows and which pods there are; they load in the background."""
         await self.trainings.open()
-        await self._rescan()
+        await self.rescan()
 
     async def close(self) -> None:
         """Stop watching and training; what is under way is recorded as interrupted."""
@@ -146,7 +146,7 @@ class Pods:
         """Look at files that changed, and at all in folders of which that may be so."""
         pods = self.location.root / FOLDER
         if not paths.isdisjoint((self.location.root, pods)) or any(p.parent == pods for p in paths):
-            await self._rescan()
+            await self.rescan()
         for pod in tuple(self._pods.values()):
             if pod.manifest is None:
                 continue
@@ -157,7 +157,7 @@ class Pods:
             ):
                 self._refresh(pod.name)
 
-    async def _rescan(self) -> None:
+    async def rescan(self) -> None:
         """Bring the set of pods up to date with the files there are."""
         async with self._scanning:
             found = await asyncio.to_thread(find_manifests, self.location.root)
