@@ -21,11 +21,7 @@ class AlgorithmInfo:
 
 
 ALGORITHMS: Sequence[AlgorithmInfo] = (
-    AlgorithmInfo("auto", "Portfolio", "Tries several and keeps the best on walk-forward folds."),
-    AlgorithmInfo("dql", "Deep Q-Learning", "Double deep Q-learning with replay and a target."),
-    AlgorithmInfo("fqi", "Fitted Q Iteration", "Regression trees, readable as rules."),
-    AlgorithmInfo("linear", "Linear Q", "Closed-form ridge regression of each action's value."),
-    AlgorithmInfo("sacd", "Soft Actor Critic (Discrete)", "Entropy-regularised actor and critics."),
-    AlgorithmInfo("tabular", "Tabular Q-Learning", "Q-learning on bins of the features."),
-    AlgorithmInfo("vpg", "Vanilla Policy Gradient", "Policy gradient on whole episodes."),
+    AlgorithmInfo("auto", "Automatic", "The engine's choice; in this version it is `linear`."),
+    AlgorithmInfo("linear", "Linear", "Closed-form ridge regression of each action's value."),
 )
+"""Those a training can really be asked for."""
