@@ -67,6 +67,8 @@ def prepare(location: Location) -> None:
     try:
         # It holds the environments and the output of runs, which are nobody else's business.
         location.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if location.state.stat().st_mode & 0o077:
+            location.state.chmod(0o700)
         for name in DIRECTORIES:
             (location.state / name).mkdir(exist_ok=True)
         ignore = location.state / ".gitignore"

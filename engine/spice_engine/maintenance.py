@@ -1,4 +1,4 @@
-"""What the engine's store needs from time to time: old policies, metrics and objects go.
+"""What the engine's store needs from time to time: old rows, metrics and objects go.
 
 Nothing here is urgent: it runs a minute after the start and every hour from then on, at a pace
 that keeps nobody waiting, and what fails is tried again the next time.
@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from spice_engine.errors import SpiceError
-from spice_engine.store import policies, references
+from spice_engine.store import policies, references, training
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
 from spice_engine.store.objects import ObjectStore
@@ -43,6 +43,7 @@ class Maintenance:
         """Do all of it now; what fails is logged and does not keep the rest from being done."""
         steps: tuple[Callable[[], Awaitable[None]], ...] = (
             self._prune_policies,
+            self._prune_trainings,
             self._metrics.roll_up,
             self._collect_objects,
         )
@@ -56,6 +57,11 @@ class Maintenance:
         removed = await self._database.write(policies.prune)
         if removed:
             log.info("%d old policies that no alias names were removed", removed)
+
+    async def _prune_trainings(self) -> None:
+        removed = await self._database.write(training.prune_all)
+        if removed:
+            log.info("%d old training runs were removed", removed)
 
     async def _collect_objects(self) -> None:
         needed = await self._database.read(references.referenced)

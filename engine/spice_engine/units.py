@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from spice_engine.errors import InvalidRequest
@@ -37,7 +37,10 @@ _STRPTIME = {
     "rfc822z": "%d %b %y %H:%M %z",
 }
 TIME_FORMATS = ("hex", "rfc3339", "iso8601", *_STRPTIME)
-_MAX_TIME = 253_402_300_799  # the last second of the year 9999
+MIN_TIME = -62_135_596_800
+"""The first second of the year 1."""
+MAX_TIME = 253_402_300_799
+"""The last second of the year 9999."""
 
 
 def parse_duration(text: str) -> int:
@@ -123,7 +126,8 @@ def parse_time(text: str, time_format: str = "") -> int:
     """Unix seconds of a time; a fraction of a second is cut off towards the past.
 
     Without a format: decimal or `0x` hexadecimal unix seconds, or RFC 3339. With one of
-    `TIME_FORMATS` only that form. Raises InvalidRequest for anything else.
+    `TIME_FORMATS` only that form. Raises InvalidRequest for anything else, and for times outside
+    the years 1 to 9999.
     """
     name = time_format.lower()
     if name and name not in TIME_FORMATS:
@@ -136,7 +140,7 @@ def parse_time(text: str, time_format: str = "") -> int:
         seconds = _seconds(body, name)
     except (ValueError, OverflowError):
         seconds = None
-    if seconds is None or abs(seconds) > _MAX_TIME:
+    if seconds is None or not MIN_TIME <= seconds <= MAX_TIME:
         expected = name or "unix seconds (decimal or 0x hexadecimal) or RFC 3339"
         raise InvalidRequest(f"'{text}' is not a time.", hint=f"Expected {expected}.")
     return seconds
@@ -162,5 +166,12 @@ def _floor_timestamp(moment: datetime) -> int:
 
 
 def format_time(seconds: float) -> str:
-    """RFC 3339 in UTC with whole seconds: `2021-02-05T20:30:00Z`."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """RFC 3339 in UTC with whole seconds: `2021-02-05T20:30:00Z`.
+
+    Outside the years 1 to 9999 (a period may end there) the unix seconds themselves.
+    """
+    if not MIN_TIME <= seconds < MAX_TIME + 1:
+        return str(math.floor(seconds))
+    # Not strftime: it writes the year 1 as `1` on Linux.
+    moment = datetime(1970, 1, 1) + timedelta(seconds=math.floor(seconds))
+    return f"{moment.isoformat()}Z"

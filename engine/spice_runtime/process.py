@@ -49,13 +49,14 @@ def claim(folder: str, note: dict[str, Any]) -> bool:
     disk, so that a job is not started twice even when the power fails.
     """
     part = Path(folder, f"{CLAIM}.{os.getpid()}.{os.urandom(4).hex()}")
-    _write_flushed(part, note)
     try:
+        _write_flushed(part, note)
         os.link(part, Path(folder, CLAIM))
     except FileExistsError:
         return False
     finally:
-        part.unlink()
+        with suppress(FileNotFoundError):
+            part.unlink()
     _flush_folder(folder)
     return True
 

@@ -34,7 +34,7 @@ if not __package__:
     sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from spice_runtime import process
-from spice_runtime.shim_command import CannotStart, Command, reset_signals, usage
+from spice_runtime.shim_command import CannotStart, Command, outcome, reset_signals, usage
 from spice_runtime.shim_door import HEADER, Client, Door
 from spice_runtime.shim_limits import LimitGroups
 from spice_runtime.shim_log import LogWriter
@@ -91,7 +91,8 @@ class Shim:
             self._turn(self._command)
         left = self._clear_up(self._command)
         self._read_rest(self._command)
-        self._finish(*self._outcome(self._command.status), left)
+        kills = self._limits.oom_kills()
+        self._finish(*outcome(self._command.status, self._reason, kills), left)
 
     def _turn(self, command: Command) -> None:
         for key, events in self._selector.select(self._next_moment()):
@@ -99,18 +100,20 @@ class Shim:
         now = time.monotonic()
         if self._stop_at and now >= self._stop_at:
             self._stop_at = 0.0
-            self._stop("timeout", float(self._job.get("grace_s") or 0))
+            self._stop_if_allowed("timeout")
         if self._kill_at and now >= self._kill_at:
             # Again at the next tick, for a group may fork faster than one signal reaches it.
             self._kill_at = now + _TICK_SECONDS
-            command.signal(signal.SIGKILL)
+            with suppress(PermissionError):
+                command.signal(signal.SIGKILL)
         self._tell_grown()
         self._door.drop_stalled()
         command.reap()
 
     def _next_moment(self) -> float | None:
         moments = [moment for moment in (self._stop_at, self._kill_at) if moment]
-        if any(client.told_offset != self._log.size for client in self._subscribers()):
+        # One that does not read is not waited for: the selector says when it does.
+        if any(self._wants_size(client) for client in self._subscribers()):
             moments.append(self._grew_at)
         if any(client.outbox for client in self._door.clients):
             moments.append(time.monotonic() + 1.0)
@@ -127,7 +130,7 @@ class Shim:
         while command.reap():
             now = time.monotonic()
             if now >= give_up:
-                return sorted(self._limits.members()) or [-1]
+                return command.left() or [-1]
             if now >= kill_at:
                 command.end_left(signal.SIGKILL)
             elif not told:
@@ -136,23 +139,6 @@ class Shim:
             for key, events in self._selector.select(_TICK_SECONDS):
                 key.data(events)
         return []
-
-    def _outcome(self, status: int) -> tuple[int, int | None, str, str]:
-        kills = self._limits.oom_kills()
-        if os.WIFSIGNALED(status):
-            number = os.WTERMSIG(status)
-            reason = self._reason or "signalled"
-            if kills and number == signal.SIGKILL:
-                reason = "out of memory"
-            message = f"ended by {_signal_name(number)}"
-            if reason == "out of memory":
-                message = "killed by the kernel, for it used more memory than its limit"
-            return 128 + number, number, reason, message
-        code = os.WEXITSTATUS(status)
-        # A shell says so when the kernel killed what it had started.
-        if kills and code == 128 + signal.SIGKILL:
-            return code, None, "out of memory", "a process of it used more memory than the limit"
-        return code, None, self._reason or "exited", f"exited with code {code}"
 
     def _finish(
         self, exit_code: int, number: int | None, reason: str, message: str, left: list[int]
@@ -206,6 +192,7 @@ class Shim:
             **process.own_note(),
             "child": command.pid,
             "child_identity": process.identity(command.pid),
+            "output_inode": os.fstat(command.output).st_ino,
             "started": self._started,
         }
         # Pids mean nothing after a power cut, and a full disk must not end the command.
@@ -253,17 +240,31 @@ class Shim:
             self._command.signal(number)
 
     def _stop(self, reason: str, grace: float) -> None:
-        """Ends the command: at once without grace, and never later than an earlier stop said."""
+        """Ends the command: at once without grace, and never later than an earlier stop said.
+
+        Raises:
+            PermissionError: all of it runs as another user by now (sudo).
+        """
         if self._command is None or self._command.status is not None:
             return
         self._reason = self._reason or reason
-        if not self._kill_at and grace > 0:
-            self._command.terminate()
+        first = not self._kill_at
         kill_at = time.monotonic() + max(0.0, grace)
-        self._kill_at = min(self._kill_at, kill_at) if self._kill_at else kill_at
+        self._kill_at = kill_at if first else min(self._kill_at, kill_at)
+        if first and grace > 0:
+            self._command.terminate()
+
+    def _stop_if_allowed(self, reason: str) -> None:
+        """Stops the command with the job's grace; one that may not be signalled is waited for."""
+        with suppress(PermissionError):
+            self._stop(reason, float(self._job.get("grace_s") or 0))
 
     def _subscribers(self) -> list[Client]:
         return [client for client in self._door.clients if client.subscribed]
+
+    def _wants_size(self, client: Client) -> bool:
+        # The newest size wins: nothing is queued behind what a client has not read.
+        return client.told_offset != self._log.size and not client.outbox
 
     def _tell_grown(self) -> None:
         now = time.monotonic()
@@ -271,8 +272,7 @@ class Shim:
             return
         size = self._log.size
         for client in self._subscribers():
-            # The newest size wins: nothing is queued behind what a client has not read.
-            if client.told_offset != size and not client.outbox:
+            if self._wants_size(client):
                 client.told_offset = size
                 self._door.send(client, {"event": "grew", "offset": size})
                 self._grew_at = now + _GREW_SECONDS
@@ -319,7 +319,7 @@ class Shim:
             except BlockingIOError:
                 return
             if signal.SIGTERM in numbers:
-                self._stop("stopped", float(self._job.get("grace_s") or 0))
+                self._stop_if_allowed("stopped")
 
         self._selector.register(wake, selectors.EVENT_READ, woken)
         for number in (signal.SIGCHLD, signal.SIGTERM):
@@ -382,13 +382,6 @@ def refuse(starter: socket.socket, message: str) -> None:
 
 def _only_wake(_number: int, _frame: FrameType | None) -> None:
     """A handler, so that the signal comes through the wake-up descriptor."""
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 if __name__ == "__main__":

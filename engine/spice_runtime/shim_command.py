@@ -46,7 +46,7 @@ class Command:
 
     `output` is the pipe's end for reading, non-blocking. `status` is the wait status of the
     command itself once it ended, else None. On Linux every orphan of the command is handed to
-    this process (subreaper), so that `left` sees what left its group, too.
+    this process (subreaper), so that `left` and `end_left` reach what left its group, too.
     """
 
     def __init__(self, job: dict[str, Any], limits: LimitGroups) -> None:
@@ -71,7 +71,11 @@ class Command:
             raise CannotStart(message, exit_code)
 
     def signal(self, number: int) -> None:
-        """Signals the command's whole group; nothing once it ended."""
+        """Signals the command's whole group; nothing once it ended.
+
+        Raises:
+            PermissionError: nothing of the group may be signalled by this user.
+        """
         if self.status is None:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
@@ -97,12 +101,18 @@ class Command:
         """Signals what is left after the command ended. After SIGKILL, `reap` and call again:
         the children of what was killed become children of this process."""
         for pid in _children() if self._subreaper else []:
-            # They cannot be others by now: only this process could have reaped them.
-            os.kill(pid, number)
+            # They cannot be others by now: only this process could have reaped them. One that
+            # runs as another user (sudo) cannot be ended, and is reported as left behind.
+            with suppress(PermissionError):
+                os.kill(pid, number)
         if not self._subreaper and self._group_lives():
             os.killpg(self.pid, number)
         if number == signal.SIGKILL:
             self._limits.kill()
+
+    def left(self) -> list[int]:
+        """The pids of what is left, as far as they can be known."""
+        return sorted(self._limits.members().union(_children() if self._subreaper else ()))
 
     def _group_lives(self) -> bool:
         if self._subreaper:
@@ -112,6 +122,28 @@ class Command:
         except (ProcessLookupError, PermissionError):
             return False
         return True
+
+
+def outcome(status: int, reason: str, oom_kills: int) -> tuple[int, int | None, str, str]:
+    """A wait status as exit code, signal, reason and message; `reason` is why it was stopped."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        if oom_kills and number == signal.SIGKILL:
+            message = "killed by the kernel, for it used more memory than its limit"
+            return 128 + number, number, "out of memory", message
+        return 128 + number, number, reason or "signalled", f"ended by {_signal_name(number)}"
+    code = os.WEXITSTATUS(status)
+    # A shell says so when the kernel killed what it had started.
+    if oom_kills and code == 128 + signal.SIGKILL:
+        return code, None, "out of memory", "a process of it used more memory than the limit"
+    return code, None, reason or "exited", f"exited with code {code}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def usage() -> dict[str, Any]:

@@ -121,7 +121,8 @@ class Door:
     def _accept(self, events: int) -> None:
         try:
             sock, _ = self._listener.accept()
-        except (BlockingIOError, ConnectionError):
+        except OSError:
+            # Nobody there any more, or no descriptor left: the command must not die of that.
             return
         if len(self.clients) >= MAX_CLIENTS:
             sock.close()

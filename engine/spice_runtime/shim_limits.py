@@ -56,7 +56,7 @@ class LimitGroups:
     def kill(self) -> None:
         """Kills every process in the groups."""
         for pid in self.members():
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
 
     def members(self) -> set[int]:

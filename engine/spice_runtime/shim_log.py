@@ -70,15 +70,15 @@ class LogWriter:
     def _append(self, data: bytes) -> None:
         if not data:
             return
+        view = memoryview(data)
         try:
             self._note_time()
-            view = memoryview(data)
             while view:
                 written = os.write(self._log, view)
                 self.size += written
                 view = view[written:]
         except OSError as error:
-            self.dropped += len(data)
+            self.dropped += len(view)
             self.error = self.error or str(error)
 
     def _note_time(self) -> None:

@@ -23,14 +23,11 @@ def percent(value: Any) -> str:
 
 
 def regret_closed(evaluation: Mapping[str, Any] | None) -> Any:
-    """The figure pods are judged by: held out where there is such a part, else in sample."""
-    if not evaluation:
-        return None
-    for part in ("held_out", "in_sample"):
-        found = _part(evaluation, part).get("regret_closed")
-        if found is not None:
-            return found
-    return None
+    """The figure pods are judged by: the held-out one, None where nothing was held out.
+
+    The in-sample figure never stands in for it: it looks the same and says much less.
+    """
+    return _part(evaluation or {}, "held_out").get("regret_closed")
 
 
 def _part(evaluation: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -49,6 +46,8 @@ def verdict(evaluation: Mapping[str, Any]) -> str:
     """What the figures mean, in one sentence; nothing when the pod simply learned."""
     if evaluation.get("nothing_to_learn"):
         return "Nothing to learn: the best constant action, random and the oracle score alike."
+    if evaluation.get("constant_policy"):
+        return "It has learned one constant action: it takes the same one on every step."
     if evaluation.get("beats_best_constant") is False:
         return "It does not beat the best constant action on held-out data."
     return ""

@@ -11,7 +11,7 @@ from spice_engine.errors import NotFound
 from spice_tui.cli import completion, failures, output
 from spice_tui.cli.exit_codes import ExitCode
 from spice_tui.cli.output import Json
-from spice_tui.cli.session import Session, session_of
+from spice_tui.cli.session import Session, expand, session_of
 from spice_tui.client import Client
 
 _COLORS = {"error": "red", "warning": "yellow"}
@@ -61,7 +61,7 @@ def manifests(session: Session, client: Client, target: str) -> list[Path]:
     """
     root = session.location.root
     if target:
-        path = Path(target).expanduser()
+        path = expand(target)
         if path.is_file() or "/" in target or path.suffix in {".yaml", ".yml"}:
             if not path.is_file():
                 raise NotFound(f"there is no file {target!r}.")

@@ -25,7 +25,7 @@ def recommend(
         bool, typer.Option("--explain", help="Also each action's value, and what mattered.")
     ] = False,
     tag: Annotated[
-        str, typer.Option(metavar="ALIAS", help="Policy: latest, best, v3 ...")
+        str, typer.Option(metavar="ALIAS", help="Policy: latest, or a version such as v3.")
     ] = "latest",
     json: Json = False,
 ) -> None:

@@ -13,7 +13,7 @@ from spice_tui.cli.follow_run import RunFollower
 from spice_tui.cli.following import FollowingClient
 from spice_tui.cli.light import option
 from spice_tui.cli.output import Json
-from spice_tui.cli.session import Session, session_of
+from spice_tui.cli.session import Session, expand, session_of
 
 
 def run(
@@ -107,7 +107,7 @@ def working_directory(session: Session, wanted: str) -> str:
     """The directory the run starts in, as an absolute path."""
     here = Path.cwd()
     if wanted:
-        path = (here / Path(wanted).expanduser()).resolve()
+        path = (here / expand(wanted)).resolve()
         if not path.is_dir():
             raise typer.BadParameter(f"{wanted!r} is not a directory.", param_hint="--cwd")
         return str(path)

@@ -29,7 +29,7 @@ def add(
         raise NotFound(
             f"there is no package {path!r}.", hint="Built in are samples/…: spice-tui add."
         )
-    with session_of(ctx).connect(make=bool(path)) as client:
+    with session_of(ctx).connect(make=True) as client:
         if not path:
             found = client.call("samples.list")["names"]
             names = [f"samples/{name.removeprefix('samples/')}" for name in found]

@@ -30,6 +30,14 @@ def is_app_folder(folder: Path) -> bool:
     )
 
 
+def expand(text: str) -> Path:
+    """A path as a person types it, its `~` replaced; that of an unknown user stays as it is."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
 def find_folder(start: Path) -> Path:
     """The nearest app folder at or above `start`, else `start`."""
     return next((folder for folder in (start, *start.parents) if is_app_folder(folder)), start)
@@ -66,9 +74,10 @@ class Session:
             NotFound: the folder that was named does not exist.
         """
         if self._location is None:
-            if self._folder and not Path(self._folder).expanduser().is_dir():
+            named = expand(self._folder) if self._folder else None
+            if named is not None and not named.is_dir():
                 raise NotFound(f"there is no folder {self._folder!r}.", hint="Make it first.")
-            self._location = locate(self._folder or find_folder(Path.cwd()))
+            self._location = locate((named or find_folder(Path.cwd())).absolute())
         return self._location
 
     @property

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spice_engine.errors import EngineUnavailable
+from spice_engine.errors import EngineUnavailable, revive
 from spice_tui.cli import evaluation, failures, output, values
 from spice_tui.cli.exit_codes import ExitCode
 from spice_tui.cli.following import FollowingClient
@@ -59,7 +59,15 @@ def train(
     else:
         _tell_ended(ended)
     if ended["state"] != "complete":
-        raise typer.Exit(ExitCode.INVALID_POD if ended.get("error") else ExitCode.FAILED)
+        raise typer.Exit(exit_code_of(ended))
+
+
+def exit_code_of(training: dict[str, Any]) -> int:
+    """That of the error which ended it; one no class is known for here is the learning's own."""
+    if training["state"] != "failed":
+        return ExitCode.FAILED
+    code = revive({"code": training.get("error") or ""}).exit_code
+    return ExitCode.INVALID_POD if code == ExitCode.FAILED else code
 
 
 def _tell_started(training: dict[str, Any], *, json: bool) -> None:

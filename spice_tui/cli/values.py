@@ -42,15 +42,6 @@ def size(text: str) -> int:
     return int(float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " "))
 
 
-def size_text(count: int) -> str:
-    """`0B`, `1000B`, `4.9K`, `29M`: 1024-based, one decimal below 10."""
-    value, power = float(count), 0
-    while value >= 1024 and power < 5:
-        value, power = value / 1024, power + 1
-    unit = "BKMGTP"[power]
-    return f"{value:.1f}{unit}" if unit != "B" and value < 10 else f"{value:.0f}{unit}"
-
-
 def elapsed(seconds: float) -> str:
     """`41 seconds`, `1 minute`, `2 hours`, `3 days`."""
     count = max(0, int(seconds))

@@ -148,3 +148,40 @@ def test_a_version_that_does_not_exist_is_no_tag(engine: EngineFixture, alias: s
     wait_for(lambda: names(engine), "the pod")
     with pytest.raises(SpiceError, match="no version tagged"):
         engine.call("pods.recommend", pod="x", alias=alias)
+
+
+def test_a_path_that_can_name_no_file_is_a_problem_of_its_pod_alone(engine: EngineFixture):
+    put_data(engine)
+    put_manifest(engine)
+    broken = put_manifest(engine, "broken.yaml", name="broken")
+    text = broken.read_text().replace("data/metrics.csv", "~nobody-of-that-name/metrics.csv")
+    broken.write_text(text)
+    engine.start()
+    wait_for(lambda: names(engine) == ["broken", "serverops"], "both pods")
+    wait_for(lambda: state(engine) == "ready", "the good pod")
+    wait_for(lambda: state(engine, "broken") == "failed", "the problem to be told")
+    problem = engine.call("pods.problems", pod="broken")["problems"][-1]
+    assert (problem["code"], problem["line"] > 0) == ("invalid_data", True)
+
+
+def test_an_algorithm_there_is_not_is_refused_and_no_problem_of_the_pod(engine: EngineFixture):
+    put_data(engine)
+    put_manifest(engine)
+    engine.start()
+    wait_for(lambda: names(engine) and state(engine) == "ready", "the pod")
+    with pytest.raises(SpiceError, match="dqn not found") as caught:
+        engine.call("pods.train", pod="serverops", algorithm="dqn")
+    assert caught.value.code == "invalid_request"
+    assert engine.call("pods.problems", pod="serverops")["problems"] == []
+
+
+def test_a_pod_that_cannot_be_trained_says_why_when_asked(engine: EngineFixture):
+    """Not the warning before the error: waiting would not help."""
+    path = put_manifest(engine)
+    path.write_text(path.read_text().replace("params:", "colour: red\nparams:", 1))
+    engine.start()
+    wait_for(lambda: names(engine) and state(engine) == "failed", "the missing data to be told")
+    assert engine.call("pods.problems", pod="serverops")["problems"][0]["severity"] == "warning"
+    with pytest.raises(SpiceError, match=r"could not be trained.*There is no file") as caught:
+        engine.call("pods.recommend", pod="serverops")
+    assert caught.value.code == "training_not_complete"

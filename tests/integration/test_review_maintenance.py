@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from spice_engine.maintenance import OBJECT_AGE_SECONDS, Maintenance
-from spice_engine.store import policies
+from spice_engine.store import policies, training
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
 from spice_engine.store.objects import ObjectStore
@@ -125,3 +126,17 @@ async def test_it_runs_again_and_again_until_it_is_ended(store: Store):
             store.age()
     work.cancel()
     assert isinstance((await asyncio.gather(work, return_exceptions=True))[0], BaseException)
+
+
+async def test_a_pod_whose_trainings_all_fail_keeps_no_more_than_others(store: Store):
+    def fail_often(connection: sqlite3.Connection) -> None:
+        for _ in range(training.RUNS_KEPT + 7):
+            run = training.create_run(
+                connection, pod="pod", algorithm="linear", episodes_wanted=1, started=1.0
+            )
+            training.finish(connection, "pod", run.number, state="failed", ended=2.0)
+
+    await store.database.write(fail_often)
+    await store.maintenance.once()
+    left = await store.database.read(lambda c: training.list_runs(c, "pod", 1000))
+    assert [run.number for run in left] == list(range(training.RUNS_KEPT + 7, 7, -1))

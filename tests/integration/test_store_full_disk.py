@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from spice_engine.app_folder import write_atomically
 from spice_engine.errors import StorageError
 from spice_engine.store import values
 from spice_engine.store.database import Database
-from spice_engine.store.disk import write_atomically
 from spice_engine.store.framedlog import FramedLog, read_frames
 from spice_engine.store.metrics import MetricStore
 from spice_engine.store.objects import ObjectStore
@@ -130,13 +130,13 @@ def test_an_object_that_does_not_fit_leaves_nothing(
 
 def test_a_file_is_replaced_whole_or_not_at_all(small_disk: Path, ballast: Path) -> None:
     path = small_disk / "state.json"
-    write_atomically(path, b"old")
+    write_atomically(path, "old")
     fill(ballast)
-    with pytest.raises(StorageError, match="disk is full"):
-        write_atomically(path, b"n" * MEBIBYTE)
+    with pytest.raises(StorageError, match="No space left"):
+        write_atomically(path, "n" * MEBIBYTE)
     assert path.read_bytes() == b"old"
     ballast.unlink()
-    write_atomically(path, b"new")
+    write_atomically(path, "new")
     assert path.read_bytes() == b"new"
     assert [entry.name for entry in small_disk.iterdir()] == ["state.json"]
 

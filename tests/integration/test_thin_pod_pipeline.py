@@ -320,3 +320,23 @@ async def test_the_children_do_it_too(tmp_path: Path) -> None:
         await loaders.close()
         await trainers.close()
     assert "polars" in sys.modules  # imported by this test's own loader, in this process
+
+
+def test_nothing_is_learned_from_before_the_first_datum(tmp_path: Path) -> None:
+    """A period far longer than its data: the empty part must not choose the best constant."""
+    write_data(tmp_path, lambda row: 60 + 30 * math.sin(row / 20))
+    early = f"{{epoch_time: {EPOCH - 200_000}, period: 100h, interval: 5m, granularity: 30s}}"
+    text = MANIFEST.replace(MANIFEST.splitlines()[1].removeprefix("params: "), early)
+    # By the initializer 0 `work` would be the best constant; by the data it is `wait`.
+    found = train_pod(tmp_path, text)["evaluation"]
+    for part in ("in_sample", "held_out", "refit"):
+        assert found[part]["best_constant_action"] == "wait"
+    assert found["refit"]["steps"] <= ROWS
+    assert found["held_out"]["regret_closed"] > 0.8
+
+
+def test_the_period_does_not_make_up_for_missing_data(tmp_path: Path) -> None:
+    write_data(tmp_path, rows=10)
+    text = MANIFEST.replace("epoch_time: 1700000000", "epoch_time: 1699990000")
+    with pytest.raises(InsufficientData, match="10 complete buckets from the first datum"):
+        train_pod(tmp_path, text)

@@ -65,10 +65,12 @@ def test_a_long_path_gets_a_short_socket_that_others_cannot_reach(tmp_path: Path
     assert stat.S_IMODE(location.socket.parent.stat().st_mode) == 0o700
 
 
-def test_the_state_ignores_itself_in_git(tmp_path: Path):
+def test_the_state_is_private_and_ignores_itself_in_git(tmp_path: Path):
     location = locate(tmp_path)
+    location.state.mkdir(mode=0o755)
     prepare(location)
     assert (location.state / ".gitignore").read_text() == "*\n"
+    assert stat.S_IMODE(location.state.stat().st_mode) == 0o700
 
 
 def test_one_engine_a_folder_and_the_lock_goes_with_its_process(tmp_path: Path):

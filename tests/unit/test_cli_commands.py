@@ -12,6 +12,7 @@ from small_engine import EVALUATION, Shelf, SmallEngine, a_pod, small_engine
 
 from spice_engine.protocol.pods import ProblemInfo
 from spice_tui.cli.main import main
+from spice_tui.cli.train import exit_code_of
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -222,8 +223,32 @@ def test_an_honest_verdict(engine: SmallEngine, cli: Cli) -> None:
         "flat": a_pod("flat", evaluation={**EVALUATION, "nothing_to_learn": True}),
         "weak": a_pod("weak", evaluation={**EVALUATION, "beats_best_constant": False}),
     }
+    engine.shelf.pods["stubborn"] = a_pod(
+        "stubborn", evaluation={**EVALUATION, "constant_policy": True}
+    )
+    assert "one constant action" in cli("pods", "show", "stubborn")[1]
     assert "Nothing to learn" in cli("pods", "show", "flat")[1]
     assert "does not beat the best constant action" in cli("pods", "show", "weak")[1]
+
+
+def test_the_in_sample_figure_never_stands_in_for_the_held_out_one(
+    engine: SmallEngine, cli: Cli
+) -> None:
+    settled = {**EVALUATION["held_out"], "regret_closed": None}
+    engine.shelf.pods = {
+        "settled": a_pod("settled", evaluation={**EVALUATION, "held_out": settled}),
+        "unjudged": a_pod("unjudged", evaluation={**EVALUATION, "held_out": None}),
+    }
+    rows = cli("pods", "list")[1].splitlines()[1:]
+    assert [row.split()[-1] for row in rows] == ["-", "-"]
+
+
+def test_the_home_of_an_unknown_user_is_no_folder(engine: SmallEngine, cli: Cli) -> None:
+    code, _, err = cli("-C", "~nobody-of-that-name", "pods", "list")
+    assert code == 5
+    assert "there is no folder '~nobody-of-that-name'" in err
+    assert cli("lint", "~nobody-of-that-name/a.yaml")[0] == 5
+    assert cli("run", "--cwd", "~nobody-of-that-name", "true")[0] == 2
 
 
 def test_recommend(engine: SmallEngine, cli: Cli) -> None:
@@ -386,3 +411,20 @@ def test_usage_errors_end_with_2_and_no_traceback(
 
 def test_a_misspelled_command_is_guessed(folder: Path, cli: Cli) -> None:
     assert "Did you mean 'train'" in cli("trian")[2]
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "code"),
+    [
+        ("failed", "invalid_reward_value", 4),
+        ("failed", "invalid_reward_function", 4),
+        ("failed", "child_failed", 11),
+        ("failed", "deadline_exceeded", 11),
+        ("failed", "internal_error", 70),
+        ("interrupted", "interrupted", 1),
+    ],
+)
+def test_a_failed_training_ends_with_the_code_of_its_error(
+    state: str, error: str, code: int
+) -> None:
+    assert exit_code_of({"state": state, "error": error}) == code

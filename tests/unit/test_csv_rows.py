@@ -188,3 +188,39 @@ def test_a_pipe_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InvalidData, match="regular file"):
         read(tmp_path, "pipe")
+
+
+@pytest.mark.parametrize("time", ["-9223372036854775808", "-99999999999", "253402300800"])
+def test_a_time_outside_the_calendar_is_a_bad_row(time: str) -> None:
+    got = table(f"time,a,bee\n{time},1,2\n5,1,2\n")
+    assert (got.times.tolist(), got.bad_rows) == ([5], 1)
+    assert got.examples[0].reason == f"'{time}' is not a time"
+
+
+def test_what_is_probably_wrong_with_a_time_is_said() -> None:
+    got = table("time,a,bee\n2021-02-05 20:30:00,1,2\n1612557000000,1,2\nnoon,1,2\n")
+    assert [example.reason for example in got.examples] == [
+        "'2021-02-05 20:30:00' is a time without an offset: put Z behind it for UTC",
+        "'1612557000000' looks like milliseconds: seconds are expected",
+        "'noon' is not a time",
+    ]
+
+
+def test_another_separator_is_named() -> None:
+    with pytest.raises(InvalidData, match="separated by commas"):
+        table("time;a;bee\n1;2;3\n")
+
+
+def test_lines_read_one_by_one_end_where_lines_end() -> None:
+    """One row with too many cells makes all be read by line."""
+    got = table("time,a,bee\n1,2,3,4\n5,6\u2028x,7\r\nx,8,9\n10,11,12\n")
+    assert got.times.tolist() == [5, 10]
+    assert [example.line for example in got.examples] == [2, 3, 4]
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-that-name/data.csv", "a\0b", "~nobody-of-that-name"])
+def test_a_path_that_can_name_no_file_is_bad_data(tmp_path: Path, path: str) -> None:
+    with pytest.raises(InvalidData) as caught:
+        read(tmp_path, path, Place("pod.yaml", 3, 4))
+    assert caught.value.hint
+    assert caught.value.place == Place("pod.yaml", 3, 4)

@@ -73,6 +73,7 @@ def test_confidence_is_the_share_of_right_choices() -> None:
     fitted = calibrate(values[:half], rewards[:half])
     assert (np.diff(fitted.confidences) >= 0).all()
     told = reliability(fitted, values[half:], rewards[half:])
+    assert told is not None
     assert told.error < 0.02
     assert abs(told.right - told.confidence) < 0.02
     assert 0.5 < told.right < 0.7
@@ -101,3 +102,25 @@ def test_confidence_is_a_probability_that_never_falls(count: int, actions: int, 
     assert ((fitted.confidences > 0) & (fitted.confidences < 1)).all()
     assert (np.diff(fitted.confidences) >= 0).all()
     assert (np.diff(fitted.margins) >= 0).all()
+
+
+def test_equal_margins_get_one_confidence_whatever_their_order_in_time() -> None:
+    """A constant policy has one margin; being right more often lately makes it no surer."""
+    chance = np.random.default_rng(3)
+    right = chance.random(400) < np.linspace(0.1, 0.9, 400)
+    rewards = np.stack([right, ~right], axis=1).astype(np.float64)
+    fitted = calibrate(np.tile([1.0, 0.5], (400, 1)), rewards)
+    for second in (0.4, 0.5 - 1e-9, 0.5, 0.5 + 1e-9, 0.6):
+        (found,) = fitted.confidence(np.array([[1.0, second]]))
+        assert found == pytest.approx(right.mean(), abs=0.01)
+
+
+def test_ties_say_nothing_about_reliability() -> None:
+    chance = np.random.default_rng(4)
+    tied = np.ones((50, 2))
+    assert reliability(UNCALIBRATED, tied, tied) is None
+    rewards = chance.normal(size=(1000, 2))
+    fitted = calibrate(rewards, rewards)
+    alone = reliability(fitted, rewards, rewards)
+    mixed = reliability(fitted, np.vstack([rewards, tied]), np.vstack([rewards, tied]))
+    assert alone == mixed

@@ -252,3 +252,10 @@ def test_goals(text: str, score: float, reached: bool) -> None:
 def test_what_is_no_goal_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest, match="goal"):
         Goal(text)
+
+
+def test_a_misspelled_state_is_one_finding() -> None:
+    (finding,) = findings('reward = nxt_state["load_cpu"]')
+    assert finding.message == "'nxt_state' is not defined."
+    assert finding.hint == "Did you mean 'next_state'?"
+    assert findings("x = 1\nreward = x[0]")[0].message == "Only lists and states can be indexed."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import struct
 import tempfile
 from pathlib import Path
@@ -56,3 +57,19 @@ def test_a_disk_that_takes_nothing_loses_lines_and_nothing_else(tmp_path: Path) 
     log.close()
     assert log.dropped == 4
     assert "No space" in log.error
+
+
+def test_what_a_full_disk_took_of_a_chunk_is_kept_and_not_counted(tmp_path: Path) -> None:
+    path = tmp_path / "logs.txt"
+    log = LogWriter(str(path))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # A write that passes the limit is cut at it, as one is that fills the disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        log.write(b"x" * 150)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    log.close()
+    assert path.stat().st_size == log.size == 100
+    assert log.dropped == 50
+    assert "large" in log.error

@@ -135,3 +135,24 @@ def test_an_unknown_time_format_is_named() -> None:
 @given(st.integers(0, 253_402_300_799))
 def test_times_round_trip(seconds: int) -> None:
     assert parse_time(format_time(seconds)) == seconds
+
+
+@pytest.mark.parametrize("text", ["-62135596801", "253402300800", "-9223372036854775808"])
+def test_times_outside_the_calendar_are_refused(text: str) -> None:
+    with pytest.raises(InvalidRequest, match="is not a time"):
+        parse_time(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (1612557000.9, "2021-02-05T20:30:00Z"),
+        (-0.5, "1969-12-31T23:59:59Z"),
+        (-62135596800, "0001-01-01T00:00:00Z"),
+        (253402300799, "9999-12-31T23:59:59Z"),
+        (253402300800, "253402300800"),
+        (-99999999999, "-99999999999"),
+    ],
+)
+def test_any_time_can_be_shown(seconds: float, text: str) -> None:
+    assert format_time(seconds) == text

@@ -6,6 +6,7 @@ controllers belong to version 1.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -128,10 +129,14 @@ def test_a_limit_that_cannot_be_set_is_an_error_and_leaves_no_group(tmp_path: Pa
     assert not Path(limits["groups"][0]["path"]).exists()
 
 
-def test_sweeping_removes_empty_groups_only(tmp_path: Path) -> None:
+def test_sweeping_removes_old_empty_groups_only(tmp_path: Path) -> None:
     slice_ = v2_tree(tmp_path, enabled="memory\n")
     (slice_ / f"{GROUP_PREFIX}old").mkdir()
     (slice_ / f"{GROUP_PREFIX}busy").mkdir()
     (slice_ / f"{GROUP_PREFIX}busy" / "cgroup.procs").write_text("1\n")
+    for group in slice_.glob(f"{GROUP_PREFIX}*"):
+        os.utime(group, (1.0, 1.0))
+    (slice_ / f"{GROUP_PREFIX}about-to-be-entered").mkdir()
     assert sweep(detect(tmp_path)) == 1
+    assert not (slice_ / f"{GROUP_PREFIX}old").exists()
     assert (slice_ / f"{GROUP_PREFIX}busy").exists()

@@ -32,9 +32,9 @@ def load(params: dict[str, Any], report: Report) -> dict[str, Any]:
 
     Returns `values` [T, F] float64 and `times` [T] int64 as array references, with `fields`,
     `rows`, `complete_rows`, `training_rows`, `first_datum`, `last_time`, `start`, `granularity`,
-    `dataspaces` (counts of each), `files` (path and SHA-256), `problems`, and `fingerprint` (a
-    hash of the table). A pod without any datum in its period gives a table without rows and a
-    problem that says so. Reports `{"dataspace", "rows"}` after each dataspace.
+    `dataspaces` (counts of each), `files` (path and SHA-256) and `problems`. A pod without any
+    datum in its period gives a table without rows and a problem that says so. Reports
+    `{"dataspace", "rows"}` after each dataspace.
 
     Raises InvalidData where a file cannot be read at all, or lacks a column.
     """
@@ -87,7 +87,6 @@ def _summary(timeline: Timeline) -> dict[str, Any]:
         "last_time": timeline.last_time,
         "start": timeline.grid.start,
         "granularity": timeline.grid.granularity,
-        "fingerprint": timeline.fingerprint(),
     }
 
 
@@ -117,12 +116,7 @@ def _read(app_folder: Path, spec: dict[str, Any]) -> tuple[Table | None, dict[st
         time_format=processor["time_format"],
         place=place,
     )
-    return table, {
-        "path": connector["path"],
-        "sha256": content.digest,
-        "bytes": len(content.data),
-        "modified": content.modified,
-    }
+    return table, {"path": connector["path"], "sha256": content.digest}
 
 
 def _series(spec: dict[str, Any], table: Table | None) -> list[Series]:
@@ -191,7 +185,7 @@ def warm() -> None:
     text = io.BytesIO(b"time,value\n0,1\n2021-01-01T00:00:00Z,x\n").getvalue()
     table = csv_processor.parse(text, columns, name="warm")
     series = Series("warm", table.times[:1], table.values["value"][:1])
-    build([series], Grid(0, 10, 1, 0), 10.0).fingerprint()
+    build([series], Grid(0, 10, 1, 0), 10.0)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ is no sample before. Pure NumPy.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -81,15 +80,6 @@ class Timeline:
     def training_rows(self) -> int:
         """Complete buckets that lie wholly inside the period, from the first row."""
         return min(self.complete, (self.grid.end - self.grid.start) // self.grid.granularity)
-
-    def fingerprint(self) -> str:
-        """A hash of everything in the table: equal tables, equal hashes."""
-        digest = hashlib.sha256()
-        grid = self.grid
-        shape = (self.values.shape, grid.start, grid.granularity, grid.period, self.complete)
-        digest.update(repr((self.fields, shape)).encode())
-        digest.update(np.ascontiguousarray(self.values).tobytes())
-        return digest.hexdigest()
 
 
 def build(series: Sequence[Series], grid: Grid, now: float) -> Timeline:

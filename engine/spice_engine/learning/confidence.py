@@ -54,7 +54,7 @@ class Reliability:
 
     `error` is the expected calibration error: the mean distance between confidence and share of
     right choices, over ten bins of confidence weighted by their steps. `right` is that share and
-    `confidence` the mean confidence over all steps.
+    `confidence` the mean confidence over all of them.
     """
 
     error: float
@@ -78,7 +78,7 @@ def calibrate(values: Matrix, rewards: Matrix) -> Calibration:
     margins, right = _margins(values), _is_right(choose(values), rewards)
     order = np.argsort(margins, kind="stable")
     bins = max(1, min(MAX_BINS, len(margins) // MIN_BIN))
-    parts = np.array_split(order, bins)
+    parts = _split_between(order, margins[order], bins)
     prior = 1.0 / values.shape[1]
     centres = np.array([margins[part].mean() for part in parts])
     weights = np.array([len(part) + _PRIOR_WEIGHT for part in parts])
@@ -86,8 +86,16 @@ def calibrate(values: Matrix, rewards: Matrix) -> Calibration:
     return Calibration(centres, _isotonic(shares, weights))
 
 
-def reliability(calibration: Calibration, values: Matrix, rewards: Matrix) -> Reliability:
-    """Compare confidence with truth on steps [N, A], N >= 1."""
+def reliability(calibration: Calibration, values: Matrix, rewards: Matrix) -> Reliability | None:
+    """Compare confidence with truth on steps [N, A], N >= 1; None where every step is a tie.
+
+    Ties are left out as they are from calibration: 1/n says how many actions are as good, not how
+    often the choice is right.
+    """
+    told = _tied(values) == 1
+    values, rewards = values[told], rewards[told]
+    if not len(values):
+        return None
     confidences = calibration.confidence(values)
     right = _is_right(choose(values), rewards)
     bins = np.minimum((confidences * _RELIABILITY_BINS).astype(np.int64), _RELIABILITY_BINS - 1)
@@ -96,6 +104,17 @@ def reliability(calibration: Calibration, values: Matrix, rewards: Matrix) -> Re
     true = np.bincount(bins, weights=right, minlength=_RELIABILITY_BINS)
     error = float(np.abs(said - true).sum() / len(values))
     return Reliability(error, float(right.mean()), float(confidences.mean()))
+
+
+def _split_between(order: NDArray[np.int64], margins: Matrix, bins: int) -> list[NDArray[np.int64]]:
+    """About `bins` equal parts of `order`, whose margins rise; equal margins stay together.
+
+    Were they cut apart, in the order of time, one margin would get several confidences: a
+    constant policy that is right more often lately has one margin only.
+    """
+    cuts = np.arange(1, bins) * len(order) // bins
+    starts = np.unique(np.searchsorted(margins, margins[cuts]))
+    return np.split(order, starts[starts > 0])
 
 
 def _margins(values: Matrix) -> Matrix:

@@ -230,6 +230,9 @@ class _Checker:
         elif name not in self._names:
             yield self._error(node, f"'{name}' is not defined.", self._suggest_name(name))
 
+    def _is_known(self, name: str) -> bool:
+        return name in self._names or name in _RESERVED
+
     def _suggest_name(self, name: str) -> str:
         ends = [field for field in self._fields if field == name or field.endswith(f"_{name}")]
         if ends:
@@ -251,6 +254,9 @@ class _Checker:
         if isinstance(node.value, ast.Name) and node.value.id in STATES:
             hint = f'Write {node.value.id}["field"].'
             yield self._error(node, "A field is named by a text in quotes.", hint)
+            return
+        if isinstance(node.value, ast.Name) and not self._is_known(node.value.id):
+            yield from self._name(node.value)  # a state misspelled: the rest would only follow
             return
         if not is_sequence(node.value, self._sequences):
             yield self._error(node, "Only lists and states can be indexed.")

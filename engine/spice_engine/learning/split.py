@@ -28,7 +28,7 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """All steps, those of the training part, the held-out ones, and the walk-forward folds.
+    """All steps in data, those of the training part, the held-out ones, and the walk-forward folds.
 
     `cut` is the first row of the held-out part (the number of rows where nothing is held out).
     """
@@ -43,13 +43,15 @@ class Split:
 def split_steps(rows: int, span: int, first_datum: int, holdout: float) -> Split:
     """The split of a table with `rows` rows.
 
-    The held-out part is the last share `holdout` of the data's span, which begins at row
-    `first_datum`. The folds lie in the training part only; there are none where it is too short.
+    All of it lies in the data's span, which begins at row `first_datum`: the rows before hold
+    initializers only, and would choose the best constant action wherever they are many. The
+    held-out part is the last share `holdout` of the span. The folds lie in the training part
+    only; there are none where it is too short.
     """
-    every = _steps(0, rows, span)
+    every = _steps(first_datum, rows, span)
     held_rows = math.floor(holdout * (rows - first_datum))
     cut = rows - held_rows
-    train, held_out = _steps(0, cut, span), _steps(cut, rows, span)
+    train, held_out = _steps(first_datum, cut, span), _steps(cut, rows, span)
     if not len(train) or not len(held_out):
         return Split(every, every, held_out[:0], _folds(first_datum, rows, span), rows)
     return Split(every, train, held_out, _folds(first_datum, cut, span), cut)
@@ -66,7 +68,7 @@ def _folds(first: int, end: int, span: int) -> tuple[Fold, ...]:
         length = end - first
         cuts = [first + length * part // (count + 1) for part in range(1, count + 2)]
         folds = tuple(
-            Fold(_steps(0, start, span), _steps(start, stop, span))
+            Fold(_steps(first, start, span), _steps(start, stop, span))
             for start, stop in pairwise(cuts)
         )
         if all(min(len(fold.train), len(fold.judge)) >= MIN_FOLD_STEPS for fold in folds):

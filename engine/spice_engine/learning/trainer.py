@@ -72,10 +72,11 @@ def train(params: dict[str, Any], report: Report) -> dict[str, Any]:
 
 def _task(params: dict[str, Any], report: Report) -> Task:
     rows, span = params["training_rows"], params["span"]
-    if rows < span + 1:
+    covered = rows - params["first_datum"]
+    if covered < span + 1:
         raise InsufficientData(
-            f"insufficient data for training: {max(rows, 0)} complete buckets, "
-            f"at least {span + 1} are needed.",
+            f"insufficient data for training: {max(covered, 0)} complete buckets from the first "
+            f"datum on, at least {span + 1} are needed.",
             hint="Add data, lengthen the period, or shorten the interval.",
         )
     # asarray makes plain views of the mapped files: slicing a memmap costs ten times as much.

@@ -126,6 +126,12 @@ class Pod:
         last = (self.training_problem,) if self.training_problem else ()
         return [*self.manifest_problems, *self.data_problems, *last]
 
+    @property
+    def first_error(self) -> str:
+        """What keeps the pod from being trained anew, empty where nothing does."""
+        first = next((problem for problem in self.problems if problem.severity == "error"), None)
+        return str(first) if first else ""
+
     def info(self, root: Path) -> PodInfo:
         """The pod as it crosses the doors."""
         manifest = self.manifest
@@ -155,7 +161,8 @@ class Pod:
         """
         table = self.table
         if table is None:
-            raise NotTrained(f"pod {self.name!r} has no data yet.", hint=self._why())
+            hint = self.first_error or "It is being loaded."
+            raise NotTrained(f"pod {self.name!r} has no data yet.", hint=hint)
         if not table.fits(policy):
             raise NotTrained(
                 f"version {version} of pod {self.name!r} was trained on other fields.",
@@ -183,10 +190,6 @@ class Pod:
             self.answers.popitem(last=False)
         return given
 
-    def _why(self) -> str:
-        first = next((problem for problem in self.problems if problem.severity == "error"), None)
-        return str(first) if first else "It is being loaded."
-
 
 def problem_of(error: SpiceError, file: str) -> ProblemInfo:
     """An error of loading or training as a finding."""
@@ -203,9 +206,13 @@ def problem_of(error: SpiceError, file: str) -> ProblemInfo:
 
 
 def problem_from(data: dict[str, Any]) -> ProblemInfo:
-    """A finding sent by a child as plain data."""
+    """A finding as plain data (`Problem.as_dict`, or a child's) as it crosses the doors."""
     place = data["place"]
     fix = data.get("fix")
+    hint = ""
+    # Most sentences name the cure already: "Did you mean 'csv'?".
+    if fix is not None and fix["text"] not in data["message"]:
+        hint = str(fix["title"])
     return ProblemInfo(
         code=data["code"],
         severity=data["severity"],
@@ -213,5 +220,5 @@ def problem_from(data: dict[str, Any]) -> ProblemInfo:
         file=place["file"],
         line=place["line"],
         column=place["column"],
-        hint=str(fix["title"]) if fix else "",
+        hint=hint,
     )

@@ -111,11 +111,6 @@ class Manifest:
         )
 
     @property
-    def episodes(self) -> int:
-        """How many episodes a training run has at most."""
-        return self.params.episodes
-
-    @property
     def action_names(self) -> tuple[str, ...]:
         """Actions in the order of the manifest."""
         return tuple(action.name for action in self.actions)

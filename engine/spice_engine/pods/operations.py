@@ -8,6 +8,7 @@ from pathlib import Path
 from spice_engine.errors import InvalidRequest, NotFound
 from spice_engine.operations import operation
 from spice_engine.pods.manifests import MAX_MANIFEST_BYTES, read_manifest
+from spice_engine.pods.read_training import ALGORITHMS
 from spice_engine.pods.service import Pods
 from spice_engine.protocol.engine import Nothing
 from spice_engine.protocol.pods import (
@@ -67,6 +68,11 @@ async def train(pods: Pods, request: TrainPod) -> TrainingInfo:
     """Train a pod now. Answers when the training has begun, with `wait` when it has ended."""
     if request.episodes is not None and not 0 < request.episodes <= MAX_EPISODES:
         raise InvalidRequest(f"episodes: must be between 1 and {MAX_EPISODES}.")
+    if request.algorithm and request.algorithm not in ALGORITHMS:
+        raise InvalidRequest(
+            f"Learning algorithm {request.algorithm[:200]} not found.",
+            hint=f"Use one of {', '.join(ALGORITHMS)}.",
+        )
     wish = pods.train(request.pod, request.algorithm, request.episodes)
     number = await asyncio.shield(wish.begun)
     if request.wait:

@@ -14,7 +14,7 @@ from spice_engine.errors import InvalidData
 from spice_engine.pods.model import Dataspace, Manifest
 from spice_engine.pods.problems import place_as_dict
 
-LEARNING_VERSION = 1
+LEARNING_VERSION = 2
 """Grows when the same inputs would give another policy, so that stored ones are trained again."""
 
 
@@ -69,11 +69,6 @@ def trainer_params(
         "goal": training.goal,
         "fingerprint": fingerprint(manifest, loaded),
     }
-
-
-def span(manifest: Manifest) -> int:
-    """Rows of the state table in a window."""
-    return manifest.span
 
 
 def data_files(manifest: Manifest, app_folder: Path) -> tuple[Path, ...]:

@@ -348,10 +348,10 @@ class Pods:
         else:
             policy, version = await self._policy_of(name, alias)
         if policy is None or version is None:
-            raise NotTrained(
-                "Please wait to get a recommendation until after training completes",
-                hint=str(pod.problems[0]) if pod.state == "failed" else "",
-            )
+            if pod.state == "failed":
+                message = f"pod {name!r} could not be trained: it has no policy to ask."
+                raise NotTrained(message, hint=pod.first_error)
+            raise NotTrained("Please wait to get a recommendation until after training completes")
         return pod.recommend(policy, version, at, tag=alias, explain=explain)
 
     async def _policy_of(self, name: str, alias: str) -> tuple[Policy, int]:

@@ -110,10 +110,12 @@ class Upkeep:
         wish: Wish | None,
     ) -> TrainingInfo:
         span = manifest.span
-        if loaded["training_rows"] <= span:
+        covered = loaded["training_rows"] - loaded["first_datum"]
+        if covered <= span:
             raise InsufficientData(
                 f"{pod.name} -> insufficient data for training",
-                hint=f"The window takes {span} buckets, the data has {loaded['training_rows']}.",
+                hint=f"A window and the step after it take {span + 1} buckets, "
+                f"the data has {max(covered, 0)}.",
             )
         params = plan.trainer_params(
             manifest,

@@ -1,4 +1,4 @@
-"""Files that are never seen half-written, and OS errors said in words.
+"""Writing that lasts, and OS errors said in words.
 
 Everything here blocks; call it from a thread or a child, never on the event loop.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import uuid
 from pathlib import Path
 
 from spice_engine.errors import Place, StorageError
@@ -43,24 +42,3 @@ def write_all(descriptor: int, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Puts `data` at `path` so that a reader, now or after a crash, sees all of it or the old file.
-
-    Raises:
-        StorageError: the disk is full or the folder cannot be written; the old file is untouched.
-    """
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        try:
-            write_all(descriptor, data)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        beside.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise storage_error(error, "write the file", path) from error

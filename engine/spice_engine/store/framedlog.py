@@ -155,6 +155,8 @@ class FramedLog:
             while part := os.pread(self._descriptor, 2**20, position):
                 target.write(part)
                 position += len(part)
+            target.flush()
+            os.fsync(target.fileno())
         os.ftruncate(self._descriptor, self._size)
         os.fsync(self._descriptor)
 

@@ -70,8 +70,11 @@ class ObjectStore(Blobs):
             raise NotFound(f"there is no folder {path}.")
         root = path.absolute()
         walk = _TreeWalk(root, ignore)
-        with self._putting("take a snapshot") as walk.touched:
-            digest = self._put_folder(walk, root)
+        try:
+            with self._putting("take a snapshot") as walk.touched:
+                digest = self._put_folder(walk, root)
+        except GoneError as error:
+            raise NotFound(f"there is no folder {path}.") from error
         self._cache.replace(root, walk.hashed)
         return Snapshot(digest, walk.files, walk.size, tuple(sorted(walk.skipped)))
 

@@ -237,6 +237,13 @@ def prune(connection: sqlite3.Connection, pod: str, keep: int = RUNS_KEPT) -> tu
     return tuple(sorted(number for (number,) in rows))
 
 
+def prune_all(connection: sqlite3.Connection) -> int:
+    """Prunes every pod's runs; gives how many were removed. A pod whose trainings all fail is
+    pruned by nobody else."""
+    pods = connection.execute("SELECT DISTINCT pod FROM training_runs").fetchall()
+    return sum(len(prune(connection, pod)) for (pod,) in pods)
+
+
 def _no_such_run(pod: str, number: int) -> NotFound:
     return NotFound(
         f"pod {pod} has no training run {number}.",

@@ -97,8 +97,10 @@ class GroupCommitWriter:
             self._answer([(future, None, self._died(error)) for _, future in jobs])
             raise  # a defect: the thread's hook puts its traceback into the log
         finally:
-            self._finish()
-            self._call_loop(self._mark_ended)
+            try:
+                self._finish()
+            finally:
+                self._call_loop(self._mark_ended)  # or `close` would wait for ever
 
     def _finish(self) -> None:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from spice_engine.errors import InvalidRequest
 
 GROUP_PREFIX = "spice-tui."
 _PERIOD_US = 100_000
+_SWEEP_SECONDS = 60.0
 _CONTROLLERS = ("cpu", "memory", "pids")
 Kind = Literal["cgroup2", "cgroup1", "rlimit", "none"]
 
@@ -130,12 +132,14 @@ def plan(limits: Limits, name: str, support: LimitSupport) -> dict[str, Any]:
 
 def sweep(support: LimitSupport) -> int:
     """Removes the empty groups that killed shims left behind; gives their number. Blocks."""
-    removed = 0
+    # A younger one may be of another engine's shim, which is about to put its command there.
+    removed, before = 0, time.time() - _SWEEP_SECONDS
     for base in {support.cpu_group, support.memory_group, support.pids_group} - {""}:
         for path in Path(base).glob(f"{GROUP_PREFIX}*"):
             try:
-                path.rmdir()
-                removed += 1
+                if path.stat().st_mtime < before:
+                    path.rmdir()
+                    removed += 1
             except OSError:
                 # In use: its job runs.
                 continue

@@ -16,7 +16,16 @@ from typing import Protocol
 from spice_engine.errors import Conflict, InvalidRequest, Overloaded
 from spice_engine.workers.limits import Limits, LimitSupport, detect, plan
 from spice_engine.workers.shim_client import ShimClient
-from spice_engine.workers.shims import Attached, Exit, Exited, Job, Lost, NeverStarted, ShimHost
+from spice_engine.workers.shims import (
+    Attached,
+    Exit,
+    Exited,
+    Job,
+    JobLost,
+    Lost,
+    NeverStarted,
+    ShimHost,
+)
 from spice_runtime import process
 
 
@@ -246,7 +255,9 @@ class LocalPlacement:
         if isinstance(found, Attached):
             self._hold(found.client)
             return await found.client.wait()
-        raise Conflict(f"the job in {placed.folder} was never started, or its end is not known")
+        if isinstance(found, Lost):
+            raise JobLost(found.message)
+        raise Conflict(f"the job in {placed.folder} was never started")
 
     def _hold(self, client: ShimClient) -> Placed:
         placed = Placed(client.folder, self.NODE, client.pid, client.started)

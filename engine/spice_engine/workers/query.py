@@ -20,7 +20,10 @@ MAX_CELL = 64 * 1024
 """Characters of a text cell that are sent; the rest is cut."""
 
 MAX_ANSWER = 8 * 2**20
-"""Characters of a whole answer; rows beyond are left out and the answer says so."""
+"""Bytes of a whole answer; rows beyond are left out and the answer says so. A frame holds more."""
+
+MAX_VALUE = 64 * 2**20
+"""Bytes of any value a query may make on its way, so that none takes the machine's memory."""
 
 _ALLOWED = {
     sqlite3.SQLITE_SELECT,
@@ -53,6 +56,7 @@ def query(params: dict[str, Any], report: Report) -> dict[str, Any]:
     except sqlite3.Error as error:
         raise StorageError(f"the store cannot be read: {error}.") from error
     try:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
         connection.set_authorizer(_authorize)
         connection.set_progress_handler(lambda: int(report.cancelled), 10_000)
         cursor = connection.execute(str(params["sql"]))
@@ -60,15 +64,15 @@ def query(params: dict[str, Any], report: Report) -> dict[str, Any]:
         rows: list[list[Any]] = []
         weight = 0
         for row in cursor:
+            cells = [_plain(cell) for cell in row]
+            weight += sum(len(cell.encode()) if isinstance(cell, str) else 9 for cell in cells)
             if len(rows) >= limit or weight > MAX_ANSWER:
                 return {"columns": columns, "rows": rows, "truncated": True}
-            cells = [_plain(cell) for cell in row]
-            weight += sum(len(cell) if isinstance(cell, str) else 8 for cell in cells)
             rows.append(cells)
     except sqlite3.Error as error:
         report.check()
         raise InvalidRequest(
-            f"the query cannot be run: {error}.",
+            f"the query cannot be run: {str(error).rstrip('.')}.",
             hint="One SELECT over the tables of the store; "
             "SELECT name, sql FROM sqlite_master shows them.",
         ) from error

@@ -200,6 +200,8 @@ class ShimClient:
         except SpiceError as error:
             failed = isinstance(error, ChildFailed)
             self._failure = error if failed else JobLost(error.message, hint=error.hint)
+        except OSError as error:
+            self._failure = ChildFailed(f"what became of {self.folder} cannot be read: {error}")
         finally:
             self._greeting.set()
             self._ended.set()

@@ -20,23 +20,33 @@ MAX_BYTES = 4 << 30
 
 @dataclass(frozen=True, slots=True)
 class FileContent:
-    """What was read: the bytes, their SHA-256, and the path as resolved."""
+    """What was read: the bytes and their SHA-256."""
 
-    path: Path
     data: bytes
     digest: str
-    modified: float
 
 
 def resolve(app_folder: Path, path: str, place: Place | None = None) -> Path:
     """The absolute path of a manifest's `path`; blocks on nothing.
 
-    Raises InvalidData where a relative path leads out of the app folder.
+    Raises InvalidData where a relative path leads out of the app folder, and where the path can
+    name no file.
     """
     root = os.path.normpath(app_folder.absolute())
-    full = os.path.normpath(Path(root) / Path(path).expanduser())
-    relative = not Path(path).expanduser().is_absolute()
-    if not path or (relative and os.path.commonpath([root, full]) != root):
+    try:
+        wanted = Path(path).expanduser()
+    except RuntimeError as error:
+        raise InvalidData(
+            f"The path '{path}' begins with the home folder of a user who is not known here.",
+            hint="Put the file into the app folder, or give its absolute path.",
+            place=place,
+        ) from error
+    if "\0" in path:
+        hint = "Take it out."
+        raise InvalidData("The path holds a NUL character.", hint=hint, place=place)
+    full = os.path.normpath(Path(root) / wanted)
+    outside = not wanted.is_absolute() and os.path.commonpath([root, full]) != root
+    if not path or outside:
         raise InvalidData(
             f"The path '{path}' leads out of the app folder." if path else "The path is empty.",
             hint="Put the file into the app folder, or give its absolute path.",
@@ -55,8 +65,7 @@ def read(app_folder: Path, path: str, place: Place | None = None) -> FileContent
         # A pipe would block for ever on open, so open without waiting and look before reading.
         descriptor = os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            status = os.fstat(descriptor)
-            _check(path, status, place)
+            _check(path, os.fstat(descriptor), place)
             with os.fdopen(descriptor, "rb", closefd=False) as file:
                 data = file.read()
         finally:
@@ -69,7 +78,7 @@ def read(app_folder: Path, path: str, place: Place | None = None) -> FileContent
             f"'{path}' cannot be read: {error.strerror}.", hint=f"Check {full}.", place=place
         ) from error
     digest = hashlib.sha256(data).hexdigest()
-    return FileContent(full, data, digest, status.st_mtime)
+    return FileContent(data, digest)
 
 
 def _check(path: str, status: os.stat_result, place: Place | None) -> None:

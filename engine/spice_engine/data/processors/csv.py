@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from spice_engine.data.processors.csv_text import TextRows, lines_of, read
 from spice_engine.data.table import MAX_EXAMPLES, BadRow, Column, Table
 from spice_engine.errors import InvalidData, InvalidRequest, Place
-from spice_engine.units import TIME_FORMATS, parse_time
+from spice_engine.units import MAX_TIME, MIN_TIME, TIME_FORMATS, parse_time
 
 MAX_VALUE = 1e150
 """Numbers beyond it count as infinite: their squares would be."""
-_MAX_TIME = 253_402_300_799  # the last second of the year 9999
+_NO_OFFSET = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?$"
 
 
 def parse(
@@ -57,12 +57,7 @@ def parse(
     clock = text.frame[time_selector].str.strip_chars()
     times, timed = _times(clock, time_format)
     bad_times = ~timed & ~blank
-    # Today in milliseconds has 13 digits; in seconds that is the year 55,000.
-    digits = clock.str.contains(r"^\d{13}$").fill_null(False).to_numpy()
-    trouble = [
-        *_first(bad_times & ~digits, clock, "is not a time"),
-        *_first(bad_times & digits, clock, "looks like milliseconds: seconds are expected"),
-    ]
+    trouble = _bad_times(bad_times, clock)
     values: dict[str, NDArray[np.float64]] = {}
     bad_cells: dict[str, int] = {}
     for column in columns:
@@ -84,15 +79,30 @@ def parse(
     )
 
 
+def _bad_times(rows: NDArray[np.bool_], clock: pl.Series) -> list[tuple[int, str]]:
+    """Examples of rows whose time could not be read, and what is probably wrong with them."""
+    # Today in milliseconds has 13 digits; in seconds that is the year 55,000.
+    digits = clock.str.contains(r"^\d{13}$").fill_null(False).to_numpy()
+    local = clock.str.contains(_NO_OFFSET).fill_null(False).to_numpy()
+    return [
+        *_first(rows & ~digits & ~local, clock, "is not a time"),
+        *_first(rows & digits, clock, "looks like milliseconds: seconds are expected"),
+        *_first(rows & local, clock, "is a time without an offset: put Z behind it for UTC"),
+    ]
+
+
 def _require(text: TextRows, header: str, name: str, place: Place | None, what: str) -> None:
     if header in text.frame.columns:
         return
     columns = ", ".join(f"'{column}'" for column in text.frame.columns[:20])
+    hint = "Set the measurement's selector to one of them."
+    if what == "the time":
+        hint = "Set time_selector under the processor's params."
+    if text.frame.width == 1 and any(mark in text.frame.columns[0] for mark in ";\t|"):
+        hint = "Cells are separated by commas."
     raise InvalidData(
         f"'{name}' has no column '{header}' for {what}. Its columns are {columns}.",
-        hint="Set time_selector under the processor's params."
-        if what == "the time"
-        else "Set the measurement's selector to one of them.",
+        hint=hint,
         place=place,
     )
 
@@ -127,7 +137,7 @@ def _times(cells: pl.Series, time_format: str) -> tuple[NDArray[np.int64], NDArr
         seconds = _nulls(len(cells))
     if seconds.null_count():
         seconds = _fill_one_by_one(seconds, cells, time_format)
-    known: NDArray[np.bool_] = (seconds.is_not_null() & (seconds.abs() <= _MAX_TIME)).to_numpy()
+    known = seconds.is_between(MIN_TIME, MAX_TIME).fill_null(False).to_numpy()
     times: NDArray[np.int64] = seconds.fill_null(0).to_numpy().astype(np.int64)
     return times, known.astype(bool)
 

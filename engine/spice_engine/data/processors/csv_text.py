@@ -59,11 +59,12 @@ def _read_by_line(data: bytes, name: str, place: Place | None) -> TextRows:
     bad: list[BadRow] = []
     dropped = 0
     text = data.decode("utf-8-sig", errors="replace")
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Not splitlines: it also cuts at form feeds and at U+2028, which are text in a cell.
+    for number, line in enumerate(io.StringIO(text, newline=None), start=1):
         if not line.strip():
             continue
         try:
-            cells = next(csv.reader([line], strict=True))
+            cells = next(csv.reader([line.removesuffix("\n")], strict=True))
         except csv.Error as error:
             cells, reason = [], f"this is no CSV: {error}"
         else:
