@@ -228,10 +228,16 @@ class InternalError(SpiceError):
     exit_code = 70
 
 
-def _tree(root: type[SpiceError]) -> dict[str, type[SpiceError]]:
-    found = {root.code: root}
-    for child in root.__subclasses__():
-        found.update(_tree(child))
+def by_code() -> dict[str, type[SpiceError]]:
+    """All classes of the tree that are imported in this process, by their code."""
+    found: dict[str, type[SpiceError]] = {}
+    waiting: list[type[SpiceError]] = [SpiceError]
+    while waiting:
+        cls = waiting.pop()
+        # A subclass without a code of its own does not hide the class that declared it.
+        if "code" in cls.__dict__:
+            found.setdefault(cls.code, cls)
+        waiting.extend(cls.__subclasses__())
     return found
 
 
@@ -242,7 +248,7 @@ def revive(data: Mapping[str, Any]) -> SpiceError:
     here) stays: it becomes a `SpiceError` of that code.
     """
     code = str(data.get("code", SpiceError.code))
-    kind = _tree(SpiceError).get(code) or type("PeerError", (SpiceError,), {"code": code})
+    kind = by_code().get(code) or type("PeerError", (SpiceError,), {"code": code})
     raw = cast("Mapping[str, Any]", data.get("place") or {})
     place = None
     if raw:

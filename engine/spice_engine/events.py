@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any, Literal
 
 from spice_engine.errors import NotFound, Overloaded
@@ -95,8 +95,13 @@ class Topic:
             subscription.offer(delta)
 
     def set(self, key: str, item: Any) -> None:
-        """`state` topics: one item is new or changed."""
-        self.publish({"set": {key: item}})
+        """`state` topics: one item is new or changed.
+
+        A dataclass is made plain data here, so that it costs nothing while nobody follows.
+        """
+        if self.subscriptions:
+            plain = asdict(item) if is_dataclass(item) and not isinstance(item, type) else item
+            self.publish({"set": {key: plain}})
 
     def remove(self, key: str) -> None:
         """`state` topics: one item is gone."""

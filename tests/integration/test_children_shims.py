@@ -12,7 +12,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -34,8 +34,7 @@ from spice_engine.workers.shims import (
     ShimHost,
 )
 from spice_runtime import process
-
-ENV = {"PATH": "/usr/bin:/bin"}
+from tests.integration.shim_jobs import ENV, gone, until
 
 
 def sh(line: str, **more: object) -> Job:
@@ -46,16 +45,6 @@ def sh(line: str, **more: object) -> Job:
 async def host() -> AsyncIterator[ShimHost]:
     async with ShimHost() as host:
         yield host
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - a process has no event to wait for
-            await asyncio.sleep(0.01)
-
-
-def gone(pid: int) -> bool:
-    return process.identity(pid) == ""
 
 
 @pytest.mark.parametrize(

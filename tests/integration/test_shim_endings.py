@@ -12,7 +12,7 @@ import socket
 import struct
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from spice_engine.workers.limits import LimitSupport
 from spice_engine.workers.placement import LocalPlacement, Resources
 from spice_engine.workers.shims import Job, JobLost, Lost, ShimHost
 from spice_runtime import process
+from tests.integration.shim_jobs import ENV, gone, until
 
 NOBODY = 65534
 SHIM_AS_NOBODY = f"""
@@ -36,7 +37,6 @@ os.setgid({NOBODY})
 os.setuid({NOBODY})
 shim.main(sys.argv[1])
 """
-ENV = {"PATH": "/usr/bin:/bin"}
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 
 
@@ -44,16 +44,6 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 async def host() -> AsyncIterator[ShimHost]:
     async with ShimHost() as host:
         yield host
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - a process has no event to wait for
-            await asyncio.sleep(0.01)
-
-
-def gone(pid: int) -> bool:
-    return process.identity(pid) == ""
 
 
 @linux

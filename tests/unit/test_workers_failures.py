@@ -13,9 +13,10 @@ from spice_engine.errors import (
     NotTrained,
     Place,
     SpiceError,
+    by_code,
 )
 from spice_engine.protocol.frames import FrameParser, encode
-from spice_engine.workers.failures import by_code, from_wire, lineage, to_wire
+from spice_engine.workers.failures import from_wire, lineage, to_wire
 
 
 def over_the_wire(error: BaseException) -> SpiceError:

@@ -110,7 +110,7 @@ class Pods:
 
     def _publish(self, pod: Pod) -> None:
         if self._pods.get(pod.name) is pod:
-            self._topic.set(pod.name, dataclasses.asdict(pod.info(self.location.root)))
+            self._topic.set(pod.name, pod.info(self.location.root))
 
     # -- opening, watching, closing
 

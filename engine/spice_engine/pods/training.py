@@ -98,7 +98,7 @@ class Trainings:
         info = info_of(row, [])
         key = f"{row.pod}/{row.number}"
         self._recent[key] = info
-        self._topic.set(key, dataclasses.asdict(info))
+        self._topic.set(key, info)
         while len(self._recent) > RECENT:
             oldest = next(iter(self._recent))
             del self._recent[oldest]

@@ -123,7 +123,7 @@ class Upkeep:
             algorithm=wish.algorithm if wish is not None else "",
             episodes=wish.episodes if wish is not None else None,
         )
-        fingerprint = plan.fingerprint(manifest, loaded)
+        fingerprint = params["fingerprint"]
         begin = time.perf_counter()
         number = await self._trainings.begin(
             pod.name, params["algorithm"], params["episodes"], fingerprint

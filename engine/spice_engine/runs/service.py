@@ -96,7 +96,7 @@ class Runs:
         """Remember and publish a run's state, which the store has already."""
         info = info_of(row)
         self._recent[info.id] = info
-        self._topic.set(str(info.id), dataclasses.asdict(info))
+        self._topic.set(str(info.id), info)
         while len(self._recent) > RECENT + len(self._watchers):
             ended = next((i for i, r in self._recent.items() if r.state in FINAL_STATES), None)
             if ended is None:

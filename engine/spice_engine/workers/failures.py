@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Any, cast
 
-from spice_engine.errors import ChildFailed, Place, SpiceError
+from spice_engine.errors import ChildFailed, Place, SpiceError, by_code
 
 _MAX_TEXT = 4000
 _KNOWN = ("code", "message", "hint", "place")
@@ -67,19 +67,6 @@ def lineage(cls: type[BaseException]) -> list[str]:
         if isinstance(code, str) and issubclass(ancestor, SpiceError):
             codes.append(code)
     return codes
-
-
-def by_code() -> dict[str, type[SpiceError]]:
-    """All classes of the tree that are imported in this process, by their code."""
-    found: dict[str, type[SpiceError]] = {}
-    waiting: list[type[SpiceError]] = [SpiceError]
-    while waiting:
-        cls = waiting.pop()
-        # A subclass without a code of its own does not hide the class that declared it.
-        if "code" in cls.__dict__:
-            found.setdefault(cls.code, cls)
-        waiting.extend(cls.__subclasses__())
-    return found
 
 
 def _unexpected(error: BaseException, doing: str) -> ChildFailed:
