@@ -123,7 +123,7 @@ def measure(name: str, text: str, folder: Path, rounds: int) -> dict[str, Any]:
         "held_out": evaluation["held_out"],
         "reliability": evaluation["reliability"],
         "folds": evaluation["folds"],
-        "strength": evaluation["strength"],
+        "candidate": evaluation["candidate"],
     }
 
 
@@ -155,7 +155,7 @@ def main() -> None:
                 f"of oracle {score['score'] / score['oracle']:.4f}, "
                 f"regret closed {score['regret_closed']}"
             )
-        print(f"  reliability {result['reliability']}, strength {result['strength']}")
+        print(f"  reliability {result['reliability']}, candidate {result['candidate']}")
 
 
 if __name__ == "__main__":

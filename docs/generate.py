@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import manifest_page
 import typer
 
 import spice_engine.app  # noqa: F401 - fills the operation table
 from spice_engine.operations import TABLE
+from spice_engine.pods import json_schema
 from spice_engine.settings import Settings, describe
 from spice_tui.cli.exit_codes import MEANINGS
 from spice_tui.cli.lazy import COMMANDS, load
@@ -139,6 +141,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": command_line,
     "settings.md": settings,
     "api.md": operations,
+    "manifest.md": manifest_page.page,
+    json_schema.FILE: json_schema.as_text,
 }
 
 

@@ -117,3 +117,12 @@ def shared_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineFi
         fixture.start()
         yield fixture
         fixture.stop()
+
+
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """A folder with the originals' data, manifests and answers, named by SPICE_CASES."""
+    folder = os.environ.get("SPICE_CASES", "")
+    if not folder or not (Path(folder) / "manifests").is_dir():
+        pytest.skip("SPICE_CASES names no folder with manifests/, data/ and api_fixtures/")
+    return Path(folder)

@@ -38,6 +38,9 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--http-host", default=None)
     parser.add_argument("--http-port", type=int, default=None)
     parser.add_argument("--insecure", action="store_true", default=None)
+    parser.add_argument(
+        "--trust", action="store_true", help="let code of this folder run, for this process"
+    )
     parser.add_argument("--idle-minutes", type=float, default=None)
     parser.add_argument("--log-level", default=None)
     parser.add_argument("--version", action="version", version=__version__)
@@ -100,7 +103,11 @@ def main(arguments: list[str] | None = None) -> int:
         from spice_engine import app
 
         engine = app.Engine(
-            location, loaded, foreground=not options.background, handover=options.handover
+            location,
+            loaded,
+            foreground=not options.background,
+            trusted=options.trust,
+            handover=options.handover,
         )
         with engine.held():
             logs.set_up(location.log, loaded.values.log_level, to_stderr=not options.background)

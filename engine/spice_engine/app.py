@@ -41,8 +41,14 @@ from spice_engine.events import Bus
 from spice_engine.loop_lag import LoopLag
 from spice_engine.maintenance import Maintenance
 from spice_engine.operations import TABLE, Dispatcher
+from spice_engine.pods import edit_operations, package_operations
 from spice_engine.pods import operations as pod_operations
+from spice_engine.pods.advisor import Advisor
+from spice_engine.pods.edit_operations import Manifests
+from spice_engine.pods.pod_data import PodData
+from spice_engine.pods.pools import PodPools, make_pools
 from spice_engine.pods.service import Pods
+from spice_engine.pods.trust import Trust
 from spice_engine.protocol.location import Location
 from spice_engine.runs import operations as run_operations
 from spice_engine.runs.service import Runs
@@ -61,7 +67,13 @@ IDLE_LOOK_SECONDS = 5.0
 STATUS_SECONDS = 1.0
 
 # Importing these modules fills the operation table.
-_OPERATIONS = (engine_operations, pod_operations, run_operations)
+_OPERATIONS = (
+    engine_operations,
+    package_operations,
+    edit_operations,
+    pod_operations,
+    run_operations,
+)
 
 
 class Engine:
@@ -73,11 +85,13 @@ class Engine:
         loaded: LoadedSettings,
         *,
         foreground: bool,
+        trusted: bool = False,
         handover: str = "",
     ) -> None:
         self.location = location
         self.loaded = loaded
         self.foreground = foreground
+        self.trusted = trusted
         self.restarting = False
         self.handover = handover
         self._stop_runs: str | None = None
@@ -184,31 +198,19 @@ class Engine:
         await asyncio.to_thread(sweep, support)
         shims = ShimHost()
         stack.push_async_callback(shims.close)
-        trainers = settings.trainers or max(1, (os.cpu_count() or 2) - 1)
-        logs = state / "trainers"
-        pools = {
-            "trainer": ChildPool("trainer", "spice_engine.learning.trainer", trainers, folder=logs),
-            "loader": ChildPool(
-                "loader", "spice_engine.data.loader", settings.loaders, folder=logs
-            ),
-            "query": ChildPool(
-                "query", "spice_engine.workers.query", 2, folder=logs, idle_seconds=60
-            ),
-        }
+        pools = make_pools(settings, state / "trainers")
         for pool in pools.values():
             stack.push_async_callback(pool.close)
 
         placement = LocalPlacement(shims, capacity=UNCOUNTED, support=support)
         self.runs = Runs(location, database, metrics, placement, self.bus)
         stack.push_async_callback(self._close_runs)
-        self.pods = Pods(
-            location, settings, database, objects, pools["loader"], pools["trainer"], self.bus
-        )
-        stack.push_async_callback(self.pods.close)
+        pod_services = self._pod_services(stack, database, objects, pools)
         self.control = EngineControl(
             location, self.loaded, self.bus, self.lag, pools["query"], self._counts()
         )
-        dispatcher = Dispatcher(TABLE, [self.runs, self.pods, self.control])
+        services = [self.runs, *pod_services, self.control]
+        dispatcher = Dispatcher(TABLE, services)
 
         self.door = PrivateDoor(dispatcher, self.bus, started=self.control.started)
         sources: dict[str, Source] = {
@@ -218,6 +220,8 @@ class Engine:
             "metrics_store": lambda: _figures(metrics.stats()),
             "runs": lambda: {"active": self.runs.active},
             "pods": lambda: {"count": len(self.pods.names())},
+            "observations": self.pods.observations.stats,
+            "feeds": self.pods.feeds.stats,
             "spawner": lambda: {"starts_total": shims.spawner_starts},
         }
         for name, pool in pools.items():
@@ -236,6 +240,7 @@ class Engine:
         taken_up = await self.runs.adopt_all()
         if taken_up:
             log.info("%d runs of an earlier engine are taken up", taken_up)
+        await self.manifests.write_schema()
         await self.pods.open()
         await self.door.listen(location.socket)
         stack.push_async_callback(self._close_door)
@@ -248,6 +253,35 @@ class Engine:
         loop.add_signal_handler(signal.SIGHUP, lambda: None)
         ticker = asyncio.create_task(self._tick(), name="engine ticker")
         stack.push_async_callback(_end, ticker)
+
+    def _pod_services(
+        self,
+        stack: contextlib.AsyncExitStack,
+        database: Database,
+        objects: ObjectStore,
+        pools: dict[str, ChildPool],
+    ) -> list[object]:
+        """All that works on pods."""
+        location, settings, trust = self.location, self.loaded.values, Trust()
+        self.pods = Pods(
+            location,
+            settings,
+            database,
+            objects,
+            PodPools(pools["loader"], pools["ingest"], pools["fetcher"], pools["trainer"]),
+            trust,
+            self.bus,
+            trusted=self.trusted,
+        )
+        stack.push_async_callback(self.pods.close)
+        advisor = Advisor(self.pods, database)
+        packages = package_operations.package_services(
+            location, settings.registries, database, objects, self.pods, advisor, trust
+        )
+        stack.push_async_callback(packages.catalogue.close)
+        data = PodData(self.pods, database)
+        self.manifests = Manifests(location, self.pods.rescan)
+        return [self.pods, advisor, data, self.manifests, *packages]
 
     def _counts(self) -> EngineCounts:
         return EngineCounts(

@@ -24,6 +24,8 @@ FILE_NAMES = ("spice.config.yaml", "spice.config.yml")
 PREFIX = "SPICE_TUI_"
 IGNORED = frozenset({"development_mode"})
 """Keys of the original product's file that have no meaning here."""
+_LISTS = frozenset({"allowed_hosts", "cors_origins", "registries"})
+"""Settings whose variable holds several values, separated by commas."""
 
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -64,11 +66,14 @@ class Settings:
     )
     drain_seconds: Seconds = _meaning("Longest wait for requests in flight at the end.", 10.0)
     trainers: Annotated[int, Field(ge=0, le=256)] = _meaning(
-        "Warm training processes at most; 0: one per core but one.", 0
+        "Warm training processes at most; 0: one per core but one, at least two.", 0
     )
     loaders: Annotated[int, Field(ge=1, le=64)] = _meaning("Data loading processes at most.", 1)
     training_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = _meaning(
         "Deadline of one training run.", 3600.0
+    )
+    registries: list[str] = _meaning(
+        "Where `add` looks for packages: folders, git+URL#path@ref, or HTTP addresses.", []
     )
     compat: Literal["", "strict"] = _meaning(
         "`strict`: answer the v0.1 API exactly as the original did.", ""
@@ -113,7 +118,7 @@ def load_settings(
     for name in _adapters():
         text = variables.get(PREFIX + name.upper())
         if text is not None:
-            value: Any = _list(text) if name in {"allowed_hosts", "cors_origins"} else text
+            value: Any = _list(text) if name in _LISTS else text
             values[name] = _check(name, value, f"variable {PREFIX}{name.upper()}", None)
             sources[name] = f"${PREFIX}{name.upper()}"
     for name, value in (flags or {}).items():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spice_tui.cli import output, values
 
 PARTS = (("in sample", "in_sample"), ("held out", "held_out"))
+ALL_PARTS = (*PARTS, ("all (refit)", "refit"))
 FIGURES = (
     ("SCORE", "score"),
     ("RANDOM", "random"),
@@ -15,11 +16,21 @@ FIGURES = (
     ("ORACLE", "oracle"),
     ("REGRET CLOSED", "regret_closed"),
 )
+PROBLEM_CLASSES = {
+    "contextual": "contextual (no action changes the data)",
+    "simulated": "simulated (actions change local state)",
+}
 
 
 def percent(value: Any) -> str:
     """A share in percent, `-` where there is none."""
     return f"{value:.1%}" if isinstance(value, int | float) else "-"
+
+
+def problem_class(evaluation: Mapping[str, Any] | None) -> str:
+    """What kind of problem the pod poses, with what that means; nothing before it is known."""
+    name = str((evaluation or {}).get("problem_class") or "")
+    return PROBLEM_CLASSES.get(name, name)
 
 
 def regret_closed(evaluation: Mapping[str, Any] | None) -> Any:
@@ -53,11 +64,13 @@ def verdict(evaluation: Mapping[str, Any]) -> str:
     return ""
 
 
-def show(evaluation: Mapping[str, Any]) -> None:
-    """Print the figures of both parts, then the verdict."""
+def show(
+    evaluation: Mapping[str, Any], parts: Sequence[tuple[str, str]] = PARTS
+) -> None:
+    """Print the figures of the parts, then the verdict."""
     rows = [
         [title, *(_figure(_part(evaluation, key), name) for _, name in FIGURES)]
-        for title, key in PARTS
+        for title, key in parts
         if _part(evaluation, key)
     ]
     if rows:
@@ -66,3 +79,103 @@ def show(evaluation: Mapping[str, Any]) -> None:
     text = verdict(evaluation)
     if text:
         output.line(output.paint(text, "yellow"))
+
+
+def show_whole(evaluation: Mapping[str, Any]) -> None:
+    """Print everything that an evaluation holds."""
+    if not evaluation:
+        output.line("Nothing is known of how it was evaluated.")
+        return
+    output.pairs(
+        [
+            ("Problem", problem_class(evaluation)),
+            ("Algorithm", _algorithm(evaluation)),
+            ("Held out", _held_out(evaluation)),
+            ("Best constant", _constant(evaluation)),
+            *_simulated(evaluation),
+        ]
+    )
+    output.line()
+    show(evaluation, ALL_PARTS)
+    _show_actions(evaluation)
+    _show_confidence(evaluation)
+    _show_candidates(evaluation)
+
+
+def _algorithm(evaluation: Mapping[str, Any]) -> str:
+    name, candidate = evaluation.get("algorithm") or "", evaluation.get("candidate") or ""
+    return f"{name} ({candidate})" if candidate and candidate != name else str(name)
+
+
+def _held_out(evaluation: Mapping[str, Any]) -> str:
+    since = evaluation.get("held_out_from")
+    if since is None:
+        return "nothing"
+    steps = _part(evaluation, "held_out").get("steps")
+    return f"from {values.clock(since)} on ({steps} steps)"
+
+
+def _constant(evaluation: Mapping[str, Any]) -> str:
+    return str(_part(evaluation, "in_sample").get("best_constant_action") or "")
+
+
+def _simulated(evaluation: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """What only simulated pods have, of held-out data where there are some."""
+    part = _part(evaluation, "held_out") or _part(evaluation, "in_sample")
+    local = part.get("final_local")
+    if not isinstance(local, Mapping):
+        return []
+    ends = ", ".join(f"{name} {values.number(value, 6)}" for name, value in local.items())
+    exact = part.get("oracle_exact")
+    return [
+        ("Local state", f"{ends} at the end" if ends else ""),
+        ("Unlawful steps", part.get("unlawful_steps")),
+        ("Oracle", "" if exact else "not exact: the best that a search found"),
+    ]
+
+
+def _show_actions(evaluation: Mapping[str, Any]) -> None:
+    """How often each action was taken, and what it paid on average."""
+    shown = [(title, _part(evaluation, key)) for title, key in PARTS if _part(evaluation, key)]
+    names = list(shown[0][1].get("actions_taken") or ()) if shown else []
+    if not names:
+        return
+    columns = ["ACTION"]
+    for title, _ in shown:
+        columns += [f"TAKEN {title.upper()}", f"REWARD {title.upper()}"]
+    rows: list[list[str]] = []
+    for name in names:
+        row = [name]
+        for _, part in shown:
+            row.append(str(_part(part, "actions_taken").get(name, 0)))
+            row.append(values.number(_part(part, "reward_per_action").get(name)))
+        rows.append(row)
+    output.line()
+    output.table(columns, rows, right=columns[1:])
+
+
+def _show_confidence(evaluation: Mapping[str, Any]) -> None:
+    trust = _part(evaluation, "reliability")
+    if trust:
+        output.line()
+        output.line(
+            f"Confidence: {percent(trust.get('confidence'))} on average on held-out data, where "
+            f"{percent(trust.get('right'))} of the choices were right; "
+            f"off by {percent(trust.get('error'))}."
+        )
+
+
+def _show_candidates(evaluation: Mapping[str, Any]) -> None:
+    candidates = evaluation.get("candidates")
+    if not isinstance(candidates, list) or not candidates:
+        return
+    folds = evaluation.get("folds")
+    output.line()
+    output.table(
+        ["CANDIDATE", f"SCORE ON {folds} FOLDS" if folds else "SCORE ON FOLDS", "CHOSEN"],
+        [
+            [one["name"], values.number(one["folds_score"], 5), "*" if one["chosen"] else ""]
+            for one in candidates
+        ],
+        right=["SCORE ON FOLDS", f"SCORE ON {folds} FOLDS"],
+    )

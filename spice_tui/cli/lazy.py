@@ -38,13 +38,29 @@ COMMANDS: dict[str, Entry] = {
     "pods": Entry("pods", "app", "List and show the pods of the folder."),
     "train": Entry("train", "train", "Train a pod and follow its episodes."),
     "recommend": Entry("recommend", "recommend", "Ask a trained pod what to do."),
+    "observe": Entry("observe", "observe", "Give a pod observations."),
+    "observations": Entry("observe", "observations", "Print the rows a pod has."),
+    "interpretations": Entry(
+        "interpretations", "app", "List and add what people say about a pod's data."
+    ),
+    "init": Entry("init", "init", "Write the manifest of a new pod."),
+    "dataspace": Entry("dataspace", "app", "Add dataspaces to manifests."),
+    "action": Entry("action", "app", "Add actions to manifests."),
+    "rewards": Entry("rewards", "app", "Add rewards to manifests."),
     "lint": Entry("lint", "lint", "Check manifests, and say what is wrong where."),
-    "add": Entry("samples", "add", "Add a sample app to the folder."),
+    "add": Entry("add", "add", "Add a package: a sample, or one from elsewhere."),
+    "export": Entry("export", "export", "Write a trained pod into a .spicepod file."),
+    "import": Entry("importing", "import_pod", "Take a trained pod in from a .spicepod file."),
+    "trust": Entry("trust", "trust", "Let code that lies in the folder run."),
     "sql": Entry("sql", "sql", "Ask the engine's store a question in SQL."),
     "config": Entry("config", "config", "Show all settings, and where each comes from."),
     "doctor": Entry("doctor", "doctor", "Check that this machine has what the engine needs."),
     "version": Entry("version", "version", "Show versions, and with -v also paths."),
 }
+
+
+ALIASES = {"actions": "action", "reward": "rewards"}
+"""Spellings of the original that name the same commands."""
 
 
 def load(name: str, entry: Entry) -> Any:
@@ -105,6 +121,9 @@ class LazyGroup(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self.commands)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return super().get_command(ctx, ALIASES.get(cmd_name, cmd_name))
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):

@@ -58,6 +58,10 @@ def root(
         bool,
         typer.Option("--insecure", help="With --serve: allow an address beyond loopback."),
     ] = False,
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", help="With --serve: let code of this folder run, this once."),
+    ] = False,
     version: Annotated[  # noqa: ARG001 - its callback does the work
         bool,
         typer.Option(
@@ -67,7 +71,7 @@ def root(
 ) -> None:
     """A decision engine that you drive from a terminal."""
     session = ctx.obj = Session(folder)
-    flags = engine_flags(http_host, http_port, insecure=insecure)
+    flags = engine_flags(http_host, http_port, insecure=insecure, trust=trust)
     if flags and not serve:
         raise typer.BadParameter(f"{flags[0]} goes with --serve.", ctx=ctx)
     if serve:
@@ -82,7 +86,7 @@ def root(
         overview(session)
 
 
-def engine_flags(host: str, port: str, *, insecure: bool) -> list[str]:
+def engine_flags(host: str, port: str, *, insecure: bool, trust: bool = False) -> list[str]:
     """The engine's own flags for these options."""
     flags = ["--http-host", host] if host else []
     if port:
@@ -91,6 +95,8 @@ def engine_flags(host: str, port: str, *, insecure: bool) -> list[str]:
         flags += ["--http-port", port]
     if insecure:
         flags.append("--insecure")
+    if trust:
+        flags.append("--trust")
     return flags
 
 

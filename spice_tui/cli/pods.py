@@ -1,4 +1,4 @@
-"""`pods`: the pods of the folder, and everything about one."""
+"""`pods`: the pods of the folder, everything about one, its versions, and registries."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from spice_tui.cli import completion, evaluation, failures, output, values
+from spice_engine.errors import InvalidRequest
+from spice_tui.cli import evaluation, failures, output, pod_details, values
 from spice_tui.cli.output import Json
-from spice_tui.cli.session import session_of
+from spice_tui.cli.pod_argument import PodArgument
+from spice_tui.cli.session import expand, session_of
 
-PodArgument = Annotated[
-    str, typer.Argument(metavar="POD", help="Name of the pod.", autocompletion=completion.pods)
-]
 STATE_COLORS = {"ready": "green", "training": "blue", "failed": "red", "untrained": "yellow"}
 COLUMNS = ("NAME", "MANIFEST PATH", "EPISODES", "STATE", "POLICY", "REGRET CLOSED")
 
 app = typer.Typer(
-    help="List and show the pods of the folder.",
+    help="List, show and publish the pods of the folder.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -28,7 +27,7 @@ app = typer.Typer(
 
 @app.callback()
 def group() -> None:
-    """List and show the pods of the folder."""
+    """List, show and publish the pods of the folder."""
 
 
 @app.command("list")
@@ -72,8 +71,9 @@ def show(ctx: typer.Context, pod: PodArgument, json: Json = False) -> None:
     with session_of(ctx).connect() as client:
         found = client.call("pods.get", {"pod": pod})
         trainings = client.call("pods.trainings", {"pod": pod})["trainings"]
+        feeds = client.call("pods.feeds", {"pod": pod})["feeds"]
     if json:
-        output.as_json({**found, "trainings": trainings})
+        output.as_json({**found, "trainings": trainings, "feeds": feeds})
         return
     version = found.get("policy_version")
     output.pairs(
@@ -81,6 +81,8 @@ def show(ctx: typer.Context, pod: PodArgument, json: Json = False) -> None:
             ("Pod", found["name"]),
             ("Manifest", found["manifest"]),
             ("State", found["state"]),
+            ("Problem", evaluation.problem_class(found.get("evaluation"))),
+            ("Dataspaces", ", ".join(found["dataspaces"])),
             ("Actions", ", ".join(found["actions"])),
             ("Fields", ", ".join(found["fields"])),
             ("Episodes", found["episodes"]),
@@ -93,6 +95,9 @@ def show(ctx: typer.Context, pod: PodArgument, json: Json = False) -> None:
     if found.get("evaluation"):
         output.line()
         evaluation.show(found["evaluation"])
+    if feeds:
+        output.line()
+        pod_details.show_feeds(feeds)
     if trainings:
         output.line()
         output.table(
@@ -100,6 +105,143 @@ def show(ctx: typer.Context, pod: PodArgument, json: Json = False) -> None:
             [_training(item) for item in trainings[-10:]],
             right=["EPISODES", "LAST SCORE"],
         )
+
+
+app.command()(pod_details.evaluate)
+app.command()(pod_details.feeds)
+
+
+@app.command()
+def versions(ctx: typer.Context, pod: PodArgument, json: Json = False) -> None:
+    """List the versions of a pod's policy, newest first."""
+    with session_of(ctx).connect() as client:
+        found = client.call("pods.versions", {"pod": pod})
+    if json:
+        output.as_json(found)
+    else:
+        _show_versions(found)
+
+
+def _show_versions(found: dict[str, Any]) -> None:
+    rows = [
+        [
+            ("*" if one["serving"] else "") + f"v{one['version']}",
+            one["algorithm"],
+            values.ago(one["created"]),
+            "imported" if one["training"] is None else one["training"],
+            evaluation.percent(one["held_out"]),
+            ", ".join([*one["aliases"], *(["best"] if one["version"] == found["best"] else [])]),
+        ]
+        for one in found["versions"]
+    ]
+    columns = ["VERSION", "ALGORITHM", "CREATED", "TRAINING", "REGRET CLOSED", "ALIASES"]
+    output.table(columns, rows, right=["REGRET CLOSED"])
+
+
+@app.command()
+def alias(
+    ctx: typer.Context,
+    pod: PodArgument,
+    name: Annotated[str, typer.Argument(metavar="ALIAS", help="The name; 'latest' serves it.")],
+    version: Annotated[
+        str, typer.Argument(metavar="VERSION", help="Such as v3, or another name it has.")
+    ] = "",
+    remove: Annotated[bool, typer.Option("--remove", help="Take the name away.")] = False,
+    json: Json = False,
+) -> None:
+    """Name a version of a pod's policy."""
+    if remove == bool(version):
+        raise InvalidRequest("give either a VERSION or --remove.")
+    params = {"pod": pod, "alias": name}
+    with session_of(ctx).connect() as client:
+        if remove:
+            found = client.call("pods.unalias", params)["aliases"]
+        else:
+            found = client.call("pods.alias", {**params, "version": version})["aliases"]
+    if json:
+        output.as_json(found)
+        return
+    for known, number in sorted(found.items()):
+        output.line(f"{output.safe(known)} is v{number}")
+
+
+@app.command()
+def rollback(
+    ctx: typer.Context,
+    pod: PodArgument,
+    version: Annotated[
+        str, typer.Argument(metavar="[VERSION]", help="Default: the one before.")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Serve an earlier version of a pod's policy, until it is trained again."""
+    with session_of(ctx).connect() as client:
+        found = client.call("pods.rollback", {"pod": pod, "version": version})
+    if json:
+        output.as_json(found)
+    else:
+        _show_versions(found)
+
+
+@app.command()
+def search(
+    ctx: typer.Context,
+    text: Annotated[
+        str, typer.Argument(metavar="[TEXT]", help="Words of its name or summary.")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Search the built-in packages and all registries."""
+    with session_of(ctx).connect(make=True) as client:
+        found = client.call("packages.search", {"text": text}, timeout=180.0)
+    if json:
+        output.as_json(found)
+        return
+    output.table(
+        ["NAME", "VERSION", "REGISTRY", "SUMMARY"],
+        [
+            [one["name"], one["version"] or "-", one["registry"], one["summary"]]
+            for one in found["packages"]
+        ],
+    )
+    for failure in found["failures"]:
+        output.error_line(output.safe(f"warning: {failure}"))
+
+
+@app.command()
+def publish(
+    ctx: typer.Context,
+    pod: PodArgument,
+    registry: Annotated[str, typer.Argument(metavar="FOLDER", help="A registry's folder.")],
+    name: Annotated[
+        str, typer.Option("--name", metavar="[ORG/]POD", help="Default: the pod's name.")
+    ] = "",
+    version: Annotated[
+        str, typer.Option("--version", metavar="TEXT", help="Default: the next whole number.")
+    ] = "",
+    summary: Annotated[
+        str, typer.Option("--summary", metavar="TEXT", help="Default: the manifest's comment.")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Write a pod's package into a registry's folder; in a git work tree it is committed."""
+    params = {
+        "pod": pod,
+        "registry": str(expand(registry).absolute()),
+        "name": name,
+        "version": version,
+        "summary": summary,
+    }
+    with session_of(ctx).connect() as client:
+        found = client.call("packages.publish", params, timeout=180.0)
+    if json:
+        output.as_json(found)
+        return
+    output.line(f"Published {output.safe(found['name'])} {found['version']}: {found['file']}")
+    for file in found["files"]:
+        output.line(f"  {output.safe(file)}")
+    if found["commit"]:
+        output.line(f"Committed as {found['commit'][:12]}; push it to let others have it.")
 
 
 def _training(training: dict[str, Any]) -> list[object]:

@@ -9,7 +9,7 @@ import typer
 from spice_tui.cli import output, values
 from spice_tui.cli.light import option
 from spice_tui.cli.output import Json
-from spice_tui.cli.pods import PodArgument
+from spice_tui.cli.pod_argument import PodArgument
 from spice_tui.cli.session import session_of
 
 
@@ -27,6 +27,10 @@ def recommend(
     tag: Annotated[
         str, typer.Option(metavar="ALIAS", help="Policy: latest, or a version such as v3.")
     ] = "latest",
+    state: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FIELD=NUMBER", help="What if this field had this value; repeatable."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Ask a trained pod what to do."""
@@ -35,6 +39,7 @@ def recommend(
         "time": option(time, values.moment, "--time") if time else None,
         "alias": tag,
         "explain": explain,
+        "state": dict(_supposed(text) for text in state) if state else None,
     }
     with session_of(ctx).connect() as client:
         answer = client.call("pods.recommend", request)
@@ -51,6 +56,22 @@ def recommend(
     if explain:
         _table("ACTION", "VALUE", answer.get("values"))
         _table("FEATURE", "CONTRIBUTION", answer.get("features"))
+        if answer.get("rule"):
+            output.line()
+            output.line(output.paint("Because", "bold"))
+            for condition in answer["rule"]:
+                output.line(f"  {output.safe(condition)}")
+
+
+def _supposed(text: str) -> tuple[str, float]:
+    """`field=number`."""
+    field, equals, number = text.partition("=")
+    try:
+        if not equals or not field.strip():
+            raise ValueError(text)
+        return field.strip(), float(number)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not FIELD=NUMBER.", param_hint="--state") from None
 
 
 def _table(name: str, figure: str, items: dict[str, Any] | None) -> None:

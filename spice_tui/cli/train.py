@@ -1,19 +1,20 @@
-"""`train`: start a training run of a pod and follow it, an episode a line."""
+"""`train`: start a training run of a pod and follow it: a bar on a terminal, lines in a pipe."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from spice_engine.errors import EngineUnavailable, revive
-from spice_tui.cli import evaluation, failures, output, values
+from spice_tui.cli import completion, evaluation, failures, output, progress, values
 from spice_tui.cli.exit_codes import ExitCode
 from spice_tui.cli.following import FollowingClient
 from spice_tui.cli.output import Json
-from spice_tui.cli.pods import PodArgument
-from spice_tui.cli.session import session_of
+from spice_tui.cli.session import expand, session_of
 
+MANIFEST_SUFFIXES = frozenset({".yaml", ".yml"})
 ACTIVE = frozenset({"requested", "queued", "loading", "running", "training", "stopping"})
 """States of a training run that has not ended."""
 REFERENCES = ("random", "best_constant", "oracle")
@@ -21,7 +22,14 @@ REFERENCES = ("random", "best_constant", "oracle")
 
 def train(
     ctx: typer.Context,
-    pod: PodArgument,
+    pod: Annotated[
+        str,
+        typer.Argument(
+            metavar="POD|FILE",
+            help="Name of a pod, or a manifest, which is trained once.",
+            autocompletion=completion.pods,
+        ),
+    ],
     *,
     learning_algorithm: Annotated[
         str, typer.Option(metavar="NAME", help="Instead of the manifest's.")
@@ -29,37 +37,102 @@ def train(
     number_episodes: Annotated[
         int | None, typer.Option(metavar="N", help="Instead of the manifest's.")
     ] = None,
+    loggers: Annotated[
+        str, typer.Option(metavar="NAMES", help="Of the original: there is none to start.")
+    ] = "",
+    context: Annotated[
+        str, typer.Option(metavar="NAME", help="Of the original: not needed, ignored.")
+    ] = "",
     background: Annotated[
         bool, typer.Option("--background", "-b", help="Start it and leave.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Train a pod now, and follow its episodes and how it was evaluated."""
+    """Train a pod now, and follow its episodes and how it was evaluated.
+
+    A manifest's path trains it once: with the engine of its app folder where one runs, else with
+    one that ends afterwards. A manifest outside of a spicepods folder leaves no policy behind.
+    """
     if number_episodes is not None and number_episodes < 1:
         raise typer.BadParameter("must be 1 or more.", param_hint="--number-episodes")
+    if loggers or context:
+        output.note("--loggers and --context are those of the original; they change nothing here.")
     request = {"pod": pod, "algorithm": learning_algorithm, "episodes": number_episodes}
-    with session_of(ctx).connect(FollowingClient) as client:
-        if not background:
-            client.subscribe("trainings")
-            client.subscribe("episodes")
-        started = client.call("pods.train", request)
+    if is_manifest(pod):
         if background:
-            _tell_started(started, json=json)
+            raise typer.BadParameter("goes with a pod's name only.", param_hint="--background")
+        ended = train_file(Path(pod), request, quiet=json)
+    else:
+        session = session_of(ctx)
+        if background:
+            with session.connect() as client:
+                _tell_started(client.call("pods.train", request), json=json)
             return
-        follower = EpisodeFollower(client, pod, int(started["number"]), quiet=json)
-        try:
-            ended = follower.follow(started)
-        except KeyboardInterrupt:
-            output.error_line(
-                f"\nTraining {pod}/{started['number']} goes on: spice-tui pods show {pod}"
-            )
-            raise typer.Exit(ExitCode.INTERRUPTED) from None
+        with session.connect(FollowingClient) as client:
+            ended = train_pod(client, request, quiet=json)
     if json:
         output.as_json(ended)
     else:
-        _tell_ended(ended)
+        tell_ended(ended)
+        if is_manifest(pod):
+            output.note("Exiting after single training run.")
     if ended["state"] != "complete":
         raise typer.Exit(exit_code_of(ended))
+
+
+def is_manifest(argument: str) -> bool:
+    """Whether the argument is a manifest's path, and not the name of a pod."""
+    path = expand(argument)
+    return path.suffix.lower() in MANIFEST_SUFFIXES and path.is_file()
+
+
+def train_file(path: Path, request: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
+    """Train a manifest once; the training as it ended.
+
+    Raises:
+        SpiceError: it cannot be trained.
+    """
+    from spice_tui.cli.train_once import engine_for, pod_of
+
+    with engine_for(expand(str(path)).resolve()) as client:
+        client.subscribe("trainings")
+        client.subscribe("episodes")
+        name, running = pod_of(client, path.name)
+        request = {**request, "pod": name}
+        plain = not request["algorithm"] and request["episodes"] is None
+        if running is not None and plain:
+            started = client.call("pods.training", {"pod": name, "number": running})
+        else:
+            started = client.call("pods.train", request)
+        return follow(client, started, quiet=quiet)
+
+
+def train_pod(client: FollowingClient, request: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
+    """Train a pod and print how it goes; the training as it ended.
+
+    Raises:
+        SpiceError: it could not begin, or the engine went away.
+    """
+    client.subscribe("trainings")
+    client.subscribe("episodes")
+    started = client.call("pods.train", request)
+    return follow(client, started, quiet=quiet)
+
+
+def follow(client: FollowingClient, started: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
+    """Print a training run until it has ended; it as it ended.
+
+    Raises:
+        SpiceError: the engine went away.
+    """
+    pod, number = started["pod"], int(started["number"])
+    wanted = int(started.get("episodes_wanted") or 0)
+    with progress.bar(f"Training {pod}/{number}", wanted, quiet=quiet) as shown:
+        try:
+            return EpisodeFollower(client, pod, number, shown, quiet=quiet).follow(started)
+        except KeyboardInterrupt:
+            output.error_line(f"\nTraining {pod}/{number} goes on: spice-tui pods show {pod}")
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
 def exit_code_of(training: dict[str, Any]) -> int:
@@ -77,7 +150,7 @@ def _tell_started(training: dict[str, Any], *, json: bool) -> None:
         output.line(f"Training {output.safe(training['pod'])}/{training['number']} started.")
 
 
-def _tell_ended(training: dict[str, Any]) -> None:
+def tell_ended(training: dict[str, Any]) -> None:
     name = f"{output.safe(training['pod'])}/{training['number']}"
     if training["state"] != "complete":
         reason = training.get("message") or training.get("error") or "no reason was given."
@@ -94,7 +167,17 @@ def _tell_ended(training: dict[str, Any]) -> None:
 class EpisodeFollower:
     """Prints the episodes of one training run, each once, in order of arrival."""
 
-    def __init__(self, client: FollowingClient, pod: str, number: int, *, quiet: bool) -> None:
+    def __init__(
+        self,
+        client: FollowingClient,
+        pod: str,
+        number: int,
+        shown: progress.Bar,
+        *,
+        quiet: bool,
+    ) -> None:
+        self._shown = shown
+        self._served: int | None = None
         self._client = client
         self._pod = pod
         self._number = number
@@ -116,6 +199,7 @@ class EpisodeFollower:
                 self._print(row for row in data.get("rows", ()) if self._is_ours(row))
             elif topic == "trainings" and event.kind == "delta":
                 training = data.get("set", {}).get(key, training)
+                self._note_served(training)
             else:  # a snapshot or a gap: something may have been missed
                 training = self._ask()
         return self._ask()
@@ -145,20 +229,32 @@ class EpisodeFollower:
                 continue
             self._printed.add(episode["episode"])
             self._print_references(episode.get("detail") or {})
-            output.line(episode_line(episode))
-            output.flush()
+            self._shown.line(episode_line(episode))
+            self._shown.advance(len(self._printed))
 
     def _print_references(self, detail: dict[str, Any]) -> None:
         found = [(name, detail[name]) for name in REFERENCES if detail.get(name) is not None]
         if found and not self._referenced:
             self._referenced = True
             text = ", ".join(f"{n.replace('_', ' ')} {values.number(v, 5)}" for n, v in found)
-            output.line(output.paint(f"For comparison: {text}", "dim"))
+            self._shown.line(output.paint(f"For comparison: {text}", "dim"))
+
+    def _note_served(self, training: dict[str, Any]) -> None:
+        version = training.get("policy_version")
+        if version is None or version == self._served or training["state"] not in ACTIVE:
+            return
+        self._served = version
+        if not self._quiet:
+            text = f"Policy v{version} serves; better ones are sought."
+            self._shown.line(output.paint(text, "dim"))
 
 
 def episode_line(episode: dict[str, Any]) -> str:
     """`Episode 3  score 41.5  open 12, close 8`, or what went wrong in it."""
     start = f"Episode {episode['episode']}"
+    candidate = (episode.get("detail") or {}).get("candidate")
+    if candidate:
+        start = f"{start} ({candidate})"
     if episode.get("error"):
         text = f"{episode['error']}: {episode.get('error_message', '')}"
         return output.paint(f"{start}  {text}", "red")

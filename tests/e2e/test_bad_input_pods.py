@@ -4,96 +4,28 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
 
 from spice_engine.errors import ChildFailed, SpiceError
-from tests.conftest import REPOSITORY, EngineFixture, wait_for
+from tests.conftest import EngineFixture, wait_for
+from tests.e2e.two_pods import (
+    DATA,
+    MEBIBYTE,
+    TEXT,
+    answer,
+    errors,
+    folder,
+    pod,
+    pods,
+    sample,
+    save,
+    settled,
+    with_reward,
+)
 
 pytestmark = pytest.mark.e2e
-
-SAMPLE = REPOSITORY / "sample_pods" / "serverops"
-TEXT = (SAMPLE / "spicepods" / "serverops.yaml").read_text()
-DATA = (SAMPLE / "data" / "metrics.csv").read_bytes().decode()
-MEBIBYTE = 2**20
-
-
-@pytest.fixture(scope="module")
-def trained(shared_engine: EngineFixture) -> EngineFixture:
-    """An engine whose sample pod has learned, with three seconds for a training."""
-    shared_engine.stop()
-    (shared_engine.location.root / "spice.config.yaml").write_text("training_seconds: 3\n")
-    shared_engine.start()
-    shared_engine.call("samples.add", name="samples/serverops")
-    wait_for(lambda: "serverops" in pods(shared_engine), "the pod to be found")
-    wait_for(lambda: pod(shared_engine)["state"] == "ready", "its first policy")
-    return shared_engine
-
-
-@pytest.fixture
-def shared(trained: EngineFixture) -> Iterator[EngineFixture]:
-    """That engine; the good pod serves the same after each test, whatever stood beside it."""
-    pid, before = trained.pid, answer(trained)
-    logged = len(trained.location.log.read_text())
-    yield trained
-    assert trained.pid == pid
-    assert answer(trained) == before
-    for path in folder(trained).iterdir():
-        if path.name != "serverops.yaml":
-            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
-    wait_for(lambda: pods(trained) == ["serverops"], "the bad pods to be forgotten")
-    log = trained.location.log.read_text()[logged:]
-    assert "Traceback" not in log, log
-
-
-def answer(engine: EngineFixture) -> dict[str, object]:
-    """What the good pod recommends, whichever training it comes from."""
-    return {**engine.call("pods.recommend", pod="serverops"), "policy_version": 0}
-
-
-def folder(engine: EngineFixture) -> Path:
-    return engine.location.root / "spicepods"
-
-
-def pods(engine: EngineFixture) -> list[str]:
-    return [item["name"] for item in engine.call("pods.list")["pods"]]
-
-
-def pod(engine: EngineFixture, name: str = "serverops") -> dict[str, object]:
-    return engine.call("pods.get", pod=name)
-
-
-def save(path: Path, content: str | bytes) -> Path:
-    """As editors do: write beside, rename."""
-    beside = path.with_name(f".{path.name}~")
-    beside.write_bytes(content.encode() if isinstance(content, str) else content)
-    return beside.rename(path)
-
-
-def sample(name: str, **changes: str) -> str:
-    """The sample's manifest under another name, some of its lines changed."""
-    text = TEXT.replace("name: serverops", f"name: {name}", 1)
-    for old, new in changes.items():
-        assert TEXT.count(old.replace("_", " ")) or TEXT.count(old)
-        text = text.replace(old, new)
-    return text
-
-
-def settled(engine: EngineFixture, name: str) -> dict[str, object]:
-    """The pod once it neither loads nor trains."""
-    wait_for(lambda: name in pods(engine), f"pod {name}")
-    wait_for(
-        lambda: pod(engine, name)["state"] in {"ready", "failed", "untrained"}, f"{name} to settle"
-    )
-    return pod(engine, name)
-
-
-def errors(info: dict[str, object]) -> list[dict[str, object]]:
-    return [item for item in info["problems"] if item["severity"] == "error"]
-
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{c}: &{c} [{', '.join([f'*{b}'] * 9)}]\n" for b, c in zip("abcdefgh", "bcdefghi", strict=True)
@@ -232,13 +164,6 @@ def test_rewards_that_do_not_end_are_ended(shared: EngineFixture, code: str):
     save(folder(shared) / "endless.yaml", with_reward(name, "reward = soon"))
     wait_for(lambda: pod(shared, name)["state"] == "ready", "a policy")
     assert not errors(pod(shared, name))
-
-
-def with_reward(name: str, code: str) -> str:
-    indented = "".join(f"        {line}\n" for line in code.splitlines())
-    start, found, _ = sample(name).partition("        # The quieter the service")
-    assert found
-    return start + indented
 
 
 def child(engine: EngineFixture, module: str) -> psutil.Process | None:

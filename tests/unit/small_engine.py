@@ -34,6 +34,7 @@ from spice_engine.protocol.engine import (
     StopEngine,
 )
 from spice_engine.protocol.location import Location, locate
+from spice_engine.protocol.packages import AddedPackage, AddPackage
 from spice_engine.protocol.pods import (
     Episode,
     PodInfo,
@@ -84,13 +85,6 @@ EVALUATION = {
     "nothing_to_learn": False,
     "beats_best_constant": True,
 }
-
-
-@dataclass(frozen=True)
-class SampleName:
-    """One sample."""
-
-    name: str
 
 
 @dataclass(frozen=True)
@@ -258,12 +252,13 @@ def list_samples(shelf: Shelf, request: Nothing) -> Names:
     return Names(["serverops"])
 
 
-@TABLE.register("samples.add", http="POST /api/v1/samples")
-def add_sample(shelf: Shelf, request: SampleName) -> Names:
+@TABLE.register("packages.add", http="POST /api/v1/packages/add")
+def add_package(shelf: Shelf, request: AddPackage) -> AddedPackage:
     """Add it."""
-    if request.name != "serverops":
-        raise NotFound(f"there is no sample {request.name!r}.", hint="There are: serverops.")
-    return Names(["spicepods/serverops.yaml", "data/serverops.csv"])
+    if request.reference.removeprefix("samples/").removeprefix("quickstarts/") != "serverops":
+        raise NotFound(f"there is no package {request.reference!r}.", hint="samples/serverops.")
+    files = ["data/serverops.csv", "spicepods/serverops.yaml"]
+    return AddedPackage("serverops", "1", "samples/serverops", "0" * 64, files, files)
 
 
 @TABLE.register("runs.start", http="POST /api/v1/runs")

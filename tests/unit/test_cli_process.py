@@ -156,7 +156,7 @@ def test_a_terminal_gets_colour_unless_told_otherwise(folder: Path, engine: Smal
 def test_errors_are_one_paragraph_wrapped_on_a_terminal(folder: Path, engine: SmallEngine) -> None:
     code, text = on_terminal(folder, "add", "samples/" + "long-name-" * 12, NO_COLOR="1")
     assert code == 5
-    assert text.startswith("error: there is no sample")
+    assert text.startswith("error: there is no package")
     done = call(folder, "add", "samples/" + "long-name-" * 12)
     assert len(done.stderr.splitlines()) == 1
 
@@ -231,7 +231,7 @@ def complete(folder: Path, words: str) -> list[str]:
 
 
 def test_completion_of_commands_pods_and_runs(folder: Path, engine: SmallEngine) -> None:
-    assert complete(folder, "spice-tui re") == ["recommend"]
+    assert complete(folder, "spice-tui re") == ["recommend", "rewards"]
     assert complete(folder, "spice-tui engine st") == ["start", "stop", "status"]
     assert complete(folder, "spice-tui train al") == ["alpha"]
     assert complete(folder, f"spice-tui -C {folder} info ") == ["1"]

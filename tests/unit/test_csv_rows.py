@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,16 @@ from hypothesis import strategies as st
 
 from spice_engine.data.connectors.file import read, resolve
 from spice_engine.data.processors.csv import parse
+from spice_engine.data.selection import Selection
 from spice_engine.data.table import Column, Table
 from spice_engine.errors import InvalidData, Place
 
-COLUMNS = [Column("a", "a"), Column("b", "bee", Place("pod.yaml", 7, 3))]
+COLUMNS = (Column("a", "a"), Column("b", "bee", Place("pod.yaml", 7, 3)))
 
 
 def table(text: str | bytes, **options: str) -> Table:
     data = text.encode() if isinstance(text, str) else text
-    return parse(data, COLUMNS, name="data.csv", **options)  # type: ignore[arg-type]
+    return parse(BytesIO(data), Selection(COLUMNS, **options), name="data.csv")  # type: ignore[arg-type]
 
 
 def test_plain_rows() -> None:

@@ -7,13 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spice_engine.learning.features import (
-    MAX_FEATURES,
-    Scaling,
-    choose_lags,
-    feature_names,
-    raw_features,
-)
+from spice_engine.learning.features import MAX_FEATURES, Kind, Layout, Scaling, choose_lags
 from spice_engine.learning.split import MIN_FOLD_STEPS, split_steps
 
 CHANCE = np.random.default_rng(5)
@@ -21,9 +15,9 @@ CHANCE = np.random.default_rng(5)
 
 def test_levels_and_differences_by_name() -> None:
     values = np.array([[1.0, 10.0], [2.0, 30.0], [4.0, 60.0]])
-    lags = choose_lags(3, 2, 100)
-    (row,) = raw_features(values, np.array([2]), lags).tolist()
-    named = dict(zip(feature_names(["a", "b"], lags), row, strict=True))
+    layout = Layout.choose(["a", "b"], 3, 100)
+    (row,) = layout.raw(values, np.array([2])).tolist()
+    named = dict(zip(layout.names, row, strict=True))
     assert named == {
         "a[0]": 4.0,
         "b[0]": 60.0,
@@ -38,24 +32,44 @@ def test_levels_and_differences_by_name() -> None:
     }
 
 
-def test_one_window_gives_the_bits_of_its_row() -> None:
-    values = CHANCE.normal(size=(50, 3)) * [1, 1e6, 1e-6]
-    span, lags = 7, choose_lags(7, 3, 50)
+def test_fields_without_a_past_are_seen_in_the_newest_row_only() -> None:
+    values = np.array([[1.0, 10.0, 7.0], [2.0, 30.0, 8.0]])
+    layout = Layout.choose(["a", "b", "c"], 2, 100, current={"a", "c"})
+    (row,) = layout.raw(values, np.array([1])).tolist()
+    named = dict(zip(layout.names, row, strict=True))
+    assert named == {"b[0]": 30.0, "b[-1]": 10.0, "b[0] - b[-1]": 20.0, "a[0]": 2.0, "c[0]": 8.0}
+    for field in layout.fields:
+        assert layout.names[layout.position(field)] == f"{field}[0]"
+
+
+def test_classic_windows_have_length_one_and_lose_their_level() -> None:
+    values = np.array([[3.0, 0.0], [4.0, 0.0]])
+    layout = Layout.choose(["a", "b"], 2, 100, kind="classic")
+    assert layout.names == ("a[0]", "b[0]", "a[-1]", "b[-1]")
+    for scale in (1.0, 1e200):
+        (row,) = layout.raw(values * scale, np.array([1])).tolist()
+        assert row == pytest.approx([0.8, 0.0, 0.6, 0.0])
+
+
+@pytest.mark.parametrize("kind", ["levels", "classic"])
+def test_one_window_gives_the_bits_of_its_row(kind: Kind) -> None:
+    values = CHANCE.normal(size=(50, 4)) * [1, 1e6, 1e-6, 1]
+    span = 7
+    layout = Layout.choose("abcd", span, 50, current={"d"}, kind=kind)
     rows = np.arange(span - 1, 50)
-    every = raw_features(values, rows, lags)
+    every = layout.raw(values, rows)
     for index, row in enumerate(rows):
         window = values[row - span + 1 : row + 1]
-        alone = raw_features(window, np.array([span - 1]), lags)
-        assert alone.tobytes() == every[index : index + 1].tobytes()
+        assert layout.one(window).tobytes() == every[index : index + 1].tobytes()
 
 
 def test_later_rows_do_not_matter() -> None:
     values = CHANCE.normal(size=(40, 2))
     changed = values.copy()
     changed[21:] = 1e6
-    lags = choose_lags(5, 2, 40)
+    layout = Layout.choose("ab", 5, 40, current={"b"})
     rows = np.arange(4, 21)
-    assert np.array_equal(raw_features(values, rows, lags), raw_features(changed, rows, lags))
+    assert np.array_equal(layout.raw(values, rows), layout.raw(changed, rows))
 
 
 @given(st.integers(1, 100_000), st.integers(1, 400), st.integers(1, 10_000_000))

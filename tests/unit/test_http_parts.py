@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from spice_engine.api import json_text, rest
 from spice_engine.api.page import MOST_POINTS, curve
 from spice_engine.api.security import Access, access_of, is_loopback, split_host
-from spice_engine.api.spice_v01 import parse_time
+from spice_engine.api.v01_times import parse_moment as parse_time
 from spice_engine.errors import InvalidRequest
 
 

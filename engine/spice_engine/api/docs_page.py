@@ -7,14 +7,19 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, cast
 
-from spice_engine.api.algorithms import AlgorithmInfo
 from spice_engine.api.page import page, prose
+from spice_engine.learning.catalog import Algorithm
 
 Schema = Mapping[str, Any]
 REF = "#/components/schemas/"
 
 
-def render(document: Mapping[str, Any], algorithms: Sequence[AlgorithmInfo]) -> str:
+def algorithm_link(algorithm: Algorithm) -> str:
+    """Where the page describes it."""
+    return f"/docs#algorithm-{algorithm.id}"
+
+
+def render(document: Mapping[str, Any], algorithms: Sequence[Algorithm]) -> str:
     """The page, grouped by noun."""
     groups: dict[str, list[str]] = {}
     for path, methods in cast("dict[str, dict[str, dict[str, Any]]]", document["paths"]).items():
@@ -70,9 +75,7 @@ def _answer(status: str, response: Mapping[str, Any]) -> str:
 
 
 def _schema_of(parameter: Mapping[str, Any]) -> Schema:
-    if "schema" in parameter:
-        return parameter["schema"]
-    return cast("Schema", parameter["content"]["application/json"]["schema"])
+    return cast("Schema", parameter["schema"])
 
 
 def _type(schema: Schema) -> str:
@@ -151,7 +154,7 @@ def _schemas(document: Mapping[str, Any]) -> str:
     return "".join(parts)
 
 
-def _algorithms(algorithms: Sequence[AlgorithmInfo]) -> str:
+def _algorithms(algorithms: Sequence[Algorithm]) -> str:
     rows = "".join(
         f'<tr id="algorithm-{escape(item.id)}"><td><code>{escape(item.id)}</code>'
         f"<td>{escape(item.name)}<td>{prose(item.summary)}"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from spice_engine.api import docs_page, json_text, openapi
-from spice_engine.api.algorithms import AlgorithmInfo
 from spice_engine.api.replies import page_response
+from spice_engine.learning.catalog import Algorithm
 from spice_engine.operations import OperationTable
 
 
@@ -23,7 +23,7 @@ class _Documents:
 class DocsRoutes:
     """The two handlers."""
 
-    def __init__(self, table: OperationTable, algorithms: Sequence[AlgorithmInfo]) -> None:
+    def __init__(self, table: OperationTable, algorithms: Sequence[Algorithm]) -> None:
         self._table = table
         self._algorithms = algorithms
         self._documents: _Documents | None = None

@@ -23,7 +23,6 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from spice_engine.api import rest
-from spice_engine.api.algorithms import ALGORITHMS, AlgorithmInfo
 from spice_engine.api.bodies import PATIENCE, BodyReader
 from spice_engine.api.docs_routes import DocsRoutes
 from spice_engine.api.listen import BACKLOG, base_url, bind
@@ -31,11 +30,14 @@ from spice_engine.api.metrics import EngineMetrics
 from spice_engine.api.plain import HealthSource, PlainRoutes
 from spice_engine.api.replies import REQUEST_ID, ClientGone, error_response, from_http_exception
 from spice_engine.api.security import EVENTS_PATH, Guard, check_exposure
-from spice_engine.api.spice_v01 import SpiceV01
+from spice_engine.api.spice_v01 import PREFIX, SpiceV01
+from spice_engine.api.spice_v01_data import SpiceV01Data
+from spice_engine.api.spice_v01_files import SpiceV01Files
 from spice_engine.api.tls import TlsPair
 from spice_engine.api.websocket import EventSockets
 from spice_engine.errors import SpiceError
 from spice_engine.events import Bus
+from spice_engine.learning.catalog import ALGORITHMS, Algorithm
 from spice_engine.loop_lag import LoopLag
 from spice_engine.operations import Dispatcher, internal_error
 from spice_engine.settings import Settings
@@ -74,7 +76,7 @@ class HttpDoor:
         health: HealthSource,
         *,
         metrics: EngineMetrics | None = None,
-        algorithms: Sequence[AlgorithmInfo] = ALGORITHMS,
+        algorithms: Sequence[Algorithm] = tuple(ALGORITHMS.values()),
         title: str = "spice-tui",
         patience: float = PATIENCE,
         max_connections: int = MAX_CONNECTIONS,
@@ -83,7 +85,7 @@ class HttpDoor:
         self.metrics = metrics or EngineMetrics({}, LoopLag())
         self.guard = Guard(settings, token)
         self.bodies = BodyReader(settings.max_body_bytes, patience=patience)
-        self.events = EventSockets(bus, self.guard)
+        self.events = EventSockets(bus, self.guard, dispatcher.call)
         self.sock: socket.socket | None = None
         self.url = ""
         self.draining = False
@@ -104,6 +106,8 @@ class HttpDoor:
         PlainRoutes(dispatcher, health, self.metrics, title).install(self._app)
         strict = settings.compat == "strict"
         SpiceV01(dispatcher, self.bodies, algorithms, strict=strict).install(self._app)
+        SpiceV01Data(dispatcher, self.bodies, strict=strict).install(self._app, PREFIX)
+        SpiceV01Files(dispatcher, self.bodies).install(self._app, PREFIX)
         DocsRoutes(dispatcher.table, algorithms).install(self._app)
         rest.install(self._app, dispatcher, self.bodies)
         self.metrics.http.connections = self._count_connections

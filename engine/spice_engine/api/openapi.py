@@ -9,7 +9,13 @@ from typing import Any, Literal, cast
 from pydantic import TypeAdapter
 
 from spice_engine import __version__
-from spice_engine.api.openapi_paths import ERROR_RESPONSES, ERROR_SCHEMAS, fixed_paths
+from spice_engine.api.openapi_paths import (
+    ERROR_RESPONSES,
+    ERROR_SCHEMAS,
+    deep_object,
+    fixed_paths,
+)
+from spice_engine.api.openapi_v01 import v01_paths
 from spice_engine.api.rest import takes_body
 from spice_engine.operations import Operation, OperationTable
 
@@ -36,12 +42,14 @@ def build(table: OperationTable) -> dict[str, Any]:
         entry = _entry(item, asked, answered)
         paths.setdefault(item.path, {})[item.method.lower()] = entry
     paths.update(fixed_paths())
+    paths.update(v01_paths())
     document = {
         "openapi": "3.1.0",
         "info": {
             "title": "spice-tui engine",
             "version": __version__,
             "description": "Numbers that are not finite are sent as null, bytes as base64 text. "
+            "Observations are plain text. "
             "Every error has the form of the schema Error; `code` is stable.",
         },
         "servers": [{"url": "/"}],
@@ -113,19 +121,17 @@ def _entry(item: Operation, asked: Schema, answered: Schema) -> dict[str, Any]:
 
 
 def _query(name: str, schema: Schema, required: bool) -> dict[str, Any]:
+    # A query cannot say null; leaving the name out means the same.
+    choices = cast("list[Schema]", schema.get("anyOf", []))
+    real = [choice for choice in choices if choice.get("type") != "null"]
+    if len(real) == 1 and len(choices) == 2:
+        schema = {**{key: it for key, it in schema.items() if key != "anyOf"}, **real[0]}
+        if schema.get("default", 0) is None:
+            del schema["default"]
     parameter: dict[str, Any] = {"name": name, "in": "query", "required": required}
     if schema.get("type") == "object":
-        parameter["content"] = {"application/json": {"schema": schema}}
-    else:
-        # A query cannot say null; leaving the name out means the same.
-        choices = cast("list[Schema]", schema.get("anyOf", []))
-        real = [choice for choice in choices if choice.get("type") != "null"]
-        if len(real) == 1 and len(choices) == 2:
-            schema = {**{key: it for key, it in schema.items() if key != "anyOf"}, **real[0]}
-            if schema.get("default", 0) is None:
-                del schema["default"]
-        parameter["schema"] = schema
-    return parameter
+        parameter |= deep_object(name)
+    return {**parameter, "schema": schema}
 
 
 def _not_empty(schema: Schema) -> Schema:
@@ -150,7 +156,7 @@ def _tags(paths: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
 def _for_json(node: Any) -> Any:
     """Pydantic's schema as what this door really sends and takes.
 
-    Integers are bounded to 64 bits, answers' bytes are base64, and defaults are plain data.
+    Integers are bounded to 64 bits, bytes are base64 or a text's, and defaults are plain data.
     """
     if isinstance(node, dict):
         named = cast("dict[str, Any]", node)
@@ -160,6 +166,8 @@ def _for_json(node: Any) -> Any:
         if fixed.get("type") == "string" and fixed.get("format") == "binary":
             del fixed["format"]
             fixed["contentEncoding"] = "base64"
+        if fixed.get("format") == "utf-8":
+            del fixed["format"]
         return fixed
     if isinstance(node, list | tuple):
         return [_for_json(item) for item in cast("list[Any]", node)]

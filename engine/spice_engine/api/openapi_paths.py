@@ -1,4 +1,4 @@
-"""The hand-written part of the OpenAPI document: errors, the v0.1 API and the plain paths."""
+"""The hand-written part of the OpenAPI document: errors, the plain paths and the events."""
 
 from __future__ import annotations
 
@@ -57,107 +57,42 @@ ERROR_RESPONSES: dict[str, Any] = {
     for status, meaning in _MEANINGS.items()
 }
 
-_EPISODE: Schema = {
-    "type": "object",
-    "properties": {
-        "episode": INTEGER,
-        "start": INTEGER,
-        "end": INTEGER,
-        "score": {"type": ["number", "null"]},
-        "actions_taken": {"type": "object", "additionalProperties": INTEGER},
-        "error": TEXT,
-        "error_message": TEXT,
-    },
-}
-_RUN: Schema = {
-    "type": "object",
-    "properties": {
-        "id": TEXT,
-        "algorithm": TEXT,
-        "loggers": {"type": ["array", "null"], "items": TEXT},
-        "start": INTEGER,
-        "end": {**INTEGER, "description": "-62135596800 while it runs."},
-        "episodes": {"type": "array", "items": _EPISODE},
-    },
-}
-_POD: Schema = {
-    "type": "object",
-    "properties": {
-        "name": TEXT,
-        "manifest_path": TEXT,
-        "episodes": INTEGER,
-        "identifiers": {"type": "array", "items": TEXT},
-        "measurements": {"type": "array", "items": TEXT},
-        "categories": {"type": "array", "items": TEXT},
-    },
-}
-_OUTCOME: Schema = {
-    "type": "object",
-    "required": ["result"],
-    "properties": {"result": TEXT, "message": TEXT, "error": {"type": "boolean"}},
-}
-_RECOMMENDATION: Schema = {
-    "type": "object",
-    "required": ["response"],
-    "properties": {
-        "response": _OUTCOME,
-        "start": INTEGER,
-        "end": INTEGER,
-        "action": TEXT,
-        "confidence": {"type": "number"},
-        "tag": TEXT,
-        "values": {"type": "object", "additionalProperties": {"type": "number"}},
-        "features": {"type": "object", "additionalProperties": {"type": "number"}},
-    },
-}
-_REFUSAL: Schema = {
-    "type": "object",
-    "required": ["response"],
-    "properties": {"response": _OUTCOME},
-}
-_ALGORITHM: Schema = {
-    "type": "object",
-    "properties": {"algorithm_id": TEXT, "name": TEXT, "docs_link": TEXT},
-}
-_TRAIN: Schema = {
-    "type": ["object", "null"],
-    "properties": {
-        "learning_algorithm": TEXT,
-        "number_episodes": INTEGER,
-        "loggers": {
-            "type": ["array", "null"],
-            "items": {"type": "string", "enum": ["tensorboard"]},
-        },
-    },
-}
 
-
-def _list(items: Schema) -> Schema:
+def array_of(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
 
-def _answer(schema: Schema, kind: str = "application/json") -> dict[str, Any]:
+def answer(schema: Schema, kind: str = "application/json") -> dict[str, Any]:
     return {"description": "The answer.", "content": {kind: {"schema": schema}}}
 
 
-def _error(status: str) -> dict[str, str]:
+def error(status: str) -> dict[str, str]:
     return {"$ref": f"#/components/responses/{status}"}
 
 
-def _path(name: str) -> dict[str, Any]:
+def deep_object(name: str) -> dict[str, str | bool]:
+    """How a map is sent as query parameter `name`."""
+    return {
+        "style": "deepObject",
+        "explode": True,
+        "description": f"As `{name}[key]=value` for each member, or as one JSON object.",
+    }
+
+
+def path(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": {**TEXT, "minLength": 1}}
 
 
-def _get(
+def entry(
     tag: str,
     summary: str,
     responses: dict[str, Any],
     *parameters: dict[str, Any],
     open_to_all: bool = False,
 ) -> dict[str, Any]:
-    shared = {"400": _error("400"), "403": _error("403"), "500": _error("500")}
+    shared = {"400": error("400"), "403": error("403"), "500": error("500")}
     if not open_to_all:
-        shared["401"] = _error("401")
+        shared["401"] = error("401")
     return {
         "tags": [tag],
         "summary": summary,
@@ -169,123 +104,52 @@ def _get(
 
 
 def fixed_paths() -> dict[str, dict[str, Any]]:
-    """Paths that are not operations, as OpenAPI path items."""
-    pod = "/api/v0.1/pods/{pod}"
+    """Paths that are neither operations nor of the v0.1 API, as OpenAPI path items."""
     text = "text/plain"
-    gone = {"404": {"description": "There is no such pod or run; no body."}}
-    recommendation = {
-        "200": _answer(_RECOMMENDATION),
-        "400": {**_answer(_REFUSAL), "description": "`response.result` says why not."},
-    }
-    query = [
-        {
-            "name": "time",
-            "in": "query",
-            "description": "Unix seconds or RFC 3339; absent or 0: now.",
-            "schema": TEXT,
-        },
-        {
-            "name": "explain",
-            "in": "query",
-            "description": "`true` adds each action's value and the features that mattered.",
-            "schema": {"type": "boolean"},
-        },
-    ]
-    train = _get(
-        "v0.1",
-        "Begin a training run.",
-        {
-            "200": {**_answer(TEXT, text), "description": "`ok`; the training goes on."},
-            **gone,
-            **{
-                status: {"description": "Why it was refused.", "content": {text: {"schema": TEXT}}}
-                for status in ("400", "409")
-            },
-            "408": _error("408"),
-            "413": _error("413"),
-            "429": _error("429"),
-        },
-        _path("pod"),
-    )
-    train["requestBody"] = {"content": {"application/json": {"schema": _TRAIN}}}
-    no_curves: dict[str, Any] = {"200": _answer(TEXT, "text/html")}
+    html: dict[str, Any] = {"200": answer(TEXT, "text/html")}
     return {
-        "/api/v0.1/pods": {"get": _get("v0.1", "Every pod.", {"200": _answer(_list(_POD))})},
-        pod: {"get": _get("v0.1", "One pod.", {"200": _answer(_POD), **gone}, _path("pod"))},
-        f"{pod}/train": {"post": train},
-        f"{pod}/training_runs": {
-            "get": _get(
-                "v0.1",
-                "Training runs of a pod.",
-                {"200": _answer(_list(_RUN)), **gone},
-                _path("pod"),
-            )
-        },
-        f"{pod}/training_runs/{{run}}": {
-            "get": _get(
-                "v0.1",
-                "One training run.",
-                {"200": _answer(_RUN), **gone},
-                _path("pod"),
-                _path("run"),
-            )
-        },
-        f"{pod}/recommendation": {
-            "get": _get("v0.1", "What to do.", recommendation, _path("pod"), *query)
-        },
-        f"{pod}/models/{{tag}}/recommendation": {
-            "get": _get(
-                "v0.1",
-                "What to do, by a named policy.",
-                recommendation,
-                _path("pod"),
-                _path("tag"),
-                *query,
-            )
-        },
-        "/api/v0.1/algorithms": {
-            "get": _get("v0.1", "What can be trained with.", {"200": _answer(_list(_ALGORITHM))})
-        },
         "/health": {
-            "get": _get(
+            "get": entry(
                 "plain",
                 "`ok` as long as the engine answers.",
-                {"200": _answer(TEXT, text)},
+                {"200": answer(TEXT, text)},
                 open_to_all=True,
             )
         },
         "/ready": {
-            "get": _get(
+            "get": entry(
                 "plain",
                 "Whether everything is up.",
                 {
-                    "200": _answer(TEXT, text),
-                    "503": {**_answer(TEXT, text), "description": "What is missing."},
+                    "200": answer(TEXT, text),
+                    "503": {**answer(TEXT, text), "description": "What is missing."},
                 },
             )
         },
-        "/metrics": {"get": _get("plain", "Prometheus text.", {"200": _answer(TEXT, text)})},
-        "/": {"get": _get("plain", "The pods with their last curves, as a page.", no_curves)},
-        "/docs": {"get": _get("plain", "This API as a page.", no_curves)},
-        "/api/openapi.json": {"get": _get("plain", "This API.", {"200": _answer(FREE)})},
+        "/metrics": {"get": entry("plain", "Prometheus text.", {"200": answer(TEXT, text)})},
+        "/": {"get": entry("plain", "The pods with their last curves, as a page.", html)},
+        "/docs": {"get": entry("plain", "This API as a page.", html)},
+        "/api/openapi.json": {"get": entry("plain", "This API.", {"200": answer(FREE)})},
         "/api/v1/events": {"get": _events()},
     }
 
 
 def _events() -> dict[str, Any]:
-    entry = _get(
+    found = entry(
         "events",
         "Subscriptions as JSON messages over a WebSocket.",
         {
             "101": {"description": "The socket is open."},
-            "400": _error("400"),
-            "429": _error("429"),
+            "400": error("400"),
+            "429": error("429"),
         },
     )
-    entry["description"] = (
+    found["description"] = (
         'Send {"subscribe": "topic", "id": 1} and {"unsubscribe": 1}. What comes: welcome, then '
         "per subscription a snapshot, deltas (seq counts from 1), gap (read those rows again), "
-        "end and error. The token: Authorization header, subprotocol bearer.<token> beside "
+        'end and error. {"observe": "pod", "id": 2, "data": "time,…"} sends observations (also: '
+        "format, dataspace, key); `observed` comes when they are on disk. The token: "
+        "Authorization header, subprotocol bearer.<token> beside "
         'spice.events.v1, or the first message {"token": "…"}.'
     )
-    return entry
+    return found

@@ -66,6 +66,16 @@ def error_response(error: SpiceError) -> web.Response:
     response = json_response({"error": error.as_dict()}, status=error.http_status)
     if isinstance(error, Unauthorized):
         response.headers["WWW-Authenticate"] = 'Bearer realm="spice-tui"'
+    return _told(response, error)
+
+
+def text_error(error: SpiceError, *, status: int | None = None, prefix: str = "") -> web.Response:
+    """The error as plain text, the v0.1 API's form; with another status where one is given."""
+    return _told(text_response(f"{prefix}{error}", status or error.http_status), error)
+
+
+def _told(response: web.Response, error: SpiceError) -> web.Response:
+    """The response, with what the error says to the connection."""
     if error.http_status in {429, 503}:
         response.headers["Retry-After"] = "1"
     if isinstance(error, RequestTimeout | TooLarge):

@@ -7,19 +7,22 @@ look like a success.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import difflib
 import types
-from collections.abc import Collection, Mapping
-from typing import Any, Union, cast, get_args, get_origin, get_type_hints
+from collections.abc import Collection
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from aiohttp import web
 
 from spice_engine.api import json_text
 from spice_engine.api.bodies import JSON_LIMIT, BodyReader
+from spice_engine.api.queries import map_name, read_map
 from spice_engine.api.replies import json_response
 from spice_engine.errors import InvalidRequest
 from spice_engine.operations import Dispatcher, Operation
+from spice_engine.protocol.pods import AS_TEXT
 
 
 def install(app: web.Application, dispatcher: Dispatcher, bodies: BodyReader) -> None:
@@ -50,6 +53,11 @@ class Endpoint:
         self._fields = {name for name in names if name not in operation.path_parameters}
         self._lists = {name for name in self._fields if accepts(hints[name], list)}
         self._maps = {name for name in self._fields if accepts(hints[name], dict)}
+        self._bytes = {
+            field.name: dict(field.metadata) == AS_TEXT
+            for field in dataclasses.fields(operation.request)
+            if accepts(hints[field.name], bytes)
+        }
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request.
@@ -81,43 +89,47 @@ class Endpoint:
         for name in params:
             if name not in known:
                 raise _unknown(name, "field", known)
+        for name, as_text in self._bytes.items():
+            if isinstance(text := params.get(name), str):
+                params[name] = text.encode() if as_text else _from_base64(name, text)
         return params
 
     def _from_query(self, request: web.Request) -> dict[str, Any]:
         params: dict[str, Any] = {}
         query = request.query
-        for name in query:
+        for parameter in query:
+            name = map_name(parameter)
+            if name not in self._maps:
+                name = parameter
             if name in params:
                 continue
             if name not in self._fields:
                 raise _unknown(name, "query parameter", self._fields)
-            values = query.getall(name)
             if name in self._maps:
-                params[name] = _map(name, values)
-            elif len(values) > 1 and name not in self._lists:
+                params[name] = read_map(request, name)
+                continue
+            values = query.getall(name)
+            if len(values) > 1 and name not in self._lists:
                 raise InvalidRequest(f"{name} is given {len(values)} times.")
-            else:
-                params[name] = values if name in self._lists else values[0]
+            params[name] = values if name in self._lists else values[0]
         return params
 
 
 def accepts(hint: Any, kind: type) -> bool:
-    """Whether a field of this type can hold a `kind` (list or dict)."""
+    """Whether a field of this type can hold a `kind` (list, dict or bytes)."""
     origin = get_origin(hint)
     if origin in {Union, types.UnionType}:
         return any(accepts(part, kind) for part in get_args(hint))
     return (origin or hint) is kind
 
 
-def _map(name: str, values: list[str]) -> Mapping[str, Any]:
-    if len(values) == 1:
-        try:
-            data = json_text.parse(values[0].encode("utf-8", "replace"))
-        except InvalidRequest:
-            data = None
-        if isinstance(data, dict):
-            return cast("dict[str, Any]", data)
-    raise InvalidRequest(f"{name} must be one JSON object.", hint=f'Example: {name}={{"key":1}}')
+def _from_base64(name: str, text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise InvalidRequest(
+            f"{name} is not base64: {error}.", hint="Bytes are sent as base64 text in JSON."
+        ) from None
 
 
 def _unknown(name: str, what: str, known: Collection[str]) -> InvalidRequest:

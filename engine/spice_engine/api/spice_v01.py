@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from aiohttp import web
 
 from spice_engine.api import json_text
-from spice_engine.api.algorithms import AlgorithmInfo
 from spice_engine.api.bodies import JSON_LIMIT, BodyReader
-from spice_engine.api.replies import json_response, text_response
-from spice_engine.errors import Conflict, InvalidRequest, NotFound, SpiceError
+from spice_engine.api.docs_page import algorithm_link
+from spice_engine.api.queries import read_map
+from spice_engine.api.replies import json_response, text_error, text_response
+from spice_engine.api.v01_times import parse_moment, training_number
+from spice_engine.errors import InvalidRequest, NotFound, SpiceError
+from spice_engine.learning.catalog import Algorithm
 from spice_engine.operations import Dispatcher
+from spice_engine.protocol.pods import Recommendation
 
 PREFIX = "/api/v0.1"
 NOT_ENDED = -62135596800
 """How the original wrote the end of a run that has not ended: Go's zero time."""
+ENCODED_ANSWERS = 1024
 LOGGERS = frozenset({"tensorboard"})
 PASS_ON = frozenset(
     {"tag_not_found", "invalid_recommendation_time", "not_enough_data", "pod_not_initialized"}
@@ -32,7 +36,7 @@ RESULTS = {
     "insufficient_data": "not_enough_data",
     "invalid_manifest": "pod_not_initialized",
     "invalid_data": "pod_not_initialized",
-    "invalid_request": "invalid_recommendation_time",
+    "invalid_time": "invalid_recommendation_time",
 }
 
 
@@ -43,11 +47,13 @@ class SpiceV01:
         self,
         dispatcher: Dispatcher,
         bodies: BodyReader,
-        algorithms: Sequence[AlgorithmInfo],
+        algorithms: Sequence[Algorithm],
         *,
         strict: bool,
     ) -> None:
+        self._dispatcher = dispatcher
         self._call = dispatcher.call
+        self._encoded: dict[int, tuple[Recommendation, bytes]] = {}
         self._bodies = bodies
         self._algorithms = sorted(algorithms, key=lambda item: item.name)
         self._strict = strict
@@ -84,7 +90,9 @@ class SpiceV01:
             "name": info["name"],
             "manifest_path": info["manifest"],
             "episodes": info["episodes"],
-            "measurements": info["fields"],
+            "identifiers": info["identifiers"],
+            "measurements": info["measurements"],
+            "categories": info["categories"],
         }
         return self._thin(answer) if self._strict else answer
 
@@ -93,13 +101,17 @@ class SpiceV01:
     async def train(self, request: web.Request) -> web.Response:
         """Begin a training; answers `ok` at once."""
         try:
-            params = {**_pod_of(request), **await self._training_request(request)}
-            await self._call("pods.train", params)
+            await self._call("pods.get", _pod_of(request))
+            params = await self._training_request(request)
         except NotFound:
             return web.Response(status=404)
-        except (Conflict, InvalidRequest) as error:
-            refused = 500 if self._strict and isinstance(error, Conflict) else error.http_status
-            return text_response(str(error), refused)
+        except SpiceError as error:
+            return text_error(error)
+        try:
+            _check_loggers(params.pop("loggers"))
+            await self._call("pods.train", {**_pod_of(request), **params})
+        except SpiceError as error:
+            return text_error(error, status=500 if self._strict else None)
         return text_response("ok")
 
     async def _training_request(self, request: web.Request) -> dict[str, Any]:
@@ -107,7 +119,7 @@ class SpiceV01:
         if self._strict and not body.strip():
             raise InvalidRequest("EOF")
         data = None if body.strip() == b"null" else json_text.parse_object(body)
-        params: dict[str, Any] = {"wait": False}
+        params: dict[str, Any] = {"wait": False, "loggers": (data or {}).get("loggers") or []}
         match data or {}:
             case {"learning_algorithm": str(algorithm)}:
                 params["algorithm"] = algorithm
@@ -122,12 +134,8 @@ class SpiceV01:
             json_text.check_integers(episodes, "number_episodes")
             if episodes > 0:
                 params["episodes"] = episodes
-        loggers: object = (data or {}).get("loggers") or []
-        if not isinstance(loggers, list):
+        if not isinstance(params["loggers"], list):
             raise InvalidRequest("loggers must be a list.")
-        for logger in cast("list[object]", loggers):
-            if not isinstance(logger, str) or logger not in LOGGERS:
-                raise InvalidRequest(f"Invalid logger {logger}")
         return params
 
     async def training_runs(self, request: web.Request) -> web.Response:
@@ -140,11 +148,9 @@ class SpiceV01:
 
     async def training_run(self, request: web.Request) -> web.Response:
         """One training run."""
-        text = request.match_info["run"]
-        if not (text.isascii() and text.isdigit() and len(text) < 19):
-            return web.Response(status=404)
         try:
-            params = {**_pod_of(request), "number": int(text)}
+            number = training_number(request.match_info["run"])
+            params = {**_pod_of(request), "number": number}
             return json_response(self._training(await self._call("pods.training", params)))
         except NotFound:
             return web.Response(status=404)
@@ -184,32 +190,53 @@ class SpiceV01:
         pod = request.match_info["pod"]
         try:
             params: dict[str, Any] = {"pod": pod, "alias": request.match_info.get("tag", "latest")}
-            if moment := parse_time(request.query.get("time", "")):
-                params["time"] = moment
-            if request.query.get("explain") in {"true", "1"}:
-                params["explain"] = True
-            info = await self._call("pods.recommend", params)
+            if request.query_string:
+                if moment := parse_moment(request.query.get("time", "")):
+                    params["time"] = moment
+                if request.query.get("explain") in {"true", "1"}:
+                    params["explain"] = True
+                if state := read_map(request, "state"):
+                    params["state"] = state
+            _, outcome = self._dispatcher.begin("pods.recommend", params)
+            given: Recommendation = await outcome
         except SpiceError as error:
             return await self._refusal(pod, error)
-        confidence = round(info["confidence"], 3)
+        return web.Response(
+            body=self._encode(given), content_type="application/json", charset="utf-8"
+        )
+
+    def _encode(self, given: Recommendation) -> bytes:
+        """The answer's text, made once for as long as the engine gives the same answer.
+
+        It is the same object then, which the entry keeps, so that its id is no other's.
+        """
+        known = self._encoded.get(id(given))
+        if known is not None:
+            return known[1]
+        confidence = round(given.confidence, 3)
         answer: dict[str, Any] = {
             "response": {"result": "ok"},
-            "start": info["start"],
-            "end": info["end"],
-            "action": info["action"],
+            "start": given.start,
+            "end": given.end,
+            "action": given.action,
             "confidence": confidence,
-            "tag": info["tag"],
+            "tag": given.tag,
         }
         if self._strict and not confidence:
             del answer["confidence"]
-        for name in ("values", "features"):
-            if info[name] is not None:
-                answer[name] = info[name]
-        return json_response(answer)
+        for name in ("values", "features", "rule"):
+            value = getattr(given, name)
+            if value is not None:
+                answer[name] = value
+        text = json_text.dumps(answer)
+        if len(self._encoded) >= ENCODED_ANSWERS:
+            self._encoded.clear()
+        self._encoded[id(given)] = (given, text)
+        return text
 
     async def _refusal(self, pod: str, error: SpiceError) -> web.Response:
         if error.http_status >= 500:
-            return text_response(str(error), error.http_status)
+            return text_error(error)
         result = error.code if error.code in PASS_ON else RESULTS.get(error.code, error.code)
         try:
             failed = (await self._call("pods.get", {"pod": pod}))["state"] == "failed"
@@ -219,7 +246,11 @@ class SpiceV01:
             result = "pod_not_initialized"
         elif isinstance(error, NotFound):
             result = "tag_not_found"
-        envelope = {"result": result, "message": str(error), "error": True}
+        message = str(error)
+        if self._strict and result == "tag_not_found":
+            result = "tag_not_yet_supported"
+            message = "Support for multiple tags coming soon!"
+        envelope = {"result": result, "message": message, "error": True}
         return json_response({"response": envelope}, status=400)
 
     # -- algorithms
@@ -228,39 +259,17 @@ class SpiceV01:
         """What can be trained with, by name."""
         return json_response(
             [
-                {"algorithm_id": item.id, "name": item.name, "docs_link": item.docs_link}
+                {"algorithm_id": item.id, "name": item.name, "docs_link": algorithm_link(item)}
                 for item in self._algorithms
             ]
         )
 
 
-def parse_time(text: str) -> int:
-    """Unix seconds from decimal or hexadecimal digits or RFC 3339; 0 for empty text.
-
-    Raises:
-        InvalidRequest: it is none of these, or beyond 64 bits.
-    """
-    text = text.strip()
-    try:
-        if not text:
-            return 0
-        if text[:2].lower() == "0x" and len(text) <= 18:
-            moment = int(text[2:], 16)
-        elif text.lstrip("+-").isdigit() and len(text) <= 20:
-            moment = int(text)
-        else:
-            parsed = datetime.fromisoformat(text)
-            if parsed.tzinfo is None:
-                raise ValueError("no time zone")
-            moment = int(parsed.timestamp())
-    except (ValueError, OverflowError):
-        raise InvalidRequest(
-            f"the time {text[:50]!r} cannot be read.",
-            hint="Give Unix seconds, or RFC 3339 with a time zone.",
-        ) from None
-    json_text.check_integers(moment, "time")
-    return moment
-
-
 def _pod_of(request: web.Request) -> dict[str, Any]:
     return {"pod": request.match_info["pod"]}
+
+
+def _check_loggers(loggers: list[object]) -> None:
+    for logger in loggers:
+        if not isinstance(logger, str) or logger not in LOGGERS:
+            raise InvalidRequest(f"Invalid logger {logger}")

@@ -5,6 +5,10 @@ The client sends `{"subscribe": "topic", "id": n}` and `{"unsubscribe": n}`. The
 `seq`, from 1, and `data`), `gap` (`first`, `last`: read those rows again), `end` (`reason`) and
 `error` (`error`; id 0: about the socket itself). It is the private door's protocol in JSON.
 
+`{"observe": "pod", "id": n, "data": …}` sends observations: CSV text, or rows as JSON; with
+`format`, `dataspace` and `key` as the operation `pods.observe` takes them. The answer `observed`
+(`rows`, `bad_rows`, …) comes when they are on disk; it or `error` ends the use of that id.
+
 The token comes as an Authorization header, as a subprotocol `bearer.<token>` (all that a
 browser can send), or as the first message `{"token": "…"}`.
 """
@@ -21,6 +25,7 @@ from spice_engine import __version__
 from spice_engine.api import json_text
 from spice_engine.api.replies import ClientGone
 from spice_engine.api.security import BEARER_SUBPROTOCOL, SUBPROTOCOL, Guard
+from spice_engine.api.socket_observations import Call, SocketObservations
 from spice_engine.errors import (
     InvalidRequest,
     Overloaded,
@@ -53,12 +58,14 @@ class EventSockets:
         self,
         bus: Bus,
         guard: Guard,
+        call: Call,
         *,
         heartbeat: float = HEARTBEAT,
         patience: float = SEND_PATIENCE,
     ) -> None:
         self.bus = bus
         self.guard = guard
+        self.call = call
         self.heartbeat = heartbeat
         self.patience = patience
         self.sockets: set[EventSocket] = set()
@@ -132,6 +139,7 @@ class EventSocket:
         self._subscriptions: dict[int, Subscription] = {}
         self._sequence: dict[int, int] = {}
         self._news = asyncio.Event()
+        self._observations = SocketObservations(door.call, self._send)
 
     async def run(self, *, authorized: bool) -> None:
         """Serve until the connection ends."""
@@ -150,6 +158,7 @@ class EventSocket:
         except ConnectionError:
             pass  # the client is gone; there is nobody to tell
         finally:
+            await self._observations.close()
             pump.cancel()
             await asyncio.gather(pump, return_exceptions=True)
             await self._hang_up(WSCloseCode.OK, b"")
@@ -164,6 +173,7 @@ class EventSocket:
         """The engine stops: tell the client, and close with 1001."""
         try:
             async with asyncio.timeout(CLOSE_PATIENCE):
+                await self._observations.drain()
                 for id_ in tuple(self._subscriptions):
                     await self._send({"id": id_, "kind": "end", "reason": reason})
         except (TimeoutError, ConnectionError):
@@ -201,6 +211,10 @@ class EventSocket:
             match message:
                 case {"subscribe": str(topic), "id": int()}:
                     self._subscribe(id_, topic)
+                case {"observe": str(), "id": int()}:
+                    if id_ in self._subscriptions:
+                        raise ProtocolError(f"{id_} is the id of a subscription.")
+                    self._observations.take(id_, message)
                 case {"unsubscribe": int()}:
                     self._unsubscribe(id_)
                 case {"token": str()}:
@@ -208,7 +222,8 @@ class EventSocket:
                 case _:
                     raise ProtocolError(
                         "a message is not of any form this socket knows.",
-                        hint='Send {"subscribe": "topic", "id": 1} or {"unsubscribe": 1}.',
+                        hint='Send {"subscribe": "topic", "id": 1}, {"unsubscribe": 1} or '
+                        '{"observe": "pod", "id": 2, "data": "…"}.',
                     )
         except SpiceError as error:
             await self._send({"id": id_, "kind": "error", "error": error.as_dict()})
@@ -216,8 +231,8 @@ class EventSocket:
     def _subscribe(self, id_: int, topic: str) -> None:
         if not id_:
             raise ProtocolError("the id of a subscription must be a whole number from 1.")
-        if id_ in self._subscriptions:
-            raise ProtocolError(f"subscription {id_} is open already.")
+        if id_ in self._subscriptions or id_ in self._observations:
+            raise ProtocolError(f"the id {id_} is in use already.")
         if len(self._subscriptions) >= MAX_SUBSCRIPTIONS_PER_SOCKET:
             raise Overloaded("too many subscriptions on one socket.", hint="Close some.")
         self._subscriptions[id_] = self._door.bus.subscribe(topic, self._news.set)

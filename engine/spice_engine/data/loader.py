@@ -5,30 +5,30 @@ Started as `python -I -m spice_engine.data.loader`; the only place where polars 
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from spice_engine.data.connectors import file as file_connector
-from spice_engine.data.processors import csv as csv_processor
-from spice_engine.data.table import Column, Table
-from spice_engine.data.timeline import Grid, Series, Timeline, build, count_outside
-from spice_engine.errors import InvalidData, Place
-from spice_engine.units import format_time
+from spice_engine.data import ingest as ingesting
+from spice_engine.data import observation_reading, served
+from spice_engine.data.load_problems import no_observation, problems_of
+from spice_engine.data.pod_tables import DataspaceTables, grid_of, read_pod
+from spice_engine.data.samples import declared, series_of
+from spice_engine.data.table import MAX_EXAMPLES
+from spice_engine.data.table_cache import TableCache
+from spice_engine.data.timeline import Grid, Indicator, Series, Timeline, build, count_outside
 from spice_engine.workers.arrays import save
 
 if TYPE_CHECKING:
     from spice_engine.workers.child import Report
 
+CACHE = TableCache()
+"""The tables of this process's files."""
+
 
 def load(params: dict[str, Any], report: Report) -> dict[str, Any]:
     """Handler `load`: all data of a pod to one state table in `out_folder`.
 
-    `params`, as `spice_engine.pods.plan.loader_params` makes them: `app_folder`, `out_folder`,
-    `epoch` (unix seconds or None), `period`, `granularity` (seconds), `now`, and `dataspaces`.
+    `params` are as `spice_engine.pods.plan.loader_params` makes them; times in seconds.
 
     Returns `values` [T, F] float64 and `times` [T] int64 as array references, with `fields`,
     `rows`, `complete_rows`, `training_rows`, `first_datum`, `last_time`, `start`, `granularity`,
@@ -36,36 +36,34 @@ def load(params: dict[str, Any], report: Report) -> dict[str, Any]:
     datum in its period gives a table without rows and a problem that says so. Reports
     `{"dataspace", "rows"}` after each dataspace.
 
-    Raises InvalidData where a file cannot be read at all, or lacks a column.
+    Raises InvalidData where data cannot be read at all, or lack a column.
     """
     now: float = params["now"]
-    grid = Grid.of(params["epoch"], params["period"], params["granularity"], now)
-    series: list[Series] = []
+    grid = grid_of(params)
+    series: list[Series | Indicator] = []
     counts: list[dict[str, Any]] = []
     files: list[dict[str, Any]] = []
     problems: list[dict[str, Any]] = []
-    for spec in params["dataspaces"]:
-        report.check()
-        table, file = _read(Path(params["app_folder"]), spec)
-        series += _series(spec, table)
-        if table is None or file is None:
-            continue
-        files.append(file)
-        outside = count_outside(table.times, grid)
-        name = f"{spec['from']}/{spec['name']}"
-        count = {
-            "name": name,
-            "rows": len(table.times),
-            "bad_rows": table.bad_rows,
-            "bad_cells": table.bad_cells,
-            "outside_period": outside,
-            "examples": [example.as_dict() for example in table.examples],
-        }
-        counts.append(count)
-        problems += _problems(file["path"], table, outside, grid, params["epoch"] is None)
-        report.report({"dataspace": name, "rows": len(table.times)})
+    for space in read_pod(params, CACHE, report):
+        series += declared(space.spec)
+        for table in space.tables:
+            series += series_of(space.spec, table)
+        for feed in space.feeds:
+            files.append({"path": feed.name, "sha256": feed.digest})
+            problems += problems_of(feed, grid, sliding=params["epoch"] is None)
+        if space.tables:
+            counts.append(_counts(space, grid))
+            report.report({"dataspace": space.path, "rows": counts[-1]["rows"]})
     report.check()
-    timeline = build(series, grid, now)
+    timeline = build(
+        series,
+        grid,
+        now,
+        events=not params["interpolation"],
+        time_categories=params["time_categories"],
+    )
+    if not len(timeline.times) and not problems and params["dataspaces"]:
+        problems.append(no_observation(params["dataspaces"][0]))
     out = Path(params["out_folder"])
     return {
         "values": save(out, timeline.values, name="values").as_dict(),
@@ -75,6 +73,33 @@ def load(params: dict[str, Any], report: Report) -> dict[str, Any]:
         "files": files,
         "problems": problems,
     }
+
+
+def ingest(params: dict[str, Any], report: Report) -> list[dict[str, Any]]:
+    """Handler `ingest`: pushed payloads to frames; see `spice_engine.data.ingest.ingest_one`.
+
+    `params` holds `bodies`; the answer has one entry for each, in their order.
+    """
+    answers: list[dict[str, Any]] = []
+    for body in params["bodies"]:
+        report.check()
+        answers.append(ingesting.ingest_one(body))
+    return answers
+
+
+def seal(params: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Handler `seal`: files of accepted observations to one; see `observation_reading.seal`."""
+    report.check()
+    return observation_reading.seal(params)
+
+
+def observations(params: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Handler `observations`: a pod's raw rows as text; see `served.write_observations`.
+
+    `params` are those of `load` with `format` (`csv` or `json`), `start`, `end` (unix seconds or
+    None), `limit` (the newest rows, or None) and `out`, the file to write.
+    """
+    return served.write_observations(params, read_pod(params, CACHE, report))
 
 
 def _summary(timeline: Timeline) -> dict[str, Any]:
@@ -90,105 +115,46 @@ def _summary(timeline: Timeline) -> dict[str, Any]:
     }
 
 
-def _read(app_folder: Path, spec: dict[str, Any]) -> tuple[Table | None, dict[str, Any] | None]:
-    """A dataspace's table and file; neither where it has no connector (local state)."""
-    connector, processor = spec["connector"], spec["processor"]
-    if connector is None:
-        return None, None
-    place = place_from(connector["place"])
-    if connector["name"] != "file" or processor["name"] != "csv":
-        raise InvalidData(
-            f"Connector '{connector['name']}' with processor '{processor['name']}' is not "
-            "supported in this version.",
-            hint="Use the connector 'file' with the processor 'csv'.",
-            place=place,
-        )
-    content = file_connector.read(app_folder, connector["path"], place)
-    columns = [
-        Column(one["name"], one["selector"], place_from(one["place"]))
-        for one in spec["measurements"]
-    ]
-    table = csv_processor.parse(
-        content.data,
-        columns,
-        name=connector["path"],
-        time_selector=processor["time_selector"],
-        time_format=processor["time_format"],
-        place=place,
-    )
-    return table, {"path": connector["path"], "sha256": content.digest}
-
-
-def _series(spec: dict[str, Any], table: Table | None) -> list[Series]:
-    nothing = np.empty(0)
-    return [
-        Series(
-            field=one["field"],
-            times=table.times if table else np.empty(0, dtype=np.int64),
-            values=table.values[one["name"]] if table else nothing,
-            initializer=one["initializer"],
-            fill=one["fill"],
-        )
-        for one in spec["measurements"]
-    ]
-
-
-def _problems(
-    path: str, table: Table, outside: int, grid: Grid, sliding: bool
-) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    first_bad = table.examples[0].line if table.examples else 0
-    shown = "; ".join(f"line {e.line}: {e.reason}" for e in table.examples)
-    if table.bad_rows:
-        message = f"Rows of '{path}' that could not be read: {table.bad_rows}. {shown}."
-        found.append(_problem("bad_rows", "warning", path, first_bad, message))
-    if table.bad_cells:
-        cells = ", ".join(f"{name} {count}" for name, count in sorted(table.bad_cells.items()))
-        message = f"Cells of '{path}' that hold no finite number count as missing ({cells})"
-        message += "." if table.bad_rows else f": {shown}."
-        found.append(_problem("bad_cells", "warning", path, first_bad, message))
-    if outside:
-        found.append(_outside(path, table, outside, grid, sliding))
-    elif not len(table.times):
-        message = f"'{path}' holds no row that can be used."
-        found.append(_problem("no_data", "error", path, 0, message))
-    return found
-
-
-def _outside(path: str, table: Table, outside: int, grid: Grid, sliding: bool) -> dict[str, Any]:
-    first, last = int(table.times.min()), int(table.times.max())
-    every = outside == len(table.times)
-    message = (
-        f"Rows of '{path}' outside the pod's period: {outside} of {len(table.times)}. The period "
-        f"is {format_time(grid.epoch)} to {format_time(grid.end)}, the data go from "
-        f"{format_time(first)} to {format_time(last)}."
-    )
-    if every or sliding:
-        message += f" To start with the data, set params.epoch_time to {first}."
-    code, severity = ("no_data", "error") if every else ("outside_period", "warning")
-    return _problem(code, severity, path, 0, message)
-
-
-def _problem(code: str, severity: str, path: str, line: int, message: str) -> dict[str, Any]:
-    place = {"file": path, "line": line, "column": 0, "end_line": line, "end_column": 0}
-    return {"code": code, "severity": severity, "place": place, "message": message, "fix": None}
-
-
-def place_from(data: dict[str, Any] | None) -> Place | None:
-    """The place that was sent as plain data, if any."""
-    return Place(**data) if data else None
+def _counts(space: DataspaceTables, grid: Grid) -> dict[str, Any]:
+    tables = space.tables
+    bad_cells: dict[str, int] = {}
+    for table in tables:
+        for name, count in table.bad_cells.items():
+            bad_cells[name] = bad_cells.get(name, 0) + count
+    examples = [example for table in tables for example in table.examples]
+    return {
+        "name": space.path,
+        "rows": sum(len(table) for table in tables),
+        "accepted_rows": len(space.accepted) if space.accepted is not None else 0,
+        "bad_rows": sum(table.bad_rows for table in tables),
+        "bad_cells": bad_cells,
+        "outside_period": sum(count_outside(table.times, grid) for table in tables),
+        "examples": [example.as_dict() for example in examples[:MAX_EXAMPLES]],
+    }
 
 
 def warm() -> None:
     """Pays the first-use costs of polars and NumPy, so that the first load does not."""
-    columns: Sequence[Column] = [Column("value", "value")]
-    text = io.BytesIO(b"time,value\n0,1\n2021-01-01T00:00:00Z,x\n").getvalue()
-    table = csv_processor.parse(text, columns, name="warm")
-    series = Series("warm", table.times[:1], table.values["value"][:1])
-    build([series], Grid(0, 10, 1, 0), 10.0)
+    body: dict[str, Any] = {
+        "format": "csv",
+        "params": {},
+        "data": b'time,value\n0,1\n2021-01-01T00:00:00Z,"x"\n',
+        "mode": "dataspace",
+        "only": "warm/up",
+        "dataspaces": [
+            {
+                "from": "warm",
+                "name": "up",
+                "measurements": [{"name": "value", "selector": "value"}],
+            }
+        ],
+    }
+    ingesting.ingest_one(body)
+    columns = declared({"measurements": [], "categories": [], "tags": None})
+    build(columns, Grid(0, 10, 1, 0), 10.0)
 
 
 if __name__ == "__main__":
     from spice_engine.workers.child import serve
 
-    serve({"load": load}, warm=warm)
+    serve({"load": load, "ingest": ingest, "seal": seal, "observations": observations}, warm=warm)

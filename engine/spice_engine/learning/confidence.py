@@ -24,10 +24,15 @@ _EQUAL = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Confidence by margin: linear between the knots, flat outside; no knots: 1 / actions."""
+    """Confidence by margin: linear between the knots, flat outside; no knots: 1 / actions.
+
+    `classic` has no knots and is the original product's formula, which is no probability: the
+    largest of softmax(values / their largest magnitude).
+    """
 
     margins: Matrix
     confidences: Matrix
+    classic: bool = False
 
     def confidence(self, values: Matrix) -> Matrix:
         """Confidence [N] in the best action of each row of values [N, A].
@@ -37,6 +42,8 @@ class Calibration:
         actions = values.shape[1]
         if actions == 1:
             return np.ones(len(values))
+        if self.classic:
+            return _classic(values)
         if len(self.margins):
             result = np.interp(_margins(values), self.margins, self.confidences)
         else:
@@ -46,6 +53,13 @@ class Calibration:
 
 
 UNCALIBRATED = Calibration(np.empty(0), np.empty(0))
+CLASSIC = Calibration(np.empty(0), np.empty(0), classic=True)
+
+
+def _classic(values: Matrix) -> Matrix:
+    peak = np.abs(values).max(axis=1, keepdims=True)
+    powers = np.exp(values / np.where(peak > 0, peak, 1.0))
+    return powers.max(axis=1) / powers.sum(axis=1)
 
 
 @dataclass(frozen=True, slots=True)

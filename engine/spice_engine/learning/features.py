@@ -1,14 +1,16 @@
 """What the policy sees: levels and differences over the window, standardised on training rows.
 
 The same function makes the features of all rows for training and of one window for serving, by
-copies and subtractions only, so that both agree to the bit.
+operations on single numbers in a fixed order only, so that both agree to the bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +20,16 @@ MAX_CELLS = 20_000_000
 """Steps times features: 160 MB as doubles."""
 
 Matrix = NDArray[np.float64]
+Kind = Literal["levels", "classic"]
 
 
-def choose_lags(span: int, fields: int, steps: int) -> tuple[int, ...]:
+def choose_lags(span: int, fields: int, steps: int, alone: int = 0) -> tuple[int, ...]:
     """Which rows of a window of `span` rows are looked at, as distances from its newest row.
 
     All of them where that gives at most MAX_FEATURES features, and MAX_CELLS over all steps; else
-    fewer, growing apart further back.
+    fewer, growing apart further back. `alone` further features take their room first.
     """
-    features = min(MAX_FEATURES, MAX_CELLS // max(steps, 1))
+    features = min(MAX_FEATURES, MAX_CELLS // max(steps, 1)) - alone
     most = max(2, features // (2 * max(fields, 1)))
     if span <= most:
         return tuple(range(span))
@@ -34,28 +37,104 @@ def choose_lags(span: int, fields: int, steps: int) -> tuple[int, ...]:
     return tuple(int(lag) for lag in np.unique(np.round(spaced).astype(np.int64)))
 
 
-def raw_features(values: Matrix, rows: NDArray[np.int64], lags: Sequence[int]) -> Matrix:
-    """Levels at the lags, then differences between neighbouring lags: [N, D].
+@dataclass(frozen=True)
+class Layout:
+    """How the columns of a state table become features.
 
-    Row i looks at `values` [T, F] in rows `rows[i] - lag` only: never at a later one.
+    The columns `lagged` are looked at in every row of `lags`, the columns `current` in the newest
+    row only: local state, which the past says nothing about, and columns of zeros and ones. The
+    features are the levels by lag, then the differences of neighbouring lags, then the current
+    ones. `classic` has the levels divided by the length of the field's window, as the original
+    did, and no differences.
     """
-    looked_at = rows[:, None] - np.asarray(lags, dtype=np.int64)
-    levels = values[looked_at]  # [N, L, F]
-    differences = levels[:, :-1] - levels[:, 1:]
-    count = len(rows)
-    return np.concatenate(
-        [levels.reshape(count, -1), differences.reshape(count, -1)], axis=1, dtype=np.float64
-    )
+
+    fields: tuple[str, ...]
+    lagged: tuple[int, ...]
+    current: tuple[int, ...]
+    lags: tuple[int, ...]
+    kind: Kind = "levels"
+
+    @classmethod
+    def choose(
+        cls,
+        fields: Sequence[str],
+        span: int,
+        steps: int,
+        *,
+        current: Collection[str] = (),
+        kind: Kind = "levels",
+    ) -> Layout:
+        """The layout for windows of `span` rows, with `current` the fields without a past."""
+        lagged = tuple(i for i, name in enumerate(fields) if name not in current)
+        alone = tuple(i for i, name in enumerate(fields) if name in current)
+        lags = choose_lags(span, len(lagged), steps, len(alone))
+        return cls(tuple(fields), lagged, alone, lags, kind)
+
+    def raw(self, values: Matrix, rows: NDArray[np.int64]) -> Matrix:
+        """The features [N, D] at `rows` [N] of `values` [T, F].
+
+        Row i looks at `values` in rows `rows[i] - lag` only: never at a later one.
+        """
+        looked_at = rows[:, None] - self._lags
+        count = len(rows)
+        levels = values[looked_at[:, :, None], self._lagged]  # [N, L, F]
+        parts: list[Matrix] = []
+        if self.kind == "classic":
+            parts.append(_by_length(levels).reshape(count, -1))
+        else:
+            parts.append(levels.reshape(count, -1))
+            parts.append((levels[:, :-1] - levels[:, 1:]).reshape(count, -1))
+        if self.current:
+            parts.append(values[rows[:, None], self._current])
+        return np.concatenate(parts, axis=1, dtype=np.float64)
+
+    def one(self, window: Matrix) -> Matrix:
+        """The features [1, D] of one window, whose last row is the newest."""
+        return self.raw(window, np.array([len(window) - 1], dtype=np.int64))
+
+    def position(self, field: str) -> int:
+        """Which feature is the level of a field in the newest row."""
+        index = self.fields.index(field)
+        if index in self.lagged:
+            return self.lagged.index(index)
+        return len(self.names) - len(self.current) + self.current.index(index)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names in the order of the features: `field[-2]`, `field[0] - field[-1]`; 0 is newest."""
+        lagged = [self.fields[i] for i in self.lagged]
+        levels = [f"{field}[{-lag}]" for lag in self.lags for field in lagged]
+        differences = [
+            f"{field}[{-newer}] - {field}[{-older}]"
+            for newer, older in pairwise(self.lags)
+            for field in lagged
+        ]
+        alone = [f"{self.fields[i]}[0]" for i in self.current]
+        return (*levels, *(differences if self.kind == "levels" else ()), *alone)
+
+    @cached_property
+    def _lags(self) -> NDArray[np.int64]:
+        return np.array(self.lags, dtype=np.int64)
+
+    @cached_property
+    def _lagged(self) -> NDArray[np.int64]:
+        return np.array(self.lagged, dtype=np.int64)
+
+    @cached_property
+    def _current(self) -> NDArray[np.int64]:
+        return np.array(self.current, dtype=np.int64)
 
 
-def feature_names(fields: Sequence[str], lags: Sequence[int]) -> tuple[str, ...]:
-    """Names in the order of `raw_features`: `field[-2]`, `field[0] - field[-1]`; 0 is newest."""
-    levels = [f"{field}[{-lag}]" for lag in lags for field in fields]
-    pairs = pairwise(lags)
-    differences = [
-        f"{field}[{-newer}] - {field}[{-older}]" for newer, older in pairs for field in fields
-    ]
-    return (*levels, *differences)
+def _by_length(levels: Matrix) -> Matrix:
+    """Each field's window [N, L, F] divided by its Euclidean length; zeros stay zeros."""
+    # By the largest first, so that squares don't overflow. The sum goes lag by lag: a sum over an
+    # axis would add in another order for one row than for many.
+    peak = np.abs(levels).max(axis=1)
+    unit = levels / np.where(peak > 0, peak, 1.0)[:, None, :]
+    total = np.zeros_like(peak)
+    for lag in range(levels.shape[1]):
+        total += unit[:, lag] * unit[:, lag]
+    return unit / np.sqrt(np.where(total > 0, total, 1.0))[:, None, :]
 
 
 @dataclass(frozen=True, slots=True)

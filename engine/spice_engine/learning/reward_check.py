@@ -13,16 +13,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
 from spice_engine.errors import Place
+from spice_engine.learning.reward_kinds import (
+    ATTRIBUTES,
+    NOTE,
+    NOTES,
+    NUMBER,
+    SEQUENCE,
+    TEXT,
+    TEXTS,
+    Kinds,
+    Names,
+    elements,
+    kinds,
+    kinds_of_names,
+)
 from spice_engine.learning.reward_syntax import (
     FUNCTIONS,
+    INTERPRETATIONS,
+    NAMES_OF,
     OLD_STATES,
     STATES,
     Access,
     assigned_names,
     is_print,
-    is_sequence,
+    notes_access,
     parse,
-    sequence_names,
     state_access,
 )
 from spice_engine.learning.source import Finding, Source
@@ -34,7 +49,8 @@ _TAKE_SEQUENCES = frozenset({"min", "max", "len", "sum", "bool", "fsum", "prod",
 # Integers of any size come out of these, from small arguments.
 _MATH_REFUSED = frozenset({"factorial", "comb", "perm"})
 MATH = frozenset(n for n in dir(math) if not n.startswith("_")) - _MATH_REFUSED
-_RESERVED = FUNCTIONS | STATES.keys() | {"math", "print"}
+_TAKE_ANY_LIST = frozenset({"len", "bool"})
+_RESERVED = FUNCTIONS | STATES.keys() | INTERPRETATIONS.keys() | {"math", "print"}
 _STATEMENTS = (
     ast.Assign, ast.AugAssign, ast.If, ast.For, ast.Expr, ast.Pass,
     ast.Break, ast.Continue,
@@ -43,18 +59,9 @@ _OPERATORS = (
     ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow,
     ast.BitAnd, ast.BitOr, ast.BitXor,
 )  # fmt: skip
-_NAMES_OF: dict[type[ast.AST], str] = {
-    ast.While: "'while' loops", ast.Import: "imports", ast.ImportFrom: "imports",
-    ast.FunctionDef: "function definitions", ast.AsyncFunctionDef: "function definitions",
-    ast.ClassDef: "classes", ast.Lambda: "'lambda'", ast.ListComp: "comprehensions",
-    ast.SetComp: "comprehensions", ast.DictComp: "comprehensions",
-    ast.GeneratorExp: "comprehensions", ast.NamedExpr: "':='", ast.Try: "'try'",
-    ast.With: "'with'", ast.Return: "'return'", ast.Raise: "'raise'", ast.Delete: "'del'",
-    ast.Global: "'global'", ast.Nonlocal: "'nonlocal'", ast.Assert: "'assert'",
-    ast.JoinedStr: "strings", ast.Dict: "dictionaries", ast.Set: "sets",
-    ast.Attribute: "attributes other than those of math", ast.Starred: "'*' arguments",
-    ast.AnnAssign: "annotations", ast.Await: "'await'", ast.Yield: "'yield'", ast.Match: "'match'",
-}  # fmt: skip
+_USE_OF_NOTES = (
+    "Interpretations can be tested, looped over and indexed; their texts compared by ==, != and in."
+)
 
 
 def check_rewards(
@@ -71,11 +78,11 @@ def check_rewards(
         if trouble:
             continue
         names = assigned_names([*start, *body])
-        sequences = sequence_names([*start, *body])
+        known = kinds_of_names([*start, *body])
         # What a broken init would have assigned is unknown: don't call its names undefined.
         for source, statements in ((init, start), (code, body)):
             if source and not (init_broken and source is code):
-                checker = _Checker(source, fields, names, sequences)
+                checker = _Checker(source, fields, names, known)
                 findings.update(dict.fromkeys(checker.check(statements)))
         if "reward" not in names and not init_broken:
             message = f"The reward for action '{action}' never assigns 'reward'."
@@ -87,12 +94,15 @@ class _Checker:
     """Walks one piece of code and yields what is not allowed in it."""
 
     def __init__(
-        self, source: Source, fields: Sequence[str], names: set[str], sequences: frozenset[str]
+        self, source: Source, fields: Sequence[str], names: set[str], known: Names
     ) -> None:
         self._source = source
         self._fields = fields
         self._names = names
-        self._sequences = sequences
+        self._known = known
+
+    def _kinds(self, node: ast.expr) -> Kinds:
+        return kinds(node, self._known)
 
     def check(self, statements: Sequence[ast.stmt]) -> Iterator[Finding]:
         for statement in statements:
@@ -107,7 +117,7 @@ class _Checker:
         )
 
     def _refused(self, node: ast.expr | ast.stmt) -> Finding:
-        what = _NAMES_OF.get(type(node), f"'{type(node).__name__}'")
+        what = NAMES_OF.get(type(node), f"'{type(node).__name__}'")
         return self._error(node, f"Reward code may not use {what}.")
 
     def _statement(self, node: ast.stmt) -> Iterator[Finding]:
@@ -123,7 +133,7 @@ class _Checker:
                 yield from self._target(node.target, None)
                 yield from self._operator(node, node.op, node.value)
                 yield from self._number(node.value)
-                if is_sequence(_as_load(node.target), self._sequences):
+                if not self._kinds(node.target) <= NUMBER:
                     yield self._error(node, "Lists cannot grow in reward code.")
             case ast.If():
                 yield from self._value(node.test)
@@ -140,8 +150,11 @@ class _Checker:
             yield from self._target(node.target, None)
         else:
             yield self._error(node.target, "A loop in reward code has one variable.")
-        if not is_sequence(node.iter, self._sequences):
+        found = self._kinds(node.iter)
+        if not found <= SEQUENCE | NOTES | TEXTS:
             yield self._error(node.iter, "A loop goes over range(...) or a list.")
+        elif len(found) > 1:
+            yield self._error(node.iter, "A loop goes over one kind of list.")
         yield from self._value(node.iter)
         yield from self.check([*node.body, *node.orelse])
 
@@ -169,14 +182,20 @@ class _Checker:
             yield self._error(node, "Only plain names can be assigned to in reward code.")
 
     def _number(self, node: ast.expr) -> Iterator[Finding]:
-        """An operand or argument that must not be a list."""
-        if is_sequence(node, self._sequences):
+        """An operand or argument that must not be a list, a text or an interpretation."""
+        found = self._kinds(node)
+        if found & SEQUENCE:
             yield self._error(node, "Lists cannot be added, repeated or nested in reward code.")
+        elif not found <= NUMBER and not isinstance(node, ast.Constant):
+            yield self._error(node, "This is not a number.", _USE_OF_NOTES)
         yield from self._value(node)
 
     def _value(self, node: ast.expr) -> Iterator[Finding]:
         if access := state_access(node):
             yield from self._access(node, access)
+            return
+        if access := notes_access(node):
+            yield from self._notes(node, *access)
             return
         match node:
             case ast.Constant():
@@ -190,11 +209,12 @@ class _Checker:
                 yield from self._operator(node, node.op, node.right)
                 yield from self._number(node.left)
                 yield from self._number(node.right)
+            case ast.UnaryOp(op=ast.Not()):
+                yield from self._value(node.operand)
             case ast.UnaryOp():
                 yield from self._number(node.operand)
             case ast.Compare():
-                for value in (node.left, *node.comparators):
-                    yield from self._value(value)
+                yield from self._compare(node)
             case ast.IfExp():
                 for value in (node.test, node.body, node.orelse):
                     yield from self._value(value)
@@ -206,9 +226,24 @@ class _Checker:
             case ast.Call():
                 yield from self._call(node)
             case ast.Attribute():
-                yield from self._math(node)
+                yield from self._attribute(node)
             case _:
                 yield self._refused(node)
+
+    def _compare(self, node: ast.Compare) -> Iterator[Finding]:
+        values = [node.left, *node.comparators]
+        for left, operator, right in zip(values, node.ops, node.comparators, strict=False):
+            one, other = self._kinds(left), self._kinds(right)
+            if not (one | other) & (NOTES | NOTE | TEXT | TEXTS) or _is_none(left, right):
+                continue
+            equal = isinstance(operator, ast.Eq | ast.NotEq) and one == other == TEXT
+            inside = isinstance(operator, ast.In | ast.NotIn) and one == TEXT
+            if not equal and not (inside and other in (TEXT, TEXTS)):
+                yield self._error(node, "These cannot be compared so.", _USE_OF_NOTES)
+        texts = {TEXT, TEXTS} & {self._kinds(one) for one in values if not _is_text(one)}
+        for value in values:
+            if not (texts and _is_text(value)):
+                yield from self._value(value)
 
     def _constant(self, node: ast.Constant) -> Iterator[Finding]:
         value = node.value
@@ -225,8 +260,6 @@ class _Checker:
             )
         elif name in _RESERVED:
             yield self._error(node, f"'{name}' is a function or module: call it.")
-        elif name.endswith("_interpretations"):
-            yield self._error(node, f"'{name}' is not supported in this version.")
         elif name not in self._names:
             yield self._error(node, f"'{name}' is not defined.", self._suggest_name(name))
 
@@ -246,7 +279,7 @@ class _Checker:
     ) -> Iterator[Finding]:
         if not isinstance(operator, _OPERATORS):
             yield self._error(node, f"Reward code may not use '{type(operator).__name__}'.")
-        if isinstance(operator, ast.Pow) and not _is_small_exponent(right):
+        if isinstance(operator, ast.Pow) and not is_small_exponent(right):
             message = f"An exponent must be a number from -{MAX_EXPONENT} to {MAX_EXPONENT}."
             yield self._error(right, message, "Use math.pow(x, y) for others.")
 
@@ -258,8 +291,11 @@ class _Checker:
         if isinstance(node.value, ast.Name) and not self._is_known(node.value.id):
             yield from self._name(node.value)  # a state misspelled: the rest would only follow
             return
-        if not is_sequence(node.value, self._sequences):
+        found = self._kinds(node.value)
+        if found and not elements(found):
             yield self._error(node, "Only lists and states can be indexed.")
+        elif len(found) > 1:
+            yield self._error(node, "This may be more than one kind of list.")
         yield from self._value(node.value)
         parts = [node.slice]
         if isinstance(node.slice, ast.Slice):
@@ -286,12 +322,34 @@ class _Checker:
         for index, argument in enumerate(node.args):
             # Not the second of sum: it would make the sum itself a list.
             alone = len(node.args) == 1 or name == "dist" or (name == "sum" and index == 0)
-            takes_sequence = name in _TAKE_SEQUENCES and alone
-            yield from self._value(argument) if takes_sequence else self._number(argument)
+            takes = NUMBER | SEQUENCE if name in _TAKE_SEQUENCES and alone else NUMBER
+            if name in _TAKE_ANY_LIST and alone:
+                takes |= NOTES | TEXTS
+            fits = self._kinds(argument) <= takes
+            yield from self._value(argument) if fits else self._number(argument)
         for keyword in node.keywords:
             if keyword.arg is None or (isinstance(function, ast.Name) and name != "round"):
                 yield self._error(keyword.value, "Named arguments are not allowed here.")
             yield from self._number(keyword.value)
+
+    def _attribute(self, node: ast.Attribute) -> Iterator[Finding]:
+        if not self._kinds(node.value) & NOTE:
+            yield from self._math(node)
+            return
+        yield from self._value(node.value)
+        if self._kinds(node.value) != NOTE:
+            yield self._error(node, "This may be something else than an interpretation.")
+        elif node.attr not in ATTRIBUTES:
+            close = get_close_matches(node.attr, ATTRIBUTES, n=1)
+            hint = f"Did you mean '.{close[0]}'?" if close else ""
+            known = ", ".join(f".{name}" for name in ATTRIBUTES)
+            yield self._error(node, f"An interpretation has {known}.", hint)
+
+    def _notes(self, node: ast.expr, state: str, old_syntax: bool) -> Iterator[Finding]:
+        if old_syntax:
+            new = f"{state}_state_interpretations"
+            message = f"This is the old way to name interpretations; the new one is {new}."
+            yield Finding("old_syntax", "warning", self._place(node), message, replacement=new)
 
     def _math(self, node: ast.Attribute) -> Iterator[Finding]:
         if not (isinstance(node.value, ast.Name) and node.value.id == "math"):
@@ -315,11 +373,16 @@ class _Checker:
             yield Finding("old_syntax", "warning", self._place(node), message, replacement=new)
 
 
-def _as_load(target: ast.expr) -> ast.expr:
-    return ast.Name(target.id, ast.Load()) if isinstance(target, ast.Name) else target
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
-def _is_small_exponent(node: ast.expr) -> bool:
+def _is_none(*nodes: ast.expr) -> bool:
+    return any(isinstance(node, ast.Constant) and node.value is None for node in nodes)
+
+
+def is_small_exponent(node: ast.expr) -> bool:
+    """Whether the node is a number that powers may have as exponent."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
         node = node.operand
     return (

@@ -1,7 +1,7 @@
-"""Checked reward code to plain Python functions, one per action, run once per row.
+"""Checked reward code, one program per pod: columns where they are exact, and Python functions.
 
-`current_state["x"]` becomes an argument of the function, every node keeps its line and column of
-the manifest, so that a traceback points into the user's file.
+In the functions, run once per row, `current_state["x"]` becomes an argument and every node keeps
+its line and column of the manifest, so that a traceback points into the user's file.
 """
 
 from __future__ import annotations
@@ -13,15 +13,25 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType
-from typing import Any
+from typing import Any, cast
 
 from spice_engine.errors import InvalidRewards, Place
+from spice_engine.learning import formula, formula_columns
 from spice_engine.learning.reward_check import check_rewards
-from spice_engine.learning.reward_syntax import FUNCTIONS, is_print, parse, state_access
+from spice_engine.learning.reward_syntax import (
+    FUNCTIONS,
+    is_print,
+    notes_access,
+    parse,
+    state_access,
+)
 from spice_engine.learning.source import Source
 
 MAX_RANGE = 10_000
+NOTES = -1
+"""Stands for the index of a field where interpretations are meant."""
 _FUNCTION = "reward_function"
+_NOWHERE = [0, 0, 0, 0]  # errors are found by the Python function, which knows its places
 
 
 class InvalidRewardValue(InvalidRewards):
@@ -34,13 +44,20 @@ class InvalidRewardValue(InvalidRewards):
 class ActionReward:
     """The compiled reward of one action: `function(*arguments)`.
 
-    `arguments` are pairs of state (`current` or `next`) and index of a field.
+    `arguments` are pairs of state (`current` or `next`) and index of a field, NOTES standing for
+    the interpretations of that state. `columns` is the same code without `init` as column code,
+    and None where it has no such form.
     """
 
     action: str
     source: Source
     function: Callable[..., Any]
     arguments: tuple[tuple[str, int], ...]
+    columns: formula_columns.Run | None = None
+
+    def reads(self) -> frozenset[tuple[str, int]] | None:
+        """`arguments` without interpretations; None where any field may be read."""
+        return frozenset(one for one in self.arguments if one[1] != NOTES)
 
     def place_of(self, error: BaseException) -> Place:
         """Where in the manifest an error was raised that came out of `function`."""
@@ -56,10 +73,22 @@ class ActionReward:
 
 @dataclass(frozen=True, slots=True)
 class RewardProgram:
-    """The rewards of a pod; `rewards` is empty where all actions get 1 (`uniform`)."""
+    """The rewards of a pod; `rewards` is empty where all actions get 1 (`uniform`).
+
+    `init` is the column code of what stands before each action's code.
+    """
 
     actions: tuple[str, ...]
     rewards: tuple[ActionReward, ...]
+    init: formula_columns.Run | None = None
+
+    def reads(self, action: int) -> frozenset[tuple[str, int]] | None:
+        """The fields an action's reward may read, as in `ActionReward.arguments`.
+
+        Interpretations, which are not of a state but of its time, are left out. None where it is
+        not known.
+        """
+        return self.rewards[action].reads() if self.rewards else frozenset()
 
 
 def compile_rewards(
@@ -83,11 +112,40 @@ def compile_rewards(
     for finding in check_rewards(init, codes, fields):
         if finding.severity == "error":
             raise InvalidRewards(finding.message, hint=finding.hint, place=finding.place)
-    rewards = tuple(_compile(action, init, codes[action], fields) for action in actions)
-    return RewardProgram(tuple(actions), rewards)
+    start = _columns(init, fields) if init else None
+    rewards = tuple(
+        _compile(
+            action, init, codes[action], fields, with_columns=init is None or start is not None
+        )
+        for action in actions
+    )
+    return RewardProgram(tuple(actions), rewards, start)
 
 
-def _compile(action: str, init: Source | None, code: Source, fields: Sequence[str]) -> ActionReward:
+def input_name(which: str, field: int) -> str:
+    """The name of a field of a state in column code; no name in a user's code looks like this."""
+    return f"{which}[{field}]"
+
+
+def _columns(source: Source, fields: Sequence[str]) -> formula_columns.Run | None:
+    index = {name: position for position, name in enumerate(fields)}
+
+    def resolve(node: ast.expr) -> formula.Node | None:
+        access = state_access(node)
+        if access is None:
+            return None
+        return ["get", _NOWHERE, input_name(access.which, index[access.name])]
+
+    statements, _ = parse(source)
+    try:
+        return formula_columns.build(formula.translate(statements, source, resolve))
+    except (formula.Unsupported, formula_columns.Uncompiled):
+        return None
+
+
+def _compile(
+    action: str, init: Source | None, code: Source, fields: Sequence[str], *, with_columns: bool
+) -> ActionReward:
     body: list[ast.stmt] = []
     arguments: dict[str, tuple[str, int]] = {}
     for source in (init, code):
@@ -99,26 +157,23 @@ def _compile(action: str, init: Source | None, code: Source, fields: Sequence[st
             if not is_print(statement):
                 body.append(_Rewriter(source, fields, arguments).visit(statement))
     result = ast.Return(ast.Name("reward", ast.Load()))
-    definition = ast.FunctionDef(
-        name=_FUNCTION,
-        args=ast.arguments(
-            posonlyargs=[],
-            args=[ast.arg(name) for name in arguments],
-            kwonlyargs=[],
-            kw_defaults=[],
-            defaults=[],
-        ),
-        body=[*body, result],
-        decorator_list=[],
+    parameters = ast.arguments(
+        posonlyargs=[],
+        args=[ast.arg(name, lineno=1, col_offset=0) for name in arguments],
+        kwonlyargs=[],
+        kw_defaults=[],
+        defaults=[],
     )
+    definition = ast.FunctionDef(_FUNCTION, parameters, [*body, result], [], lineno=1, col_offset=0)
     for node in ast.walk(result):
         _put(node, code.place(1, 0))
-    module = ast.fix_missing_locations(ast.Module([definition], []))
+    module = ast.Module([definition], [])
     namespace = _namespace()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         exec(compile(module, code.file, "exec"), namespace)
-    return ActionReward(action, code, namespace[_FUNCTION], tuple(arguments.values()))
+    columns = _columns(code, fields) if with_columns else None
+    return ActionReward(action, code, namespace[_FUNCTION], tuple(arguments.values()), columns)
 
 
 def _namespace() -> dict[str, Any]:
@@ -138,7 +193,7 @@ def bounded_range(*bounds: int) -> range:
     return numbers
 
 
-class _Rewriter(ast.NodeTransformer):
+class _Rewriter:
     """States to arguments, places to those of the file."""
 
     def __init__(
@@ -149,18 +204,34 @@ class _Rewriter(ast.NodeTransformer):
         self._arguments = arguments
 
     def visit(self, node: ast.AST) -> Any:
-        access = state_access(node)
+        access, notes = state_access(node), notes_access(node)
         if access is not None:
             # No name in a user's code can look like this, so there are no clashes.
             name = f"{access.which}[{access.name}]"
             self._arguments[name] = (access.which, self._fields.index(access.name))
             new = ast.copy_location(ast.Name(name, ast.Load()), node)
+        elif notes is not None:
+            name = f"{notes[0]}_state_interpretations"
+            self._arguments[name] = (notes[0], NOTES)
+            new = ast.copy_location(ast.Name(name, ast.Load()), node)
         else:
-            new = self.generic_visit(copy.copy(node))
+            new = self._copied(node)
         if isinstance(new, ast.expr | ast.stmt):
             start = (new.lineno, new.col_offset)
             end = (new.end_lineno or 0, new.end_col_offset or 0)
             _put(new, self._source.place(*start, *end))
+        return new
+
+    def _copied(self, node: ast.AST) -> ast.AST:
+        """The node with its children rewritten; parsed code is shared and stays as it is."""
+        new = copy.copy(node)
+        for name, value in ast.iter_fields(node):
+            if isinstance(value, list):
+                parts = cast("list[Any]", value)
+                done = [self.visit(one) if isinstance(one, ast.AST) else one for one in parts]
+                setattr(new, name, done)
+            elif isinstance(value, ast.AST) and value._fields:
+                setattr(new, name, self.visit(value))
         return new
 
 

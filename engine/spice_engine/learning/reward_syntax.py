@@ -1,4 +1,4 @@
-"""Reading inline rewards: parsing within bounds, access to states, names and lists in the code."""
+"""Reading inline rewards: parsing within bounds, access to states, and names in the code."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from spice_engine.learning.source import Finding, Source
 
@@ -19,6 +20,23 @@ STATES = {
     "new_state": "next",
 }
 OLD_STATES = {"prev_state": "current_state", "new_state": "next_state"}
+INTERPRETATIONS = {
+    "current_state_interpretations": "current",
+    "next_state_interpretations": "next",
+}
+NAMES_OF: dict[type[ast.AST], str] = {
+    ast.While: "'while' loops", ast.Import: "imports", ast.ImportFrom: "imports",
+    ast.FunctionDef: "function definitions", ast.AsyncFunctionDef: "function definitions",
+    ast.ClassDef: "classes", ast.Lambda: "'lambda'", ast.ListComp: "comprehensions",
+    ast.SetComp: "comprehensions", ast.DictComp: "comprehensions",
+    ast.GeneratorExp: "comprehensions", ast.NamedExpr: "':='", ast.Try: "'try'",
+    ast.With: "'with'", ast.Return: "'return'", ast.Raise: "'raise'", ast.Delete: "'del'",
+    ast.Global: "'global'", ast.Nonlocal: "'nonlocal'", ast.Assert: "'assert'",
+    ast.JoinedStr: "strings", ast.Dict: "dictionaries", ast.Set: "sets",
+    ast.Attribute: "attributes other than those of math", ast.Starred: "'*' arguments",
+    ast.AnnAssign: "annotations", ast.Await: "'await'", ast.Yield: "'yield'", ast.Match: "'match'",
+}  # fmt: skip
+"""What the code must not hold, in words that end a sentence."""
 FUNCTIONS = frozenset(
     {"abs", "min", "max", "round", "len", "float", "int", "bool", "sum", "range"},
 )
@@ -34,32 +52,44 @@ class Access:
     old_syntax: bool
 
 
-def parse(source: Source) -> tuple[list[ast.stmt], list[Finding]]:
-    """The statements of a piece of code, or one finding that says why there are none.
+def parse(
+    source: Source, code: str = "invalid_reward_function"
+) -> tuple[list[ast.stmt], list[Finding]]:
+    """The statements of a piece of code, or one finding of `code` that says why there are none.
 
-    Columns of the nodes are in characters, not in bytes as `ast` has them.
+    Columns of the nodes are in characters, not in bytes as `ast` has them. The nodes are shared
+    with other callers: they must not be changed.
     """
     if len(source.text) > MAX_CODE:
-        return [], [_at_start(source, f"The code is longer than {MAX_CODE // 1024} KiB.")]
+        return [], [_at_start(source, code, f"The code is longer than {MAX_CODE // 1024} KiB.")]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source.text)
+        tree = _tree(source.text)
     except SyntaxError as error:
         place = source.place(error.lineno or 1, max((error.offset or 1) - 1, 0))
         message = f"This is not valid Python: {error.msg}."
-        return [], [Finding("invalid_reward_function", "error", place, message)]
+        return [], [Finding(code, "error", place, message)]
     except (ValueError, RecursionError, MemoryError):
-        return [], [_at_start(source, "The code cannot be parsed: it is nested too deeply.")]
+        return [], [_at_start(source, code, "The code cannot be parsed: it is nested too deeply.")]
+    if tree is None:
+        return [], [_at_start(source, code, "The code is too large or nested too deeply.")]
+    return list(tree.body), []
+
+
+@lru_cache(maxsize=32)
+def _tree(text: str) -> ast.Module | None:
+    """The parsed text, None if it is too large. Shared: nobody may change it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = ast.parse(text)
     if not _is_small(tree):
-        return [], [_at_start(source, "The code is too large or nested too deeply.")]
-    if not source.text.isascii():
-        _columns_in_characters(tree, source.text)
-    return tree.body, []
+        return None
+    if not text.isascii():
+        _columns_in_characters(tree, text)
+    return tree
 
 
-def _at_start(source: Source, message: str) -> Finding:
-    return Finding("invalid_reward_function", "error", source.place(1, 0), message)
+def _at_start(source: Source, code: str, message: str) -> Finding:
+    return Finding(code, "error", source.place(1, 0), message)
 
 
 def _is_small(tree: ast.AST) -> bool:
@@ -98,12 +128,28 @@ def state_access(node: ast.AST) -> Access | None:
             old = state.id in OLD_STATES or "." in key.value
             return Access(STATES[state.id], key.value.replace(".", "_"), state.id, old)
         return None
+    if notes_access(node):
+        return None
     parts: list[str] = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)
         node = node.value
     if parts and isinstance(node, ast.Name) and node.id in STATES:
         return Access(STATES[node.id], "_".join(reversed(parts)), node.id, True)
+    return None
+
+
+def notes_access(node: ast.AST) -> tuple[str, bool] | None:
+    """The state whose interpretations a node is, and whether in the old way; None for others."""
+    if isinstance(node, ast.Name) and node.id in INTERPRETATIONS:
+        return INTERPRETATIONS[node.id], False
+    if (
+        isinstance(node, ast.Attribute)
+        and node.attr == "interpretations"
+        and isinstance(node.value, ast.Name)
+        and node.value.id in STATES
+    ):
+        return STATES[node.value.id], True
     return None
 
 
@@ -115,44 +161,6 @@ def assigned_names(statements: Sequence[ast.stmt]) -> set[str]:
         for node in ast.walk(statement)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     }
-
-
-def sequence_names(statements: Sequence[ast.stmt]) -> frozenset[str]:
-    """Names that may hold a list, tuple or range."""
-    names: frozenset[str] = frozenset()
-    assignments = [
-        node
-        for statement in statements
-        for node in ast.walk(statement)
-        if isinstance(node, ast.Assign)
-    ]
-    while True:
-        found = set(names)
-        for node in assignments:
-            if is_sequence(node.value, names):
-                found.update(t.id for t in node.targets if isinstance(t, ast.Name))
-        if len(found) == len(names):
-            return names
-        names = frozenset(found)
-
-
-def is_sequence(node: ast.expr, names: frozenset[str]) -> bool:
-    """Whether an expression may give a list, tuple or range."""
-    match node:
-        case ast.List() | ast.Tuple():
-            return True
-        case ast.Name():
-            return node.id in names
-        case ast.IfExp():
-            return is_sequence(node.body, names) or is_sequence(node.orelse, names)
-        case ast.BoolOp():
-            return any(is_sequence(value, names) for value in node.values)
-        case ast.Subscript():
-            return isinstance(node.slice, ast.Slice)
-        case ast.Call():
-            return isinstance(node.func, ast.Name) and node.func.id == "range"
-        case _:
-            return False
 
 
 def is_print(node: ast.stmt) -> bool:

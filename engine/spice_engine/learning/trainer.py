@@ -5,24 +5,31 @@ Started as `python -I -m spice_engine.learning.trainer`. Nothing here knows of Y
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from spice_engine.errors import InsufficientData, InvalidRequest
-from spice_engine.learning.goal import Goal
-from spice_engine.learning.linear_training import LinearRun, Task
-from spice_engine.learning.reward_program import compile_rewards
-from spice_engine.learning.rewards import reward_matrix
-from spice_engine.learning.source import Source
+from spice_engine.learning.assignment import Assignment
+from spice_engine.learning.features import Layout
+from spice_engine.learning.hyperparameters import Auto, Hyperparameters
+from spice_engine.learning.learners import make_learner
+from spice_engine.learning.policy import Policy
+from spice_engine.learning.reward_questions import explain_step, reward_tests
 from spice_engine.learning.split import split_steps
-from spice_engine.workers.arrays import ArrayRef, load
+from spice_engine.learning.stopping import Stopping
+from spice_engine.learning.task import Task
+from spice_engine.learning.training_run import TrainingRun
 
 if TYPE_CHECKING:
-    from spice_engine.learning.features import Matrix
     from spice_engine.workers.child import Report
 
-ALGORITHMS = ("linear",)
+Trained = tuple[Policy, int, str]
+"""The policy, how many episodes there were, and why they ended."""
+
+SECONDS_BETWEEN_POLICIES = 1.0
 
 
 def train(params: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -30,83 +37,111 @@ def train(params: dict[str, Any], report: Report) -> dict[str, Any]:
 
     `params`, as `spice_engine.pods.plan.trainer_params` makes them: `values` [T, F] and `times`
     [T] as array references with `training_rows`, `first_datum` and `fields` as the loader gave
-    them; `actions`; `rewards` (None for uniform, else `init` and `actions`: sources); `span`,
-    `granularity`; `algorithm`, `episodes`, `holdout`, `seed`, `goal`, `fingerprint`.
+    them; `actions`; `rewards` (None for uniform, `init` and `actions`: sources, or `file`,
+    `functions` and `place`); `simulation` (None, or effects and laws); `interpretations`; `span`,
+    `granularity`, `interpolation`; `algorithm`, `hyperparameters`, `episodes`, `holdout`, `seed`,
+    `goal`, `patience`, `features`, `confidence`, `fingerprint`; `indicators`, the fields of zeros
+    and ones for categories, tags and times.
 
-    Reports each episode as it happens: `episode`, `start`, `end`, `score`, `actions_taken` and
-    `detail`; score and counts are those of the training part.
+    Reports each episode as it happens: `kind` episode, `episode`, `start`, `end`, `score`,
+    `actions_taken` and `detail`; score and counts are those of the training part. Of `auto` also
+    policies worth serving while better ones are still sought: `kind` policy, `policy`,
+    `evaluation` and `algorithm`.
 
     Returns `policy` (bytes of the policy file), `evaluation`, `episodes` (how many there were),
-    `algorithm`, `stopped` (`episodes` or `goal`) and `fingerprint`.
+    `algorithm`, `problem_class`, `stopped` (`episodes`, `goal`, `equal_scores` or `patience`) and
+    `fingerprint`.
 
-    Raises InsufficientData, InvalidRewards, InvalidRequest; `Cancelled` where the caller gave up.
+    Raises InsufficientData, InvalidRewards, InvalidEffect, InvalidRequest; `Cancelled` where the
+    caller gave up.
     """
-    algorithm = "linear" if params["algorithm"] == "auto" else params["algorithm"]
-    if algorithm not in ALGORITHMS:
-        raise InvalidRequest(
-            f"The algorithm '{algorithm}' is not supported in this version.",
-            hint=f"Use one of {', '.join(ALGORITHMS)} or auto.",
-        )
-    goal = Goal(params["goal"]) if params["goal"] else None
-    task = _task(params, report)
-    run = LinearRun(task)
-    episodes = 0
-    stopped = "episodes"
-    for episode in run.episodes(params["episodes"], report.check):
-        report.report(episode)
-        episodes += 1
-        if goal and goal.reached(episode["score"]):
-            stopped = "goal"
-            break
-    report.check()
-    policy = run.finish()
+    assignment = Assignment(params)
+    simulated = params.get("simulation") is not None
+    drive = _train_simulated if simulated else _train_contextual
+    policy, episodes, stopped = drive(assignment, report)
     return {
         "policy": policy.to_bytes(),
         "evaluation": dict(policy.evaluation),
         "episodes": episodes,
-        "algorithm": algorithm,
+        "algorithm": policy.algorithm,
+        "problem_class": policy.evaluation["problem_class"],
         "stopped": stopped,
         "fingerprint": params["fingerprint"],
     }
 
 
-def _task(params: dict[str, Any], report: Report) -> Task:
-    rows, span = params["training_rows"], params["span"]
-    covered = rows - params["first_datum"]
-    if covered < span + 1:
-        raise InsufficientData(
-            f"insufficient data for training: {max(covered, 0)} complete buckets from the first "
-            f"datum on, at least {span + 1} are needed.",
-            hint="Add data, lengthen the period, or shorten the interval.",
-        )
-    # asarray makes plain views of the mapped files: slicing a memmap costs ten times as much.
-    values: Matrix = np.asarray(load(ArrayRef.from_dict(params["values"])))[:rows]
-    times = np.asarray(load(ArrayRef.from_dict(params["times"])))[:rows]
-    rewards = params["rewards"]
-    init = codes = None
-    if rewards is not None:
-        init = Source.from_dict(rewards["init"]) if rewards["init"] else None
-        codes = {name: Source.from_dict(code) for name, code in rewards["actions"].items()}
-    program = compile_rewards(params["actions"], params["fields"], init, codes)
-    split = split_steps(rows, span, params["first_datum"], params["holdout"])
-    steps = split.every
-    matrix = np.zeros((rows, len(params["actions"])))
-    matrix[steps] = reward_matrix(
-        program, values[steps], values[steps + 1], times[steps], report.check
+class Run(Protocol):
+    """A training run under way."""
+
+    @property
+    def leader(self) -> int:
+        """The index of the episode whose model would be chosen now; 0 is the best constant."""
+        ...
+
+    def finish(self) -> Policy:
+        """The policy of the leader."""
+        ...
+
+
+def _train_contextual(assignment: Assignment, report: Report) -> Trained:
+    params, algorithm = assignment.params, assignment.params["algorithm"]
+    settings, episodes = assignment.hyperparameters, params["episodes"]
+    learner = make_learner(settings, episodes, params["seed"])
+    run = TrainingRun(assignment.task(report.check), learner, algorithm, report.check)
+    stopping = Stopping(
+        params["goal"], params.get("patience", 0), equal_scores=learner.ends_on_equal_scores
     )
-    return Task(
-        values=values,
-        rewards=matrix,
-        times=times,
-        fields=tuple(params["fields"]),
-        actions=tuple(params["actions"]),
-        span=span,
-        granularity=params["granularity"],
-        split=split,
-        fingerprint=params["fingerprint"],
-        seed=params["seed"],
-        holdout=params["holdout"],
-    )
+    return _drive(run, run.episodes(), stopping, settings, len(learner.candidates), report)
+
+
+def _train_simulated(assignment: Assignment, report: Report) -> Trained:
+    from spice_engine.learning.simulated_training import SimulatedRun
+
+    params = assignment.params
+    run = SimulatedRun(assignment.simulated_task(), report.check)
+    # No path is fixed here, yet scores of rollouts often stay for a while before they rise.
+    stopping = Stopping(params["goal"], params.get("patience", 0), equal_scores=False)
+    episodes = run.episodes(params["episodes"], report.check)
+    settings = assignment.hyperparameters
+    return _drive(run, episodes, stopping, settings, params["episodes"], report)
+
+
+def _drive(
+    run: Run,
+    episodes: Iterator[dict[str, Any]],
+    stopping: Stopping,
+    settings: Hyperparameters,
+    count: int,
+    report: Report,
+) -> Trained:
+    """Goes through the episodes; of `auto` also reports what is worth serving meanwhile.
+
+    The clock decides how many candidates `auto` begins, and which policies serve meanwhile;
+    nothing else. Pods of ordinary size are done long before their time is up.
+    """
+    began, served, served_at, done = time.monotonic(), 0, -math.inf, 0
+    for episode in episodes:
+        report.report({"kind": "episode", **episode})
+        done += 1
+        if stopped := stopping.after(episode):
+            return run.finish(), done, stopped
+        now = time.monotonic()
+        if not isinstance(settings, Auto) or done == count:
+            continue
+        if now - began > settings.seconds:
+            break
+        if now - served_at >= SECONDS_BETWEEN_POLICIES and run.leader != served:
+            served, served_at = run.leader, now
+            policy = run.finish()
+            report.report(
+                {
+                    "kind": "policy",
+                    "policy": policy.to_bytes(),
+                    "evaluation": dict(policy.evaluation),
+                    "algorithm": policy.algorithm,
+                }
+            )
+    return run.finish(), done, "episodes"
 
 
 def warm() -> None:
@@ -114,10 +149,21 @@ def warm() -> None:
     rows = np.random.default_rng(0).normal(size=(200, 2))
     rewards = np.random.default_rng(1).normal(size=(200, 2))
     split = split_steps(200, 4, 0, 0.2)
-    times = np.arange(200, dtype=np.int64)
-    task = Task(rows, rewards, times, ("a", "b"), ("x", "y"), 4, 1, split, "", 0, 0.2)
-    run = LinearRun(task)
-    for _ in run.episodes(3, lambda: None):
+    task = Task(
+        values=rows,
+        rewards=rewards,
+        times=np.arange(200, dtype=np.int64),
+        actions=("x", "y"),
+        layout=Layout.choose(("a", "b"), 4, 200),
+        span=4,
+        granularity=1,
+        split=split,
+        fingerprint="",
+        seed=0,
+        holdout=0.2,
+    )
+    run = TrainingRun(task, make_learner(Auto(trees=2), 12, 0), "auto", lambda: None)
+    for _ in run.episodes():
         pass
     run.finish().to_bytes()
 
@@ -125,4 +171,4 @@ def warm() -> None:
 if __name__ == "__main__":
     from spice_engine.workers.child import serve
 
-    serve({"train": train}, warm=warm)
+    serve({"train": train, "reward_tests": reward_tests, "explain_step": explain_step}, warm=warm)

@@ -6,7 +6,10 @@ stops a pod from answering.
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +44,8 @@ class Table:
     """The pod's state table: `values` [T, F], bucket i beginning at `start + i * granularity`.
 
     `complete` counts the rows whose bucket can no longer change. `folder` holds the files that
-    `values` is mapped from.
+    `values` is mapped from. Without interpolation `moments` [T] are the times of the rows, each
+    of which is a state of its own.
     """
 
     values: NDArray[np.float64]
@@ -50,13 +54,16 @@ class Table:
     granularity: int
     complete: int
     folder: str
+    moments: NDArray[np.int64] | None = None
 
     def fits(self, policy: Policy) -> bool:
         """Whether the policy was trained on tables like this one."""
         return self.fields == tuple(policy.fields) and self.granularity == policy.granularity
 
     def end_of_newest(self) -> int:
-        """End of the newest complete bucket, Unix seconds."""
+        """End of the newest complete bucket, or time of the newest row; Unix seconds."""
+        if self.moments is not None:
+            return int(self.moments[self.complete - 1]) if self.complete else self.start
         return self.start + self.complete * self.granularity
 
     def window(self, span: int, time: int | None) -> tuple[NDArray[np.float64], int]:
@@ -71,15 +78,21 @@ class Table:
                 f"the window takes {span} complete buckets, the data has {self.complete}.",
                 hint="Wait for more data, or shorten params.interval.",
             )
-        first, last = self.start + span * self.granularity, self.end_of_newest()
+        last = self.end_of_newest()
+        if self.moments is None:
+            first = self.start + span * self.granularity
+        else:
+            first = int(self.moments[span - 1])
         if time is None:
             row = self.complete
-        elif first <= time <= last:
-            row = (time - self.start) // self.granularity
-        else:
+        elif not first <= time <= last:
             raise InvalidTime(
                 f"The time specified ({time}) is outside of the allowed range: ({first}, {last})"
             )
+        elif self.moments is None:
+            row = (time - self.start) // self.granularity
+        else:
+            row = int(self.moments[: self.complete].searchsorted(time, side="right"))
         end = last if time is None else time
         return self.values[row - span : row], end
 
@@ -94,26 +107,39 @@ class Pod:
     manifest: Manifest | None = None
     manifest_problems: tuple[ProblemInfo, ...] = ()
     data_problems: tuple[ProblemInfo, ...] = ()
+    feed_problems: tuple[ProblemInfo, ...] = ()
     training_problem: ProblemInfo | None = None
+    needs_trust: bool = False
+    posted: int = 0
+    """Counts what was accepted for it; `seen` is how far the table has it."""
+    seen: int = 0
     table: Table | None = None
     stamps: tuple[tuple[int, int, int] | None, ...] = ()
     policy: Policy | None = None
     policy_version: int | None = None
     fingerprint: str = ""
+    newest_fingerprint: str = ""
+    """That of the newest version, where `policy` is an earlier one."""
     evaluation: dict[str, Any] | None = None
     training: int | None = None
     training_since: float = 0.0
+    training_served: bool = False
+    """Whether the training under way has given a policy."""
     last_training: int | None = None
     loading: bool = False
     answers: OrderedDict[tuple[int, int, bool], Recommendation] = field(
         default_factory=OrderedDict[tuple[int, int, bool], Recommendation]
     )
+    caught_up: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set, and replaced by another, each time the table has been read anew."""
 
     @property
     def state(self) -> str:
-        """loading, training, ready, untrained or failed."""
+        """loading, training, ready, untrained, needs trust or failed."""
         if self.training is not None:
             return "training"
+        if self.needs_trust:
+            return "needs trust"
         if self.loading:
             return "loading"
         if self.policy is not None:
@@ -124,7 +150,7 @@ class Pod:
     def problems(self) -> list[ProblemInfo]:
         """All findings: of the manifest, of the data, of the last training."""
         last = (self.training_problem,) if self.training_problem else ()
-        return [*self.manifest_problems, *self.data_problems, *last]
+        return [*self.manifest_problems, *self.data_problems, *self.feed_problems, *last]
 
     @property
     def first_error(self) -> str:
@@ -135,6 +161,7 @@ class Pod:
     def info(self, root: Path) -> PodInfo:
         """The pod as it crosses the doors."""
         manifest = self.manifest
+        spaces = manifest.dataspaces if manifest else ()
         path = self.path
         return PodInfo(
             name=self.name,
@@ -148,16 +175,30 @@ class Pod:
             problems=self.problems,
             evaluation=self.evaluation,
             last_training=self.last_training,
+            identifiers=[f"{s.prefix}.{one.name}" for s in spaces for one in s.identifiers],
+            measurements=[f"{s.prefix}.{one.name}" for s in spaces for one in s.measurements],
+            categories=[f"{s.prefix}.{one.name}" for s in spaces for one in s.categories],
+            dataspaces=[s.path for s in spaces],
         )
 
     def recommend(
-        self, policy: Policy, version: int, time: int | None, *, tag: str, explain: bool
+        self,
+        policy: Policy,
+        version: int,
+        time: int | None,
+        *,
+        tag: str,
+        explain: bool,
+        state: Mapping[str, float] | None = None,
     ) -> Recommendation:
         """The policy's answer for a window of the pod's table.
+
+        `state` replaces fields of the window's last row: what if it were so?
 
         Raises:
             NotTrained: the pod has no data in the engine.
             NotEnoughData, InvalidTime: see `Table.window`.
+            InvalidRequest: `state` names a field that there is not.
         """
         table = self.table
         if table is None:
@@ -168,11 +209,13 @@ class Pod:
                 f"version {version} of pod {self.name!r} was trained on other fields.",
                 hint="Train it again.",
             )
-        window, end = table.window(policy.span, time)
-        key = (version, end, explain)
-        known = self.answers.get(key)
+        key = (version, -1 if time is None else time, explain)
+        known = None if state else self.answers.get(key)
         if known is not None and known.tag == tag:
             return known
+        window, end = table.window(policy.span, time)
+        if state:
+            window = _supposed(window, table.fields, state)
         answer = policy.recommend(window, explain=explain)
         given = Recommendation(
             pod=self.name,
@@ -184,11 +227,28 @@ class Pod:
             policy_version=version,
             values=dict(answer.values) if explain else None,
             features=dict(answer.features) if explain else None,
+            rule=list(answer.rule) if explain and answer.rule else None,
         )
-        self.answers[key] = given
-        if len(self.answers) > CACHED_ANSWERS:
-            self.answers.popitem(last=False)
+        if not state:
+            self.answers[key] = given
+            if len(self.answers) > CACHED_ANSWERS:
+                self.answers.popitem(last=False)
         return given
+
+
+def _supposed(
+    window: NDArray[np.float64], fields: tuple[str, ...], state: Mapping[str, float]
+) -> NDArray[np.float64]:
+    supposed = window.copy()
+    for name, value in state.items():
+        field_name = name.replace(".", "_")
+        if field_name not in fields:
+            known = ", ".join(fields[:20])
+            raise InvalidRequest(f"the pod has no field {name[:200]!r}.", hint=f"Fields: {known}.")
+        if not math.isfinite(value):
+            raise InvalidRequest(f"the value of {name[:200]!r} is no finite number.")
+        supposed[-1, fields.index(field_name)] = value
+    return supposed
 
 
 def problem_of(error: SpiceError, file: str) -> ProblemInfo:

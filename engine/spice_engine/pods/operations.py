@@ -6,24 +6,39 @@ import asyncio
 from pathlib import Path
 
 from spice_engine.errors import InvalidRequest, NotFound
+from spice_engine.learning.catalog import ALGORITHMS
 from spice_engine.operations import operation
+from spice_engine.pods.advisor import Advisor
 from spice_engine.pods.manifests import MAX_MANIFEST_BYTES, read_manifest
-from spice_engine.pods.read_training import ALGORITHMS
+from spice_engine.pods.pod_data import PodData
 from spice_engine.pods.service import Pods
 from spice_engine.protocol.engine import Nothing
 from spice_engine.protocol.pods import (
+    AddInterpretations,
+    FeedInfo,
+    FeedList,
+    GetInterpretations,
+    GetObservations,
+    Interpretation,
+    Interpretations,
     LintFile,
+    Observations,
+    Observe,
+    Observed,
     PodInfo,
     PodList,
     PodName,
     Problems,
     Recommend,
     Recommendation,
+    RewardTestResult,
+    RewardTests,
     TrainingId,
     TrainingInfo,
     TrainingList,
     TrainPod,
 )
+from spice_engine.store.interpretations import InterpretationRow
 
 MAX_EPISODES = 100_000
 
@@ -44,6 +59,29 @@ def get(pods: Pods, request: PodName) -> PodInfo:
 def problems(pods: Pods, request: PodName) -> Problems:
     """List all findings in a pod's manifest, data and last training."""
     return Problems(pods.get(request.pod).problems)
+
+
+@operation("pods.feeds", http="GET /api/v1/pods/{pod}/feeds")
+def feeds(pods: Pods, request: PodName) -> FeedList:
+    """Tell how the live feeds of a pod do."""
+    return FeedList(
+        [
+            FeedInfo(
+                dataspace=one.dataspace,
+                role=one.role,
+                connector=one.connector,
+                state=one.state,
+                last_ok=one.last_ok,
+                last_error=one.last_error,
+                last_error_at=one.last_error_at,
+                failures=one.failures,
+                rows=one.rows,
+                bad_rows=one.bad_rows,
+                bytes=one.bytes,
+            )
+            for one in pods.feeds.status(pods.get(request.pod).name)
+        ]
+    )
 
 
 @operation("pods.lint", http="POST /api/v1/lint")
@@ -95,9 +133,72 @@ async def get_training(pods: Pods, request: TrainingId) -> TrainingInfo:
 
 
 @operation("pods.recommend", http="GET /api/v1/pods/{pod}/recommendation")
-async def recommend(pods: Pods, request: Recommend) -> Recommendation:
+async def recommend(advisor: Advisor, request: Recommend) -> Recommendation:
     """Say which action to take now, or at a time, and how sure that is."""
-    return await pods.recommend(request.pod, request.time, request.alias, explain=request.explain)
+    return await advisor.recommend(
+        request.pod,
+        request.time,
+        request.alias,
+        explain=request.explain,
+        state=request.state,
+    )
+
+
+@operation("pods.observe", http="POST /api/v1/pods/{pod}/observations")
+async def observe(data: PodData, request: Observe) -> Observed:
+    """Take in observations of a pod; what is answered for is on disk."""
+    return await data.observe(request)
+
+
+@operation("pods.observations", http="GET /api/v1/pods/{pod}/observations")
+async def get_observations(data: PodData, request: GetObservations) -> Observations:
+    """Give the raw rows of a pod: of its files, and all that was posted or streamed."""
+    if request.format not in {"csv", "json"}:
+        raise InvalidRequest(f"format is csv or json, not {request.format[:40]!r}.")
+    return await data.observations(request)
+
+
+@operation("pods.interpretations", http="GET /api/v1/pods/{pod}/interpretations")
+async def get_interpretations(data: PodData, request: GetInterpretations) -> Interpretations:
+    """List what was said about stretches of a pod's data."""
+    rows = await data.interpretations(request.pod, request.start, request.end)
+    return Interpretations(
+        [
+            Interpretation(row.start, row.end, row.name, list(row.actions), list(row.tags))
+            for row in rows
+        ]
+    )
+
+
+@operation("pods.interpret", http="POST /api/v1/pods/{pod}/interpretations")
+async def add_interpretations(data: PodData, request: AddInterpretations) -> Interpretations:
+    """Say something about stretches of a pod's data; rewards may read it."""
+    rows = [
+        InterpretationRow(one.start, one.end, one.name, tuple(one.actions), tuple(one.tags))
+        for one in request.interpretations
+    ]
+    await data.add_interpretations(request.pod, rows)
+    return Interpretations(list(request.interpretations))
+
+
+@operation("pods.reward_tests", http="POST /api/v1/pods/{pod}/reward-tests")
+async def reward_tests(data: PodData, request: PodName) -> RewardTests:
+    """Run the reward tests of a pod's manifest."""
+    results = await data.reward_tests(request.pod)
+    return RewardTests(
+        [
+            RewardTestResult(
+                action=one["action"],
+                expected=one["expected"],
+                passed=one["passed"],
+                got=one.get("got"),
+                error=one.get("error") or "",
+                file=one["place"]["file"],
+                line=one["place"]["line"],
+            )
+            for one in results
+        ]
+    )
 
 
 def _read(path: Path) -> bytes:

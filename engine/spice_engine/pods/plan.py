@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from spice_engine.data.connectors.file import resolve
+from spice_engine.data.connectors.file import read, resolve
 from spice_engine.errors import InvalidData
-from spice_engine.pods.model import Dataspace, Manifest
+from spice_engine.pods.model import Action, Dataspace, Feed, Manifest, Part, RewardFile, RewardTest
 from spice_engine.pods.problems import place_as_dict
 
-LEARNING_VERSION = 2
+LEARNING_VERSION = 3
 """Grows when the same inputs would give another policy, so that stored ones are trained again."""
+
+LOCAL_CONNECTORS = frozenset({"file", "sql"})
+"""Connectors whose `path` names a file that the loader reads itself."""
 
 
 def loader_params(
-    manifest: Manifest, app_folder: Path, out_folder: Path, now: float
+    manifest: Manifest,
+    app_folder: Path,
+    out_folder: Path,
+    now: float,
+    observations: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """What `spice_engine.data.loader.load` takes. `now` in unix seconds."""
+    """What `spice_engine.data.loader.load` takes.
+
+    `now` in unix seconds; `observations` are the files of what was posted and streamed.
+    """
     params = manifest.params
     return {
         "app_folder": str(app_folder),
@@ -29,110 +39,281 @@ def loader_params(
         "epoch": params.epoch_time,
         "period": params.period,
         "granularity": params.granularity,
+        "interpolation": params.interpolation,
+        "time_categories": list(manifest.time_categories),
         "now": now,
-        "dataspaces": [_dataspace(space, places=True) for space in manifest.dataspaces],
+        "dataspaces": dataspaces(manifest),
+        "observations": [dict(file) for file in observations],
     }
+
+
+def dataspaces(manifest: Manifest) -> list[dict[str, Any]]:
+    """The dataspaces as the loader's process takes them."""
+    return [_dataspace(space, places=True) for space in manifest.dataspaces]
 
 
 def trainer_params(
     manifest: Manifest,
     loaded: Mapping[str, Any],
+    app_folder: Path,
     *,
+    fingerprint: str,
+    interpretations: Sequence[Mapping[str, Any]] = (),
     algorithm: str = "",
     episodes: int | None = None,
 ) -> dict[str, Any]:
     """What `spice_engine.learning.trainer.train` takes, from what the loader returned.
 
-    `algorithm` and `episodes` override the manifest's.
+    `algorithm` and `episodes` override the manifest's; hyperparameters are those of one algorithm.
     """
     training = manifest.training
-    rewards: dict[str, Any] | None = None
-    if training.rewards is not None:
-        rewards = {
-            "init": training.reward_init.as_dict() if training.reward_init else None,
-            "actions": {name: code.as_dict() for name, code in training.rewards.items()},
-        }
+    own = not algorithm or algorithm == training.algorithm
     return {
         "values": loaded["values"],
         "times": loaded["times"],
         "training_rows": loaded["training_rows"],
         "first_datum": loaded["first_datum"],
         "fields": list(loaded["fields"]),
+        "indicators": list(manifest.indicators),
         "actions": list(manifest.action_names),
-        "rewards": rewards,
+        "rewards": rewards(manifest, app_folder),
+        "simulation": simulation(manifest),
+        "interpretations": [dict(one) for one in interpretations],
         "span": manifest.span,
         "granularity": manifest.params.granularity,
+        "interpolation": manifest.params.interpolation,
         "algorithm": algorithm or training.algorithm,
         "episodes": episodes or manifest.params.episodes,
         "holdout": training.holdout,
         "seed": training.seed,
         "goal": training.goal,
-        "fingerprint": fingerprint(manifest, loaded),
+        "patience": training.patience,
+        "hyperparameters": dict(training.hyperparameters) if own else {},
+        "accelerator": training.accelerator,
+        "features": training.features,
+        "confidence": training.confidence,
+        "fingerprint": fingerprint,
     }
 
 
-def data_files(manifest: Manifest, app_folder: Path) -> tuple[Path, ...]:
-    """Absolute paths of the files that the pod reads; those it may not read are left out."""
+def rewards(manifest: Manifest, app_folder: Path) -> dict[str, Any] | None:
+    """The reward code of a pod as plain data; None where every action gets 1."""
+    training = manifest.training
+    if training.rewards is None:
+        return None
+    if isinstance(training.rewards, RewardFile):
+        file = training.rewards
+        return {
+            "file": str(resolve(app_folder, file.path, file.place)),
+            "functions": dict(file.functions),
+            "place": place_as_dict(file.place),
+        }
+    return {
+        "init": training.reward_init.as_dict() if training.reward_init else None,
+        "actions": {name: code.as_dict() for name, code in training.rewards.items()},
+    }
+
+
+def reads_interpretations(manifest: Manifest) -> bool:
+    """Whether the rewards may read interpretations: those of a file may, others by name."""
+    training = manifest.training
+    if training.rewards is None or isinstance(training.rewards, RewardFile):
+        return training.rewards is not None
+    codes = [*training.rewards.values(), *([training.reward_init] if training.reward_init else [])]
+    return any("_state_interpretations" in code.text for code in codes)
+
+
+def reward_tests(tests: Sequence[RewardTest]) -> list[dict[str, Any]]:
+    """The reward tests as the trainer's process takes them."""
+    return [
+        {
+            "action": test.action,
+            "current": dict(test.current),
+            "next": dict(test.next),
+            "expect": test.expect,
+            "place": place_as_dict(test.place),
+        }
+        for test in tests
+    ]
+
+
+def simulation(manifest: Manifest) -> dict[str, Any] | None:
+    """Effects and laws as plain data; None where no action changes a field."""
+    if not manifest.simulated:
+        return None
+    initial = {
+        space.field(one): one.initializer
+        for space in manifest.dataspaces
+        if space.data is None
+        for one in space.measurements
+    }
+    return {
+        "local": list(manifest.local_fields),
+        "initial": initial,
+        "effects": {
+            action.name: _effect(action) for action in manifest.actions if action.effect is not None
+        },
+        "laws": [{"code": law.code.as_dict(), "names": dict(law.names)} for law in manifest.laws],
+    }
+
+
+def _effect(action: Action) -> dict[str, Any]:
+    effect = action.effect
+    assert effect is not None
+    return {
+        "code": effect.code.as_dict(),
+        "names": dict(effect.names),
+        "args": dict(effect.args),
+    }
+
+
+def files(manifest: Manifest, app_folder: Path) -> tuple[Path, ...]:
+    """Absolute paths of the files that the pod reads: data and reward functions.
+
+    Those that it may not read are left out.
+    """
     paths: dict[Path, None] = {}
-    for space in manifest.dataspaces:
-        if space.connector is not None:
-            with suppress(InvalidData):  # reported by the loader, with its place
-                paths[resolve(app_folder, space.connector.path)] = None
+    wanted = [
+        feed.connector.params.get("path", "")
+        for space in manifest.dataspaces
+        for feed in (space.seed_data, space.data)
+        if feed and feed.connector and feed.connector.name in LOCAL_CONNECTORS
+    ]
+    if isinstance(manifest.training.rewards, RewardFile):
+        wanted.append(manifest.training.rewards.path)
+    for path in wanted:
+        with suppress(InvalidData):  # reported by the loader, with its place
+            paths[resolve(app_folder, path)] = None
     return tuple(paths)
 
 
-def fingerprint(manifest: Manifest, loaded: Mapping[str, Any]) -> str:
-    """A hash of all that can change the policy: the manifest's meaning, and the data files.
+def fingerprint(
+    manifest: Manifest,
+    loaded: Mapping[str, Any],
+    app_folder: Path,
+    *,
+    interpretations: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """A hash of all that can change the policy: the manifest's meaning, files, interpretations.
 
-    `loaded` is what the loader returned. Comments, layout and the file's place don't count;
-    neither does the clock.
+    `loaded` is what the loader returned. Comments, layout and the manifest's place don't count;
+    neither do the clock, what a person asked for by hand, and what is posted or streamed: such
+    data is learned from whenever the pod is trained, and does not train it by itself. Blocks on
+    the reward file.
+
+    Raises InvalidData where the reward file cannot be read.
     """
     params, training = manifest.params, manifest.training
-    rewards = training.rewards
     content = {
         "version": LEARNING_VERSION,
-        "params": [params.epoch_time, params.period, params.interval, params.granularity],
+        "params": [
+            params.epoch_time,
+            params.period,
+            params.interval,
+            params.granularity,
+            params.interpolation,
+        ],
         "episodes": params.episodes,
         "dataspaces": [_dataspace(space, places=False) for space in manifest.dataspaces],
+        "time": manifest.time_categories,
         "actions": manifest.action_names,
-        "reward_init": training.reward_init.text if training.reward_init else None,
-        "rewards": None if rewards is None else {name: rewards[name].text for name in rewards},
-        "training": [training.algorithm, training.holdout, training.seed, training.goal],
+        "simulation": _without_places(simulation(manifest)),
+        "rewards": _reward_text(manifest, app_folder),
+        "interpretations": [dict(one) for one in interpretations],
+        "training": [
+            training.algorithm,
+            training.holdout,
+            training.seed,
+            training.goal,
+            training.patience,
+            training.features,
+            training.confidence,
+            dict(training.hyperparameters),
+        ],
         "files": {file["path"]: file["sha256"] for file in loaded["files"]},
     }
     text = json.dumps(content, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _reward_text(manifest: Manifest, app_folder: Path) -> Any:
+    """The rewards without places, by their text; a reward file by its content."""
+    training = manifest.training
+    if training.rewards is None:
+        return None
+    if isinstance(training.rewards, RewardFile):
+        file = training.rewards
+        content = read(app_folder, file.path, file.place)
+        return [content.digest, dict(file.functions)]
+    init = training.reward_init.text if training.reward_init else None
+    return [init, {name: code.text for name, code in training.rewards.items()}]
+
+
+def _without_places(value: Any) -> Any:
+    """Plain data without what only says where code stands."""
+    if isinstance(value, dict):
+        data = cast("dict[str, Any]", value)
+        return {
+            key: _without_places(part)
+            for key, part in data.items()
+            if key not in {"file", "line", "column", "exact", "place", "places"}
+        }
+    if isinstance(value, list):
+        return [_without_places(part) for part in cast("list[Any]", value)]
+    return value
+
+
 def _dataspace(space: Dataspace, *, places: bool) -> dict[str, Any]:
     """A dataspace as plain data, with or without where in the manifest it stands."""
-    connector, processor = space.connector, space.processor
     answer: dict[str, Any] = {
         "from": space.source,
         "name": space.name,
-        "connector": None,
-        "processor": None,
-        "measurements": [],
+        "seed": _feed(space.seed_data),
+        "data": _feed(space.data),
+        "identifiers": [{"name": one.name, "selector": one.selector} for one in space.identifiers],
+        "measurements": [
+            {
+                "name": one.name,
+                "field": space.field(one),
+                "selector": one.selector,
+                "initializer": one.initializer,
+                "fill": one.fill,
+                "place": place_as_dict(one.place),
+            }
+            for one in space.measurements
+        ],
+        "categories": [
+            {
+                "name": one.name,
+                "selector": one.selector,
+                "values": list(one.values),
+                "fields": list(space.category_fields(one)),
+            }
+            for one in space.categories
+        ],
+        "tags": None,
     }
-    if connector is not None and processor is not None:
-        source: dict[str, Any] = {"name": connector.name, "path": connector.path}
-        if places:
-            source["place"] = place_as_dict(connector.place)
-        answer["connector"] = source
-        answer["processor"] = {
-            "name": processor.name,
-            "time_selector": processor.time_selector,
-            "time_format": processor.time_format,
+    if space.tags is not None:
+        answer["tags"] = {
+            "selectors": list(space.tags.selectors),
+            "values": list(space.tags.values),
+            "fields": list(space.tag_fields()),
         }
-    for one in space.measurements:
-        measurement: dict[str, Any] = {
-            "name": one.name,
-            "field": space.field(one),
-            "selector": one.selector,
-            "initializer": one.initializer,
-            "fill": one.fill,
-        }
-        if places:
-            measurement["place"] = place_as_dict(one.place)
-        answer["measurements"].append(measurement)
-    return answer
+    return answer if places else _without_places(answer)
+
+
+def _feed(feed: Feed | None) -> dict[str, Any] | None:
+    if feed is None:
+        return None
+    return {"connector": _part(feed.connector), "processor": _part(feed.processor)}
+
+
+def _part(part: Part | None) -> dict[str, Any] | None:
+    if part is None:
+        return None
+    return {
+        "name": part.name,
+        "params": dict(part.params),
+        "place": place_as_dict(part.place),
+        "places": {name: place_as_dict(place) for name, place in part.places.items()},
+    }

@@ -1,34 +1,32 @@
-"""The `dataspaces` part of a manifest: where data come from and what is measured."""
+"""The `dataspaces` part of a manifest: where data come from, and what is in them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Literal, cast
 
 from spice_engine.errors import Place
-from spice_engine.pods.model import Connector, Dataspace, Measurement, Processor
-from spice_engine.pods.problems import Fix, Severity, did_you_mean
-from spice_engine.pods.reader import Reader
-from spice_engine.pods.yaml_tree import Node
-from spice_engine.units import TIME_FORMATS
+from spice_engine.learning.source import Source
+from spice_engine.pods.model import Dataspace, Effect
+from spice_engine.pods.old_syntax import without_key
+from spice_engine.pods.problems import Fix
+from spice_engine.pods.read_feeds import feed_of, read_feed
+from spice_engine.pods.read_fields import (
+    read_categories,
+    read_identifiers,
+    read_measurements,
+    read_tags,
+)
+from spice_engine.pods.reader import Reader, is_null
+from spice_engine.pods.yaml_tree import Mapping as MappingNode
+from spice_engine.pods.yaml_tree import Node, Scalar
 
 _WORD = re.compile(r"[A-Za-z]\w*", re.ASCII)
-_FIELD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-_UNSUPPORTED: dict[str, Severity] = {
-    "seed_data": "error",
-    "categories": "error",
-    "tags": "error",
-    "actions": "error",
-    "laws": "error",
-    "identifiers": "warning",  # never learned from
-}
-_LATER_CONNECTORS = ("http", "influxdb", "websocket", "coinbase", "sql", "gym", "twitter", "flight")
-_LATER_PROCESSORS = ("json", "flux-csv", "arrow", "parquet")
-_KINDS = {
-    "connector": (("file",), _LATER_CONNECTORS),
-    "processor": (("csv",), _LATER_PROCESSORS),
-}
+_KEYS = (
+    "from", "name", "data", "seed_data", "identifiers", "measurements", "categories", "tags",
+    "actions", "laws",
+)  # fmt: skip
+_OLD_KEYS = ("datasource", "connector", "processor")
 
 
 def read_dataspaces(reader: Reader, node: Node | None) -> tuple[Dataspace, ...]:
@@ -43,151 +41,110 @@ def read_dataspaces(reader: Reader, node: Node | None) -> tuple[Dataspace, ...]:
             reader.error("duplicate_dataspace", space.place, message)
         else:
             spaces.append(space)
-    _check_fields(reader, spaces)
     return tuple(spaces)
 
 
 def _read_dataspace(reader: Reader, node: Node) -> Dataspace | None:
-    known = ("from", "name", "data", "measurements", "datasource")
-    entries = reader.mapping(
-        node,
-        "A dataspace",
-        known,
-        renamed={"fields": "measurements"},
-        unsupported=_UNSUPPORTED,
+    entries = _entries(reader, node)
+    source = _read_word(reader, entries.get("from"), "from", node.place)
+    name = _read_word(reader, entries.get("name"), "name", node.place)
+    if "data" not in entries and "connector" in entries:  # of version 0.1
+        place = entries["connector"].place
+        reader.old_syntax(place, "Connector and processor belong under 'data'.")
+        data = feed_of(reader, entries, place, "data", push=True)
+    else:
+        data = read_feed(reader, entries.get("data"), "data", push=True)
+    space = Dataspace(
+        source=source,
+        name=name,
+        data=data,
+        measurements=read_measurements(reader, entries.get("measurements")),
+        place=node.place,
+        seed_data=read_feed(reader, entries.get("seed_data"), "seed_data", push=False),
+        identifiers=read_identifiers(reader, entries.get("identifiers")),
+        categories=read_categories(reader, entries.get("categories")),
+        tags=read_tags(reader, entries.get("tags")),
+        actions=tuple(_read_effects(reader, entries.get("actions"))),
+        laws=tuple(_read_laws(reader, entries.get("laws"))),
     )
-    names: list[str] = []
-    for key in ("from", "name"):
-        text = reader.text(entries.get(key), f"A dataspace's '{key}'")
-        names.append(text)
-        if not text:
-            message = f"A dataspace needs '{key}'."
-            reader.error("missing_name", node.place, message)
-        elif not _WORD.fullmatch(text):
-            message = f"invalid dataspace \"{key}\": '{text}' should only contain A-Za-z0-9_"
-            message += " and start with a letter."
-            reader.error("invalid_dataspace_name", entries[key].place, message)
-    measurements = tuple(_read_measurements(reader, entries.get("measurements")))
-    connector, processor = _read_data(reader, entries.get("data"))
-    if not all(names):
-        return None
-    return Dataspace(names[0], names[1], connector, processor, measurements, node.place)
+    _check_names(reader, space)
+    if data is not None and not space.fields():
+        message = f"Of the data of '{space.path}' nothing is learned: name its measurements."
+        reader.warning("nothing_learned", node.place, message)
+    return space if source and name else None
 
 
-def _read_data(reader: Reader, node: Node | None) -> tuple[Connector | None, Processor | None]:
+def _entries(reader: Reader, node: Node) -> dict[str, Node]:
+    entries = reader.mapping(
+        node, "A dataspace", (*_KEYS, *_OLD_KEYS), renamed={"fields": "measurements"}
+    )
+    if not isinstance(node, MappingNode):
+        return entries
+    for key, value in node.entries:
+        if key.text == "datasource":
+            message = "'datasource' is of an earlier version and says nothing: leave it out."
+            fix = without_key(node, key.text) if is_null(value) else None
+            reader.old_syntax(key.place, message, fix)
+            if isinstance(value, MappingNode):
+                entries = {**_entries(reader, value), **entries}
+    return entries
+
+
+def _read_word(reader: Reader, node: Node | None, key: str, place: Place) -> str:
+    text = reader.text(node, f"A dataspace's '{key}'")
+    if node is None or not text:
+        reader.error("missing_name", place, f"A dataspace needs '{key}'.")
+    elif not _WORD.fullmatch(text):
+        message = f"invalid dataspace \"{key}\": '{text}' should only contain A-Za-z0-9_"
+        message += " and start with a letter."
+        reader.error("invalid_dataspace_name", node.place, message)
+    return text
+
+
+def _read_effects(reader: Reader, node: Node | None) -> Iterator[Effect]:
     if node is None:
-        return None, None
-    entries = reader.mapping(node, "data", ("connector", "processor"))
-    if "connector" not in entries:
-        reader.unsupported(node.place, "Data without a connector (push only) is")
-        return None, None
-    connector = _read_connector(reader, entries["connector"])
-    if "processor" not in entries:
-        message = "'data' needs a processor, for example {name: csv}."
-        reader.error("missing_processor", node.place, message)
-        return connector, None
-    return connector, _read_processor(reader, entries["processor"])
+        return
+    if not isinstance(node, MappingNode):
+        message = "A dataspace's actions are a mapping of names to code, as in buy: balance -= 1."
+        reader.error("wrong_type", node.place, message)
+        return
+    for key, value in node.entries:
+        code = reader.code(value, f"The action '{key.text}'")
+        if not key.text:
+            reader.error("missing_name", key.place, "An action needs a name.")
+        elif isinstance(value, Scalar):
+            # Without code it changes nothing, but is an action all the same.
+            yield Effect(key.text, code or Source("", reader.file, *_start(key)))
 
 
-def _named(reader: Reader, node: Node, what: str) -> tuple[str, Place, Node | None]:
-    """Name, its place, and params of a connector or processor."""
-    entries = reader.mapping(node, what, ("name", "params"), renamed={"type": "name"})
-    name = reader.text(entries.get("name"), f"{what}'s name")
-    place = entries["name"].place if name else node.place
-    if not name:
-        reader.error("missing_name", place, f"{what} needs a name.")
-    return name, place, entries.get("params")
+def _start(node: Node) -> tuple[int, int]:
+    return node.place.line, node.place.column
 
 
-def _known(reader: Reader, name: str, place: Place, kind: str) -> bool:
-    """Whether this version has a connector or processor; if not, why is noted."""
-    ours, later = _KINDS[kind]
-    if not name or name in ours:
-        return bool(name)
-    if name in later:
-        reader.unsupported(place, f"The {kind} '{name}' is")
-        return False
-    close = did_you_mean(name, ours)
-    hint = f"Did you mean '{close}'?" if close else f"Known are {', '.join(ours)}."
-    fix = Fix(f"Change it to '{close}'", place, close) if close else None
-    what = kind if kind == "processor" else f"data {kind}"
-    reader.error(f"unknown_{kind}", place, f"unknown {what} '{name}'. {hint}", fix)
-    return False
+def _read_laws(reader: Reader, node: Node | None) -> Iterator[Source]:
+    if isinstance(node, Scalar):
+        fix = None
+        if not node.style and "\n" not in node.text:
+            fix = Fix("Write it as a list", node.place, f'["{node.text}"]')
+        reader.error("wrong_type", node.place, "laws is a list of conditions.", fix)
+        return
+    for item in reader.items(node, "laws"):
+        code = reader.code(item, "A law")
+        if code is not None and code.text.strip():
+            yield code
 
 
-def _read_connector(reader: Reader, node: Node) -> Connector | None:
-    name, place, params = _named(reader, node, "A connector")
-    if not _known(reader, name, place, "connector"):
-        return None
-    entries = reader.mapping(params, "The params of a file connector", ("path", "watch"))
-    path = reader.text(entries.get("path"), "path")
-    if not path:
-        reader.error("missing_path", place, "The file connector needs params: {path: ...}.")
-        return None
-    return Connector(name, path, entries["path"].place)
-
-
-def _read_processor(reader: Reader, node: Node) -> Processor | None:
-    name, place, params = _named(reader, node, "A processor")
-    if not _known(reader, name, place, "processor"):
-        return None
-    keys = ("time_selector", "time_format")
-    entries = reader.mapping(params, "The params of a csv processor", keys)
-    time_format = reader.text(entries.get("time_format"), "time_format").lower()
-    if time_format and time_format not in TIME_FORMATS:
-        what = f"The time format '{time_format}' (other than {', '.join(TIME_FORMATS)}) is"
-        reader.unsupported(entries["time_format"].place, what)
-    selector = reader.text(entries.get("time_selector"), "time_selector", "time")
-    return Processor(name, selector, time_format)
-
-
-def _read_measurements(reader: Reader, node: Node | None) -> Iterator[Measurement]:
-    seen: set[str] = set()
-    for item in reader.items(node, "measurements"):
-        keys = ("name", "selector", "initializer", "fill")
-        entries = reader.mapping(item, "A measurement", keys)
-        name = reader.text(entries.get("name"), "A measurement's name")
-        if not name:
-            reader.error("missing_name", item.place, "A measurement needs a name.")
-            continue
-        place = entries["name"].place
-        if not _FIELD.fullmatch(name):
-            message = f"The measurement's name '{name}' should only contain A-Za-z0-9_."
-            message += " Name the column by 'selector' instead."
-            reader.error("invalid_measurement_name", place, message)
-        if name in seen:
-            message = f"The measurement '{name}' is there twice."
-            reader.error("duplicate_measurement", place, message)
-            continue
-        seen.add(name)
-        selector = entries.get("selector")
-        yield Measurement(
-            name=name,
-            selector=reader.text(selector, "selector", name),
-            initializer=reader.number(entries.get("initializer"), "initializer", 0.0),
-            fill=_read_fill(reader, entries.get("fill")),
-            place=selector.place if selector else place,
-        )
-
-
-def _read_fill(reader: Reader, node: Node | None) -> Literal["previous", "none"]:
-    text = reader.text(node, "fill", "previous")
-    if node is not None and text not in ("previous", "none"):
-        message = f"invalid measurement fill '{text}': choose one of ['previous', 'none']"
-        close = did_you_mean(text, ("previous", "none"))
-        fix = Fix(f"Change it to '{close}'", node.place, close) if close else None
-        reader.error("invalid_fill", node.place, message, fix)
-        return "previous"
-    return cast("Literal['previous', 'none']", text)
-
-
-def _check_fields(reader: Reader, spaces: list[Dataspace]) -> None:
-    """Different measurements must not meet in one field name: a_b + c and a + b_c do."""
+def _check_names(reader: Reader, space: Dataspace) -> None:
+    """Columns of different kinds must not share a name: the headers of observations would."""
     owners: dict[str, str] = {}
-    for space in spaces:
-        for one in space.measurements:
-            field, owner = space.field(one), f"{space.path}/{one.name}"
-            if field in owners:
-                message = f"'{owner}' and '{owners[field]}' both give the field '{field}'."
-                reader.error("duplicate_field", one.place, message)
-            owners[field] = owner
+    parts = (
+        ("identifier", space.identifiers),
+        ("measurement", space.measurements),
+        ("category", space.categories),
+    )
+    for what, several in parts:
+        for one in several:
+            if owners.get(one.name, what) != what:
+                message = f"'{one.name}' is the name of this {what} and of a {owners[one.name]}."
+                reader.error("duplicate_name", one.place, message)
+            owners[one.name] = what

@@ -1,60 +1,73 @@
-"""The `training` part of a manifest: rewards, goal, algorithm and the share held out."""
+"""The `training` part of a manifest: algorithm, goal, rewards and what they are judged on."""
 
 from __future__ import annotations
 
-from spice_engine.errors import InvalidRequest
-from spice_engine.learning.goal import Goal
-from spice_engine.learning.source import Source
-from spice_engine.pods.model import Training
-from spice_engine.pods.problems import Fix, Severity, did_you_mean
-from spice_engine.pods.reader import Reader
-from spice_engine.pods.yaml_tree import Node, Scalar
+from typing import Any, Literal
 
-ALGORITHMS = ("auto", "linear")
-_LATER_ALGORITHMS = ("tabular", "fqi", "dql", "vpg", "sacd")
+from spice_engine.errors import InvalidRequest
+from spice_engine.learning.catalog import ALGORITHMS
+from spice_engine.learning.goal import Goal
+from spice_engine.learning.hyperparameters import HYPERPARAMETERS, parse
+from spice_engine.pods.model import Training
+from spice_engine.pods.problems import Severity
+from spice_engine.pods.read_rewards import read_rewards, read_tests
+from spice_engine.pods.reader import Reader
+from spice_engine.pods.yaml_tree import Mapping as MappingNode
+from spice_engine.pods.yaml_tree import Node, Scalar
+from spice_engine.pods.yaml_tree import Sequence as SequenceNode
+
 MAX_HOLDOUT = 0.9
+LOGGERS = ("tensorboard",)
+_LATER_ALGORITHMS = ("dql", "vpg", "sacd")
 _KEYS = (
-    "goal", "reward_init", "rewards", "algorithm", "holdout", "seed", "episodes",
-    "hyperparameters", "accelerator",
+    "goal", "reward_init", "reward_funcs", "rewards", "reward_tests", "algorithm",
+    "hyperparameters", "accelerator", "features", "confidence", "holdout", "seed", "patience",
+    "episodes", "loggers",
 )  # fmt: skip
-_UNSUPPORTED: dict[str, Severity] = {
-    "reward_funcs": "error",
-    "loggers": "warning",
-    "reward_args": "warning",  # the original parsed and ignored them
-    "patience": "warning",
-}
+_UNSUPPORTED: dict[str, Severity] = {"reward_args": "warning"}  # the original ignored it, too
 
 
 def read_training(
-    reader: Reader, node: Node | None, max_episodes: int
+    reader: Reader, node: Node | None, max_episodes: int, old_loggers: Node | None = None
 ) -> tuple[Training, int | None]:
     """The training part, and `training.episodes` where it is given."""
     entries = reader.mapping(node, "training", _KEYS, unsupported=_UNSUPPORTED)
     default = Training()
+    rewards = read_rewards(reader, entries.get("rewards"), entries.get("reward_funcs"))
+    algorithm, known = _read_algorithm(reader, entries.get("algorithm"))
+    accelerator: Literal["auto", "cpu", "cuda"] = reader.choice(
+        entries.get("accelerator"), "accelerator", ("auto", "cpu", "cuda"), default.accelerator
+    )
+    if accelerator == "cuda":
+        message = "The accelerator 'cuda' is not in this version: the processor is used."
+        reader.warning("unsupported", entries["accelerator"].place, message)
+    hyperparameters = entries.get("hyperparameters")
     training = Training(
-        rewards=_read_rewards(reader, entries.get("rewards")),
+        rewards=rewards,
         reward_init=reader.code(entries.get("reward_init"), "reward_init"),
         goal=_read_goal(reader, entries.get("goal")),
-        algorithm=_read_algorithm(reader, entries.get("algorithm")),
+        algorithm=algorithm,
         holdout=reader.share(entries.get("holdout"), "holdout", default.holdout, MAX_HOLDOUT),
         seed=reader.integer(entries.get("seed"), "seed", default.seed, 0, 2**53),
+        patience=reader.integer(
+            entries.get("patience"), "patience", default.patience, 0, max_episodes
+        ),
+        accelerator=accelerator,
+        features=reader.choice(
+            entries.get("features"), "features", ("levels", "classic"), default.features
+        ),
+        confidence=reader.choice(
+            entries.get("confidence"), "confidence", ("calibrated", "classic"), default.confidence
+        ),
+        hyperparameters=_read_hyperparameters(reader, hyperparameters, algorithm, known=known),
+        loggers=_read_loggers(reader, entries.get("loggers") or old_loggers),
+        tests=read_tests(reader, entries.get("reward_tests")),
     )
-    _note_ignored(reader, entries)
+    if "reward_funcs" in entries and training.reward_init is not None:
+        message = "reward_init is not put before functions of a file: it is ignored."
+        reader.warning("unused_reward_init", entries["reward_init"].place, message)
     episodes = reader.integer(entries.get("episodes"), "episodes", None, 1, max_episodes)
     return training, episodes
-
-
-def _note_ignored(reader: Reader, entries: dict[str, Node]) -> None:
-    if node := entries.get("hyperparameters"):
-        for key in reader.mapping(node, "hyperparameters", ()):
-            raise AssertionError(f"no hyperparameter is known, yet '{key}' came through")
-    if node := entries.get("accelerator"):
-        text = reader.text(node, "accelerator")
-        if text == "cuda":
-            reader.unsupported(node.place, "The accelerator 'cuda' is", "warning")
-        elif text not in ("auto", "cpu"):
-            message = "accelerator is one of auto, cpu, cuda."
-            reader.error("invalid_value", node.place, message)
 
 
 def _read_goal(reader: Reader, node: Node | None) -> str:
@@ -69,37 +82,69 @@ def _read_goal(reader: Reader, node: Node | None) -> str:
     return text
 
 
-def _read_algorithm(reader: Reader, node: Node | None) -> str:
+def _read_algorithm(reader: Reader, node: Node | None) -> tuple[str, bool]:
+    """The algorithm, and whether it is the one that was asked for."""
     text = reader.text(node, "algorithm", "auto")
-    if node is None or text in ALGORITHMS:
-        return text
+    if not isinstance(node, Scalar) or text in ALGORITHMS:
+        return text, True
     if text in _LATER_ALGORITHMS:
-        reader.unsupported(node.place, f"The algorithm '{text}' is")
-        return "auto"
-    close = did_you_mean(text, (*ALGORITHMS, *_LATER_ALGORITHMS))
-    hint = f"Did you mean '{close}'?" if close else f"Known are {', '.join(ALGORITHMS)}."
-    fix = Fix(f"Change it to '{close}'", node.place, close) if close else None
-    reader.error(
-        "unknown_algorithm", node.place, f"Learning algorithm {text} not found. {hint}", fix
-    )
-    return "auto"
+        message = f"The algorithm '{text}' is not in this version: 'auto' is used."
+        reader.warning("unsupported", node.place, message)
+        return "auto", False
+    message = f"Learning algorithm {text} not found."
+    known = (*ALGORITHMS, *_LATER_ALGORITHMS)
+    reader.unknown("unknown_algorithm", "error", node, message, known)
+    return "auto", False
 
 
-def _read_rewards(reader: Reader, node: Node | None) -> dict[str, Source] | None:
-    if node is None or (isinstance(node, Scalar) and node.text == "uniform"):
-        return None
-    rewards: dict[str, Source] = {}
-    for item in reader.items(node, "rewards (other than 'uniform')"):
-        entries = reader.mapping(item, "A reward", ("reward", "with"))
-        action = reader.text(entries.get("reward"), "reward")
-        code = reader.code(entries.get("with"), "with")
-        if not action or code is None:
-            missing = "reward: ACTION" if not action else "with: CODE"
-            reader.error("incomplete_reward", item.place, f"A reward needs '{missing}'.")
-        elif action in rewards:
-            place = entries["reward"].place
-            message = f"The reward for action '{action}' is there twice."
-            reader.error("duplicate_reward", place, message)
+def _read_hyperparameters(
+    reader: Reader, node: Node | None, algorithm: str, *, known: bool
+) -> dict[str, Any]:
+    """Those of the algorithm; each is checked by itself, for its place."""
+    if node is None:
+        return {}
+    if not isinstance(node, MappingNode):
+        reader.error("wrong_type", node.place, "hyperparameters is a mapping of names to values.")
+        return {}
+    if not known:
+        if node.entries:
+            message = "The hyperparameters of an algorithm that is not used are ignored."
+            reader.warning("unsupported", node.place, message)
+        return {}
+    names = tuple(HYPERPARAMETERS[algorithm].__dataclass_fields__)
+    values: dict[str, Any] = {}
+    for key, value in node.entries:
+        if key.text not in names:
+            message = f"The algorithm '{algorithm}' has no hyperparameter '{key.text}'."
+            reader.unknown("unknown_hyperparameter", "error", key, message, names)
+            continue
+        plain = reader.plain(value)
+        try:
+            parse(algorithm, {key.text: plain})
+        except InvalidRequest as error:
+            reader.error("invalid_hyperparameter", value.place, str(error))
         else:
-            rewards[action] = code
-    return rewards
+            values[key.text] = plain
+    if values:
+        try:
+            parse(algorithm, values)
+        except InvalidRequest as error:
+            reader.error("invalid_hyperparameter", node.place, str(error))
+    return values
+
+
+def _read_loggers(reader: Reader, node: Node | None) -> tuple[str, ...]:
+    """A list, or (as in version 0.5.1) words with commas between them."""
+    if isinstance(node, Scalar):
+        words = [word.strip() for word in reader.text(node, "loggers").split(",")]
+        items = [(word, node) for word in words if word]
+    elif isinstance(node, SequenceNode):
+        items = [(reader.text(item, "A logger"), item) for item in node.items]
+    else:
+        items = []
+        if node is not None:
+            reader.error("wrong_type", node.place, "loggers is a list, as in [tensorboard].")
+    for word, item in items:
+        if isinstance(item, Scalar) and word not in LOGGERS:
+            reader.unknown("unknown_logger", "error", item, f"Invalid logger {word}.", LOGGERS)
+    return tuple(dict.fromkeys(word for word, _ in items if word in LOGGERS))

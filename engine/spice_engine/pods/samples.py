@@ -1,11 +1,12 @@
-"""The sample apps that come with the product: what there is, and copying one into a folder."""
+"""The sample apps that come with the product: the registry that is always there, offline too."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
-from spice_engine.errors import Conflict, NotFound, StorageError
+from spice_engine.errors import NotFound
+from spice_engine.pods.app_files import app_files
+from spice_engine.pods.install import Staged
 
 PREFIXES = ("samples/", "quickstarts/")
 
@@ -27,45 +28,37 @@ def sample_names() -> list[str]:
     )
 
 
+def short_name(name: str) -> str:
+    """The sample that `samples/x`, `quickstarts/x` or `x` names; empty where there is none.
+
+    The case of letters does not count.
+    """
+    short = name
+    for prefix in PREFIXES:
+        short = short.removeprefix(prefix)
+    known = {found.removeprefix("samples/") for found in sample_names()}
+    return next((found for found in known if found.lower() == short.lower()), "")
+
+
 def add_sample(name: str, root: Path) -> list[str]:
     """Copy a sample's manifest, data and code into the app folder `root`.
 
-    Returns the files written, relative to `root`. Files that are there with the same content
-    are left alone.
+    Returns the files of it, relative to `root`. Files that are there with the same content are
+    left alone.
 
     Raises:
         NotFound: no such sample.
         Conflict: a file of the same name with other content is there; nothing was written.
         StorageError: the folder cannot be written.
     """
-    short = name
-    for prefix in PREFIXES:
-        short = short.removeprefix(prefix)
-    names = sample_names()
-    if f"samples/{short}" not in names:
-        raise NotFound(f"there is no sample {name!r}.", hint=f"There are: {', '.join(names)}.")
-    source = samples_folder() / short
-    files = sorted(
-        path
-        for part in ("spicepods", "data")
-        for path in (source / part).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    )
-    wanted = [(path, root / path.relative_to(source)) for path in files]
-    for path, target in wanted:
-        if target.exists() and target.read_bytes() != path.read_bytes():
-            raise Conflict(
-                f"{target.relative_to(root)} is there already, with other content.",
-                hint="Move it away, or use an empty folder.",
-            )
+    short = short_name(name)
+    if not short:
+        names = ", ".join(sample_names())
+        raise NotFound(f"there is no sample {name!r}.", hint=f"There are: {names}.")
+    files = app_files(samples_folder() / short)
+    staged = Staged(root, files)
     try:
-        # The manifest comes last: when the engine sees it, its data is there.
-        for path, target in sorted(wanted, key=lambda pair: pair[0].suffix in {".yaml", ".yml"}):
-            if not target.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                beside = target.with_name(f".{target.name}.new")
-                shutil.copyfile(path, beside)
-                beside.rename(target)
-    except OSError as error:
-        raise StorageError(f"{root} cannot be written: {error.strerror}.") from error
-    return [str(target.relative_to(root)) for _, target in wanted]
+        staged.commit()
+    finally:
+        staged.close()
+    return list(files)

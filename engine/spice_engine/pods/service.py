@@ -8,42 +8,45 @@ at once more afterwards, so the newest wins and nothing is trained twice for not
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from spice_engine.errors import Conflict, InvalidManifest, NotFound, NotTrained, SpiceError
+from spice_engine.errors import (
+    Conflict,
+    InsufficientData,
+    InvalidManifest,
+    NotFound,
+    SpiceError,
+)
 from spice_engine.events import Bus
 from spice_engine.operations import internal_error
+from spice_engine.pods.feed_findings import feed_problems, is_live
+from spice_engine.pods.feeds import Feeds
 from spice_engine.pods.live import Pod, problem_of
 from spice_engine.pods.manifests import FOLDER, ManifestFile, find_manifests, read_manifest
-from spice_engine.pods.training import LATEST, Trainings
-from spice_engine.pods.upkeep import Upkeep, Wish, release, stamps
-from spice_engine.pods.watcher import Watcher
+from spice_engine.pods.model import Manifest
+from spice_engine.pods.observations import ObservationStore
+from spice_engine.pods.pools import PodPools
+from spice_engine.pods.stored import release
+from spice_engine.pods.training import Trainings
+from spice_engine.pods.trust import Trust
+from spice_engine.pods.upkeep import Upkeep, Wish, stamps
+from spice_engine.pods.watcher import Watcher, way_to
 from spice_engine.protocol.location import Location
-from spice_engine.protocol.pods import PodInfo, ProblemInfo, Recommendation, TrainingInfo
+from spice_engine.protocol.pods import PodInfo, ProblemInfo, TrainingInfo
 from spice_engine.settings import Settings
-from spice_engine.store import policies as policy_table
 from spice_engine.store.database import Database
 from spice_engine.store.objects import ObjectStore
-from spice_engine.store.policies import PolicyRow
-from spice_engine.workers.pool import ChildPool
-
-if TYPE_CHECKING:
-    from spice_engine.learning.policy import Policy
 
 log = logging.getLogger(__name__)
 
-CACHED_POLICIES = 32
-"""Policies other than the newest of each pod that stay in memory."""
 DUPLICATE = "duplicate_pod"
 
 SHORT_SECONDS = 1.0
-"""A training that has taken longer than this gives way to a newer manifest."""
+"""A training that has taken longer than this, or has a policy, gives way to a newer manifest."""
 
 
 class Pods:
@@ -55,15 +58,35 @@ class Pods:
         settings: Settings,
         database: Database,
         objects: ObjectStore,
-        loaders: ChildPool,
-        trainers: ChildPool,
+        pools: PodPools,
+        trust: Trust,
         bus: Bus,
+        *,
+        trusted: bool = False,
     ) -> None:
         self.location = location
         self._database = database
-        self.trainings = Trainings(database, objects, trainers, bus)
-        self._upkeep = Upkeep(
-            location, settings, database, objects, loaders, self.trainings, self._publish
+        self._pools = pools
+        self._trust = trust
+        self._trusted = trusted
+        self.trainings = Trainings(database, objects, pools.trainers, bus)
+        self.observations = ObservationStore(location.state / "observations", pools.ingest)
+        self.feeds = Feeds(
+            self.observations,
+            pools.fetchers,
+            location.state / "tmp",
+            on_status=self._feed_changed,
+        )
+        self.upkeep = Upkeep(
+            location,
+            settings,
+            database,
+            objects,
+            pools.loaders,
+            self.trainings,
+            self.observations,
+            self.is_trusted,
+            self._publish,
         )
         self._pods: dict[str, Pod] = {}
         self._by_path: dict[Path, str] = {}
@@ -72,7 +95,6 @@ class Pods:
         self._superseded: set[str] = set()
         self._stale: set[str] = set()
         self._wishes: dict[str, Wish] = {}
-        self._policies: dict[tuple[str, int], Policy] = {}
         self._topic = bus.topic("pods", "state", self._snapshot)
         self._watcher = Watcher(self._changed)
         self._scanning = asyncio.Lock()
@@ -82,8 +104,18 @@ class Pods:
 
     @property
     def busy(self) -> bool:
-        """Whether something is being loaded or trained."""
-        return bool(self._tasks)
+        """Whether something is being loaded or trained, or data come in by themselves."""
+        return bool(self._tasks) or self.feeds.active
+
+    def is_trusted(self) -> bool:
+        """Whether code in the app folder may run. Blocks on a small file."""
+        return self._trusted or self._trust.is_trusted(self.location.root)
+
+    def trust_changed(self) -> None:
+        """Look again at the pods that wait for trust."""
+        for pod in self._pods.values():
+            if pod.needs_trust:
+                self.refresh(pod.name)
 
     def names(self) -> list[str]:
         """All pods, by name."""
@@ -117,17 +149,20 @@ class Pods:
     async def open(self) -> None:
         """Learn what the store knows and which pods there are; they load in the background."""
         await self.trainings.open()
+        await self.observations.open(self._observed)
         await self.rescan()
 
     async def close(self) -> None:
         """Stop watching and training; what is under way is recorded as interrupted."""
         self._closed = True
         await self._watcher.close()
+        await self.feeds.close()
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.trainings.close()
+        await self.observations.close()
         for pod in self._pods.values():
             if pod.table is not None:
                 release(pod.table)
@@ -138,8 +173,8 @@ class Pods:
         folders = {root, root / FOLDER}
         for pod in self._pods.values():
             if pod.manifest is not None:
-                for file in self._upkeep.files(pod.manifest):
-                    folders.update(_way_to(file, root))
+                for file in self.upkeep.files(pod.manifest):
+                    folders.update(way_to(file, root))
         self._watcher.watch(folders)
 
     async def _changed(self, paths: frozenset[Path]) -> None:
@@ -150,12 +185,12 @@ class Pods:
         for pod in tuple(self._pods.values()):
             if pod.manifest is None:
                 continue
-            files = self._upkeep.files(pod.manifest)
+            files = self.upkeep.files(pod.manifest)
             if not paths.isdisjoint(files) or (
                 any(not paths.isdisjoint(file.parents) for file in files)
                 and pod.stamps != await asyncio.to_thread(stamps, files)
             ):
-                self._refresh(pod.name)
+                self.refresh(pod.name)
 
     async def rescan(self) -> None:
         """Bring the set of pods up to date with the files there are."""
@@ -180,6 +215,7 @@ class Pods:
         wish = self._wishes.pop(name, None)
         if wish is not None:
             wish.fail(NotFound(f"pod {name!r} was removed."))
+        self.feeds.forget(name)
         if pod is not None:
             self._stale.discard(name)
             task = self._tasks.get(name)
@@ -219,13 +255,20 @@ class Pods:
             )
         if manifest is not None:
             pod.manifest = manifest
+            pod.needs_trust = False
             self._supersede(pod)
-            self._refresh(name)
+            self.feeds.follow(name, manifest)
+            self._feed_changed(name)
+            self.refresh(name)
         self._publish(pod)
 
     # -- bringing one pod up to date
 
-    def _refresh(self, name: str) -> None:
+    def is_working(self, name: str) -> bool:
+        """Whether the pod is being brought up to date."""
+        return name in self._tasks
+
+    def refresh(self, name: str) -> None:
         """Look at the pod (again) soon; the newest state of everything counts."""
         if self._closed:
             return
@@ -236,7 +279,7 @@ class Pods:
             task.add_done_callback(lambda done: self._done(name, done))
 
     def _supersede(self, pod: Pod) -> None:
-        """End a long training of the manifest before this one; one asked for by name goes on.
+        """End a training of the manifest before this one; one asked for by name goes on.
 
         A short one may end by itself: the next begins right after it.
         """
@@ -245,7 +288,7 @@ class Pods:
             work is not None
             and pod.name not in self._wishes
             and pod.training is not None
-            and time.monotonic() - pod.training_since > SHORT_SECONDS
+            and (pod.training_served or time.monotonic() - pod.training_since > SHORT_SECONDS)
         ):
             log.info("pod %s: training %s gives way to a newer manifest", pod.name, pod.training)
             self._superseded.add(pod.name)
@@ -264,7 +307,7 @@ class Pods:
             pod.loading, pod.training = False, None
             self._publish(pod)
             if name in self._stale:
-                self._refresh(name)  # it changed, or came again, while the task ended
+                self.refresh(name)  # it changed, or came again, while the task ended
 
     async def _bring_up_to_date(self, name: str) -> None:
         while name in self._stale and (pod := self._pods.get(name)) is not None:
@@ -273,7 +316,7 @@ class Pods:
             manifest = pod.manifest
             if manifest is None:
                 continue
-            work = asyncio.create_task(self._upkeep.run(pod, manifest, wish), name=f"work {name}")
+            work = asyncio.create_task(self.upkeep.run(pod, manifest, wish), name=f"work {name}")
             self._works[name] = work
             try:
                 info = await work
@@ -302,7 +345,12 @@ class Pods:
             self._publish(pod)
 
     def _failed(self, pod: Pod, wish: Wish | None, error: SpiceError) -> None:
-        pod.training_problem = problem_of(error, pod.path.name)
+        problem = problem_of(error, pod.path.name)
+        if isinstance(error, InsufficientData) and pod.manifest is not None and wish is None:
+            # Data are still to come: nothing is wrong with the pod.
+            live = any(space.data and is_live(space.data) for space in pod.manifest.dataspaces)
+            problem = dataclasses.replace(problem, severity="warning") if live else problem
+        pod.training_problem = problem
         if wish is not None:
             wish.fail(error)
 
@@ -321,77 +369,44 @@ class Pods:
             raise Conflict("the engine is stopping.")
         if pod.training is not None or name in self._wishes:
             raise Conflict(f"{name} -> training is already in progress")
+        self.manifest_of(name)
+        loop = asyncio.get_running_loop()
+        wish = Wish(algorithm, episodes, loop.create_future(), loop.create_future())
+        self._wishes[name] = wish
+        self.refresh(name)
+        return wish
+
+    def _feed_changed(self, name: str) -> None:
+        """A feed of the pod fails, or works again."""
+        pod = self._pods.get(name)
+        if pod is not None:
+            file = str(pod.path.relative_to(self.location.root))
+            pod.feed_problems = tuple(feed_problems(self.feeds.status(name), file))
+            self._publish(pod)
+
+    def _observed(self, name: str) -> None:
+        """Something was accepted for a pod: read it soon, many at once."""
+        pod = self._pods.get(name)
+        if pod is not None and pod.manifest is not None:
+            pod.posted += 1
+            self.refresh(name)
+
+    def manifest_of(self, name: str) -> Manifest:
+        """The manifest of a pod.
+
+        Raises:
+            NotFound: no such pod.
+            InvalidManifest: it has errors.
+        """
+        pod = self.get(name)
         if pod.manifest is None:
             raise InvalidManifest(
                 f"the manifest of {name!r} has errors.",
                 hint=f"spice-tui lint {name} shows them.",
                 problems=[dataclasses.asdict(problem) for problem in pod.manifest_problems],
             )
-        loop = asyncio.get_running_loop()
-        wish = Wish(algorithm, episodes, loop.create_future(), loop.create_future())
-        self._wishes[name] = wish
-        self._refresh(name)
-        return wish
-
-    async def recommend(
-        self, name: str, at: int | None, alias: str, *, explain: bool
-    ) -> Recommendation:
-        """What to do, by the policy `alias` names.
-
-        Raises:
-            NotFound: no such pod or alias.
-            NotTrained: it has no policy, or no data, yet.
-        """
-        pod = self.get(name)
-        if alias == LATEST:
-            policy, version = pod.policy, pod.policy_version
-        else:
-            policy, version = await self._policy_of(name, alias)
-        if policy is None or version is None:
-            if pod.state == "failed":
-                message = f"pod {name!r} could not be trained: it has no policy to ask."
-                raise NotTrained(message, hint=pod.first_error)
-            raise NotTrained("Please wait to get a recommendation until after training completes")
-        return pod.recommend(policy, version, at, tag=alias, explain=explain)
-
-    async def _policy_of(self, name: str, alias: str) -> tuple[Policy, int]:
-        row = await self._database.read(
-            lambda connection: policy_table.get_by_alias(connection, name, alias)
-        )
-        number = alias.removeprefix("v")
-        if row is None and number.isascii() and number.isdecimal() and len(number) < 19:
-            with contextlib.suppress(NotFound):
-                row = await self._database.read(
-                    lambda connection: policy_table.get(connection, name, int(number))
-                )
-        if row is None:
-            raise TagNotFound(f"pod {name!r} has no version tagged {alias!r}.")
-        return await self._cached_policy(name, row), row.version
-
-    async def _cached_policy(self, name: str, row: PolicyRow) -> Policy:
-        key = (name, row.version)
-        if key not in self._policies:
-            self._policies[key] = await self._upkeep.policy(row)
-            while len(self._policies) > CACHED_POLICIES:
-                del self._policies[next(iter(self._policies))]
-        return self._policies[key]
-
-
-class TagNotFound(NotFound):
-    """No policy of the pod has that alias."""
-
-    code = "tag_not_found"
-    http_status = 400
+        return pod.manifest
 
 
 def _clashes(pod: Pod) -> bool:
     return any(problem.code == DUPLICATE for problem in pod.manifest_problems)
-
-
-def _way_to(file: Path, root: Path) -> Iterator[Path]:
-    """The folders from the file's own up to the app folder, or to the one above its own."""
-    inside = file.is_relative_to(root)
-    for depth, folder in enumerate(file.parents):
-        yield folder
-        if folder == root or (depth and not inside):
-            return

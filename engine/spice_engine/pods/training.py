@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from spice_engine.errors import Overloaded, SpiceError, StorageError
@@ -32,6 +32,8 @@ INTERRUPTED = "The engine stopped, or the pod was removed."
 ENDINGS = {
     "episodes": "All episodes are done.",
     "goal": "The goal is reached.",
+    "equal_scores": "Three episodes in a row had the same score.",
+    "patience": "There was no improvement for as many episodes as patience allows.",
 }
 
 
@@ -63,7 +65,19 @@ def info_of(row: TrainingRow, episodes: list[Episode]) -> TrainingInfo:
         policy_version=row.policy_version,
         evaluation=dict(row.evaluation) if row.evaluation else None,
         episodes=episodes,
+        episodes_wanted=row.episodes_wanted,
     )
+
+
+EPISODE_ERRORS = frozenset(
+    {
+        "invalid_reward_function",
+        "invalid_reward_value",
+        "invalid_datasource_action_expression",
+        "invalid_law_expression",
+    }
+)
+"""What user code did wrong: told as an episode too."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +98,7 @@ class Trainings:
     ) -> None:
         self._database = database
         self._objects = objects
-        self._trainers = trainers
+        self.trainers = trainers
         self._recent: dict[str, TrainingInfo] = {}
         self._last_episode = 0
         self._unrecorded: set[asyncio.Task[None]] = set()
@@ -166,35 +180,75 @@ class Trainings:
         return row.number
 
     async def run(
-        self, pod: str, number: int, params: dict[str, Any], *, fingerprint: str, seconds: float
+        self,
+        pod: str,
+        number: int,
+        params: dict[str, Any],
+        *,
+        fingerprint: str,
+        seconds: float,
+        serve: Callable[[Trained], Awaitable[None]],
     ) -> Trained:
         """Train to the end; episodes are stored and published as they come.
+
+        `serve` is given every policy worth serving while better ones are still sought, and the
+        last one at the end.
 
         Raises:
             SpiceError: what ended it; the record says so too.
         """
         writes: list[asyncio.Future[int]] = []
+        found: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
 
         def on_progress(data: dict[str, Any]) -> None:
-            writes.append(self._store_episode(pod, number, data))
+            if data.pop("kind", "episode") == "policy":
+                found.put_nowait(data)  # a run reports a handful of them
+            else:
+                writes.append(self._store_episode(pod, number, data))
 
+        keeper = asyncio.create_task(
+            self._keep_all(pod, number, found, fingerprint, serve), name=f"policies {pod}/{number}"
+        )
         try:
-            result = await self._trainers.call(
+            result = await self.trainers.call(
                 "train", params, on_progress=on_progress, deadline=seconds
             )
             await asyncio.gather(*writes)
-            return await self._keep(pod, number, result, fingerprint)
+            found.put_nowait(result)
+            found.put_nowait(None)
+            return await keeper
         except SpiceError as error:
             await asyncio.gather(*writes, return_exceptions=True)
+            await _end(keeper)
             await self._fail(pod, number, "failed", error.code, str(error))
             raise
         except asyncio.CancelledError as cancelled:
+            await _end(keeper)
             message = cancelled.args[0] if cancelled.args else INTERRUPTED
             await self._fail(pod, number, "interrupted", "interrupted", message)
             raise
         except Exception as error:
+            await _end(keeper)
             await self._fail(pod, number, "failed", "internal_error", repr(error))
             raise
+
+    async def _keep_all(
+        self,
+        pod: str,
+        number: int,
+        found: asyncio.Queue[dict[str, Any] | None],
+        fingerprint: str,
+        serve: Callable[[Trained], Awaitable[None]],
+    ) -> Trained:
+        """Keep and serve one policy after the other, in the order in which they were found."""
+        kept: Trained | None = None
+        while (result := await found.get()) is not None:
+            same = kept if kept is not None and kept.policy == result["policy"] else None
+            kept = await self._keep(pod, number, result, fingerprint, same)
+            if same is None:
+                await serve(kept)
+        assert kept is not None  # the last one is the result
+        return kept
 
     def _store_episode(self, pod: str, number: int, data: dict[str, Any]) -> asyncio.Future[int]:
         written = self._database.write(
@@ -223,23 +277,38 @@ class Trainings:
         self._episodes.rows([{"id": row, "pod": pod, "number": number, **data}], row, row)
 
     async def _keep(
-        self, pod: str, number: int, result: dict[str, Any], fingerprint: str
+        self,
+        pod: str,
+        number: int,
+        result: dict[str, Any],
+        fingerprint: str,
+        same: Trained | None,
     ) -> Trained:
+        """Store a policy as the pod's next version, unless it is the one kept before (`same`).
+
+        A result that says how the run stopped also ends its record.
+        """
         policy: bytes = result["policy"]
         digest = await asyncio.to_thread(self._objects.put_bytes, policy)
+        final = "stopped" in result
 
         def store(connection: sqlite3.Connection) -> tuple[int, TrainingRow]:
-            kept = policy_table.add(
-                connection,
-                pod=pod,
-                object_hash=digest,
-                fingerprint=fingerprint,
-                algorithm=result["algorithm"],
-                created=time.time(),
-                evaluation=result["evaluation"],
-                training_number=number,
-                aliases=(LATEST,),
-            )
+            if same is not None:
+                version = same.version
+            else:
+                version = policy_table.add(
+                    connection,
+                    pod=pod,
+                    object_hash=digest,
+                    fingerprint=fingerprint,
+                    algorithm=result["algorithm"],
+                    created=time.time(),
+                    evaluation=result["evaluation"],
+                    training_number=number,
+                    aliases=(LATEST,),
+                ).version
+            if not final:
+                return version, training_table.get_run(connection, pod, number)
             row = training_table.finish(
                 connection,
                 pod,
@@ -249,10 +318,10 @@ class Trainings:
                 message=ENDINGS[result["stopped"]],
                 algorithm=result["algorithm"],
                 evaluation=result["evaluation"],
-                policy_version=kept.version,
+                policy_version=version,
             )
             training_table.prune(connection, pod)
-            return kept.version, row
+            return version, row
 
         version, row = await self._database.write(store)
         self._note(row)
@@ -268,6 +337,20 @@ class Trainings:
         """Record how a run failed; on a full disk that happens later, nobody waits for it."""
 
         def change(connection: sqlite3.Connection) -> TrainingRow:
+            if error in EPISODE_ERRORS:
+                # Clients of the original look for errors in the episodes.
+                done = training_table.list_episodes(connection, pod, number)
+                training_table.add_episode(
+                    connection,
+                    pod=pod,
+                    number=number,
+                    episode=len(done) + 1,
+                    started=ended,
+                    ended=ended,
+                    score=None,
+                    error=error,
+                    message=message,
+                )
             return training_table.finish(
                 connection,
                 pod,
@@ -295,3 +378,9 @@ class Trainings:
             except (StorageError, Overloaded):
                 continue
             return
+
+
+async def _end(task: asyncio.Task[Trained]) -> None:
+    """Stop keeping policies; what is being written is still written whole."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

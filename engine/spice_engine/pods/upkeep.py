@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import os
 import shutil
 import tempfile
 import time
@@ -12,28 +13,36 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spice_engine.errors import InsufficientData, SpiceError
+from spice_engine.errors import Conflict, InsufficientData, SpiceError
 from spice_engine.pods import plan
 from spice_engine.pods.live import Pod, Table, problem_from
-from spice_engine.pods.model import Manifest
-from spice_engine.pods.training import LATEST, Trainings
+from spice_engine.pods.model import Manifest, RewardFile
+from spice_engine.pods.observations import ObservationStore
+from spice_engine.pods.stored import StoredPolicies, read_policy, release, use
+from spice_engine.pods.training import Trained, Trainings
 from spice_engine.protocol.location import Location
-from spice_engine.protocol.pods import TrainingInfo
+from spice_engine.protocol.pods import GetObservations, Observations, TrainingInfo
 from spice_engine.settings import Settings
-from spice_engine.store import policies as policy_table
+from spice_engine.store import interpretations
 from spice_engine.store.database import Database
 from spice_engine.store.disk import storage_error
 from spice_engine.store.objects import ObjectStore
-from spice_engine.store.policies import PolicyRow
 from spice_engine.workers.arrays import ArrayRef, load
 from spice_engine.workers.pool import ChildPool
 
 if TYPE_CHECKING:
-    from spice_engine.learning.policy import Policy
+    from numpy.typing import NDArray
+
 
 log = logging.getLogger(__name__)
 
 LOAD_SECONDS = 120.0
+
+
+class NeedsTrust(Conflict):
+    """The pod's code must not run before the folder is trusted."""
+
+    code = "needs_trust"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,15 +76,19 @@ class Upkeep:
         objects: ObjectStore,
         loaders: ChildPool,
         trainings: Trainings,
+        observations: ObservationStore,
+        trusted: Callable[[], bool],
         publish: Callable[[Pod], None],
     ) -> None:
         self._location = location
         self._settings = settings
         self._database = database
-        self._objects = objects
         self._loaders = loaders
         self._trainings = trainings
+        self._observations = observations
+        self._trusted = trusted
         self._publish = publish
+        self.stored = StoredPolicies(database, objects, publish)
 
     async def run(self, pod: Pod, manifest: Manifest, wish: Wish | None) -> TrainingInfo | None:
         """Load the pod's data, then train it if somebody wishes so or its policy is of other input.
@@ -87,19 +100,60 @@ class Upkeep:
         """
         pod.loading = True
         self._publish(pod)
-        loaded, table = await self._load(pod, manifest)
+        # Counted before the files are looked at: what comes meanwhile is for the next time.
+        posted = pod.posted
+        try:
+            loaded, table = await self._load(pod, manifest)
+        except SpiceError:
+            await self.stored.serve_without_data(pod)
+            raise
         try:
             # What the last good policy cannot read waits for a policy that can.
             if pod.policy is None or table.fits(pod.policy):
-                _use(pod, table)
-            fingerprint = plan.fingerprint(manifest, loaded)
-            if wish is None and await self._serve_stored(pod, table, fingerprint):
-                log.info("pod %s is unchanged: version %s serves", pod.name, pod.policy_version)
+                use(pod, table)
+            pod.seen = posted
+            caught_up, pod.caught_up = pod.caught_up, asyncio.Event()
+            caught_up.set()
+            said = await self._interpretations(pod.name, manifest)
+            fingerprint = await self.fingerprint(manifest, loaded, said)
+            if wish is None and await self.stored.offer(pod, table, fingerprint):
+                log.debug("pod %s is unchanged: version %s serves", pod.name, pod.policy_version)
                 return None
-            return await self._train(pod, table, manifest, loaded, wish)
+            if table.complete <= manifest.span:
+                await self.stored.serve_without_data(pod)
+            await self._ask_trust(pod, manifest)
+            return await self._train(pod, table, manifest, loaded, said, fingerprint, wish)
         finally:
             if pod.table is not table:
                 release(table)
+
+    async def _ask_trust(self, pod: Pod, manifest: Manifest) -> None:
+        """Code of a file of its own runs only in folders whose owner said so."""
+        file = manifest.training.rewards
+        if not isinstance(file, RewardFile):
+            return
+        pod.needs_trust = not await asyncio.to_thread(self._trusted)
+        if pod.needs_trust:
+            raise NeedsTrust(
+                f"'{file.path}' holds code that would run here, and this folder is not trusted.",
+                hint="Read it, then run `spice-tui trust`.",
+                place=file.place,
+            )
+
+    async def fingerprint(
+        self, manifest: Manifest, loaded: dict[str, Any], said: list[dict[str, Any]]
+    ) -> str:
+        """What tells these inputs of a training from others."""
+        return await asyncio.to_thread(
+            lambda: plan.fingerprint(manifest, loaded, self._location.root, interpretations=said)
+        )
+
+    async def _interpretations(self, pod: str, manifest: Manifest) -> list[dict[str, Any]]:
+        """Those of the pod, where its rewards may read them."""
+        if not plan.reads_interpretations(manifest):
+            return []
+        rows = await self._database.read(lambda connection: interpretations.find(connection, pod))
+        return [dataclasses.asdict(row) for row in rows]
 
     async def _train(
         self,
@@ -107,6 +161,8 @@ class Upkeep:
         table: Table,
         manifest: Manifest,
         loaded: dict[str, Any],
+        said: list[dict[str, Any]],
+        fingerprint: str,
         wish: Wish | None,
     ) -> TrainingInfo:
         span = manifest.span
@@ -120,34 +176,41 @@ class Upkeep:
         params = plan.trainer_params(
             manifest,
             loaded,
+            self._location.root,
+            fingerprint=fingerprint,
+            interpretations=said,
             algorithm=wish.algorithm if wish is not None else "",
             episodes=wish.episodes if wish is not None else None,
         )
-        fingerprint = params["fingerprint"]
         begin = time.perf_counter()
         number = await self._trainings.begin(
             pod.name, params["algorithm"], params["episodes"], fingerprint
         )
         pod.loading, pod.training, pod.last_training = False, number, number
-        pod.training_since = time.monotonic()
+        pod.training_since, pod.training_served = time.monotonic(), False
         if wish is not None:
             wish.begun.set_result(number)
         self._publish(pod)
-        trained = await self._trainings.run(
+
+        async def serve(trained: Trained) -> None:
+            policy = await asyncio.to_thread(read_policy, trained.policy)
+            self.stored.serve(pod, table, policy, trained.version, fingerprint)
+            pod.training_served = True
+            log.info(
+                "pod %s: training %s gave version %s in %.0f ms",
+                pod.name,
+                number,
+                trained.version,
+                1000 * (time.perf_counter() - begin),
+            )
+
+        await self._trainings.run(
             pod.name,
             number,
             params,
             fingerprint=fingerprint,
             seconds=self._settings.training_seconds,
-        )
-        policy = await asyncio.to_thread(_policy, trained.policy)
-        self._serve(pod, table, policy, trained.version, fingerprint)
-        log.info(
-            "pod %s: training %s gave version %s in %.0f ms",
-            pod.name,
-            number,
-            trained.version,
-            1000 * (time.perf_counter() - begin),
+            serve=serve,
         )
         return await self._trainings.get(pod.name, number)
 
@@ -157,11 +220,17 @@ class Upkeep:
             out = tempfile.mkdtemp(prefix=f"{self._location.key[-12:]}-", dir=self._scratch)
         except OSError as error:
             raise storage_error(error, "hand the data over", self._scratch) from error
-        params = plan.loader_params(manifest, self._location.root, Path(out), time.time())
         try:
-            pod.stamps = await asyncio.to_thread(stamps, self.files(manifest))
-            loaded = await self._loaders.call("load", params, deadline=LOAD_SECONDS)
-            values = await asyncio.to_thread(load, ArrayRef.from_dict(loaded["values"]))
+            async with self._observations.reading(pod.name) as observations:
+                params = plan.loader_params(
+                    manifest, self._location.root, Path(out), time.time(), observations
+                )
+                pod.stamps = await asyncio.to_thread(stamps, self.files(manifest))
+                loaded = await self._loaders.call("load", params, deadline=LOAD_SECONDS)
+            values = await asyncio.to_thread(_mapped, loaded["values"])
+            moments = None
+            if not manifest.params.interpolation:
+                moments = await asyncio.to_thread(_mapped, loaded["times"])
         except BaseException:
             shutil.rmtree(out, ignore_errors=True)
             raise
@@ -175,8 +244,51 @@ class Upkeep:
             loaded["granularity"],
             loaded["complete_rows"],
             out,
+            moments,
         )
         return loaded, table
+
+    async def observations(self, request: GetObservations, manifest: Manifest) -> Observations:
+        """The raw rows of a pod, read anew by a loader.
+
+        Raises:
+            SpiceError: what is wrong with its data.
+        """
+        handle, path = await asyncio.to_thread(tempfile.mkstemp, ".rows", "", self._scratch)
+        os.close(handle)
+        try:
+            async with self._observations.reading(request.pod) as files:
+                params = plan.loader_params(
+                    manifest, self._location.root, self._scratch, time.time(), files
+                )
+                params |= {
+                    "format": request.format,
+                    "start": request.start,
+                    "end": request.end,
+                    "limit": request.limit or None,
+                    "out": path,
+                }
+                answer = await self._loaders.call("observations", params, deadline=LOAD_SECONDS)
+            text = await asyncio.to_thread(Path(path).read_text, "utf-8")
+        finally:
+            await asyncio.to_thread(Path(path).unlink, True)
+        return Observations(answer["rows"], text)
+
+    async def reward_tests(self, pod: Pod, manifest: Manifest) -> list[dict[str, Any]]:
+        """What the reward tests of the manifest give.
+
+        Raises:
+            SpiceError: the reward code cannot be used at all.
+        """
+        await self._ask_trust(pod, manifest)
+        params = {
+            "fields": list(manifest.fields),
+            "actions": list(manifest.action_names),
+            "granularity": manifest.params.granularity,
+            "rewards": plan.rewards(manifest, self._location.root),
+            "tests": plan.reward_tests(manifest.training.tests),
+        }
+        return await self._trainings.trainers.call("reward_tests", params, deadline=LOAD_SECONDS)
 
     @property
     def _scratch(self) -> Path:
@@ -184,57 +296,7 @@ class Upkeep:
 
     def files(self, manifest: Manifest) -> tuple[Path, ...]:
         """The files the pod reads."""
-        return plan.data_files(manifest, self._location.root)
-
-    async def policy(self, row: PolicyRow) -> Policy:
-        """A stored policy.
-
-        Raises:
-            SpiceError: its file is gone, damaged or of another version.
-        """
-        data = await asyncio.to_thread(self._objects.read_bytes, row.object)
-        return await asyncio.to_thread(_policy, data)
-
-    async def _serve_stored(self, pod: Pod, table: Table, fingerprint: str) -> bool:
-        """Serve the stored policy if it was learned from exactly this."""
-        if pod.policy is not None and pod.fingerprint == fingerprint:
-            return True
-        row = await self._database.read(
-            lambda connection: policy_table.get_by_alias(connection, pod.name, LATEST)
-        )
-        if row is None:
-            return False
-        if pod.policy is None or row.fingerprint == fingerprint:
-            try:
-                policy = await self.policy(row)
-            except SpiceError as error:
-                version = row.version
-                log.warning("pod %s: version %s cannot be used: %s", pod.name, version, error)
-                return False
-            pod.last_training = pod.last_training or row.training_number
-            self._serve(pod, table, policy, row.version, row.fingerprint)
-        return row.fingerprint == fingerprint
-
-    def _serve(
-        self, pod: Pod, table: Table, policy: Policy, version: int, fingerprint: str
-    ) -> None:
-        pod.policy, pod.policy_version, pod.fingerprint = policy, version, fingerprint
-        pod.evaluation = dict(policy.evaluation)
-        _use(pod, table)
-        self._publish(pod)
-
-
-def _use(pod: Pod, table: Table) -> None:
-    """Answer from this table from now on."""
-    previous, pod.table = pod.table, table
-    pod.answers.clear()
-    if previous is not None and previous is not table:
-        release(previous)
-
-
-def release(table: Table) -> None:
-    """Remove a table's files; what is mapped of them stays readable."""
-    shutil.rmtree(table.folder, ignore_errors=True)
+        return plan.files(manifest, self._location.root)
 
 
 def stamps(files: Iterable[Path]) -> tuple[tuple[int, int, int] | None, ...]:
@@ -250,8 +312,8 @@ def stamps(files: Iterable[Path]) -> tuple[tuple[int, int, int] | None, ...]:
     return tuple(found)
 
 
-def _policy(data: bytes) -> Policy:
-    """Load a policy; imports NumPy at its first call, so it runs in a thread."""
-    from spice_engine.learning.policy import Policy
+def _mapped(reference: dict[str, Any]) -> NDArray[Any]:
+    """An array of the loader's, as a plain view: slicing a memmap costs ten times as much."""
+    import numpy as np
 
-    return Policy.from_bytes(data)
+    return np.asarray(load(ArrayRef.from_dict(reference)))

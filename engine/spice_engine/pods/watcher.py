@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -114,3 +114,12 @@ class Watcher:
 
 async def _next(stream: _Stream) -> set[tuple[Any, str]] | None:
     return await anext(stream, None)
+
+
+def way_to(file: Path, root: Path) -> Iterator[Path]:
+    """The folders from the file's own up to the app folder, or to the one above its own."""
+    inside = file.is_relative_to(root)
+    for depth, folder in enumerate(file.parents):
+        yield folder
+        if folder == root or (depth and not inside):
+            return

@@ -104,7 +104,10 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str, file: str) -> YamlErro
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     sentence = " ".join(str(part) for part in (error.context, error.problem) if part)
     lines = text.splitlines()
-    if line <= len(lines) and lines[line - 1][column - 1 : column] == "\t":
+    written = lines[line - 1] if line <= len(lines) else ""
+    if written[max(column - 2, 0) : column] == "${":
+        sentence = "Within braces or brackets '${NAME}' stands in quotes."
+    elif written[column - 1 : column] == "\t":
         sentence = "A tab stands where only spaces may: indent YAML with spaces."
     else:
         sentence = f"This is not valid YAML: {sentence}."

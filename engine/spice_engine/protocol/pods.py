@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+AS_TEXT = {"json_schema_extra": {"format": "utf-8"}}
+"""Metadata of a field whose bytes are a text's in JSON; other bytes are base64 there."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProblemInfo:
@@ -26,7 +29,7 @@ class ProblemInfo:
 
 @dataclass(frozen=True, slots=True)
 class PodInfo:
-    """One pod. `state`: loading, training, ready, untrained or failed.
+    """One pod. `state`: loading, training, ready, untrained, needs trust or failed.
 
     `training` is the number of the training run under way, `last_training` of the newest one.
     """
@@ -42,6 +45,10 @@ class PodInfo:
     problems: list[ProblemInfo]
     evaluation: dict[str, Any] | None = None
     last_training: int | None = None
+    identifiers: list[str] = field(default_factory=list[str])
+    measurements: list[str] = field(default_factory=list[str])
+    categories: list[str] = field(default_factory=list[str])
+    dataspaces: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,7 @@ class TrainingInfo:
     policy_version: int | None
     evaluation: dict[str, Any] | None
     episodes: list[Episode]
+    episodes_wanted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +131,16 @@ class TrainingList:
 
 @dataclass(frozen=True, slots=True)
 class Recommend:
-    """Ask what to do: at `time` (Unix seconds), or now; by the policy `alias` names."""
+    """Ask what to do: at `time` (Unix seconds), or now; by the policy `alias` names.
+
+    `state` asks what if these fields had these values.
+    """
 
     pod: str
     time: int | None = None
     alias: str = "latest"
     explain: bool = False
+    state: dict[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +156,7 @@ class Recommendation:
     policy_version: int
     values: dict[str, float] | None = None
     features: dict[str, float] | None = None
+    rule: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,3 +164,130 @@ class LintFile:
     """Check the manifest at `path`, relative to the app folder."""
 
     path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observe:
+    """Observations of a pod: CSV with headers `time,from.name.field`, or JSON as they are served.
+
+    With `dataspace` (`from/name`) the data are in the form of that dataspace's processor, and
+    `format` is not used. The same `key`, or the same data within 24 hours, counts once.
+    """
+
+    pod: str
+    data: bytes = field(metadata=AS_TEXT)
+    format: str = "csv"
+    dataspace: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What became of observations: rows kept, rows and cells left out, with examples why."""
+
+    rows: int
+    bad_rows: int = 0
+    bad_cells: dict[str, int] = field(default_factory=dict[str, int])
+    examples: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GetObservations:
+    """Ask for a pod's raw rows of [start, end), as `csv` or `json`; `limit` 0: all."""
+
+    pod: str
+    start: int | None = None
+    end: int | None = None
+    limit: int = 0
+    format: str = "csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Observations:
+    """Raw rows of a pod as text in the format asked for."""
+
+    rows: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interpretation:
+    """What somebody says about a stretch of data: Unix seconds, half-open."""
+
+    start: int
+    end: int
+    name: str = ""
+    actions: list[str] = field(default_factory=list[str])
+    tags: list[str] = field(default_factory=list[str])
+
+
+@dataclass(frozen=True, slots=True)
+class GetInterpretations:
+    """Ask for the interpretations of a pod that overlap [start, end)."""
+
+    pod: str
+    start: int | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddInterpretations:
+    """Add interpretations to a pod: all, or none."""
+
+    pod: str
+    interpretations: list[Interpretation]
+
+
+@dataclass(frozen=True, slots=True)
+class Interpretations:
+    """Interpretations, by start."""
+
+    interpretations: list[Interpretation]
+
+
+@dataclass(frozen=True, slots=True)
+class RewardTestResult:
+    """One reward test of a manifest: what it expected and what came out."""
+
+    action: str
+    expected: float
+    passed: bool
+    got: float | None = None
+    error: str = ""
+    file: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RewardTests:
+    """The results of a pod's reward tests."""
+
+    tests: list[RewardTestResult]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedInfo:
+    """A live feed of a dataspace: starting, running, failing, done or invalid; Unix seconds.
+
+    `failures` counts those in a row, `rows` and `bytes` what came since the engine began.
+    """
+
+    dataspace: str
+    role: str
+    connector: str
+    state: str
+    last_ok: float | None
+    last_error: str
+    last_error_at: float | None
+    failures: int
+    rows: int
+    bad_rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedList:
+    """The live feeds of a pod."""
+
+    feeds: list[FeedInfo]

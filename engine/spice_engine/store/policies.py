@@ -46,10 +46,12 @@ def add(
     evaluation: Mapping[str, Any] | None = None,
     training_number: int | None = None,
     aliases: tuple[str, ...] = (),
+    window: str = "",
 ) -> PolicyRow:
     """Adds the pod's next version, makes `aliases` name it, and keeps its object from collection.
 
-    Where it came from a training run, that run gets the version as its `policy_version`.
+    Where it came from a training run, that run gets the version as its `policy_version`. `window`
+    is the hash of the window that came with an imported policy; it is kept as long.
     """
     (version,) = connection.execute(
         "SELECT coalesce(max(version), 0) + 1 FROM policies WHERE pod = ?", (pod,)
@@ -68,6 +70,8 @@ def add(
         ),
     )
     references.add(connection, object_hash, _owner(pod, version))
+    if window:
+        references.add(connection, window, _window_owner(pod, version))
     if training_number is not None:
         connection.execute(
             "UPDATE training_runs SET policy_version = ? WHERE pod = ? AND number = ?",
@@ -100,11 +104,16 @@ def get_by_alias(connection: sqlite3.Connection, pod: str, alias: str) -> Policy
     return rows[0] if rows else None
 
 
-def list_versions(connection: sqlite3.Connection, pod: str | None = None) -> tuple[PolicyRow, ...]:
-    """The policies of one pod, newest first; of every pod, by name, if none is given."""
+def list_versions(
+    connection: sqlite3.Connection, pod: str | None = None, *, limit: int = -1
+) -> tuple[PolicyRow, ...]:
+    """The policies of one pod, newest first; of every pod, by name, if none is given.
+
+    `limit` is how many at most; negative: all.
+    """
     if pod is None:
-        return _select(connection, "ORDER BY pod, version DESC", ())
-    return _select(connection, "WHERE pod = ? ORDER BY version DESC", (pod,))
+        return _select(connection, "ORDER BY pod, version DESC LIMIT ?", (limit,))
+    return _select(connection, "WHERE pod = ? ORDER BY version DESC LIMIT ?", (pod, limit))
 
 
 def set_alias(connection: sqlite3.Connection, pod: str, alias: str, version: int) -> None:
@@ -145,8 +154,30 @@ def prune(connection: sqlite3.Connection, keep: int = KEPT) -> int:
         (keep,),
     ).fetchall()
     for pod, version in rows:
-        references.drop_owner(connection, _owner(pod, version))
+        _drop_references(connection, pod, version)
     return len(rows)
+
+
+def remove(connection: sqlite3.Connection, pod: str, version: int) -> None:
+    """Removes one version with its aliases; nothing happens where it is not there."""
+    connection.execute("DELETE FROM policies WHERE pod = ? AND version = ?", (pod, version))
+    _drop_references(connection, pod, version)
+
+
+def window_of(connection: sqlite3.Connection, pod: str, version: int) -> str | None:
+    """The hash of the window that came with an imported policy, or None."""
+    found = references.of_owner(connection, _window_owner(pod, version))
+    return found[0] if found else None
+
+
+def set_fingerprint(
+    connection: sqlite3.Connection, pod: str, version: int, fingerprint: str
+) -> None:
+    """Notes what inputs the version stands for: an imported one, for the first it meets here."""
+    connection.execute(
+        "UPDATE policies SET fingerprint = ? WHERE pod = ? AND version = ?",
+        (fingerprint, pod, version),
+    )
 
 
 def aliases(connection: sqlite3.Connection, pod: str) -> dict[str, int]:
@@ -160,6 +191,15 @@ def aliases(connection: sqlite3.Connection, pod: str) -> dict[str, int]:
 
 def _owner(pod: str, version: int) -> str:
     return f"policy:{pod}:{version}"
+
+
+def _window_owner(pod: str, version: int) -> str:
+    return f"window:{pod}:{version}"
+
+
+def _drop_references(connection: sqlite3.Connection, pod: str, version: int) -> None:
+    for owner in (_owner(pod, version), _window_owner(pod, version)):
+        references.drop_owner(connection, owner)
 
 
 def _no_such_version(pod: str, version: int) -> NotFound:

@@ -106,7 +106,8 @@ def finish(
     """
     changed = connection.execute(
         "UPDATE training_runs SET state = ?, ended = ?, error = ?, message = ?, evaluation = ?,"
-        " policy_version = ?, algorithm = coalesce(?, algorithm) WHERE pod = ? AND number = ?",
+        " policy_version = coalesce(?, policy_version), algorithm = coalesce(?, algorithm)"
+        " WHERE pod = ? AND number = ?",
         (
             state,
             ended,

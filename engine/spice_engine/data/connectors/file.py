@@ -1,4 +1,4 @@
-"""The `file` connector: a file of the app folder, read whole.
+"""The `file` connector: a file of the app folder, plain or with gzip (`.gz`).
 
 A relative path is taken from the app folder and may not lead out of it by `..`; symbolic links
 inside the folder are followed, for they are its owner's own. A file elsewhere is named by its
@@ -8,14 +8,19 @@ absolute path, so that a manifest says openly that it reaches outside.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import stat
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from spice_engine.data.sources import HashedReader, Unpacked
 from spice_engine.errors import InvalidData, Place
 
 MAX_BYTES = 4 << 30
+_BUFFER_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,20 @@ class FileContent:
 
     data: bytes
     digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """A file being read: its `content` (unpacked), and what tells it from any other state of it."""
+
+    content: io.BufferedIOBase
+    identity: tuple[str, int, int, int]
+    """Path, time of change (ns), size, inode."""
+    raw: HashedReader
+
+    def digest(self) -> str:
+        """SHA-256 of the file as it lies on the disk, in hexadecimal; reads what is left of it."""
+        return self.raw.digest()
 
 
 def resolve(app_folder: Path, path: str, place: Place | None = None) -> Path:
@@ -55,19 +74,27 @@ def resolve(app_folder: Path, path: str, place: Place | None = None) -> Path:
     return Path(full)
 
 
-def read(app_folder: Path, path: str, place: Place | None = None) -> FileContent:
-    """The whole file; blocks on the disk.
+@contextmanager
+def opened(app_folder: Path, path: str, place: Place | None = None) -> Generator[OpenFile]:
+    """The file, open for reading once from the front; blocks on the disk.
 
-    Raises InvalidData where it is missing, no regular file, unreadable, or over MAX_BYTES.
+    Raises InvalidData where it is missing, no regular file, unreadable, or over MAX_BYTES; and
+    from reading, where a packed one is broken.
     """
     full = resolve(app_folder, path, place)
     try:
         # A pipe would block for ever on open, so open without waiting and look before reading.
         descriptor = os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            _check(path, os.fstat(descriptor), place)
-            with os.fdopen(descriptor, "rb", closefd=False) as file:
-                data = file.read()
+            status = os.fstat(descriptor)
+            _check(path, status, place)
+            raw = HashedReader(os.fdopen(descriptor, "rb", buffering=0, closefd=False))
+            packed = path.lower().endswith(".gz")
+            content = io.BufferedReader(
+                Unpacked(raw, path, place) if packed else raw, _BUFFER_BYTES
+            )
+            identity = (str(full), status.st_mtime_ns, status.st_size, status.st_ino)
+            yield OpenFile(content, identity, raw)
         finally:
             os.close(descriptor)
     except FileNotFoundError as error:
@@ -75,10 +102,20 @@ def read(app_folder: Path, path: str, place: Place | None = None) -> FileContent
         raise InvalidData(f"There is no file '{path}'.", hint=hint, place=place) from error
     except OSError as error:
         raise InvalidData(
-            f"'{path}' cannot be read: {error.strerror}.", hint=f"Check {full}.", place=place
+            f"'{path}' cannot be read: {error.strerror or error}.",
+            hint=f"Check {full}.",
+            place=place,
         ) from error
-    digest = hashlib.sha256(data).hexdigest()
-    return FileContent(data, digest)
+
+
+def read(app_folder: Path, path: str, place: Place | None = None) -> FileContent:
+    """The whole file as it lies on the disk; blocks on it.
+
+    Raises InvalidData as `opened` does.
+    """
+    with opened(app_folder, path, place) as file:
+        data = io.BufferedReader(file.raw, _BUFFER_BYTES).read()
+    return FileContent(data, hashlib.sha256(data).hexdigest())
 
 
 def _check(path: str, status: os.stat_result, place: Place | None) -> None:

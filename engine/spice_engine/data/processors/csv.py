@@ -1,159 +1,110 @@
-"""The `csv` processor: text with a header row to a table, by polars.
+"""The `csv` processor: text with a header row to a table, block by block.
 
 Rows whose time cannot be read, or that have more cells than the header, are counted and kept out.
-Cells that are no finite number are missing data, and counted. Runs in the loader's process only.
+Cells that are no finite number are missing data, and counted. However large a file is, only a few
+MiB of its text are in memory at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import csv
+from collections.abc import Iterator
+from io import BufferedIOBase
 
-import numpy as np
-import polars as pl
-from numpy.typing import NDArray
+from spice_engine.data.processors.csv_block import parse_block
+from spice_engine.data.processors.csv_lines import Header, parse_lines
+from spice_engine.data.selection import Selection
+from spice_engine.data.table import Table, joined
+from spice_engine.errors import InvalidData
 
-from spice_engine.data.processors.csv_text import TextRows, lines_of, read
-from spice_engine.data.table import MAX_EXAMPLES, BadRow, Column, Table
-from spice_engine.errors import InvalidData, InvalidRequest, Place
-from spice_engine.units import MAX_TIME, MIN_TIME, TIME_FORMATS, parse_time
-
-MAX_VALUE = 1e150
-"""Numbers beyond it count as infinite: their squares would be."""
-_NO_OFFSET = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?$"
+BLOCK_BYTES = 8 << 20
+_SMALL_BYTES = 32 << 10
+"""Up to here plain Python is faster than polars."""
+_MAX_COLUMNS = 10_000
 
 
-def parse(
-    data: bytes,
-    columns: Sequence[Column],
-    *,
-    name: str,
-    time_selector: str = "time",
-    time_format: str = "",
-    place: Place | None = None,
-) -> Table:
-    """The rows of a CSV text.
+def parse(source: BufferedIOBase, selection: Selection, *, name: str) -> Table:
+    """The rows of a CSV text; `name` is the payload's, for messages.
 
-    `name` is the file's, for messages; `place` where the manifest asks for it. Times are decimal
-    or `0x` unix seconds or RFC 3339 without `time_format`, else that form only.
-
-    Raises InvalidData where there is no header, the time column or a measurement's column is
-    missing, or the format is not known.
+    Raises InvalidData where there is no header, where it lacks a column that is needed, and where
+    the time format is not known.
     """
-    time_format = time_format.lower()
-    if time_format and time_format not in TIME_FORMATS:
+    blocks = _blocks(source)
+    first = next(blocks, b"").removeprefix(b"\xef\xbb\xbf")
+    header, line, rest = _header(first, selection, name)
+    tables: list[Table] = []
+    for block in _chain(rest, blocks):
+        if len(block) <= _SMALL_BYTES and b'"' not in block:
+            tables.append(parse_lines(block, header, selection, line))
+        else:
+            tables.append(parse_block(block, header, selection, line))
+        line += block.count(b"\n")
+    return joined(tables or [parse_lines(b"", header, selection, line)])
+
+
+def _blocks(source: BufferedIOBase) -> Iterator[bytes]:
+    """The text in pieces that end where a line ends, and not within quotes if that can be seen."""
+    left = b""
+    while part := source.read(BLOCK_BYTES):
+        block = left + part
+        cut = _cut(block)
+        left = block[cut:]
+        if cut:
+            yield block[:cut]
+    if left:
+        yield left
+
+
+def _cut(block: bytes) -> int:
+    """Where the last whole line ends; 0 where there is none yet."""
+    last = block.rfind(b"\n") + 1
+    if not block.count(b'"', 0, last) % 2:
+        return last
+    # Within a cell of several lines: cut before it. A cell over half a block is a stray quote.
+    cut = last
+    while cut > len(block) // 2:
+        quote = block.rfind(b'"', 0, cut)
+        cut = block.rfind(b"\n", 0, quote) + 1 if quote >= 0 else 0
+        if cut and not block.count(b'"', 0, cut) % 2:
+            return cut
+    return last
+
+
+def _header(block: bytes, selection: Selection, name: str) -> tuple[Header, int, bytes]:
+    """The header, the line (from 1) of what follows it, and what follows."""
+    position, line = 0, 1
+    while position < len(block):
+        end = block.find(b"\n", position) + 1 or len(block)
+        text = block[position:end].decode("utf-8", errors="replace").strip("\r\n")
+        position, line = end, line + 1
+        if text.strip():
+            return _columns(text, selection, name), line, block[position:]
+    hint = "The first line names the columns, as in: time,cpu,memory"
+    raise InvalidData(f"'{name}' is empty.", hint=hint, place=selection.place)
+
+
+def _columns(text: str, selection: Selection, name: str) -> Header:
+    try:
+        cells = next(csv.reader([text]))
+    except csv.Error as error:
+        hint = "The first line names the columns, as in: time,cpu,memory"
         raise InvalidData(
-            f"The time format '{time_format}' is not supported in this version.",
-            hint=f"Use one of {', '.join(TIME_FORMATS)}, or none.",
-            place=place,
+            f"The first line of '{name}' is no header: {error}.", hint=hint, place=selection.place
+        ) from error
+    if len(cells) > _MAX_COLUMNS:
+        raise InvalidData(
+            f"'{name}' has {len(cells)} columns; {_MAX_COLUMNS} are the most.",
+            place=selection.place,
         )
-    text = read(data, name, place)
-    _require(text, time_selector, name, place, "the time")
-    for column in columns:
-        what = f"the measurement '{column.name}'"
-        _require(text, column.selector, name, column.place or place, what)
-    # A line with nothing on it comes as a row of nulls; it is no datum and no mistake.
-    blank = text.frame.select(pl.all_horizontal(pl.all().is_null())).to_series().to_numpy()
-    clock = text.frame[time_selector].str.strip_chars()
-    times, timed = _times(clock, time_format)
-    bad_times = ~timed & ~blank
-    trouble = _bad_times(bad_times, clock)
-    values: dict[str, NDArray[np.float64]] = {}
-    bad_cells: dict[str, int] = {}
-    for column in columns:
-        cells = text.frame[column.selector].str.strip_chars()
-        numbers, wrong = _numbers(cells)
-        wrong &= timed
-        values[column.name] = numbers[timed]
-        if wrong.any():
-            bad_cells[column.name] = int(wrong.sum())
-            trouble += _first(wrong, cells, "is no finite number")
-    lines = lines_of(data, text, [row for row, _ in trouble])
-    examples = [*text.examples, *(BadRow(lines.get(row, 0), reason) for row, reason in trouble)]
-    return Table(
-        times=times[timed],
-        values=values,
-        bad_rows=int(bad_times.sum()) + text.dropped,
-        bad_cells=bad_cells,
-        examples=tuple(sorted(examples, key=lambda example: example.line)[:MAX_EXAMPLES]),
-    )
+    first: dict[str, int] = {}
+    for index, cell in enumerate(cells):
+        first.setdefault(cell.strip(), index)
+    selection.require(first, name, separators=True)
+    wanted = {selector: first[selector] for selector in selection.selectors if selector in first}
+    return Header(len(cells), wanted)
 
 
-def _bad_times(rows: NDArray[np.bool_], clock: pl.Series) -> list[tuple[int, str]]:
-    """Examples of rows whose time could not be read, and what is probably wrong with them."""
-    # Today in milliseconds has 13 digits; in seconds that is the year 55,000.
-    digits = clock.str.contains(r"^\d{13}$").fill_null(False).to_numpy()
-    local = clock.str.contains(_NO_OFFSET).fill_null(False).to_numpy()
-    return [
-        *_first(rows & ~digits & ~local, clock, "is not a time"),
-        *_first(rows & digits, clock, "looks like milliseconds: seconds are expected"),
-        *_first(rows & local, clock, "is a time without an offset: put Z behind it for UTC"),
-    ]
-
-
-def _require(text: TextRows, header: str, name: str, place: Place | None, what: str) -> None:
-    if header in text.frame.columns:
-        return
-    columns = ", ".join(f"'{column}'" for column in text.frame.columns[:20])
-    hint = "Set the measurement's selector to one of them."
-    if what == "the time":
-        hint = "Set time_selector under the processor's params."
-    if text.frame.width == 1 and any(mark in text.frame.columns[0] for mark in ";\t|"):
-        hint = "Cells are separated by commas."
-    raise InvalidData(
-        f"'{name}' has no column '{header}' for {what}. Its columns are {columns}.",
-        hint=hint,
-        place=place,
-    )
-
-
-def _first(rows: NDArray[np.bool_], cells: pl.Series, what: str) -> list[tuple[int, str]]:
-    """The first few marked rows, and what is wrong with their cells."""
-    found = np.flatnonzero(rows)[:MAX_EXAMPLES].tolist()
-    return [(row, f"'{(cells[row] or '')[:40]}' {what}") for row in found]
-
-
-def _numbers(cells: pl.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Numbers with NaN where there is none, and where a cell held something else."""
-    numbers: NDArray[np.float64] = (
-        cells.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy().copy()
-    )
-    finite = np.abs(numbers) <= MAX_VALUE  # false for NaN
-    numbers[~finite] = np.nan
-    filled: NDArray[np.bool_] = (cells.is_not_null() & (cells != "")).fill_null(False).to_numpy()
-    return numbers, filled & ~finite
-
-
-def _times(cells: pl.Series, time_format: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Unix seconds (0 where there are none), and where a cell could be read."""
-    seconds: pl.Series
-    if time_format in ("", "rfc3339", "iso8601"):
-        seconds = cells.cast(pl.Int64, strict=False) if not time_format else _nulls(len(cells))
-        if seconds.null_count():
-            moments = cells.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
-            # Floor division, so that half a second before 1970 is in the second before.
-            seconds = seconds.fill_null(moments.dt.timestamp("us") // 1_000_000)
-    else:
-        seconds = _nulls(len(cells))
-    if seconds.null_count():
-        seconds = _fill_one_by_one(seconds, cells, time_format)
-    known = seconds.is_between(MIN_TIME, MAX_TIME).fill_null(False).to_numpy()
-    times: NDArray[np.int64] = seconds.fill_null(0).to_numpy().astype(np.int64)
-    return times, known.astype(bool)
-
-
-def _nulls(length: int) -> pl.Series:
-    return pl.Series([None], dtype=pl.Int64).new_from_index(0, length)
-
-
-def _fill_one_by_one(seconds: pl.Series, cells: pl.Series, time_format: str) -> pl.Series:
-    """What polars could not read, by `parse_time`: rare forms, and rubbish."""
-    result: list[Any] = seconds.to_list()
-    for row in np.flatnonzero(seconds.is_null().to_numpy()).tolist():
-        cell = cells[row]
-        if cell:
-            try:
-                result[row] = parse_time(cell, time_format)
-            except InvalidRequest:
-                continue
-    return pl.Series(result, dtype=pl.Int64)
+def _chain(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
+    if first:
+        yield first
+    yield from others

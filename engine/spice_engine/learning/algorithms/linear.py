@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from spice_engine.learning.features import Matrix, Scaling
+from spice_engine.learning.packed import pack_floats, unpack_floats
 
 MAX_STRENGTHS = 12
-STRONGEST = 1e3
-WEAKEST = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ class LinearModel:
     weights: Matrix
     intercept: Matrix
 
+    kind: ClassVar[str] = "linear"
+
     def values(self, raw: Matrix) -> Matrix:
         """Predicted rewards [N, A] of raw features [N, D]."""
         return self.values_of(self.scaling.apply(raw))
@@ -40,8 +42,35 @@ class LinearModel:
         """The same, of features that this model's scaling has standardised."""
         return features @ self.weights + self.intercept
 
+    def contributions(self, raw: Matrix, chosen: int, second: int) -> Matrix:
+        """How much each feature [D] of one row speaks for one action against another."""
+        return self.scaling.apply(raw) * (self.weights[:, chosen] - self.weights[:, second])
 
-def strengths(episodes: int) -> tuple[float, ...]:
+    def rule(self, raw: Matrix, names: tuple[str, ...]) -> tuple[str, ...]:
+        """A weighted sum has no conditions."""
+        return ()
+
+    def to_content(self) -> dict[str, Any]:
+        """Plain data for the policy file."""
+        return {
+            "mean": pack_floats(self.scaling.mean),
+            "inverse": pack_floats(self.scaling.inverse),
+            "weights": pack_floats(self.weights),
+            "intercept": pack_floats(self.intercept),
+        }
+
+    @classmethod
+    def from_content(cls, content: dict[str, Any], features: int, actions: int) -> LinearModel:
+        """Reads it back; ValueError where it is for other numbers of features and actions."""
+        scaling = Scaling(
+            unpack_floats(content["mean"], (features,)),
+            unpack_floats(content["inverse"], (features,)),
+        )
+        weights = unpack_floats(content["weights"], (features, actions))
+        return cls(scaling, weights, unpack_floats(content["intercept"], (actions,)))
+
+
+def strengths(episodes: int, strongest: float = 1e3, weakest: float = 1e-6) -> tuple[float, ...]:
     """The path: infinity, then geometrically down, in at most MAX_STRENGTHS steps.
 
     Relative to the mean variance of a feature, which standardisation makes 1.
@@ -49,7 +78,7 @@ def strengths(episodes: int) -> tuple[float, ...]:
     steps = min(episodes, MAX_STRENGTHS) - 1
     if steps < 1:
         return (math.inf,)
-    finite = np.geomspace(STRONGEST, WEAKEST, steps) if steps > 1 else np.array([1.0])
+    finite = np.geomspace(strongest, weakest, steps) if steps > 1 else np.array([1.0])
     return (math.inf, *finite.tolist())
 
 

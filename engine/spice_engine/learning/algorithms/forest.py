@@ -1,0 +1,108 @@
+"""Forests of random trees: each asks random questions, their mean is steadier than one tree.
+
+Extremely randomised trees (Geurts, Ernst, Wehenkel 2006): in each node one threshold a feature is
+drawn by chance, and the best of those is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, ClassVar
+
+import numpy as np
+
+from spice_engine.learning.algorithms.tree import Grower, Integers, Tree, gains_of, sample_rows
+from spice_engine.learning.features import Matrix
+
+MAX_CELLS = 500_000
+"""As that of single trees, but there are many of these; each looks at other rows."""
+
+
+@dataclass(frozen=True)
+class Forest:
+    """The mean of its trees."""
+
+    trees: tuple[Tree, ...]
+
+    kind: ClassVar[str] = "forest"
+
+    def values(self, raw: Matrix) -> Matrix:
+        """Predicted rewards [N, A] of raw features [N, D]."""
+        if len(raw) == 1:
+            row: list[float] = raw[0].tolist()
+            parts = [tree.mean[tree.leaf(row)][None] for tree in self.trees]
+        else:
+            parts = [tree.values(raw) for tree in self.trees]
+        # One after another, as a sum over an axis would add in an order of its own.
+        return reduce(np.add, parts) / len(self.trees)
+
+    def contributions(self, raw: Matrix, chosen: int, second: int) -> Matrix:
+        """How each feature [D] moved the lead of an action over another, mean of the trees."""
+        shares = [tree.contributions(raw, chosen, second) for tree in self.trees]
+        return np.sum(shares, axis=0) / len(self.trees)
+
+    def rule(self, raw: Matrix, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Many trees make no readable rule."""
+        return ()
+
+    def to_content(self) -> dict[str, Any]:
+        """Plain data for the policy file."""
+        return {"trees": [tree.to_content() for tree in self.trees]}
+
+    @classmethod
+    def from_content(cls, content: dict[str, Any], features: int, actions: int) -> Forest:
+        """Reads it back; ValueError where it holds no trees over such features and actions."""
+        trees = tuple(Tree.from_content(one, features, actions) for one in content["trees"])
+        if not trees:
+            raise ValueError("a forest without trees")
+        return cls(trees)
+
+
+def fit_random_tree(
+    raw: Matrix,
+    targets: Matrix,
+    rng: np.random.Generator,
+    *,
+    max_depth: int = 12,
+    min_leaf: int = 20,
+    features_tried: int = 0,
+    check: Callable[[], None] = lambda: None,
+) -> Tree:
+    """One tree of chance for targets [N, A] by raw features [N, D].
+
+    In each node `features_tried` features (0: all) get one threshold each, half-way between two
+    of the node's rows.
+    """
+    columns = raw.shape[1]
+    tried = min(features_tried or columns, columns)
+    everything = np.arange(columns, dtype=np.int64)
+    sample = sample_rows(raw, MAX_CELLS, rng.random())
+    grower = Grower(raw, targets, sample, min_leaf, leads=True)
+    while grower.depth < max_depth and len(grower.rows):
+        check()
+        order = np.argsort(grower.slot, kind="stable")
+        rows, slot = grower.rows[order], grower.slot[order]
+        sizes = np.bincount(slot, minlength=grower.slots)
+        starts = np.cumsum(sizes) - sizes
+        if tried == columns:
+            asked: Integers = np.broadcast_to(everything, (grower.slots, columns))
+        else:
+            asked = np.argsort(rng.random((grower.slots, columns)), axis=1)[:, :tried]
+        drawn = (rng.random((2, *asked.shape)) * sizes[:, None]).astype(np.int64)
+        one, other = grower.raw[rows[starts[:, None] + drawn], asked]
+        threshold = one / 2 + other / 2
+        if tried == columns:
+            yes = (grower.raw[rows] <= threshold[slot]).astype(np.float64)
+        else:
+            yes = (grower.raw[rows[:, None], asked[slot]] <= threshold[slot]).astype(np.float64)
+        counts = np.add.reduceat(yes, starts, axis=0)
+        told = grower.told[rows].T
+        sums = [np.add.reduceat(yes * part[:, None], starts, axis=0) for part in told]
+        totals = [np.add.reduceat(part, starts)[:, None] for part in told]
+        gains = gains_of(counts, sums, sizes[:, None], totals, min_leaf)
+        best = gains.argmax(axis=1)
+        each = np.arange(grower.slots)
+        grower.split(gains[each, best], asked[each, best], threshold[each, best])
+    return grower.finish()

@@ -1,0 +1,151 @@
+"""From the plain data that a trainer is sent to what there is to learn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spice_engine.errors import InsufficientData, Place
+from spice_engine.learning.features import Layout, Matrix
+from spice_engine.learning.hyperparameters import Hyperparameters, parse
+from spice_engine.learning.notes import Notes
+from spice_engine.learning.reward_file import load_reward_file
+from spice_engine.learning.reward_program import RewardProgram, compile_rewards
+from spice_engine.learning.rewards import reward_matrix
+from spice_engine.learning.source import Source
+from spice_engine.learning.split import Split, split_steps
+from spice_engine.learning.task import Check, Task
+from spice_engine.workers.arrays import ArrayRef, load
+
+if TYPE_CHECKING:
+    from spice_engine.learning.simulated_training import SimulatedTask
+
+
+def read_program(params: dict[str, Any]) -> RewardProgram:
+    """The rewards of `params["rewards"]` for `actions` and `fields`; raises InvalidRewards."""
+    rewards, actions, fields = params["rewards"], params["actions"], params["fields"]
+    if rewards is None:
+        return compile_rewards(actions, fields, None, None)
+    if "file" in rewards:
+        place = Place(**rewards["place"]) if rewards["place"] else None
+        return load_reward_file(rewards["file"], rewards["functions"], actions, fields, place)
+    init = Source.from_dict(rewards["init"]) if rewards["init"] else None
+    codes = {name: Source.from_dict(code) for name, code in rewards["actions"].items()}
+    return compile_rewards(actions, fields, init, codes)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A training call, read; its rows are those that may train."""
+
+    params: dict[str, Any]
+
+    @cached_property
+    def values(self) -> Matrix:
+        """The state table [T, F]."""
+        # asarray makes plain views of the mapped files: slicing a memmap costs ten times as much.
+        values = np.asarray(load(ArrayRef.from_dict(self.params["values"])))
+        return values[: self.params["training_rows"]]
+
+    @cached_property
+    def times(self) -> NDArray[np.int64]:
+        """The unix seconds [T] of its rows."""
+        times = np.asarray(load(ArrayRef.from_dict(self.params["times"])))
+        return times[: self.params["training_rows"]]
+
+    @cached_property
+    def hyperparameters(self) -> Hyperparameters:
+        """Those of the algorithm; raises InvalidRequest where one is wrong."""
+        return parse(self.params["algorithm"], self.params.get("hyperparameters", {}))
+
+    @cached_property
+    def notes(self) -> Notes:
+        """The interpretations, by the time of a row."""
+        times = None if self.params.get("interpolation", True) else self.times.tolist()
+        given = self.params.get("interpretations") or ()
+        return Notes.from_dicts(given, self.params["granularity"], times)
+
+    @cached_property
+    def split(self) -> Split:
+        """Which steps are for what; raises InsufficientData where not one window is full."""
+        params = self.params
+        rows, span, first = params["training_rows"], params["span"], params["first_datum"]
+        if rows - first < span + 1:
+            raise InsufficientData(
+                f"insufficient data for training: {max(rows - first, 0)} complete buckets from "
+                f"the first datum on, at least {span + 1} are needed.",
+                hint="Add data, lengthen the period, or shorten the interval.",
+            )
+        return split_steps(rows, span, first, params["holdout"])
+
+    def layout(self) -> Layout:
+        """Local state, and what is 0 or 1 for a category, tag or time, has no past."""
+        simulation = self.params.get("simulation")
+        local = simulation["local"] if simulation else ()
+        return Layout.choose(
+            self.params["fields"],
+            self.params["span"],
+            len(self.split.every),
+            current={*local, *self.params.get("indicators", ())},
+            kind=self.params.get("features", "levels"),
+        )
+
+    def task(self, check: Check) -> Task:
+        """What a pod is that no action changes: every action's reward at every step."""
+        params, steps = self.params, self.split.every
+        values, times = self.values, self.times
+        rewards = np.zeros((len(values), len(params["actions"])))
+        rewards[steps] = reward_matrix(
+            read_program(params), values[steps], values[steps + 1], times[steps], check, self.notes
+        )
+        return Task(
+            values=values,
+            rewards=rewards,
+            times=times,
+            actions=tuple(params["actions"]),
+            layout=self.layout(),
+            span=params["span"],
+            granularity=params["granularity"],
+            split=self.split,
+            fingerprint=params["fingerprint"],
+            seed=params["seed"],
+            holdout=params["holdout"],
+            confidence=params.get("confidence", "calibrated"),
+        )
+
+    def simulated_task(self) -> SimulatedTask:
+        """What a pod is whose actions change its state."""
+        from spice_engine.learning.effects import compile_effects
+        from spice_engine.learning.simulated_training import SimulatedTask
+        from spice_engine.learning.simulator import World
+
+        params, simulation = self.params, self.params["simulation"]
+        world = World(
+            values=self.values,
+            times=self.times,
+            fields=tuple(params["fields"]),
+            actions=tuple(params["actions"]),
+            local=tuple(simulation["local"]),
+            initial=simulation["initial"],
+            effects=compile_effects(simulation, params["fields"], params["actions"]),
+            program=read_program(params),
+            first=int(self.split.every[0]),
+            notes=self.notes,
+        )
+        return SimulatedTask(
+            world=world,
+            layout=self.layout(),
+            span=params["span"],
+            granularity=params["granularity"],
+            split=self.split,
+            fingerprint=params["fingerprint"],
+            seed=params["seed"],
+            holdout=params["holdout"],
+            algorithm=params["algorithm"],
+            hyperparameters=self.hyperparameters,
+            confidence=params.get("confidence", "calibrated"),
+        )

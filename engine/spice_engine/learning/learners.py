@@ -1,0 +1,21 @@
+"""From hyperparameters to the learner that they are of."""
+
+from __future__ import annotations
+
+from spice_engine.learning.algorithms.auto import AutoLearner
+from spice_engine.learning.algorithms.fqi import FqiLearner
+from spice_engine.learning.algorithms.linear_learner import LinearLearner
+from spice_engine.learning.algorithms.tabular import TabularLearner
+from spice_engine.learning.hyperparameters import Auto, Fqi, Hyperparameters, Linear
+from spice_engine.learning.task import Learner
+
+
+def make_learner(settings: Hyperparameters, episodes: int, seed: int) -> Learner:
+    """The learner that the hyperparameters are of, for at most so many episodes."""
+    if isinstance(settings, Auto):
+        return AutoLearner(settings, episodes, seed)
+    if isinstance(settings, Fqi):
+        return FqiLearner(settings, episodes, seed)
+    if isinstance(settings, Linear):
+        return LinearLearner(settings, episodes)
+    return TabularLearner(settings, episodes)

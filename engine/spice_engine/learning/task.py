@@ -1,0 +1,85 @@
+"""What there is to learn from, and what a training run asks of an algorithm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spice_engine.learning.features import Layout, Matrix
+from spice_engine.learning.model import Model
+from spice_engine.learning.split import Split, Steps
+
+Check = Callable[[], None]
+"""Called now and then in long work; may raise to end it."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """The state table [T, F] and every action's reward at every step.
+
+    `rewards` [T, A] is filled in the rows of `split.every`; row t is the step from row t to t+1.
+    `span` rows of `granularity` seconds make a window.
+    """
+
+    values: Matrix
+    rewards: Matrix
+    times: NDArray[np.int64]
+    actions: tuple[str, ...]
+    layout: Layout
+    span: int
+    granularity: int
+    split: Split
+    fingerprint: str
+    seed: int
+    holdout: float
+    confidence: Literal["calibrated", "classic"] = "calibrated"
+
+    @cached_property
+    def _raw(self) -> Matrix:
+        return self.layout.raw(self.values, self.split.every)
+
+    def raw(self, steps: Steps) -> Matrix:
+        """Raw features of a stretch of steps: `split.every` and all parts of it have no gaps."""
+        first = int(steps[0] - self.split.every[0])
+        return self._raw[first : first + len(steps)]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One episode of an algorithm, before it is fitted: by its name and what is set."""
+
+    name: str
+    detail: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+class Fit(Protocol):
+    """An algorithm on some steps; candidates are fitted when they are asked for."""
+
+    def model(self, index: int) -> Model:
+        """The model of the candidate of that index."""
+        ...
+
+    def values(self, index: int) -> Matrix:
+        """That model's values [N, A] on the steps themselves."""
+        ...
+
+
+class Learner(Protocol):
+    """An algorithm: its candidates in the order of the episodes, the first the best constant.
+
+    `ends_on_equal_scores` says whether more episodes are pointless once the score stays,
+    `cautious` whether a later candidate must be better than a simpler one by more than chance.
+    """
+
+    candidates: Sequence[Candidate]
+    ends_on_equal_scores: bool
+    cautious: bool
+
+    def fit(self, raw: Matrix, rewards: Matrix, check: Check) -> Fit:
+        """Fits to raw features [N, D] and rewards [N, A]; at once, or when a model is asked for."""
+        ...

@@ -1,0 +1,99 @@
+"""The `actions` part of a manifest: names, and which dataspace action each of them does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from spice_engine.errors import Place
+from spice_engine.pods.old_syntax import named, quoted, with_entry
+from spice_engine.pods.problems import Fix
+from spice_engine.pods.reader import Reader
+from spice_engine.pods.yaml_tree import Mapping as MappingNode
+from spice_engine.pods.yaml_tree import Node, Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """What an action gives its effect: a number, or the name of a field, as text."""
+
+    text: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """The dataspace action that an action does, as it is named in the manifest."""
+
+    name: str
+    place: Place
+    args: Mapping[str, Argument] = field(default_factory=dict[str, Argument])
+
+
+@dataclass(frozen=True, slots=True)
+class ActionEntry:
+    """An action as it is written; `place` is that of its name."""
+
+    name: str
+    place: Place
+    do: Do | None
+    item: Node
+    name_node: Node
+
+    def fix_with_do(self, reader: Reader, effect: str) -> Fix | None:
+        """The edit that writes out which dataspace action is meant."""
+        return with_entry(reader, self.item, self.name_node, f"do: {{name: {quoted(effect)}}}")
+
+
+def read_actions(reader: Reader, node: Node | None) -> tuple[ActionEntry, ...]:
+    """All actions that could be made out; their names differ."""
+    return tuple(_read_actions(reader, node))
+
+
+def _read_actions(reader: Reader, node: Node | None) -> Iterator[ActionEntry]:
+    seen: set[str] = set()
+    for item in reader.items(node, "actions"):
+        if isinstance(item, Scalar) and item.text:
+            fix = Fix("Write it as a mapping", item.place, f"name: {quoted(item.text)}")
+            reader.error("wrong_type", item.place, f"Write 'name: {item.text}' here.", fix)
+            continue
+        entries = reader.mapping(item, "An action", ("name", "do"))
+        name = reader.text(entries.get("name"), "An action's name")
+        place = entries["name"].place if name else item.place
+        do = _read_do(reader, entries.get("do"))
+        if not name:
+            reader.error("missing_name", place, "An action needs a name.")
+        elif name in seen:
+            reader.error("duplicate_action", place, f"The action '{name}' is there twice.")
+        else:
+            seen.add(name)
+            yield ActionEntry(name, place, do, item, entries["name"])
+
+
+def _read_do(reader: Reader, node: Node | None) -> Do | None:
+    if isinstance(node, Scalar) and node.text:
+        message = f"'do' is a mapping: write {{name: {node.text}}}."
+        reader.error("wrong_type", node.place, message, named(node))
+        return None
+    if node is None:
+        return None
+    entries = reader.mapping(node, "do", ("name", "args"))
+    name = reader.text(entries.get("name"), "The name of a dataspace action")
+    if not name:
+        message = "'do' needs the name of a dataspace action, as in local.portfolio.buy."
+        reader.error("missing_name", node.place, message)
+        return None
+    return Do(name, entries["name"].place, _read_args(reader, entries.get("args")))
+
+
+def _read_args(reader: Reader, node: Node | None) -> dict[str, Argument]:
+    if node is None:
+        return {}
+    if not isinstance(node, MappingNode):
+        message = "args is a mapping of names to numbers or fields, as in {price: a.b.close}."
+        reader.error("wrong_type", node.place, message)
+        return {}
+    return {
+        key.text: Argument(reader.text(value, f"The argument '{key.text}'"), value.place)
+        for key, value in node.entries
+    }

@@ -1,0 +1,58 @@
+"""`export`: write a trained pod into a `.spicepod` file."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from spice_tui.cli import completion, output
+from spice_tui.cli.output import Json
+from spice_tui.cli.session import expand, session_of
+
+SUFFIX = ".spicepod"
+
+
+def export(
+    ctx: typer.Context,
+    pod: Annotated[
+        str, typer.Argument(metavar="POD", help="Name of the pod.", autocompletion=completion.pods)
+    ],
+    place: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="Directory, or file that ends with .spicepod, inside the app folder.",
+        ),
+    ] = ".",
+    tag: Annotated[
+        str, typer.Option("--tag", metavar="ALIAS", help="Which version of the policy.")
+    ] = "latest",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file if it is there.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Write a trained pod into a file, enough to recommend without its data."""
+    path = expand(place).absolute()
+    directory, filename = path, f"{pod}{SUFFIX}"
+    if not path.is_dir():
+        directory, filename = path.parent, path.name
+    params = {
+        "pod": pod,
+        "directory": str(directory),
+        "filename": filename,
+        "alias": tag,
+        "overwrite": overwrite,
+    }
+    with session_of(ctx).connect() as client:
+        exported = client.call("pods.export", params)
+    if json:
+        output.as_json(exported)
+        return
+    version = exported["policy_version"]
+    output.line(f"Exported v{version} of {output.safe(pod)} to {output.safe(exported['path'])}")
+    for note in exported["notes"]:
+        output.line(output.safe(note))

@@ -1,0 +1,123 @@
+"""What the tests of bad input share: a good pod, and a bad one beside it that must not disturb it.
+
+The fixtures of `conftest.py` here give the engine; these functions write files as people's editors
+do and say how pods fare.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.conftest import REPOSITORY, EngineFixture, wait_for
+
+SAMPLE = REPOSITORY / "sample_pods" / "serverops"
+TEXT = (SAMPLE / "spicepods" / "serverops.yaml").read_text()
+DATA = (SAMPLE / "data" / "metrics.csv").read_bytes().decode()
+MEBIBYTE = 2**20
+
+GOOD = "serverops"
+"""The pod that nothing may disturb."""
+
+Pod = dict[str, object]
+Problem = dict[str, object]
+
+
+def folder(engine: EngineFixture) -> Path:
+    """Where the manifests lie."""
+    return engine.location.root / "spicepods"
+
+
+def pods(engine: EngineFixture) -> list[str]:
+    """The names of all pods."""
+    return [item["name"] for item in engine.call("pods.list")["pods"]]
+
+
+def pod(engine: EngineFixture, name: str = GOOD) -> Pod:
+    """All that is known of a pod."""
+    return engine.call("pods.get", pod=name)
+
+
+def answer(engine: EngineFixture, name: str = GOOD) -> dict[str, object]:
+    """What a pod recommends, whichever training it comes from."""
+    return {**engine.call("pods.recommend", pod=name), "policy_version": 0}
+
+
+def errors(info: Pod) -> list[Problem]:
+    """What of a pod's problems is wrong, and not only doubtful."""
+    return [item for item in info["problems"] if item["severity"] == "error"]
+
+
+def save(path: Path, content: str | bytes) -> Path:
+    """As editors do: write beside, rename."""
+    beside = path.with_name(f".{path.name}~")
+    beside.write_bytes(content.encode() if isinstance(content, str) else content)
+    return beside.rename(path)
+
+
+def sample(name: str, **changes: str) -> str:
+    """The sample's manifest under another name, some of its lines changed."""
+    text = TEXT.replace(f"name: {GOOD}", f"name: {name}", 1)
+    for old, new in changes.items():
+        assert TEXT.count(old.replace("_", " ")) or TEXT.count(old)
+        text = text.replace(old, new)
+    return text
+
+
+def with_reward(name: str, code: str) -> str:
+    """The sample's manifest with other code as the reward of its first action."""
+    indented = "".join(f"        {line}\n" for line in code.splitlines())
+    start, found, _ = sample(name).partition("        # The quieter the service")
+    assert found
+    return start + indented
+
+
+def settled(engine: EngineFixture, name: str) -> Pod:
+    """The pod once it neither loads nor trains."""
+    wait_for(lambda: name in pods(engine), f"pod {name}")
+    resting = {"ready", "failed", "untrained", "needs trust"}
+    wait_for(lambda: pod(engine, name)["state"] in resting, f"{name} to settle")
+    return pod(engine, name)
+
+
+def learned(engine: EngineFixture, name: str, after: int = 0) -> Pod:
+    """The pod once it has a policy newer than version `after`, and nothing is wrong with it."""
+
+    def done() -> bool:
+        info = pod(engine, name)
+        newer = (info["policy_version"] or 0) > after
+        return info["state"] == "ready" and newer and not errors(info)
+
+    wait_for(lambda: name in pods(engine), f"pod {name}")
+    wait_for(done, f"{name} to learn")
+    return pod(engine, name)
+
+
+def broken(engine: EngineFixture, name: str) -> list[Problem]:
+    """The pod's errors once there are some and it rests again."""
+    wait_for(lambda: name in pods(engine), f"pod {name}")
+    wait_for(
+        lambda: (
+            errors(pod(engine, name)) and pod(engine, name)["state"] not in {"loading", "training"}
+        ),
+        f"an error of {name}",
+    )
+    found = errors(pod(engine, name))
+    for problem in found:
+        check(problem)
+    return found
+
+
+def check(problem: Problem) -> None:
+    """A problem says what happened in words for people, and names a file."""
+    text = f"{problem['message']} {problem['hint']}"
+    assert problem["message"], problem
+    assert problem["file"], problem
+    assert len(text) < 2000, problem
+    assert "Traceback" not in text, problem
+    assert problem["code"] != "internal_error", problem
+
+
+def line_of(text: str, part: str) -> int:
+    """The line of the first place where `part` stands."""
+    assert part in text
+    return text[: text.index(part)].count("\n") + 1
