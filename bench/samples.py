@@ -49,6 +49,7 @@ from spice_engine.workers.child import LocalReport
 HERE = Path(__file__).resolve().parent
 SAMPLES_FOLDER = HERE.parent / "sample_pods"
 RECORDINGS = HERE / "recordings"
+"""Days of serverops, each made by `record.py --seed SEED --interval 0.25 --stretch 120`."""
 NOW = 2e9
 """Unix seconds when all is over, so that every bucket is complete."""
 

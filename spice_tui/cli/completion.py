@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -10,6 +12,7 @@ from spice_engine.errors import SpiceError
 from spice_tui.cli.session import Session
 
 SECONDS = 0.3
+MANIFESTS = (".yaml", ".yml")
 
 
 def _names(ctx: typer.Context, noun: str, prefix: str) -> list[str]:
@@ -26,6 +29,23 @@ def _names(ctx: typer.Context, noun: str, prefix: str) -> list[str]:
 def pods(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of pods."""
     return _names(ctx, "pods", incomplete)
+
+
+def pods_and_manifests(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of pods; where none begins so, paths of manifests."""
+    return pods(ctx, incomplete) or _manifests(incomplete)
+
+
+def _manifests(prefix: str) -> list[str]:
+    folder = prefix[: prefix.rfind("/") + 1]
+    found: list[str] = []
+    for inner in ("", "spicepods/"):
+        with contextlib.suppress(OSError, RuntimeError):  # no such folder, or no such user
+            entries = Path(folder + inner or ".").expanduser().iterdir()
+            names = [entry.name for entry in entries if entry.name.endswith(MANIFESTS)]
+            paths = [folder + inner + name for name in names]
+            found += sorted(path for path in paths if path.startswith(prefix))
+    return found
 
 
 def runs(ctx: typer.Context, incomplete: str) -> list[str]:

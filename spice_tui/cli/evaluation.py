@@ -64,9 +64,7 @@ def verdict(evaluation: Mapping[str, Any]) -> str:
     return ""
 
 
-def show(
-    evaluation: Mapping[str, Any], parts: Sequence[tuple[str, str]] = PARTS
-) -> None:
+def show(evaluation: Mapping[str, Any], parts: Sequence[tuple[str, str]] = PARTS) -> None:
     """Print the figures of the parts, then the verdict."""
     rows = [
         [title, *(_figure(_part(evaluation, key), name) for _, name in FIGURES)]
@@ -145,7 +143,7 @@ def _show_actions(evaluation: Mapping[str, Any]) -> None:
         columns += [f"TAKEN {title.upper()}", f"REWARD {title.upper()}"]
     rows: list[list[str]] = []
     for name in names:
-        row = [name]
+        row = [str(name)]
         for _, part in shown:
             row.append(str(_part(part, "actions_taken").get(name, 0)))
             row.append(values.number(_part(part, "reward_per_action").get(name)))

@@ -30,9 +30,42 @@ class ExitCode(IntEnum):
     BROKEN_PIPE = 141
 
 
+OF_CODES: dict[str, ExitCode] = {
+    "cannot_edit": ExitCode.CONFLICT,
+    "checksum_mismatch": ExitCode.CONFLICT,
+    "feed_failed": ExitCode.INVALID_POD,
+    "file_exists": ExitCode.CONFLICT,
+    "invalid_datasource_action_expression": ExitCode.INVALID_POD,
+    "invalid_law_expression": ExitCode.INVALID_POD,
+    "invalid_lock_file": ExitCode.STORAGE,
+    "invalid_observations": ExitCode.STORAGE,
+    "invalid_package": ExitCode.INVALID_POD,
+    "invalid_policy": ExitCode.STORAGE,
+    "invalid_recommendation_time": ExitCode.USAGE,
+    "invalid_reward_value": ExitCode.INVALID_POD,
+    "invalid_time": ExitCode.USAGE,
+    "job_lost": ExitCode.CHILD_FAILED,
+    "method_not_allowed": ExitCode.USAGE,
+    "needs_trust": ExitCode.CONFLICT,
+    "not_enough_data": ExitCode.USAGE,
+    "pod_exists": ExitCode.CONFLICT,
+    "pod_not_trained": ExitCode.CONFLICT,
+    "registry_unreachable": ExitCode.NO_ENGINE,
+    "request_timeout": ExitCode.USAGE,
+    "tag_not_found": ExitCode.NOT_FOUND,
+    "tls_tool_missing": ExitCode.INVALID_SETTINGS,
+}
+"""Of errors whose classes lie in modules of the engine that no command imports."""
+
+
+def of_error(code: str, otherwise: int) -> int:
+    """The exit code for an error's code; `otherwise` is that of the class known here."""
+    return OF_CODES.get(code, otherwise)
+
+
 MEANINGS: dict[ExitCode, str] = {
     ExitCode.OK: "Everything went well.",
-    ExitCode.FAILED: "Another error, or `doctor` found something missing.",
+    ExitCode.FAILED: "Another error, a reward test that fails, or something that `doctor` misses.",
     ExitCode.USAGE: "A wrong option or argument, or a request the engine cannot read.",
     ExitCode.INVALID_SETTINGS: "A setting in a file, variable or flag cannot be used.",
     ExitCode.INVALID_POD: "A manifest, its data or its reward code has errors.",

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from spice_tui.cli import completion, output
+from spice_tui.cli.loading import await_pod
 from spice_tui.cli.output import Json
 from spice_tui.cli.session import expand, session_of
 
@@ -48,6 +49,7 @@ def export(
         "overwrite": overwrite,
     }
     with session_of(ctx).connect() as client:
+        await_pod(client, pod)  # its newest window goes with it
         exported = client.call("pods.export", params)
     if json:
         output.as_json(exported)

@@ -11,7 +11,7 @@ from typing import Any
 
 from spice_engine.errors import InvalidManifest, SpiceError
 from spice_tui.cli import output
-from spice_tui.cli.exit_codes import ExitCode
+from spice_tui.cli.exit_codes import ExitCode, of_error
 
 
 def say(text: str) -> None:
@@ -27,12 +27,12 @@ def report(error: SpiceError) -> int:
     """Show an error of ours; gives the exit code."""
     if output.json_wanted():
         output.error_line(json.dumps({"error": error.as_dict()}, ensure_ascii=False))
-        return error.exit_code
+        return of_error(error.code, error.exit_code)
     if isinstance(error, InvalidManifest):
         for problem in error.problems:
             output.error_line(output.safe(problem_line(problem)))
     say(str(error))
-    return error.exit_code
+    return of_error(error.code, error.exit_code)
 
 
 def report_usage(error: Any) -> int:

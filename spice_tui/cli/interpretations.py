@@ -84,6 +84,8 @@ def add(
     json: Json = False,
 ) -> None:
     """Say something about a stretch of a pod's data, or many things by a file."""
+    if file and (start or end or name or action or tag):
+        raise typer.BadParameter("FILE says all; give it alone.", ctx=ctx)
     if file:
         given = _read(file)
     elif start and end:
@@ -107,7 +109,10 @@ def add(
 
 
 def _read(file: str) -> list[dict[str, Any]]:
-    """Interpretations of a file; keys in any case, as the original wrote them capitalised."""
+    """Interpretations of a file; keys in any case, as the original wrote them capitalised.
+
+    It wrote lists without items as null, too.
+    """
     path = expand(file)
     if not path.is_file():
         raise NotFound(f"there is no file {file!r}.")
@@ -118,4 +123,6 @@ def _read(file: str) -> list[dict[str, Any]]:
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise InvalidRequest(f"{file} holds no list of objects with Start, End, Name, …")
     objects = cast("list[Mapping[str, Any]]", items)
-    return [{key.lower(): value for key, value in one.items()} for one in objects]
+    return [
+        {key.lower(): value for key, value in one.items() if value is not None} for one in objects
+    ]

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from spice_engine.errors import InvalidData, NotFound
+from spice_engine.errors import InvalidData, NotFound, SpiceError
 from spice_tui.cli import output, progress, values
 from spice_tui.cli.light import option
 from spice_tui.cli.output import Json
 from spice_tui.cli.pod_argument import PodArgument
 from spice_tui.cli.session import expand, session_of
+from spice_tui.client import Client
 
 CHUNK_BYTES = 2**20
+MAX_PART_BYTES = 15 * 2**20
+"""A message to the engine may have 16 MiB."""
 EXAMPLES = 5
 
 
@@ -32,7 +36,10 @@ def observe(
         ),
     ] = "",
     format: Annotated[  # noqa: A002 - the option's name
-        str, typer.Option(metavar="csv|json", help="Default: by the file's name, else csv.")
+        str,
+        typer.Option(
+            metavar="csv|json", help="Default: by the file's name, else csv. CSV goes in parts."
+        ),
     ] = "",
     key: Annotated[
         str, typer.Option(metavar="TEXT", help="Data with the same key count once.")
@@ -43,36 +50,109 @@ def observe(
     if format not in {"", "csv", "json"}:
         raise typer.BadParameter("is csv or json.", param_hint="--format")
     form = format or ("json" if file.lower().endswith(".json") else "csv")
-    total: dict[str, Any] = {"rows": 0, "bad_rows": 0, "bad_cells": {}, "examples": []}
     with session_of(ctx).connect() as client, _open(file) as source:
         size = 0 if file == "-" else expand(file).stat().st_size
-        # Only CSV can be cut anywhere between lines; everything else goes in one piece.
-        whole = form != "csv" or bool(dataspace)
-        parts = iter([source.read()]) if whole else _chunks(source)
-        with progress.bar(f"Observing {pod}", size, quiet=json) as shown:
+        # Only CSV can be cut between lines; what a dataspace's processor reads may be anything.
+        in_parts = form == "csv" and (not dataspace or format == "csv")
+        parts = csv_parts(source) if in_parts else iter([_whole(source)])
+        request = {"pod": pod, "format": form, "dataspace": dataspace}
+        total = Total()
+        with progress.bar(f"Observing {pod}", size, quiet=json, in_bytes=True) as shown:
             done = 0
             for number, part in enumerate(parts):
-                request = {
-                    "pod": pod,
-                    "data": part,
-                    "format": form,
-                    "dataspace": dataspace,
-                    "key": f"{key}-{number}" if key and number else key,
-                }
-                _add(total, client.call("pods.observe", request))
-                done += len(part)
+                keyed = f"{key}-{number}" if key and number else key
+                total.add(_send(client, {**request, "data": part.data, "key": keyed}, total), part)
+                done += len(part.data)
                 shown.advance(done)
     if json:
-        output.as_json(total)
-        return
-    duplicate = ", known already" if total.get("duplicate") else ""
-    output.line(f"{total['rows']} rows accepted{duplicate}.")
-    if total["bad_rows"]:
-        output.line(output.paint(f"{total['bad_rows']} rows could not be read:", "yellow"))
-    for name, count in total["bad_cells"].items():
-        output.line(output.safe(f"{name}: {count} cells hold no finite number."))
-    for example in total["examples"]:
+        output.as_json(total.as_dict())
+    else:
+        _tell(total)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of the data; `skipped` lines of them lie between its header and its first row."""
+
+    data: bytes
+    skipped: int
+
+
+@dataclass(slots=True)
+class Total:
+    """What became of all parts; `known` are the rows of those that the pod had already."""
+
+    rows: int = 0
+    bad_rows: int = 0
+    bad_cells: dict[str, int] = field(default_factory=dict[str, int])
+    examples: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    known: int = 0
+    parts: int = 0
+    known_parts: int = 0
+
+    def add(self, answer: dict[str, Any], part: Part) -> None:
+        """Count one part in; its examples get the lines that they have in the file."""
+        self.parts += 1
+        self.rows += answer["rows"]
+        self.bad_rows += answer["bad_rows"]
+        for name, count in answer["bad_cells"].items():
+            self.bad_cells[name] = self.bad_cells.get(name, 0) + count
+        found = [{**one, "line": one["line"] + part.skipped} for one in answer["examples"]]
+        self.examples = [*self.examples, *found][:EXAMPLES]
+        if answer["duplicate"]:
+            self.known += answer["rows"]
+            self.known_parts += 1
+
+    @property
+    def duplicate(self) -> bool:
+        """Whether nothing of it was new."""
+        return self.parts > 0 and self.known_parts == self.parts
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form of the engine's own answer."""
+        return {
+            "rows": self.rows,
+            "bad_rows": self.bad_rows,
+            "bad_cells": self.bad_cells,
+            "examples": self.examples,
+            "duplicate": self.duplicate,
+            "known_rows": self.known,
+        }
+
+
+def _send(client: Client, request: dict[str, Any], total: Total) -> dict[str, Any]:
+    """The engine's answer; an error is told together with what was accepted before it.
+
+    Raises:
+        SpiceError: the part was refused.
+    """
+    try:
+        return client.call("pods.observe", request)
+    except SpiceError:
+        if total.rows:
+            output.error_line(f"{_rows(total.rows)} before this were accepted; they stay.")
+        raise
+
+
+def _tell(total: Total) -> None:
+    known = ""
+    if total.duplicate:
+        known = ", known already"
+    elif total.known:
+        known = f", {total.known} of them known already"
+    output.line(f"{_rows(total.rows)} accepted{known}.")
+    if total.bad_rows:
+        text = f"{_rows(total.bad_rows)} could not be read:"
+        output.line(output.paint(text, "yellow"))
+    for name, count in total.bad_cells.items():
+        cells = "1 cell holds" if count == 1 else f"{count} cells hold"
+        output.line(output.safe(f"{name}: {cells} no finite number."))
+    for example in total.examples:
         output.line(output.safe(f"  line {example['line']}: {example['reason']}"))
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
 
 
 def _open(file: str) -> BinaryIO:
@@ -84,29 +164,38 @@ def _open(file: str) -> BinaryIO:
     return Path(path).open("rb")
 
 
-def _chunks(source: BinaryIO) -> Iterator[bytes]:
+def _whole(source: BinaryIO) -> Part:
+    """All data in one piece.
+
+    Raises:
+        InvalidData: they are too much for one.
+    """
+    data = source.read(MAX_PART_BYTES + 1)
+    if len(data) > MAX_PART_BYTES:
+        raise InvalidData(
+            f"the data are over {MAX_PART_BYTES >> 20} MiB, too much for one piece.",
+            hint="Give them in several. CSV goes in parts; that of a dataspace with --format csv.",
+        )
+    return Part(data, 0)
+
+
+def csv_parts(source: BinaryIO) -> Iterator[Part]:
     """CSV in parts of about CHUNK_BYTES, the header before each."""
     header = source.readline()
     if not header.strip():
         raise InvalidData("the data have no header.", hint="Begin with: time,from.name.field")
     if not header.endswith(b"\n"):
         header += b"\n"
-    sent = False
+    skipped = 0
     while lines := source.readlines(CHUNK_BYTES):
-        sent = True
-        yield header + b"".join(lines)
-    if not sent:
-        yield header
-
-
-def _add(total: dict[str, Any], part: dict[str, Any]) -> None:
-    total["rows"] += part["rows"]
-    total["bad_rows"] += part["bad_rows"]
-    for name, count in part["bad_cells"].items():
-        total["bad_cells"][name] = total["bad_cells"].get(name, 0) + count
-    total["examples"] = [*total["examples"], *part["examples"]][:EXAMPLES]
-    if part["duplicate"]:
-        total["duplicate"] = True
+        data = b"".join(lines)
+        # A line within quotes goes on: the next part must not begin in a cell.
+        while data.count(b'"') % 2 and len(data) < MAX_PART_BYTES and (more := source.readline()):
+            data += more
+        yield Part(header + data, skipped)
+        skipped += data.count(b"\n")
+    if not skipped:
+        yield Part(header, 0)
 
 
 def observations(
@@ -116,8 +205,10 @@ def observations(
     start: Annotated[
         str, typer.Option(metavar="TIME", help="From this time on (Unix seconds or a date).")
     ] = "",
-    end: Annotated[str, typer.Option(metavar="TIME", help="Before this time.")] = "",
-    limit: Annotated[int, typer.Option(metavar="N", help="At most so many rows; 0: all.")] = 0,
+    end: Annotated[str, typer.Option(metavar="TIME", help="Up to this time.")] = "",
+    limit: Annotated[
+        int, typer.Option(metavar="N", help="At most so many rows, the newest; 0: all.")
+    ] = 0,
     json: Json = False,
 ) -> None:
     """Print the rows a pod has: as CSV, or as JSON."""

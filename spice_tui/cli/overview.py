@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from spice_tui.cli import output
+from spice_tui.cli.loading import await_all
 from spice_tui.cli.pods import show_pods
 from spice_tui.cli.session import Session
 
@@ -13,6 +14,7 @@ def overview(session: Session) -> None:
     """Start or attach to the folder's engine and print its pods and where they answer."""
     with session.connect() as client:
         status = client.call("engine.status")
+        await_all(client)
         pods = client.call("pods.list")["pods"]
     url = status["http"]
     output.line(f"App folder  {output.safe(status['app_folder'])}")

@@ -61,7 +61,7 @@ def _version(pod: str, tag: str, found: dict[str, Any]) -> dict[str, Any]:
     """
     versions: list[dict[str, Any]] = found["versions"]
     if not versions:
-        raise NotTrained(f"pod {pod!r} has no policy yet.", hint=f"spice-tui train {pod}")
+        raise NotTrained(f"pod {pod!r} has no policy yet.", hint=f"Train it: spice-tui train {pod}")
     for one in versions:
         serves = tag == "latest" and one["serving"]
         if serves or tag in {*one["aliases"], f"v{one['version']}", str(one["version"])}:
@@ -69,9 +69,8 @@ def _version(pod: str, tag: str, found: dict[str, Any]) -> dict[str, Any]:
     best = [one for one in versions if tag == "best" and one["version"] == found["best"]]
     if best:
         return best[0]
-    raise NotFound(
-        f"pod {pod!r} has no version tagged {tag!r}.", hint=f"spice-tui pods versions {pod}"
-    )
+    known = ", ".join(f"v{one['version']}" for one in versions)
+    raise NotFound(f"pod {pod!r} has no version tagged {tag!r}.", hint=f"There are: {known}.")
 
 
 def _evaluation(client: Client, pod: str, version: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from spice_engine.errors import InvalidRequest
-from spice_tui.cli import evaluation, failures, output, pod_details, values
+from spice_tui.cli import evaluation, failures, loading, output, pod_details, values
 from spice_tui.cli.output import Json
 from spice_tui.cli.pod_argument import PodArgument
 from spice_tui.cli.session import expand, session_of
@@ -34,6 +34,7 @@ def group() -> None:
 def list_pods(ctx: typer.Context, json: Json = False) -> None:
     """List the pods of the folder."""
     with session_of(ctx).connect() as client:
+        loading.await_all(client)
         pods = client.call("pods.list")["pods"]
     if json:
         output.as_json(pods)
@@ -69,6 +70,7 @@ def state_text(pod: dict[str, Any]) -> str:
 def show(ctx: typer.Context, pod: PodArgument, json: Json = False) -> None:
     """Show one pod: data, actions, problems, and how well it does."""
     with session_of(ctx).connect() as client:
+        loading.await_pod(client, pod, loading.GLANCE)
         found = client.call("pods.get", {"pod": pod})
         trainings = client.call("pods.trainings", {"pod": pod})["trainings"]
         feeds = client.call("pods.feeds", {"pod": pod})["feeds"]

@@ -26,25 +26,27 @@ class Bar:
 
         self._progress.console.print(Text.from_ansi(text), highlight=False)
 
-    def advance(self, done: float) -> None:
-        """How much is done, in the units of the total."""
+    def advance(self, done: float, standing: str = "") -> None:
+        """How much is done, in the units of the total, and what is shown beside the bar."""
         if self._progress is not None:
-            self._progress.update(self._task, completed=done)
+            self._progress.update(self._task, completed=done, standing=output.safe(standing))
 
 
 @contextlib.contextmanager
-def bar(title: str, total: float, *, quiet: bool = False) -> Iterator[Bar]:
+def bar(title: str, total: float, *, quiet: bool = False, in_bytes: bool = False) -> Iterator[Bar]:
     """A bar up to `total`; none where nobody looks, or `quiet`. A total of 0 is not known yet."""
     if quiet or not output.is_terminal() or not output.has_color():
         yield Bar()
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich import progress as rich_progress
 
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        rich_progress.TextColumn("{task.description}", markup=False),
+        rich_progress.BarColumn(bar_width=30),
+        rich_progress.DownloadColumn() if in_bytes else rich_progress.MofNCompleteColumn(),
+        rich_progress.TimeElapsedColumn(),
+        rich_progress.TextColumn("{task.fields[standing]}", markup=False),
     )
-    with Progress(*columns, transient=True) as progress:
-        yield Bar(progress, progress.add_task(output.safe(title), total=total or None))
+    with rich_progress.Progress(*columns, transient=True) as shown:
+        task = shown.add_task(output.safe(title), total=total or None, standing="")
+        yield Bar(shown, task)

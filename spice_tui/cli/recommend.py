@@ -8,9 +8,13 @@ import typer
 
 from spice_tui.cli import output, values
 from spice_tui.cli.light import option
+from spice_tui.cli.loading import await_pod
 from spice_tui.cli.output import Json
 from spice_tui.cli.pod_argument import PodArgument
 from spice_tui.cli.session import session_of
+
+EQUAL = 1e-9
+"""Values this close, relative to the largest, are equal to the engine."""
 
 
 def recommend(
@@ -42,6 +46,7 @@ def recommend(
         "state": dict(_supposed(text) for text in state) if state else None,
     }
     with session_of(ctx).connect() as client:
+        await_pod(client, pod)
         answer = client.call("pods.recommend", request)
     if json:
         output.as_json(answer)
@@ -55,12 +60,25 @@ def recommend(
     )
     if explain:
         _table("ACTION", "VALUE", answer.get("values"))
+        _tell_unlawful(answer)
         _table("FEATURE", "CONTRIBUTION", answer.get("features"))
         if answer.get("rule"):
             output.line()
             output.line(output.paint("Because", "bold"))
             for condition in answer["rule"]:
                 output.line(f"  {output.safe(condition)}")
+
+
+def _tell_unlawful(answer: dict[str, Any]) -> None:
+    """Only laws keep the policy from the action of the highest value."""
+    given: dict[str, float] = answer.get("values") or {}
+    chosen = given.get(answer["action"])
+    if chosen is None:
+        return
+    slack = EQUAL * max(abs(value) for value in given.values())
+    better = [name for name, value in given.items() if value > chosen + slack]
+    if better:
+        output.line(output.safe(f"Against the laws in this state: {', '.join(better)}."))
 
 
 def _supposed(text: str) -> tuple[str, float]:

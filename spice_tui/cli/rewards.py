@@ -28,8 +28,8 @@ def add(ctx: typer.Context, pod: edits.Pod = "", json: Json = False) -> None:
     edits.tell(answer, f"Uniform rewards added to pod {answer['pod']}.", json=json)
 
 
-@app.command()
-def test(
+@app.command("test")
+def run_tests(
     ctx: typer.Context,
     pod: Annotated[
         str,

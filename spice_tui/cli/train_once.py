@@ -1,15 +1,18 @@
-"""An engine for one training of a manifest: the one that runs on its folder, or one for now."""
+"""One training of a manifest's file: by the engine that runs on its folder, or by one for now."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NoReturn
 
-from spice_engine.errors import EngineUnavailable, InvalidManifest, NotFound, SpiceError
+from spice_engine.errors import Conflict, EngineUnavailable, InvalidManifest, NotFound, SpiceError
 from spice_engine.protocol.location import Location, is_locked, locate
 from spice_tui.cli.following import FollowingClient
 from spice_tui.cli.session import await_engine
@@ -17,53 +20,135 @@ from spice_tui.launch import start_engine
 
 PODS_FOLDER = "spicepods"
 START_SECONDS = 30.0
+POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class FileTraining:
+    """A manifest's file and an engine that has it; `ours`: the engine ends with the training."""
+
+    client: FollowingClient
+    given: str
+    ours: bool
+
+    @property
+    def file(self) -> str:
+        """Its name without folders."""
+        return Path(self.given).name
+
+    def begin(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Train its pod as `request` says; gives the training that began.
+
+        One that began by itself, as always after a change, is as good where the request asks for
+        nothing else, and is waited for where it does.
+
+        Raises:
+            SpiceError: it cannot be trained.
+        """
+        pod, plain = self.pod(), not request["algorithm"] and request["episodes"] is None
+        while True:
+            running = self.client.call("pods.get", {"pod": pod})["training"]
+            if running is not None and plain:
+                return self.client.call("pods.training", {"pod": pod, "number": running})
+            if running is None:
+                with contextlib.suppress(Conflict):  # it began by itself just now
+                    return self.client.call("pods.train", {**request, "pod": pod})
+            time.sleep(POLL_SECONDS)
+
+    def pod(self) -> str:
+        """The pod's name, once the engine has read the manifest.
+
+        Raises:
+            InvalidManifest: it has errors.
+            NotFound: the engine does not know it.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            for pod in self.client.call("pods.list")["pods"]:
+                if Path(pod["manifest"]).name == self.file and pod["state"] != "loading":
+                    self._refuse_errors(pod)
+                    return pod["name"]
+            time.sleep(POLL_SECONDS)
+        raise NotFound(f"the engine does not see {self.given}.")
+
+    def _refuse_errors(self, pod: dict[str, Any]) -> None:
+        errors = [one for one in pod["problems"] if one["severity"] == "error"]
+        if not errors or pod["training"] is not None or pod["state"] == "ready":
+            return
+        count = "an error" if len(errors) == 1 else f"{len(errors)} errors"
+        raise InvalidManifest(
+            f"{self.given} cannot be trained: it has {count}.",
+            problems=[self._told(one) for one in pod["problems"]],
+        )
+
+    def _told(self, problem: dict[str, Any]) -> dict[str, Any]:
+        told = {**problem, "file": self.named(problem["file"])}
+        if self.ours and problem["code"] == "needs_trust":  # nobody can trust a passing folder
+            for name in ("message", "hint"):
+                told[name] = told[name].replace("run `spice-tui trust`", "train it with --trust")
+        return told
+
+    def named(self, text: str) -> str:
+        """Text in which the manifest has the path that was given, and not the engine's."""
+        return text.replace(f"{PODS_FOLDER}/{self.file}", self.given)
 
 
 @contextlib.contextmanager
-def engine_for(manifest: Path) -> Iterator[FollowingClient]:
-    """A client of an engine that has the manifest among its pods.
+def engine_for(given: str, path: Path, *, trust: bool) -> Iterator[FileTraining]:
+    """An engine that has the manifest at `path` (resolved) among its pods.
 
-    One that was started for this ends with the block.
+    One that was started for this ends with the block, by whatever it is left.
 
     Raises:
         SpiceError: the engine cannot be started.
     """
     with contextlib.ExitStack() as stack:
-        if manifest.parent.name == PODS_FOLDER:
-            root = manifest.parent.parent
+        stack.enter_context(_left_by_signals())
+        if path.parent.name == PODS_FOLDER:
+            root = path.parent.parent
         else:
-            root = stack.enter_context(_borrowed(manifest))
+            root = stack.enter_context(_borrowed(path))
         location = locate(root)
-        if not is_locked(location):
-            start_engine(location, ["--http-port", "0"])
+        ours = not is_locked(location) and _start(location, trust=trust)
+        if ours:
             stack.callback(_stop, location)
         client = await_engine(location, FollowingClient)
         stack.callback(client.close)
-        yield client
+        yield FileTraining(client, given, ours)
 
 
-def pod_of(client: FollowingClient, file: str) -> tuple[str, int | None]:
-    """The pod of a manifest, and the number of its training where one is under way.
+def _start(location: Location, *, trust: bool) -> bool:
+    """Start an engine; False where somebody else did at the same moment.
 
-    Raises:
-        InvalidManifest: it has errors.
-        NotFound: the engine does not know it.
+    It leaves soon by itself, should this process be killed.
     """
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        for pod in client.call("pods.list")["pods"]:
-            if Path(pod["manifest"]).name != file or pod["state"] == "loading":
-                continue
-            errors = [one for one in pod["problems"] if one["severity"] == "error"]
-            if errors and pod["training"] is None and pod["state"] != "ready":
-                raise InvalidManifest(
-                    f"{file} cannot be trained: {errors[0]['message']}",
-                    hint=errors[0]["hint"],
-                    problems=pod["problems"],
-                )
-            return pod["name"], pod["training"]
-        time.sleep(0.02)
-    raise NotFound(f"the engine does not see {file}.")
+    flags = ["--http-port", "0", "--idle-minutes", "1", *(["--trust"] if trust else [])]
+    try:
+        start_engine(location, flags)
+    except EngineUnavailable:
+        if not is_locked(location):
+            raise
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _left_by_signals() -> Iterator[None]:
+    """SIGTERM and a closed terminal leave the block as an exception does, so that it tidies up."""
+
+    def leave(number: int, _frame: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = {
+        number: signal.signal(number, leave)
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is signal.SIG_DFL  # `nohup` has one ignored
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
@@ -78,6 +163,7 @@ def _borrowed(manifest: Path) -> Iterator[Path]:
                 (root / entry.name).symlink_to(entry)
         yield root
     finally:
+        shutil.rmtree(locate(root).state, ignore_errors=True)  # it may lie elsewhere
         shutil.rmtree(root, ignore_errors=True)
 
 
@@ -86,6 +172,6 @@ def _stop(location: Location) -> None:
         client.call("engine.stop")
     deadline = time.monotonic() + START_SECONDS
     while is_locked(location) and time.monotonic() < deadline:
-        time.sleep(0.02)
+        time.sleep(POLL_SECONDS)
     if is_locked(location):
         raise EngineUnavailable(f"the engine of {location.root} does not end.")

@@ -1,4 +1,4 @@
-"""The sample apps as their READMEs tell: added to a folder, trained, and driven by their clients."""
+"""The sample apps as their READMEs tell: added to a folder, trained, driven by their clients."""
 
 from __future__ import annotations
 

@@ -12,12 +12,17 @@ from typing import Any
 import aiohttp
 
 from spice_engine.api.http import HttpDoor, bind
-from spice_engine.errors import Conflict, NotFound, NotTrained
+from spice_engine.errors import Conflict, InvalidRequest, NotFound, NotTrained
 from spice_engine.events import Bus
 from spice_engine.operations import Dispatcher, OperationTable
 from spice_engine.protocol.engine import Nothing
 from spice_engine.protocol.pods import (
+    AS_TEXT,
     Episode,
+    GetObservations,
+    Observations,
+    Observe,
+    Observed,
     PodInfo,
     PodList,
     PodName,
@@ -80,6 +85,18 @@ class Odd:
     infinity: float | None
     data: bytes
     large: int
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    data: bytes = b""
+    text: bytes = field(default=b"", metadata=AS_TEXT)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    data: list[int]
+    text: list[int]
 
 
 class Shelf:
@@ -155,7 +172,14 @@ def pod_info(name: str, state: str, *, trained: bool) -> PodInfo:
         training=None,
         problems=[],
         last_training=2 if trained else None,
+        measurements=["coinbase.btcusd.close"],
     )
+
+
+@TABLE.register("things.weigh", http="POST /api/v1/things/weigh")
+def weigh(shelf: Shelf, request: Package) -> Sizes:
+    """Bytes as they arrive, of both kinds."""
+    return Sizes(list(request.data), list(request.text))
 
 
 class Pods:
@@ -163,6 +187,10 @@ class Pods:
 
     def __init__(self) -> None:
         self.asked: list[TrainPod] = []
+        self.observed: list[Observe] = []
+        self.supposed: list[dict[str, float] | None] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
         self.pods = {
             "trader": pod_info("trader", "ready", trained=True),
             "new": pod_info("new", "untrained", trained=False),
@@ -222,9 +250,12 @@ def get_training(pods: Pods, request: TrainingId) -> TrainingInfo:
 
 
 @TABLE.register("pods.recommend", http="GET /api/v1/pods/{pod}/recommendation")
-def recommend(pods: Pods, request: Recommend) -> Recommendation:
+async def recommend(pods: Pods, request: Recommend) -> Recommendation:
     """What to do."""
     pod = pods.one(request.pod)
+    pods.supposed.append(request.state)
+    if "nothing" in (request.state or {}):
+        raise InvalidRequest("the pod has no field 'nothing'.")
     if pod.policy_version is None:
         raise NotTrained("Please wait to get a recommendation until after training completes")
     if request.alias != "latest":
@@ -233,6 +264,25 @@ def recommend(pods: Pods, request: Recommend) -> Recommendation:
     values = {"hold": 0.5, "buy": 0.25} if request.explain else None
     confidence = 0.0 if request.time == 1 else 0.81251
     return Recommendation(pod.name, "hold", confidence, end - 60, end, "latest", 3, values)
+
+
+@TABLE.register("pods.observe", http="POST /api/v1/pods/{pod}/observations")
+async def observe(pods: Pods, request: Observe) -> Observed:
+    """Take in observations, when the gate is open."""
+    pods.one(request.pod)
+    await pods.gate.wait()
+    if request.data == b"defect":
+        raise RuntimeError("a secret detail")
+    pods.observed.append(request)
+    return Observed(request.data.count(b"\n"))
+
+
+@TABLE.register("pods.observations", http="GET /api/v1/pods/{pod}/observations")
+def observations(pods: Pods, request: GetObservations) -> Observations:
+    """What was asked for, as rows."""
+    pods.one(request.pod)
+    text = f"{request.format} {request.start} {request.end}"
+    return Observations(1, "[]" if request.format == "json" else text)
 
 
 class Machine:

@@ -39,6 +39,13 @@ async def test_an_operation_takes_path_query_and_body() -> None:
         assert (status, error["error"]["code"]) == (404, "not_found")
 
 
+async def test_bytes_are_base64_in_json_and_text_is_text() -> None:
+    async with serve() as served:
+        body = {"data": "AP8=", "text": "a\u20ac"}
+        status, sizes = await served.call("POST", "/api/v1/things/weigh", json=body)
+        assert (status, sizes) == (200, {"data": [0, 255], "text": [97, 0xE2, 0x82, 0xAC]})
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "says"),
     [
@@ -46,6 +53,11 @@ async def test_an_operation_takes_path_query_and_body() -> None:
         ("GET", "/api/v1/things?number=x", None, "number: "),
         ("GET", "/api/v1/things?number=1&number=2", None, "2 times"),
         ("GET", "/api/v1/things?match=3", None, "JSON object"),
+        ("GET", '/api/v1/things?match[a]=1&match={"b":2}', None, "JSON object"),
+        ("GET", "/api/v1/things?match[a]=1&match[a]=2", None, "more than once"),
+        ("GET", "/api/v1/things?match[a]=x", None, "match.a: "),
+        ("GET", "/api/v1/things?labels[a]=x", None, "there is no query parameter"),
+        ("POST", "/api/v1/things/weigh", b'{"data": "no base64!"}', "not base64"),
         ("GET", "/api/v1/things?number=99999999999999999999", None, "64 bits"),
         ("GET", f"/api/v1/things?number={'9' * 6000}", None, "number"),
         ("GET", "/api/v1/things/9223372036854775808", None, "64 bits"),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from http_doors import serve
 
+from spice_engine.learning.catalog import ALGORITHMS
 from spice_engine.protocol.pods import TrainPod
 from spice_engine.settings import Settings
 
@@ -26,10 +27,15 @@ async def test_pods() -> None:
                 "name": "trader",
                 "manifest_path": "spicepods/trader.yaml",
                 "episodes": 10,
+                "identifiers": [],
                 "measurements": ["coinbase.btcusd.close"],
+                "categories": [],
             },
         )
         assert await served.get(f"{PODS}/nobody") == (404, "")
+    async with serve(STRICT) as served:
+        _, pod = await served.get(f"{PODS}/trader")
+        assert pod.keys() == {"name", "manifest_path", "episodes", "measurements"}
 
 
 @pytest.mark.parametrize(
@@ -69,7 +75,9 @@ async def test_training_is_refused_in_the_originals_words() -> None:
         assert await served.call("POST", f"{PODS}/nobody/train", data=b"{}") == (404, "")
     async with serve(STRICT) as served:
         assert await served.call("POST", f"{PODS}/busy/train", data=b"{}") == (500, text)
-        assert (await served.call("POST", f"{PODS}/trader/train", data=b""))[0] == 400
+        for wrong, status in ((b"", 400), (b"{", 400), (b'{"loggers": ["x"]}', 500)):
+            assert (await served.call("POST", f"{PODS}/trader/train", data=wrong))[0] == status
+        assert await served.call("POST", f"{PODS}/nobody/train", data=b"") == (404, "")
 
 
 async def test_training_runs() -> None:
@@ -144,6 +152,9 @@ async def test_recommendation() -> None:
         ("broken/recommendation", "pod_not_initialized"),
         ("new/recommendation", "training_not_complete"),
         ("trader/models/v9/recommendation", "tag_not_found"),
+        ("trader/recommendation?state[nothing]=1", "invalid_request"),
+        ("trader/recommendation?state[close]=high", "invalid_request"),
+        ("trader/recommendation?state[close]=1&state[close]=2", "invalid_request"),
         ("trader/recommendation?time=soon", "invalid_recommendation_time"),
         ("trader/recommendation?time=99999999999999999999", "invalid_recommendation_time"),
         ("trader/recommendation?time=1970-01-01", "invalid_recommendation_time"),
@@ -158,13 +169,40 @@ async def test_a_refused_recommendation_is_400_in_the_envelope(path: str, result
         assert answer["response"]["message"]
 
 
+async def test_strict_knows_one_tag_only() -> None:
+    async with serve(STRICT) as served:
+        assert await served.get(f"{PODS}/trader/models/v9/recommendation") == (
+            400,
+            {
+                "response": {
+                    "result": "tag_not_yet_supported",
+                    "message": "Support for multiple tags coming soon!",
+                    "error": True,
+                }
+            },
+        )
+
+
+@pytest.mark.parametrize("base", ["/api/v0.1", "/api/v1"])
+async def test_what_if_takes_fields_one_by_one_or_as_json(base: str) -> None:
+    async with serve() as served:
+        for query in (
+            {"state[a.b]": "1.5", "state[c_d]": "-2"},
+            {"state": '{"a.b": 1.5, "c_d": -2}'},
+        ):
+            path = f"{base}/pods/trader/recommendation"
+            status, _ = await served.get(path, params=query)
+            assert status == 200
+            assert served.pods.supposed.pop() == {"a.b": 1.5, "c_d": -2.0}
+
+
 async def test_algorithms_are_sorted_by_name_and_documented() -> None:
     async with serve() as served:
         status, found = await served.get("/api/v0.1/algorithms")
         assert status == 200
         names: list[Any] = [item["name"] for item in found]
         assert names == sorted(names)
-        assert {item["algorithm_id"] for item in found} == {"auto", "linear"}
+        assert {item["algorithm_id"] for item in found} == ALGORITHMS.keys()
         _, page = await served.get("/docs")
         for item in found:
             anchor = item["docs_link"].partition("#")[2]

@@ -213,7 +213,8 @@ async def test_an_imported_pod_serves_with_no_data(source: Folder, target: Folde
     assert await target.database.read(lambda c: interpretations.find(c, "host")) == [SAID]
     table = await kept_window(target.database, target.objects, "host", 1)
     assert table is not None
-    window, end = table.window(2, None)
+    row = table.row_at(2, None)
+    window, end = table.values[row - 2 : row], table.end_of_newest()
     assert (window.tolist(), end) == ([[3.0], [5.0]], 1_600_000_090)
     assert await kept_window(target.database, target.objects, "host", 2) is None
     again = await export(target)  # still with the window it came with

@@ -37,6 +37,7 @@ from spice_engine.protocol.location import Location, locate
 from spice_engine.protocol.packages import AddedPackage, AddPackage
 from spice_engine.protocol.pods import (
     Episode,
+    FeedList,
     PodInfo,
     PodList,
     PodName,
@@ -362,6 +363,13 @@ def list_pods(shelf: Shelf, request: Nothing) -> PodList:
 def get_pod(shelf: Shelf, request: PodName) -> PodInfo:
     """One pod."""
     return shelf.pod(request.pod)
+
+
+@TABLE.register("pods.feeds", http="GET /api/v1/pods/{pod}/feeds")
+def pod_feeds(shelf: Shelf, request: PodName) -> FeedList:
+    """None of them is live."""
+    shelf.pod(request.pod)
+    return FeedList([])
 
 
 @TABLE.register("pods.problems", http="GET /api/v1/pods/{pod}/problems")

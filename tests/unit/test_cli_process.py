@@ -105,7 +105,19 @@ def on_terminal(folder: Path, *arguments: str, **more: str) -> tuple[int, str]:
     return process.wait(60), text.decode().replace("\r\n", "\n")
 
 
-@pytest.mark.parametrize("command", ["version", "ps --json", "pods list", "engine status", "sql 1"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "version",
+        "ps --json",
+        "pods list",
+        "pods show alpha",
+        "pods feeds alpha",
+        "recommend alpha",
+        "engine status",
+        "sql 1",
+    ],
+)
 def test_plain_commands_import_nothing_heavy(
     folder: Path, engine: SmallEngine, command: str
 ) -> None:
@@ -235,6 +247,17 @@ def test_completion_of_commands_pods_and_runs(folder: Path, engine: SmallEngine)
     assert complete(folder, "spice-tui engine st") == ["start", "stop", "status"]
     assert complete(folder, "spice-tui train al") == ["alpha"]
     assert complete(folder, f"spice-tui -C {folder} info ") == ["1"]
+    assert complete(folder, "spice-tui pods evaluate be") == ["beta"]
+    assert complete(folder, "spice-tui rewards test be") == ["beta"]
+
+
+def test_completion_of_manifests_where_no_pod_begins_so(folder: Path, engine: SmallEngine) -> None:
+    for name in ("spicepods/new.yaml", "spicepods/notes.txt", "old.yml"):
+        (folder / name).touch()
+    assert complete(folder, "spice-tui train sp") == ["spicepods/new.yaml"]
+    assert complete(folder, "spice-tui train spicepods/") == ["spicepods/new.yaml"]
+    assert complete(folder, "spice-tui train ol") == ["old.yml"]
+    assert complete(folder, "spice-tui train nowhere/") == []
 
 
 def test_completion_is_silent_without_an_engine_or_with_a_deaf_one(folder: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spice_engine import errors
-from spice_tui.cli import output, values
-from spice_tui.cli.exit_codes import MEANINGS, ExitCode
+from spice_tui.cli import observe, output, values
+from spice_tui.cli.exit_codes import MEANINGS, OF_CODES, ExitCode
 from spice_tui.cli.session import find_folder
 
 
@@ -135,3 +137,38 @@ def test_the_page_about_the_command_line_is_up_to_date() -> None:
         [sys.executable, str(script), "--check"], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@given(st.lists(st.sampled_from(["1,2", "3,x", '4,"a', 'b"', '"c ""d"" e",5', ""]), max_size=40))
+def test_parts_of_csv_are_the_whole_and_cut_no_quoted_cell(lines: list[str]) -> None:
+    text = "".join(f"{line}\n" for line in lines).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(observe, "CHUNK_BYTES", 8)
+        parts = list(observe.csv_parts(io.BytesIO(b"time,a.b.c\n" + text)))
+    bodies = [part.data.removeprefix(b"time,a.b.c\n") for part in parts]
+    assert b"".join(bodies) == text
+    assert all(body.count(b'"') % 2 == 0 for body in bodies[:-1])
+    for number, part in enumerate(parts):
+        assert part.skipped == b"".join(bodies[:number]).count(b"\n")
+
+
+ALL_CODES = """
+import importlib, json, pkgutil, spice_engine
+from spice_engine.errors import by_code
+for module in pkgutil.walk_packages(spice_engine.__path__, "spice_engine."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+elsewhere = {
+    code: kind.exit_code
+    for code, kind in by_code().items()
+    if kind.__module__ != "spice_engine.errors" and kind.exit_code != 1
+}
+print(json.dumps(elsewhere))
+"""
+
+
+def test_errors_of_modules_that_no_command_imports_end_with_their_own_codes() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ALL_CODES], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert json.loads(done.stdout) == OF_CODES

@@ -137,8 +137,10 @@ def test_a_window_is_kept_to_the_bit(events: bool) -> None:
     assert data is not None
     kept = read_window(data)
     assert kept.fields == table.fields
-    window, end = kept.window(2, None)
-    wanted, wanted_end = table.window(2, None)
+    row = kept.row_at(2, None)
+    window, end = kept.values[row - 2 : row], kept.end_of_newest()
+    row = table.row_at(2, None)
+    wanted, wanted_end = table.values[row - 2 : row], table.end_of_newest()
     assert window.tobytes() == wanted.tobytes()
     assert end == wanted_end
     assert window_bytes(table, 4) is None

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 
 from spice_engine.learning.reward_questions import reward_tests
 from spice_engine.pods import plan
@@ -126,3 +127,15 @@ def test_the_trader_runs_into_its_laws(bench: ModuleType):
             followed = stepper.follow(steps, [index] * len(steps))
             assert followed.unlawful_steps > len(steps) / 2
             assert (followed.local >= 0).all()
+
+
+def test_the_influxdb_variant_of_serverops_is_a_manifest_too():
+    readme = (samples_folder() / "serverops" / "README.md").read_text()
+    given = yaml.safe_load(readme.split("```yaml\n")[1].split("```")[0])
+    own = yaml.safe_load(manifest_text("serverops"))
+    del own["params"]["epoch_time"]
+    own["dataspaces"] = given["dataspaces"]
+    own["training"] |= given["training"]
+    environment = {"SPICE_INFLUXDB_TOKEN": "secret"}
+    parsed = parse_manifest(yaml.safe_dump(own, sort_keys=False), "serverops.yaml", environment)
+    assert parsed.problems == ()

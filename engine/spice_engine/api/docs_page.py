@@ -113,7 +113,11 @@ def _curl(path: str, method: str, entry: Mapping[str, Any], body: Schema) -> str
         parts.append(f"-X {method.upper()}")
     if entry["security"] == [{"token": []}]:
         parts.append('-H "Authorization: Bearer $(cat .spice/token)"')
-    if body:
+    if "text/csv" in entry.get("requestBody", {}).get("content", {}):
+        parts.append("--data-binary @rows.csv")
+    elif body.get("type") == "array":
+        parts.append("-H 'Content-Type: application/json' -d '[]'")
+    elif body:
         fields = cast("dict[str, Schema]", body.get("properties", {}))
         needed = cast("Sequence[str]", body.get("required", ()))
         example = {name: _example(fields[name]) for name in needed}

@@ -97,7 +97,8 @@ class HttpDoor:
         self._runner: web.AppRunner | None = None
         self._idle = asyncio.Event()
         self._idle.set()
-        self._ids = (f"{secrets.token_hex(4)}-{number:x}" for number in itertools.count(1))
+        prefix = secrets.token_hex(4)
+        self._ids = (f"{prefix}-{number:x}" for number in itertools.count(1))
         self._app = web.Application(
             middlewares=[self._gate], client_max_size=settings.max_body_bytes
         )
@@ -191,7 +192,7 @@ class HttpDoor:
         figures.in_flight += 1
         self._idle.clear()
         given = request.headers.get("X-Request-Id", "")
-        request[REQUEST_ID] = given if _ID.fullmatch(given) else next(self._ids)
+        request[REQUEST_ID] = given if given and _ID.fullmatch(given) else next(self._ids)
         try:
             response = self.guard.check(request) or await handler(request)
         except web.HTTPException as error:

@@ -56,6 +56,8 @@ ERROR_RESPONSES: dict[str, Any] = {
     }
     for status, meaning in _MEANINGS.items()
 }
+# The server's own word for what is no HTTP, or has too long a line.
+ERROR_RESPONSES["400"]["content"]["text/plain"] = {"schema": TEXT}
 
 
 def array_of(items: Schema) -> Schema:

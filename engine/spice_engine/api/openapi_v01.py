@@ -136,7 +136,7 @@ _TAKEN = {
     },
 }
 _EMPTY = {"description": "Done; no body."}
-_GONE = {"404": {"description": "There is no such thing; no body."}}
+_GONE = {"404": {"description": "There is no such thing; for pods and runs without a body."}}
 _BODY_ERRORS = ("408", "413", "429")
 
 
@@ -176,6 +176,12 @@ def _post(
     return {"post": found}
 
 
+_REFUSED: dict[str, Any] = {
+    "description": "`response.result` says why not.",
+    "content": {"application/json": {"schema": _REFUSAL}, "text/plain": {"schema": TEXT}},
+}
+
+
 def v01_paths() -> dict[str, dict[str, Any]]:
     """The paths of the v0.1 API, as OpenAPI path items."""
     api = "/api/v0.1"
@@ -198,7 +204,7 @@ def v01_paths() -> dict[str, dict[str, Any]]:
         ),
         f"{pod}/training_runs/{{run}}/loggers/{{logger}}": _post(
             "Where the curves are: the address of a page.",
-            {"200": answer(TEXT, "text/plain"), **_texts("404")},
+            {"200": answer(TEXT, "text/plain")},
             name,
             run,
             path("logger"),
@@ -228,14 +234,14 @@ def v01_paths() -> dict[str, dict[str, Any]]:
         paths[f"{base}/recommendation"] = _recommendation(*parameters)
         paths[f"{base}/export"] = _post(
             "Write the pod with its policy into a .spicepod file of the app folder.",
-            {"200": _EMPTY, **_texts("404")},
+            {"200": _EMPTY},
             *parameters,
             body={"application/json": _EXPORT},
             needs_token=True,
         )
         paths[f"{base}/import"] = _post(
             "Make or replace the pod by a .spicepod file: of the app folder, or the body itself.",
-            {"200": _EMPTY, **_texts("404")},
+            {"200": _EMPTY},
             *parameters,
             body={"application/json": _IMPORT, "application/zip": package},
             needs_token=True,
@@ -264,7 +270,7 @@ def _recommendation(*parameters: dict[str, Any]) -> dict[str, Any]:
         "What to do.",
         {
             "200": answer(_RECOMMENDATION),
-            "400": {**answer(_REFUSAL), "description": "`response.result` says why not."},
+            "400": _REFUSED,
         },
         *parameters,
         _time("time", "absent or 0: now."),

@@ -26,7 +26,7 @@ from spice_engine.protocol.pods import Recommendation
 PREFIX = "/api/v0.1"
 NOT_ENDED = -62135596800
 """How the original wrote the end of a run that has not ended: Go's zero time."""
-ENCODED_ANSWERS = 1024
+ENCODED_ANSWERS = 256
 LOGGERS = frozenset({"tensorboard"})
 PASS_ON = frozenset(
     {"tag_not_found", "invalid_recommendation_time", "not_enough_data", "pod_not_initialized"}
@@ -202,11 +202,13 @@ class SpiceV01:
         except SpiceError as error:
             return await self._refusal(pod, error)
         return web.Response(
-            body=self._encode(given), content_type="application/json", charset="utf-8"
+            body=self._encode(given, asked=request.query_string),
+            content_type="application/json",
+            charset="utf-8",
         )
 
-    def _encode(self, given: Recommendation) -> bytes:
-        """The answer's text, made once for as long as the engine gives the same answer.
+    def _encode(self, given: Recommendation, *, asked: str) -> bytes:
+        """The answer's text; where nothing special is asked, made once for the same answer.
 
         It is the same object then, which the entry keeps, so that its id is no other's.
         """
@@ -229,9 +231,10 @@ class SpiceV01:
             if value is not None:
                 answer[name] = value
         text = json_text.dumps(answer)
-        if len(self._encoded) >= ENCODED_ANSWERS:
-            self._encoded.clear()
-        self._encoded[id(given)] = (given, text)
+        if not asked:
+            if len(self._encoded) >= ENCODED_ANSWERS:
+                self._encoded.clear()
+            self._encoded[id(given)] = (given, text)
         return text
 
     async def _refusal(self, pod: str, error: SpiceError) -> web.Response:

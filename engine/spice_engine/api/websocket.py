@@ -16,6 +16,7 @@ browser can send), or as the first message `{"token": "…"}`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -172,8 +173,10 @@ class EventSocket:
     async def go_away(self, reason: str) -> None:
         """The engine stops: tell the client, and close with 1001."""
         try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_PATIENCE):
+                    await self._observations.drain()
             async with asyncio.timeout(CLOSE_PATIENCE):
-                await self._observations.drain()
                 for id_ in tuple(self._subscriptions):
                     await self._send({"id": id_, "kind": "end", "reason": reason})
         except (TimeoutError, ConnectionError):

@@ -59,7 +59,7 @@ def write_observations(
     """Writes the rows within the pod's period to the file `out`.
 
     `params` are the loader's with `format` (`csv` or `json`), `start` and `end` (unix seconds,
-    both inclusive, or None), `limit` (how many of the newest rows, or None) and `out`.
+    `end` not included, or None), `limit` (how many of the newest rows, or None) and `out`.
 
     Returns `rows` and `path`. Raises StorageError where the file cannot be written.
     """
@@ -83,7 +83,7 @@ def _sheet(params: Mapping[str, Any], spaces: Sequence[DataspaceTables]) -> _She
     grid = grid_of(params)
     start, end, limit = params["start"], params["end"], params["limit"]
     first = grid.epoch if start is None else max(grid.epoch, start)
-    last = grid.end if end is None else min(grid.end, end)
+    last = grid.end if end is None else min(grid.end, end - 1)
     tables = [_in_order(joined(space.tables), first, last) for space in spaces]
     turns = [_turns(table.times) for table in tables]
     # The n-th row of one dataspace at a time goes with the n-th of every other.

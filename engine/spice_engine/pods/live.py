@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +22,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spice_engine.learning.policy import Policy
+    from spice_engine.learning.policy import Recommendation as Answer
 
-CACHED_ANSWERS = 256
+CACHED_ANSWERS = 8192
+CACHED_NEWEST = 64
 
 
 class InvalidTime(InvalidRequest):
@@ -60,14 +61,18 @@ class Table:
         """Whether the policy was trained on tables like this one."""
         return self.fields == tuple(policy.fields) and self.granularity == policy.granularity
 
+    def fills(self, policy: Policy) -> bool:
+        """Whether the policy can answer from this table: it fits, and fills a window."""
+        return self.fits(policy) and self.complete >= policy.span
+
     def end_of_newest(self) -> int:
         """End of the newest complete bucket, or time of the newest row; Unix seconds."""
         if self.moments is not None:
             return int(self.moments[self.complete - 1]) if self.complete else self.start
         return self.start + self.complete * self.granularity
 
-    def window(self, span: int, time: int | None) -> tuple[NDArray[np.float64], int]:
-        """The `span` complete rows [span, F] before `time` (default: the newest), and their end.
+    def row_at(self, span: int, time: int | None) -> int:
+        """How many complete rows lie before `time` (default: all), at least `span`.
 
         Raises:
             NotEnoughData: fewer than `span` rows are complete.
@@ -84,17 +89,14 @@ class Table:
         else:
             first = int(self.moments[span - 1])
         if time is None:
-            row = self.complete
-        elif not first <= time <= last:
+            return self.complete
+        if not first <= time <= last:
             raise InvalidTime(
                 f"The time specified ({time}) is outside of the allowed range: ({first}, {last})"
             )
-        elif self.moments is None:
-            row = (time - self.start) // self.granularity
-        else:
-            row = int(self.moments[: self.complete].searchsorted(time, side="right"))
-        end = last if time is None else time
-        return self.values[row - span : row], end
+        if self.moments is None:
+            return (time - self.start) // self.granularity
+        return int(self.moments[: self.complete].searchsorted(time, side="right"))
 
 
 @dataclass
@@ -127,9 +129,14 @@ class Pod:
     """Whether the training under way has given a policy."""
     last_training: int | None = None
     loading: bool = False
-    answers: OrderedDict[tuple[int, int, bool], Recommendation] = field(
-        default_factory=OrderedDict[tuple[int, int, bool], Recommendation]
+    answers: dict[tuple[int, int, bool], Answer] = field(
+        default_factory=dict[tuple[int, int, bool], "Answer"]
     )
+    """What policies say, by version, row of the table and whether explained."""
+    newest: dict[tuple[int, str, bool], Recommendation] = field(
+        default_factory=dict[tuple[int, str, bool], Recommendation]
+    )
+    """The answers for now, by version, tag and whether explained."""
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
     """Set, and replaced by another, each time the table has been read anew."""
 
@@ -197,7 +204,7 @@ class Pod:
 
         Raises:
             NotTrained: the pod has no data in the engine.
-            NotEnoughData, InvalidTime: see `Table.window`.
+            NotEnoughData, InvalidTime: see `Table.row_at`.
             InvalidRequest: `state` names a field that there is not.
         """
         table = self.table
@@ -209,14 +216,23 @@ class Pod:
                 f"version {version} of pod {self.name!r} was trained on other fields.",
                 hint="Train it again.",
             )
-        key = (version, -1 if time is None else time, explain)
-        known = None if state else self.answers.get(key)
-        if known is not None and known.tag == tag:
-            return known
-        window, end = table.window(policy.span, time)
-        if state:
-            window = _supposed(window, table.fields, state)
-        answer = policy.recommend(window, explain=explain)
+        if time is None and not state:
+            known = self.newest.get((version, tag, explain))
+            if known is not None:
+                return known
+        row = table.row_at(policy.span, time)
+        key = (version, row, explain)
+        answer = None if state else self.answers.get(key)
+        if answer is None:
+            window = table.values[row - policy.span : row]
+            if state:
+                window = _supposed(window, table.fields, state)
+            answer = policy.recommend(window, explain=explain)
+            if not state:
+                if len(self.answers) >= CACHED_ANSWERS:
+                    self.answers.clear()
+                self.answers[key] = answer
+        end = table.end_of_newest() if time is None else time
         given = Recommendation(
             pod=self.name,
             action=answer.action,
@@ -229,10 +245,10 @@ class Pod:
             features=dict(answer.features) if explain else None,
             rule=list(answer.rule) if explain and answer.rule else None,
         )
-        if not state:
-            self.answers[key] = given
-            if len(self.answers) > CACHED_ANSWERS:
-                self.answers.popitem(last=False)
+        if time is None and not state:
+            if len(self.newest) >= CACHED_NEWEST:
+                self.newest.clear()
+            self.newest[version, tag, explain] = given
         return given
 
 

@@ -256,7 +256,7 @@ class Pods:
         if manifest is not None:
             pod.manifest = manifest
             pod.needs_trust = False
-            self._supersede(pod)
+            self._supersede(name, self._works.get(name))
             self.feeds.follow(name, manifest)
             self._feed_changed(name)
             self.refresh(name)
@@ -278,21 +278,24 @@ class Pods:
             self._tasks[name] = task
             task.add_done_callback(lambda done: self._done(name, done))
 
-    def _supersede(self, pod: Pod) -> None:
-        """End a training of the manifest before this one; one asked for by name goes on.
+    def _supersede(self, name: str, work: asyncio.Task[TrainingInfo | None] | None) -> None:
+        """End the work on an older manifest, unless it is a training asked for by name.
 
-        A short one may end by itself: the next begins right after it.
+        A short training may end by itself, the next begins right after it: it has a second. So has
+        one that the work still loads data for.
         """
-        work = self._works.get(pod.name)
-        if (
-            work is not None
-            and pod.name not in self._wishes
-            and pod.training is not None
-            and (pod.training_served or time.monotonic() - pod.training_since > SHORT_SECONDS)
-        ):
-            log.info("pod %s: training %s gives way to a newer manifest", pod.name, pod.training)
-            self._superseded.add(pod.name)
-            work.cancel("A newer manifest came.")
+        pod = self._pods.get(name)
+        if work is None or self._works.get(name) is not work or name in self._wishes or pod is None:
+            return
+        left = SHORT_SECONDS
+        if pod.training is not None:
+            left -= time.monotonic() - pod.training_since
+            if pod.training_served or left <= 0:
+                log.info("pod %s: training %s gives way to a newer manifest", name, pod.training)
+                self._superseded.add(name)
+                work.cancel("A newer manifest came.")
+                return
+        asyncio.get_running_loop().call_later(left, self._supersede, name, work)
 
     def _done(self, name: str, task: asyncio.Task[None]) -> None:
         if self._tasks.get(name) is task:
@@ -345,7 +348,7 @@ class Pods:
             self._publish(pod)
 
     def _failed(self, pod: Pod, wish: Wish | None, error: SpiceError) -> None:
-        problem = problem_of(error, pod.path.name)
+        problem = problem_of(error, str(pod.path.relative_to(self.location.root)))
         if isinstance(error, InsufficientData) and pod.manifest is not None and wish is None:
             # Data are still to come: nothing is wrong with the pod.
             live = any(space.data and is_live(space.data) for space in pod.manifest.dataspaces)

@@ -136,6 +136,7 @@ def use(pod: Pod, table: Table) -> None:
     """Answer from this table from now on."""
     previous, pod.table = pod.table, table
     pod.answers.clear()
+    pod.newest.clear()
     if previous is not None and previous is not table:
         release(previous)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spice_engine.errors import Conflict, InsufficientData, SpiceError
+from spice_engine.errors import Conflict, InsufficientData, SpiceError, TooLarge
 from spice_engine.pods import plan
 from spice_engine.pods.live import Pod, Table, problem_from
 from spice_engine.pods.model import Manifest, RewardFile
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOAD_SECONDS = 120.0
+MAX_TEXT = 64 << 20
+"""Bytes of observations that one answer holds at most."""
 
 
 class NeedsTrust(Conflict):
@@ -108,8 +110,8 @@ class Upkeep:
             await self.stored.serve_without_data(pod)
             raise
         try:
-            # What the last good policy cannot read waits for a policy that can.
-            if pod.policy is None or table.fits(pod.policy):
+            # What the last good policy cannot read, or has too little in it, waits for better.
+            if pod.policy is None or table.fills(pod.policy):
                 use(pod, table)
             pod.seen = posted
             caught_up, pod.caught_up = pod.caught_up, asyncio.Event()
@@ -252,6 +254,7 @@ class Upkeep:
         """The raw rows of a pod, read anew by a loader.
 
         Raises:
+            TooLarge: they are over MAX_TEXT bytes.
             SpiceError: what is wrong with its data.
         """
         handle, path = await asyncio.to_thread(tempfile.mkstemp, ".rows", "", self._scratch)
@@ -269,7 +272,7 @@ class Upkeep:
                     "out": path,
                 }
                 answer = await self._loaders.call("observations", params, deadline=LOAD_SECONDS)
-            text = await asyncio.to_thread(Path(path).read_text, "utf-8")
+            text = await asyncio.to_thread(_read_text, Path(path))
         finally:
             await asyncio.to_thread(Path(path).unlink, True)
         return Observations(answer["rows"], text)
@@ -297,6 +300,15 @@ class Upkeep:
     def files(self, manifest: Manifest) -> tuple[Path, ...]:
         """The files the pod reads."""
         return plan.files(manifest, self._location.root)
+
+
+def _read_text(path: Path) -> str:
+    if path.stat().st_size > MAX_TEXT:
+        raise TooLarge(
+            f"the observations are over {MAX_TEXT >> 20} MiB of text.",
+            hint="Ask for a part of them: start, end, limit.",
+        )
+    return path.read_text("utf-8")
 
 
 def stamps(files: Iterable[Path]) -> tuple[tuple[int, int, int] | None, ...]:
