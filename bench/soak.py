@@ -31,9 +31,9 @@ def run(script: str, *arguments: str) -> dict[str, Any]:
         return json.loads(path.read_text())
 
 
-def storm(rounds: int) -> dict[str, Any]:
-    """The kill storm's figures; what is wrong is under `wrong`."""
-    command = [sys.executable, str(HERE / "kill_storm.py"), "--rounds", str(rounds)]
+def storm(rounds: int, script: str = "kill_storm.py") -> dict[str, Any]:
+    """A storm's figures; what is wrong is under `wrong`."""
+    command = [sys.executable, str(HERE / script), "--rounds", str(rounds)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     print(done.stdout)
     return json.loads(done.stdout[done.stdout.index("{") :])

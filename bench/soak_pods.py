@@ -13,33 +13,11 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-RESULTS = HERE.parent / "docs" / "benchmarks"
-Row = tuple[str, str, str]
-
-
-def run(script: str, *arguments: str) -> dict[str, Any]:
-    """The figures a script writes with `--json`."""
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "figures.json"
-        command = [sys.executable, str(HERE / script), *arguments, "--json", str(path)]
-        subprocess.run(command, check=True)
-        return json.loads(path.read_text())
-
-
-def storm(rounds: int) -> dict[str, Any]:
-    """The storm's figures; what is wrong is under `wrong`."""
-    command = [sys.executable, str(HERE / "pod_storm.py"), "--rounds", str(rounds)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    print(done.stdout)
-    return json.loads(done.stdout[done.stdout.index("{") :])
+from soak import RESULTS, Row, run, storm
 
 
 def rows(figures: dict[str, Any]) -> list[Row]:
@@ -159,7 +137,7 @@ def main() -> int:
         figures |= run("pods.py", "--cases", options.cases)
         figures["recommendations"] = run("recommendations.py", "--cases", options.cases)
     figures["samples"] = run("samples.py")
-    figures["storm"] = storm(options.rounds)
+    figures["storm"] = storm(options.rounds, "pod_storm.py")
     if options.cases:
         (RESULTS / "pods.json").write_text(json.dumps(figures, indent=2) + "\n")
         (RESULTS / "pods.md").write_text(page(figures), encoding="utf-8")

@@ -10,7 +10,7 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from spice_engine.errors import InvalidData, NotFound, SpiceError
+from spice_engine.errors import InvalidData, NotFound, SpiceError, TooLarge
 from spice_tui.cli import output, progress, values
 from spice_tui.cli.light import option
 from spice_tui.cli.output import Json
@@ -22,6 +22,7 @@ CHUNK_BYTES = 2**20
 MAX_PART_BYTES = 15 * 2**20
 """A message to the engine may have 16 MiB."""
 EXAMPLES = 5
+PAGE_ROWS = 50_000
 
 
 def observe(
@@ -220,5 +221,37 @@ def observations(
         "format": "json" if json else "csv",
     }
     with session_of(ctx).connect() as client:
-        text = client.call("pods.observations", request)["text"]
-    output.write(text if text.endswith("\n") or not text else text + "\n")
+        if limit:
+            pages = iter([client.call("pods.observations", request)["text"]])
+        else:
+            pages = _pages(client, request)
+        for text in pages:
+            output.write(text if text.endswith("\n") or not text else text + "\n")
+
+
+def _pages(client: Client, request: dict[str, Any]) -> Iterator[str]:
+    """All rows, part by part, as one text: each part but the first goes on where one ended."""
+    offset, size, first = 0, PAGE_ROWS, True
+    as_json = request["format"] == "json"
+    while True:
+        try:
+            part = client.call(
+                "pods.observations", {**request, "offset": offset, "limit": size}, timeout=300
+            )
+        except TooLarge:
+            if size == 1:
+                raise
+            size = max(1, size // 4)
+            continue
+        offset += part["rows"]
+        last = part["rows"] < size
+        text = part["text"].strip()
+        if as_json:
+            inner = text.removeprefix("[").removesuffix("]")
+            text = ("[" if first else "," if inner else "") + inner + ("]" if last else "")
+        elif not first:
+            _, _, text = text.partition("\n")
+        yield text
+        if last:
+            return
+        first = False

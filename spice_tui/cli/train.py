@@ -144,14 +144,14 @@ def follow(
     """
     pod, number = started["pod"], int(started["number"])
     wanted = int(started.get("episodes_wanted") or 0)
-    with progress.bar(f"Training {pod}/{number}", wanted, quiet=quiet) as shown:
-        try:
+    try:
+        with progress.bar(f"Training {pod}/{number}", wanted, quiet=quiet) as shown:
             follower = EpisodeFollower(client, pod, number, shown, quiet=quiet, named=named)
             return follower.follow(started)
-        except KeyboardInterrupt:
-            what = "was broken off" if ours else f"goes on: spice-tui pods show {pod}"
-            output.error_line(f"\nTraining {output.safe(pod)}/{number} {what}")
-            raise typer.Exit(ExitCode.INTERRUPTED) from None
+    except KeyboardInterrupt:
+        what = "was broken off." if ours else f"goes on: spice-tui pods show {pod}"
+        output.error_line(f"\nTraining {output.safe(pod)}/{number} {what}")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
 def exit_code_of(training: dict[str, Any]) -> int:

@@ -11,11 +11,13 @@ from spice_engine.api import json_text
 from spice_engine.api.bodies import JSON_LIMIT, BodyReader
 from spice_engine.api.replies import json_response, text_error
 from spice_engine.api.v01_times import InvalidMoment, parse_moment
-from spice_engine.errors import InvalidRequest, NotFound, SpiceError
+from spice_engine.errors import InvalidRequest, NotFound, SpiceError, TooLarge
 from spice_engine.operations import Dispatcher
 
 OBSERVATIONS_LIMIT = 16 * 2**20
 """Largest body of observations: what one frame of the store can hold."""
+PART_ROWS = 50_000
+"""Rows of observations that are asked for at once."""
 ROWS_HEADER, BAD_ROWS_HEADER, DUPLICATE_HEADER = "X-Rows", "X-Bad-Rows", "X-Duplicate"
 
 
@@ -36,21 +38,48 @@ class SpiceV01Data:
         app.router.add_get(f"{pod}/interpretations", self.interpretations)
         app.router.add_post(f"{pod}/interpretations", self.interpret)
 
-    async def observations(self, request: web.Request) -> web.Response:
-        """The raw rows: CSV, or JSON where that is what is accepted."""
+    async def observations(self, request: web.Request) -> web.StreamResponse:
+        """The raw rows: CSV, or JSON where that is what is accepted. Many come in parts."""
         as_json = request.headers.get("Accept", "").strip().lower() == "application/json"
         params: dict[str, Any] = {
             "pod": request.match_info["pod"],
             "format": "json" if as_json else "csv",
         }
+        kind = "application/json" if as_json else "text/csv"
         try:
-            answer = await self._call("pods.observations", params | _bounds(request))
+            params |= _bounds(request)
+            part, size = await self._part(params, 0, PART_ROWS)
         except NotFound:
             return web.Response(status=404)
         except SpiceError as error:
             return text_error(error)
-        kind = "application/json" if as_json else "text/csv"
-        return web.Response(text=answer["text"], content_type=kind, charset="utf-8")
+        if part["rows"] < size:
+            return web.Response(text=part["text"], content_type=kind, charset="utf-8")
+        response = web.StreamResponse(headers={"Content-Type": f"{kind}; charset=utf-8"})
+        await response.prepare(request)
+        offset = 0
+        while True:
+            last = part["rows"] < size
+            text = _continued(part["text"], as_json=as_json, first=not offset, last=last)
+            await response.write(text.encode())
+            if last:
+                await response.write_eof()
+                return response
+            offset += part["rows"]
+            part, size = await self._part(params, offset, size)
+
+    async def _part(
+        self, params: dict[str, Any], offset: int, size: int
+    ) -> tuple[dict[str, Any], int]:
+        """Rows from `offset` on, at most `size` of them, or fewer where they are large."""
+        while True:
+            asked = params | {"offset": offset, "limit": size}
+            try:
+                return await self._call("pods.observations", asked), size
+            except TooLarge:
+                if size == 1:
+                    raise
+                size = max(1, size // 4)
 
     async def observe(self, request: web.Request) -> web.Response:
         """Observations of any of the pod's dataspaces."""
@@ -139,6 +168,16 @@ def _bounds(request: web.Request) -> dict[str, Any]:
             except InvalidMoment as error:
                 raise InvalidMoment(f"invalid {name}: {error.message}", hint=error.hint) from None
     return bounds
+
+
+def _continued(text: str, *, as_json: bool, first: bool, last: bool) -> str:
+    """One part of a text that comes in several: each has a header or brackets of its own."""
+    if as_json:
+        inner = text.strip().removeprefix("[").removesuffix("]")
+        return ("[" if first else "," if inner else "") + inner + ("]" if last else "")
+    if not first:
+        _, _, text = text.partition("\n")
+    return text if not text or text.endswith("\n") else text + "\n"
 
 
 def _interpretation(item: object, *, strict: bool) -> dict[str, Any]:

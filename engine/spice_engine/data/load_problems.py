@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from spice_engine.data.feeds import FeedTable
+from spice_engine.data.table import Table
 from spice_engine.data.timeline import Grid, count_outside
 from spice_engine.units import format_time
 
@@ -31,6 +32,25 @@ def problems_of(feed: FeedTable, grid: Grid, *, sliding: bool) -> list[dict[str,
         message = f"'{path}' holds no row that can be used."
         found.append(_problem("no_data", "error", path, 0, message))
     return found
+
+
+def accepted_outside(
+    spec: Mapping[str, Any], table: Table | None, grid: Grid, *, sliding: bool
+) -> list[dict[str, Any]]:
+    """The problem of rows that were posted, and lie outside of a fixed period.
+
+    Out of a sliding one they fall by themselves, as the clock goes on.
+    """
+    if table is None or sliding or not (outside := count_outside(table.times, grid)):
+        return []
+    message = (
+        f"Posted rows of '{spec['from']}/{spec['name']}' outside the pod's period: {outside} of "
+        f"{len(table)}. They are kept and not used: the period is {format_time(grid.epoch)} to "
+        f"{format_time(grid.end)}. To use them, enlarge params.period."
+    )
+    place = next((one["place"] for one in spec["measurements"] if one["place"]), None)
+    problem = _problem("outside_period", "warning", "", 0, message)
+    return [{**problem, "place": dict(place)} if place else problem]
 
 
 def no_observation(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from spice_engine.data import ingest as ingesting
 from spice_engine.data import observation_reading, served
-from spice_engine.data.load_problems import no_observation, problems_of
+from spice_engine.data.load_problems import accepted_outside, no_observation, problems_of
 from spice_engine.data.pod_tables import DataspaceTables, grid_of, read_pod
 from spice_engine.data.samples import declared, series_of
 from spice_engine.data.table import MAX_EXAMPLES
@@ -51,6 +51,8 @@ def load(params: dict[str, Any], report: Report) -> dict[str, Any]:
         for feed in space.feeds:
             files.append({"path": feed.name, "sha256": feed.digest})
             problems += problems_of(feed, grid, sliding=params["epoch"] is None)
+        sliding = params["epoch"] is None
+        problems += accepted_outside(space.spec, space.accepted, grid, sliding=sliding)
         if space.tables:
             counts.append(_counts(space, grid))
             report.report({"dataspace": space.path, "rows": counts[-1]["rows"]})

@@ -59,7 +59,8 @@ def write_observations(
     """Writes the rows within the pod's period to the file `out`.
 
     `params` are the loader's with `format` (`csv` or `json`), `start` and `end` (unix seconds,
-    `end` not included, or None), `limit` (how many of the newest rows, or None) and `out`.
+    `end` not included, or None), `limit` (how many of the newest rows, or None; with
+    `offset` of those from that one on, in order of time) and `out`.
 
     Returns `rows` and `path`. Raises StorageError where the file cannot be written.
     """
@@ -82,6 +83,7 @@ def write_observations(
 def _sheet(params: Mapping[str, Any], spaces: Sequence[DataspaceTables]) -> _Sheet:
     grid = grid_of(params)
     start, end, limit = params["start"], params["end"], params["limit"]
+    offset: int | None = params.get("offset")
     first = grid.epoch if start is None else max(grid.epoch, start)
     last = grid.end if end is None else min(grid.end, end - 1)
     tables = [_in_order(joined(space.tables), first, last) for space in spaces]
@@ -90,13 +92,16 @@ def _sheet(params: Mapping[str, Any], spaces: Sequence[DataspaceTables]) -> _She
     bits = max((int(turn.max()).bit_length() for turn in turns if turn.size), default=0)
     keys = [(table.times << bits) | turn for table, turn in zip(tables, turns, strict=True)]
     every = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *keys]))
-    if limit is not None:
+    if offset is not None:
+        every = every[offset : len(every) if limit is None else offset + limit]
+    elif limit is not None:
         every = every[max(len(every) - limit, 0) :]
     sheet = _Sheet(every >> bits)
     for space, table, own in zip(spaces, tables, keys, strict=True):
-        rows = np.searchsorted(every, own)
-        kept = own >= every[0] if len(every) else np.zeros(len(own), dtype=np.bool_)
-        _add(sheet, space, table.where(kept), rows[kept])
+        kept = np.zeros(len(own), dtype=np.bool_)
+        if len(every):
+            kept = (own >= every[0]) & (own <= every[-1])
+        _add(sheet, space, table.where(kept), np.searchsorted(every, own[kept]))
     return sheet
 
 

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spice_engine.learning.evaluation import choose
+from spice_engine.learning.evaluation import best_of, choose
 from spice_engine.learning.features import Matrix
 
 MAX_BINS = 20
 MIN_BIN = 20
 _PRIOR_WEIGHT = 2.0
 _RELIABILITY_BINS = 10
-_EQUAL = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +136,12 @@ def _margins(values: Matrix) -> Matrix:
 
 
 def _tied(values: Matrix) -> NDArray[np.int64]:
-    top = values.max(axis=1, keepdims=True)
-    slack = _EQUAL * np.abs(values).max(axis=1, keepdims=True)
-    return (values >= top - slack).sum(axis=1)
+    return best_of(values).sum(axis=1)
 
 
 def _is_right(chosen: NDArray[np.int64], rewards: Matrix) -> NDArray[np.bool_]:
     """Where the chosen action was a best one."""
-    best = rewards.max(axis=1)
-    return rewards[np.arange(len(chosen)), chosen] >= best - _EQUAL * np.abs(best)
+    return best_of(rewards)[np.arange(len(chosen)), chosen]
 
 
 def _isotonic(shares: Matrix, weights: Matrix) -> Matrix:

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from spice_engine.learning.features import Matrix
 
-_RELATIVE = 1e-9
+_EQUAL = 1e-9
+_ROUNDING = 1e-13
+_SUM_ROUNDING = 1e-14
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class Evaluation:
     `best_constant` takes always `best_constant_action`, which was picked on training steps.
     `regret_closed` is (score - best_constant) / (oracle - best_constant), None where those two
     are equal. `reward_per_action` is the mean reward of the steps on which an action was taken.
+    `size` is the sum of the magnitudes of the rewards, which says how far sums may be rounded.
     """
 
     steps: int
@@ -33,6 +36,7 @@ class Evaluation:
     regret_closed: float | None
     actions_taken: dict[str, int]
     reward_per_action: dict[str, float | None]
+    size: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for frames and the policy file."""
@@ -64,7 +68,7 @@ class Evaluation:
         return sum(count > 0 for count in self.actions_taken.values()) <= 1
 
     def _same(self, one: float, other: float) -> bool:
-        return abs(one - other) <= _RELATIVE * max(abs(one), abs(other), abs(self.oracle))
+        return abs(one - other) <= sum_rounding(max(abs(one), abs(other), self.size))
 
 
 def best_constant_action(rewards: Matrix) -> int:
@@ -73,14 +77,33 @@ def best_constant_action(rewards: Matrix) -> int:
 
 
 def choose(values: Matrix) -> NDArray[np.int64]:
-    """The best action for each row of values [N, A]; of equals the first declared.
+    """The best action for each row of values [N, A]; of equals the first declared."""
+    return best_of(values).argmax(axis=1)
 
-    Values closer than a billionth of the largest count as equal: a matrix product rounds equal
-    columns differently.
+
+def best_of(values: Matrix) -> NDArray[np.bool_]:
+    """Which actions [N, A] are as good as the best of their row of values.
+
+    Equal are values that rounding alone may part, as a matrix product does with equal columns:
+    closer than a billionth of how far the row's values lie apart, or than some hundred units in
+    the last place of the largest. So a constant added to all rewards changes no choice, as long as
+    numbers of that size can tell the rewards apart at all.
     """
     top = values.max(axis=1, keepdims=True)
-    slack = _RELATIVE * np.abs(values).max(axis=1, keepdims=True)
-    return (values >= top - slack).argmax(axis=1)
+    low = values.min(axis=1, keepdims=True)
+    slack = np.maximum(_EQUAL * (top - low), _ROUNDING * np.maximum(np.abs(top), np.abs(low)))
+    return values >= top - slack
+
+
+def best_of_list(values: Sequence[float]) -> float:
+    """What a value must reach to be as good as the best of one row; bit for bit as `best_of`."""
+    top, low = max(values), min(values)
+    return top - max(_EQUAL * (top - low), _ROUNDING * max(abs(top), abs(low)))
+
+
+def sum_rounding(size: float) -> float:
+    """How far rounding may put sums over steps apart whose terms' magnitudes add up to `size`."""
+    return _SUM_ROUNDING * size
 
 
 def evaluate(
@@ -89,23 +112,24 @@ def evaluate(
     """Judge chosen actions [N] by the rewards [N, A] of all; `constant` indexes `actions`."""
     taken = rewards[np.arange(len(chosen)), chosen]
     score = float(taken.sum())
-    baseline = float(rewards[:, constant].sum())
-    oracle = float(rewards.max(axis=1).sum())
-    gap = oracle - baseline
-    closes = gap > _RELATIVE * max(abs(oracle), abs(baseline))
+    best, always = rewards.max(axis=1), rewards[:, constant]
+    oracle, size = float(best.sum()), float(np.abs(best).sum())
+    # Differences step by step: those of large sums would lose what the steps can tell.
+    gap, gained = float((best - always).sum()), float((taken - always).sum())
     counts = np.bincount(chosen, minlength=len(actions))
     sums = np.bincount(chosen, weights=taken, minlength=len(actions))
     return Evaluation(
         steps=len(chosen),
         score=score,
         random=float(rewards.mean(axis=1).sum()),
-        best_constant=baseline,
+        best_constant=float(always.sum()),
         best_constant_action=actions[constant],
         oracle=oracle,
-        regret_closed=(score - baseline) / gap if closes else None,
+        regret_closed=gained / gap if gap > sum_rounding(size) else None,
         actions_taken={action: int(counts[i]) for i, action in enumerate(actions)},
         reward_per_action={
             action: float(sums[i] / counts[i]) if counts[i] else None
             for i, action in enumerate(actions)
         },
+        size=size,
     )

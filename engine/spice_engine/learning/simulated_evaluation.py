@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spice_engine.learning.evaluation import Evaluation
+from spice_engine.learning.evaluation import Evaluation, sum_rounding
 from spice_engine.learning.features import Matrix
 from spice_engine.learning.simulated_oracle import Oracle, bound
 from spice_engine.learning.simulated_steps import Rollout, Stepper
@@ -23,7 +23,7 @@ RANDOM_MEMBERS = 8
 MAX_SEARCHED = 10_000
 """Of longer parts no oracle is searched for, which would take seconds."""
 
-_RELATIVE = 1e-9
+_BEAM_ROUNDING = 1e-11
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,8 @@ class Part:
         """
         if count not in self._oracles:
             looked = float(self.greedy.rewards[:count].sum())
-            if looked >= bound(self._simulator, self.steps[:count]) - _RELATIVE * abs(looked):
+            rounding = sum_rounding(float(np.abs(self.greedy.rewards[:count]).sum()))
+            if looked >= bound(self._simulator, self.steps[:count]) - rounding:
                 self._oracles[count] = (looked, True)
             elif not search or count > MAX_SEARCHED:
                 return looked, False
@@ -99,9 +100,13 @@ class Part:
         baseline = float(self.constants[constant].rewards[:count].sum())
         oracle, exact = self.oracle(count, search=search)
         # A beam may miss what a policy finds, and what pays by breaking laws over and over.
-        oracle = max(oracle, score, baseline)
+        known = max(score, baseline)
+        size = max(float(np.abs(rollout.rewards).sum()), abs(oracle))
+        # The beam adds up one after another, which rounds more.
+        if oracle <= known + _BEAM_ROUNDING * size:
+            oracle = known
         gap = oracle - baseline
-        closes = gap > _RELATIVE * max(abs(oracle), abs(baseline))
+        closes = gap > sum_rounding(size)
         base = Evaluation(
             steps=count,
             score=score,
@@ -115,6 +120,7 @@ class Part:
                 name: float(sums[i] / taken[i]) if taken[i] else None
                 for i, name in enumerate(names)
             },
+            size=size,
         )
         final = rollout.local[-1].tolist()
         return SimulatedEvaluation(

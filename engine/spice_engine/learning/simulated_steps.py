@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from spice_engine.learning.evaluation import best_of_list
 from spice_engine.learning.features import Matrix
 from spice_engine.learning.notes import Notes
 from spice_engine.learning.reward_program import NOTES, RewardProgram
@@ -21,7 +22,6 @@ from spice_engine.learning.simulated_code import State, compile_moves
 from spice_engine.learning.simulator import UNLAWFUL, Rows, Simulator
 
 _BLOCK = 512
-_EQUAL = 1e-9
 _NUMBERS = frozenset({float, int, bool})
 
 
@@ -104,17 +104,16 @@ class Stepper:
     def act(self, steps: Rows, chooser: Chooser) -> Rollout:
         """Takes the lawful action with the highest value; of equals the first declared.
 
-        Values closer than a billionth of the largest are equal, as in `evaluation.choose`. Where
-        no action is lawful, the one with the highest value.
+        Which values are equal is as in `evaluation.best_of`. Where no action is lawful, the one
+        with the highest value.
         """
         local = self._local
 
         def pick(row: int, state: State, _following: State) -> int:
             values = chooser(row, [state[field] for field in local])
             allowed = self._allowed(state)
-            top = max([values[action] for action in allowed])
-            slack = _EQUAL * max(map(abs, values))
-            return next(action for action in allowed if values[action] >= top - slack)
+            least = best_of_list([values[action] for action in allowed])
+            return next(action for action in allowed if values[action] >= least)
 
         return self._roll(steps, pick)
 

@@ -202,4 +202,8 @@ class TrainingRun:
 def _beats(trial: _Trial, other: _Trial, errors: float) -> bool:
     """Whether one gained more on the folds than the other, by so many standard errors."""
     gains = trial.taken - other.taken
+    largest = float(np.abs(gains).max(initial=0.0))
+    if not largest:
+        return False
+    gains /= largest  # so that squares neither overflow nor vanish
     return bool(gains.sum() > errors * math.sqrt(float((gains * gains).sum())))

@@ -155,8 +155,8 @@ async def get_observations(data: PodData, request: GetObservations) -> Observati
     """Give the raw rows of a pod: of its files, and all that was posted or streamed."""
     if request.format not in {"csv", "json"}:
         raise InvalidRequest(f"format is csv or json, not {request.format[:40]!r}.")
-    if request.limit < 0:
-        raise InvalidRequest("limit is 0 or more.")
+    if request.limit < 0 or (request.offset or 0) < 0:
+        raise InvalidRequest("limit and offset are 0 or more.")
     return await data.observations(request)
 
 

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOAD_SECONDS = 120.0
-MAX_TEXT = 64 << 20
-"""Bytes of observations that one answer holds at most."""
+MAX_TEXT = 15 << 20
+"""Bytes of observations in one answer at most: it must fit into a frame."""
 
 
 class NeedsTrust(Conflict):
@@ -269,6 +269,7 @@ class Upkeep:
                     "start": request.start,
                     "end": request.end,
                     "limit": request.limit or None,
+                    "offset": request.offset,
                     "out": path,
                 }
                 answer = await self._loaders.call("observations", params, deadline=LOAD_SECONDS)
@@ -306,7 +307,7 @@ def _read_text(path: Path) -> str:
     if path.stat().st_size > MAX_TEXT:
         raise TooLarge(
             f"the observations are over {MAX_TEXT >> 20} MiB of text.",
-            hint="Ask for a part of them: start, end, limit.",
+            hint="Ask for them in parts: offset, limit.",
         )
     return path.read_text("utf-8")
 

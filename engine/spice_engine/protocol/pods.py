@@ -194,13 +194,17 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class GetObservations:
-    """Ask for a pod's raw rows of [start, end), as `csv` or `json`; `limit` 0: all."""
+    """Ask for a pod's raw rows of [start, end), as `csv` or `json`; `limit` 0: all.
+
+    The newest `limit` rows; with `offset` those from that one on, in order of time.
+    """
 
     pod: str
     start: int | None = None
     end: int | None = None
     limit: int = 0
     format: str = "csv"
+    offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
