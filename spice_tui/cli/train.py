@@ -120,12 +120,22 @@ def train_file(given: str, request: dict[str, Any], *, trust: bool, quiet: bool)
 def train_pod(client: FollowingClient, request: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
     """Train a pod and print how it goes; the training as it ended.
 
+    One that is under way, because the pod was just saved or added, is followed instead, unless
+    another one is asked for.
+
     Raises:
         SpiceError: it could not begin, or the engine went away.
     """
     client.subscribe("trainings")
     client.subscribe("episodes")
-    started = client.call("pods.train", request)
+    try:
+        started = client.call("pods.train", request)
+    except Conflict:
+        number = client.call("pods.get", {"pod": request["pod"]})["training"]
+        if number is None or request["algorithm"] or request["episodes"] is not None:
+            raise
+        output.note(f"Training {request['pod']}/{number} is under way already.")
+        started = client.call("pods.training", {"pod": request["pod"], "number": number})
     return follow(client, started, quiet=quiet)
 
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
-from spice_engine.errors import Place
+from spice_engine.errors import InvalidRewards, Place
 from spice_engine.learning.reward_kinds import (
     ATTRIBUTES,
     NOTE,
@@ -62,6 +62,15 @@ _OPERATORS = (
 _USE_OF_NOTES = (
     "Interpretations can be tested, looped over and indexed; their texts compared by ==, != and in."
 )
+
+
+class InvalidRewardValue(InvalidRewards):
+    """Reward code gave NaN, an infinity, or something that is no number.
+
+    Here because the engine must know the class that its children raise.
+    """
+
+    code = "invalid_reward_value"
 
 
 def check_rewards(

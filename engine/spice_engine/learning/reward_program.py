@@ -34,12 +34,6 @@ _FUNCTION = "reward_function"
 _NOWHERE = [0, 0, 0, 0]  # errors are found by the Python function, which knows its places
 
 
-class InvalidRewardValue(InvalidRewards):
-    """Reward code gave NaN, an infinity, or something that is no number."""
-
-    code = "invalid_reward_value"
-
-
 @dataclass(frozen=True, slots=True)
 class ActionReward:
     """The compiled reward of one action: `function(*arguments)`.

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from spice_engine.errors import InvalidRewards, Place
 from spice_engine.learning.formula_columns import Column, Rows, Trouble
 from spice_engine.learning.notes import Notes
+from spice_engine.learning.reward_check import InvalidRewardValue
 from spice_engine.learning.reward_program import (
     NOTES,
     ActionReward,
-    InvalidRewardValue,
     RewardProgram,
     input_name,
 )

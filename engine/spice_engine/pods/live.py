@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time as clock
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,18 +45,27 @@ class NotEnoughData(InvalidRequest):
 class Table:
     """The pod's state table: `values` [T, F], bucket i beginning at `start + i * granularity`.
 
-    `complete` counts the rows whose bucket can no longer change. `folder` holds the files that
-    `values` is mapped from. Without interpolation `moments` [T] are the times of the rows, each
-    of which is a state of its own.
+    `closed` counts the rows whose bucket could no longer change when it was read. `folder` holds
+    the files that `values` is mapped from. Without interpolation `moments` [T] are the times of
+    the rows, each of which is a state of its own. `posted` is the pod's, before it was read.
     """
 
     values: NDArray[np.float64]
     fields: tuple[str, ...]
     start: int
     granularity: int
-    complete: int
+    closed: int
     folder: str
     moments: NDArray[np.int64] | None = None
+    posted: int = 0
+
+    @property
+    def complete(self) -> int:
+        """How many rows can no longer change: the clock completes the last one without any news."""
+        rows = len(self.values)
+        if self.closed < rows and clock.time() >= self.start + rows * self.granularity:
+            return rows
+        return self.closed
 
     def fits(self, policy: Policy) -> bool:
         """Whether the policy was trained on tables like this one."""
@@ -78,9 +88,10 @@ class Table:
             NotEnoughData: fewer than `span` rows are complete.
             InvalidTime: `time` is outside what the data covers.
         """
-        if self.complete < span:
+        complete = self.complete
+        if complete < span:
             raise NotEnoughData(
-                f"the window takes {span} complete buckets, the data has {self.complete}.",
+                f"the window takes {span} complete buckets, the data has {complete}.",
                 hint="Wait for more data, or shorten params.interval.",
             )
         last = self.end_of_newest()
@@ -89,14 +100,14 @@ class Table:
         else:
             first = int(self.moments[span - 1])
         if time is None:
-            return self.complete
+            return complete
         if not first <= time <= last:
             raise InvalidTime(
                 f"The time specified ({time}) is outside of the allowed range: ({first}, {last})"
             )
         if self.moments is None:
             return (time - self.start) // self.granularity
-        return int(self.moments[: self.complete].searchsorted(time, side="right"))
+        return int(self.moments[:complete].searchsorted(time, side="right"))
 
 
 @dataclass
@@ -113,9 +124,11 @@ class Pod:
     training_problem: ProblemInfo | None = None
     needs_trust: bool = False
     posted: int = 0
-    """Counts what was accepted for it; `seen` is how far the table has it."""
+    """Counts what was posted for it; `seen` is how far that was read."""
     seen: int = 0
     table: Table | None = None
+    learned_from: Table | None = None
+    """The table of the training under way, whose files stay until its end."""
     stamps: tuple[tuple[int, int, int] | None, ...] = ()
     policy: Policy | None = None
     policy_version: int | None = None
@@ -133,12 +146,18 @@ class Pod:
         default_factory=dict[tuple[int, int, bool], "Answer"]
     )
     """What policies say, by version, row of the table and whether explained."""
-    newest: dict[tuple[int, str, bool], Recommendation] = field(
-        default_factory=dict[tuple[int, str, bool], Recommendation]
+    newest: dict[tuple[int, str, bool, int], Recommendation] = field(
+        default_factory=dict[tuple[int, str, bool, int], Recommendation]
     )
-    """The answers for now, by version, tag and whether explained."""
+    """The answers for now, by version, tag, whether explained, and complete rows."""
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set, and replaced by another, each time the table has been read anew."""
+    """Set, and replaced by another, each time the data has been read anew."""
+
+    def read_up_to(self, posted: int) -> None:
+        """What was posted by then was read, or cannot be; whoever waits for it goes on."""
+        self.seen = max(self.seen, posted)
+        caught_up, self.caught_up = self.caught_up, asyncio.Event()
+        caught_up.set()
 
     @property
     def state(self) -> str:
@@ -216,8 +235,9 @@ class Pod:
                 f"version {version} of pod {self.name!r} was trained on other fields.",
                 hint="Train it again.",
             )
+        newest = (version, tag, explain, table.complete)
         if time is None and not state:
-            known = self.newest.get((version, tag, explain))
+            known = self.newest.get(newest)
             if known is not None:
                 return known
         row = table.row_at(policy.span, time)
@@ -248,7 +268,7 @@ class Pod:
         if time is None and not state:
             if len(self.newest) >= CACHED_NEWEST:
                 self.newest.clear()
-            self.newest[version, tag, explain] = given
+            self.newest[newest] = given
         return given
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from spice_engine.data.connectors.file import read, resolve
 from spice_engine.errors import InvalidData
-from spice_engine.pods.model import Action, Dataspace, Feed, Manifest, Part, RewardFile, RewardTest
+from spice_engine.pods.model import Action, Dataspace, Feed, Manifest, Part, RewardFile
 from spice_engine.pods.problems import place_as_dict
 
 LEARNING_VERSION = 3
@@ -123,17 +123,26 @@ def reads_interpretations(manifest: Manifest) -> bool:
     return any("_state_interpretations" in code.text for code in codes)
 
 
-def reward_tests(tests: Sequence[RewardTest]) -> list[dict[str, Any]]:
-    """The reward tests as the trainer's process takes them."""
+def reward_tests(manifest: Manifest) -> list[dict[str, Any]]:
+    """The reward tests as the trainer's process takes them.
+
+    Fields that a test does not name are at their initializers, indicators at 0, and the next
+    state is like the current one.
+    """
+    initial = dict.fromkeys(manifest.fields, 0.0) | {
+        space.field(one): one.initializer
+        for space in manifest.dataspaces
+        for one in space.measurements
+    }
     return [
         {
             "action": test.action,
-            "current": dict(test.current),
-            "next": dict(test.next),
+            "current": initial | dict(test.current),
+            "next": initial | dict(test.current) | dict(test.next),
             "expect": test.expect,
             "place": place_as_dict(test.place),
         }
-        for test in tests
+        for test in manifest.training.tests
     ]
 
 

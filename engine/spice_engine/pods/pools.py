@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from spice_engine.data.fetcher import PASSED_VARIABLES
 from spice_engine.settings import Settings
 from spice_engine.workers.pool import ChildPool
+
+LEAST_TRAINER_BYTES = 2 * 2**30
+"""Address space: libraries reserve much more than they use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,13 @@ def make_pools(settings: Settings, logs: Path) -> dict[str, ChildPool]:
     """The pools of an engine by name; `logs` is the folder of their logs."""
     trainers = settings.trainers or max(2, (os.cpu_count() or 2) - 1)
     return {
-        "trainer": ChildPool("trainer", "spice_engine.learning.trainer", trainers, folder=logs),
+        "trainer": ChildPool(
+            "trainer",
+            "spice_engine.learning.trainer",
+            trainers,
+            folder=logs,
+            memory_bytes=_trainer_bytes(),
+        ),
         "loader": ChildPool("loader", "spice_engine.data.loader", settings.loaders, folder=logs),
         # Two, so that merging files of one pod does not hold up the posts of all.
         "ingest": ChildPool("ingest", "spice_engine.data.loader", 2, folder=logs),
@@ -41,3 +51,14 @@ def make_pools(settings: Settings, logs: Path) -> dict[str, ChildPool]:
         ),
         "query": ChildPool("query", "spice_engine.workers.query", 2, folder=logs, idle_seconds=60),
     }
+
+
+def _trainer_bytes() -> int:
+    """What a trainer may allocate: three quarters of the machine's or container's memory.
+
+    A reward file's code may go wrong; it must not take the engine along.
+    """
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with suppress(OSError, ValueError):  # no control groups, or no limit ("max")
+        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return max(3 * memory // 4, LEAST_TRAINER_BYTES)

@@ -72,6 +72,9 @@ class StoredPolicies:
                 version = row.version
                 log.warning("pod %s: version %s cannot be used: %s", pod.name, version, error)
                 return False
+            if not table.fits(policy):
+                log.info("pod %s: version %s is for other fields", pod.name, row.version)
+                return False
             pod.last_training = pod.last_training or row.training_number
             self.serve(pod, table, policy, row.version, row.fingerprint)
             pod.newest_fingerprint = newest.fingerprint
@@ -116,9 +119,11 @@ class StoredPolicies:
             SpiceError: its file cannot be read.
         """
         policy = await self.policy(row)
-        table = pod.table or await kept_window(self._database, self._objects, pod.name, row.version)
+        table = pod.table
+        if table is None or not table.fits(policy):
+            table = await kept_window(self._database, self._objects, pod.name, row.version)
         if table is None:
-            return
+            return  # it is served with the data, when these are read
         newest = pod.newest_fingerprint or pod.fingerprint
         self.serve(pod, table, policy, row.version, row.fingerprint)
         pod.newest_fingerprint = newest
@@ -137,7 +142,7 @@ def use(pod: Pod, table: Table) -> None:
     previous, pod.table = pod.table, table
     pod.answers.clear()
     pod.newest.clear()
-    if previous is not None and previous is not table:
+    if previous is not None and previous is not table and previous is not pod.learned_from:
         release(previous)
 
 

@@ -105,29 +105,48 @@ class Upkeep:
         # Counted before the files are looked at: what comes meanwhile is for the next time.
         posted = pod.posted
         try:
+            pod.stamps = await asyncio.to_thread(stamps, self.files(manifest))
             loaded, table = await self._load(pod, manifest)
         except SpiceError:
+            pod.read_up_to(posted)
             await self.stored.serve_without_data(pod)
             raise
         try:
             # What the last good policy cannot read, or has too little in it, waits for better.
             if pod.policy is None or table.fills(pod.policy):
                 use(pod, table)
-            pod.seen = posted
-            caught_up, pod.caught_up = pod.caught_up, asyncio.Event()
-            caught_up.set()
+            pod.read_up_to(posted)
             said = await self._interpretations(pod.name, manifest)
             fingerprint = await self.fingerprint(manifest, loaded, said)
             if wish is None and await self.stored.offer(pod, table, fingerprint):
                 log.debug("pod %s is unchanged: version %s serves", pod.name, pod.policy_version)
+                pod.needs_trust = False  # nothing is to be run
                 return None
             if table.complete <= manifest.span:
                 await self.stored.serve_without_data(pod)
             await self._ask_trust(pod, manifest)
+            pod.learned_from = table
             return await self._train(pod, table, manifest, loaded, said, fingerprint, wish)
         finally:
+            pod.learned_from = None
             if pod.table is not table:
                 release(table)
+
+    async def read_again(self, pod: Pod, manifest: Manifest) -> None:
+        """Answer by what was posted meanwhile, while a training goes on with what it began with."""
+        posted = pod.posted
+        try:
+            _, table = await self._load(pod, manifest)
+        except SpiceError as error:
+            log.debug("pod %s cannot be read beside its training: %s", pod.name, error)
+        else:
+            newer = pod.table is None or pod.table.posted < table.posted
+            if newer and pod.policy is not None and table.fills(pod.policy):
+                use(pod, table)
+            else:
+                release(table)
+        finally:
+            pod.read_up_to(posted)
 
     async def _ask_trust(self, pod: Pod, manifest: Manifest) -> None:
         """Code of a file of its own runs only in folders whose owner said so."""
@@ -196,7 +215,10 @@ class Upkeep:
 
         async def serve(trained: Trained) -> None:
             policy = await asyncio.to_thread(read_policy, trained.policy)
-            self.stored.serve(pod, table, policy, trained.version, fingerprint)
+            newest = table
+            if pod.table is not None and pod.table.posted > table.posted:
+                newest = pod.table if pod.table.fills(policy) else table
+            self.stored.serve(pod, newest, policy, trained.version, fingerprint)
             pod.training_served = True
             log.info(
                 "pod %s: training %s gave version %s in %.0f ms",
@@ -218,6 +240,7 @@ class Upkeep:
 
     async def _load(self, pod: Pod, manifest: Manifest) -> tuple[dict[str, Any], Table]:
         """Have the data read and parsed; what the loader said, and the table."""
+        posted = pod.posted
         try:
             out = tempfile.mkdtemp(prefix=f"{self._location.key[-12:]}-", dir=self._scratch)
         except OSError as error:
@@ -227,7 +250,6 @@ class Upkeep:
                 params = plan.loader_params(
                     manifest, self._location.root, Path(out), time.time(), observations
                 )
-                pod.stamps = await asyncio.to_thread(stamps, self.files(manifest))
                 loaded = await self._loaders.call("load", params, deadline=LOAD_SECONDS)
             values = await asyncio.to_thread(_mapped, loaded["values"])
             moments = None
@@ -247,6 +269,7 @@ class Upkeep:
             loaded["complete_rows"],
             out,
             moments,
+            posted,
         )
         return loaded, table
 
@@ -290,7 +313,7 @@ class Upkeep:
             "actions": list(manifest.action_names),
             "granularity": manifest.params.granularity,
             "rewards": plan.rewards(manifest, self._location.root),
-            "tests": plan.reward_tests(manifest.training.tests),
+            "tests": plan.reward_tests(manifest),
         }
         return await self._trainings.trainers.call("reward_tests", params, deadline=LOAD_SECONDS)
 
