@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spice_engine.errors import NotFound, revive
+from spice_engine.errors import Conflict, NotFound, revive
 from spice_tui.cli import completion, evaluation, failures, output, progress
 from spice_tui.cli.exit_codes import ExitCode, of_error
 from spice_tui.cli.follow_training import EpisodeFollower

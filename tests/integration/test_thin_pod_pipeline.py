@@ -15,7 +15,7 @@ import pytest
 from spice_engine.data.loader import load
 from spice_engine.errors import InsufficientData, InvalidData, InvalidRewards
 from spice_engine.learning.policy import Policy
-from spice_engine.learning.reward_program import InvalidRewardValue
+from spice_engine.learning.reward_check import InvalidRewardValue
 from spice_engine.learning.trainer import train
 from spice_engine.pods.manifest import load_manifest
 from spice_engine.pods.plan import files, fingerprint, loader_params, trainer_params

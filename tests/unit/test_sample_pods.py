@@ -82,7 +82,7 @@ def test_reward_tests_of_a_sample_pass(name: str):
             "actions": list(manifest.action_names),
             "rewards": plan.rewards(manifest, samples_folder() / name),
             "simulation": plan.simulation(manifest),
-            "tests": plan.reward_tests(manifest.training.tests),
+            "tests": plan.reward_tests(manifest),
         },
         LocalReport(),
     )

@@ -10,7 +10,7 @@ from simulated_worlds import STEP, tank, trader, world
 
 from spice_engine.errors import InvalidRewards, SpiceError
 from spice_engine.learning.effects import InvalidEffect, InvalidLaw
-from spice_engine.learning.reward_program import InvalidRewardValue
+from spice_engine.learning.reward_check import InvalidRewardValue
 from spice_engine.learning.simulated_batch import make_batch, wanderings
 from spice_engine.learning.simulated_oracle import Oracle
 from spice_engine.learning.simulated_steps import Rollout, Stepper

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import sqlite3
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from spice_engine.errors import NotTrained
+from spice_engine.errors import Conflict, NotTrained
 from spice_engine.pods import aliases
-from spice_engine.pods.live import Pod
+from spice_engine.pods.package_parts import fits
 from spice_engine.pods.service import Pods
 from spice_engine.pods.training import LATEST
 from spice_engine.protocol.pods import Recommendation
@@ -23,9 +21,6 @@ if TYPE_CHECKING:
 
 CACHED_POLICIES = 32
 """Policies other than the newest of each pod that stay in memory."""
-
-CATCH_UP_SECONDS = 2.0
-"""A recommendation waits at most this long for what was posted before it."""
 
 
 class Advisor:
@@ -53,7 +48,7 @@ class Advisor:
         """
         pod = self._pods.get(name)
         if pod.seen < pod.posted:
-            await self._catch_up(pod)
+            await self._pods.catching_up.wait(pod, working=self._pods.is_working(name))
         if alias == LATEST:
             policy, version = pod.policy, pod.policy_version
         else:
@@ -65,26 +60,28 @@ class Advisor:
             raise NotTrained("Please wait to get a recommendation until after training completes")
         return pod.recommend(policy, version, at, tag=alias, explain=explain, state=state)
 
-    async def _catch_up(self, pod: Pod) -> None:
-        """Wait until what was accepted before now is in the table, within reason."""
-        wanted = pod.posted
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CATCH_UP_SECONDS):
-                while pod.seen < wanted and self._pods.is_working(pod.name):
-                    await pod.caught_up.wait()
-
     async def serve_version(self, name: str, version: int) -> None:
         """Go back (or forth) to a version of a pod's policy, until it is trained again.
 
         Raises:
             NotFound: no such pod or version.
+            Conflict: it cannot answer for the pod as its manifest is now.
         """
         pod = self._pods.get(name)
+        row = await self._database.read(
+            lambda connection: policy_table.get(connection, name, version)
+        )
+        policy = await self._pods.upkeep.stored.policy(row)
+        if pod.manifest is not None and not fits(policy, pod.manifest):
+            raise Conflict(
+                f"version {version} of {name!r} was trained for other fields or actions than its "
+                "manifest has now.",
+                hint="Name another version, or bring the manifest back first.",
+            )
 
         def change(connection: sqlite3.Connection) -> PolicyRow:
-            row = policy_table.get(connection, name, version)
             policy_table.set_alias(connection, name, LATEST, version)
-            return row
+            return policy_table.get(connection, name, version)
 
         row = await self._database.write(change)
         await self._pods.upkeep.stored.serve_version(pod, row)

@@ -126,21 +126,31 @@ class Importer:
         if found.code is not None:
             files[found.code[0]] = found.code[1]
         staged = await asyncio.to_thread(lambda: Staged(root, files, force=overwrite))
+        known = name in self._pods.names()
         try:
             code_changed = any(path.endswith(".py") for path in staged.changed)
             # Before the code is there: what came with a package never runs unasked.
             reset = code_changed and await asyncio.to_thread(self._trust.revoke, root)
+            if known:
+                # What it is learning now would take the place of what is imported.
+                await self._pods.interrupt(name, "A package of the pod was imported.")
             version, before = await self._store(name, found, names, overwrite=overwrite)
             try:
                 await asyncio.to_thread(staged.commit)
             except BaseException:
                 await self._undo(name, version, before)
                 raise
+        except BaseException:
+            if known:
+                self._pods.refresh(name)  # its training was ended for nothing
+            raise
         finally:
             await asyncio.to_thread(staged.close)
         await self._pods.rescan()
-        if version is not None and name in self._pods.names():
-            await self._server.serve_version(name, version)
+        if name in self._pods.names():
+            if version is not None:
+                await self._server.serve_version(name, version)
+            self._pods.refresh(name)
         return Imported(name, version, sorted(files), list(found.notes), reset)
 
     async def _store(

@@ -63,9 +63,9 @@ class Table:
     def complete(self) -> int:
         """How many rows can no longer change: the clock completes the last one without any news."""
         rows = len(self.values)
-        if self.closed < rows and clock.time() >= self.start + rows * self.granularity:
-            return rows
-        return self.closed
+        if self.closed == rows or self.moments is not None:
+            return self.closed
+        return rows if clock.time() >= self.start + rows * self.granularity else self.closed
 
     def fits(self, policy: Policy) -> bool:
         """Whether the policy was trained on tables like this one."""
@@ -128,7 +128,7 @@ class Pod:
     seen: int = 0
     table: Table | None = None
     learned_from: Table | None = None
-    """The table of the training under way, whose files stay until its end."""
+    """The table of the work under way once it is read; its files stay until the work's end."""
     stamps: tuple[tuple[int, int, int] | None, ...] = ()
     policy: Policy | None = None
     policy_version: int | None = None

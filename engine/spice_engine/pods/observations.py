@@ -78,7 +78,8 @@ class ObservationStore:
         self._spool = Spool(folder / "+incoming")
         self._ingest = ingest
         self._limits = limits or Limits()
-        self._on_change: Callable[[str], object] = lambda _: None
+        self._on_change: Callable[[str], object] = str
+        self._on_post: Callable[[str], object] = str
         self._queue: deque[_Waiting] = deque()
         self._pods: dict[str, _Pod] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -91,14 +92,17 @@ class ObservationStore:
             ("bodies", "rows", "bad_rows", "duplicates", "refused", "failed", "groups", "sealed"), 0
         )
 
-    async def open(self, on_change: Callable[[str], object]) -> None:
-        """Begins to take in. `on_change` is called with a pod's name after each group of its.
+    async def open(
+        self, on_change: Callable[[str], object], on_post: Callable[[str], object] = str
+    ) -> None:
+        """Begins to take in. `on_change` is called with a pod's name after each group of its,
+        `on_post` before that where not only feeds sent it.
 
         Raises:
             StorageError: the folder cannot be made.
         """
         await asyncio.to_thread(self._spool.clear)
-        self._on_change = on_change
+        self._on_change, self._on_post = on_change, on_post
         self._open = True
 
     async def accept(self, pod: str, body: Body) -> Observed:
@@ -324,6 +328,8 @@ class ObservationStore:
         for waiting, duplicate in zip(group, duplicates, strict=True):
             assert waiting.observed is not None
             self._done(waiting, replace(waiting.observed, duplicate=duplicate))
+        if any(not one.body.feed for one in group):
+            self._on_post(pod.name)
         if not all(duplicates):
             self._on_change(pod.name)
         self._seal_soon(pod)

@@ -34,8 +34,16 @@ class PodsService(Protocol):
         """Whether code in the app folder may run. Blocks on a small file."""
         ...
 
-    def trust_changed(self) -> None:
-        """Look again at the pods that wait for trust."""
+    def trust_changed(self, *, trusted: bool) -> None:
+        """Look again at the pods that wait for trust, or run what is trusted no more."""
+        ...
+
+    async def interrupt(self, name: str, why: str) -> None:
+        """End the work on a pod, if there is any, and wait for that."""
+        ...
+
+    def refresh(self, name: str) -> None:
+        """Look at the pod (again) soon; the newest state of everything counts."""
         ...
 
 
@@ -43,7 +51,10 @@ class VersionServer(Protocol):
     """What serves another version of a pod's policy."""
 
     async def serve_version(self, name: str, version: int) -> None:
-        """Make `latest` name this version and serve it, until the pod is trained again."""
+        """Make `latest` name this version and serve it, until the pod is trained again.
+
+        Raises Conflict where it cannot answer for the pod's manifest.
+        """
         ...
 
 

@@ -180,7 +180,7 @@ KEYS: tuple[Key, ...] = (
     Key(f"{_TESTS}[].current_state", "mapping", "Fields before it; others are at their "
         "initializers.", new=True),
     Key(f"{_TESTS}[].current_state.*", "number", "A field's value.", example="40000", new=True),
-    Key(f"{_TESTS}[].next_state", "mapping", "Fields after it.", new=True),
+    Key(f"{_TESTS}[].next_state", "mapping", "Fields after it; others are as before.", new=True),
     Key(f"{_TESTS}[].next_state.*", "number", "A field's value.", example="41000", new=True),
     Key(f"{_TESTS}[].expect", "number", "What the reward should be.", required=True, example="1",
         new=True),

@@ -23,11 +23,12 @@ from spice_engine.errors import (
 )
 from spice_engine.events import Bus
 from spice_engine.operations import internal_error
+from spice_engine.pods.catching_up import CatchingUp
 from spice_engine.pods.feed_findings import feed_problems, is_live
 from spice_engine.pods.feeds import Feeds
 from spice_engine.pods.live import Pod, problem_of
 from spice_engine.pods.manifests import FOLDER, ManifestFile, find_manifests, read_manifest
-from spice_engine.pods.model import Manifest
+from spice_engine.pods.model import Manifest, RewardFile
 from spice_engine.pods.observations import ObservationStore
 from spice_engine.pods.pools import PodPools
 from spice_engine.pods.stored import release
@@ -88,6 +89,7 @@ class Pods:
             self.is_trusted,
             self._publish,
         )
+        self.catching_up = CatchingUp(self.upkeep)
         self._pods: dict[str, Pod] = {}
         self._by_path: dict[Path, str] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -111,10 +113,18 @@ class Pods:
         """Whether code in the app folder may run. Blocks on a small file."""
         return self._trusted or self._trust.is_trusted(self.location.root)
 
-    def trust_changed(self) -> None:
-        """Look again at the pods that wait for trust."""
+    def trust_changed(self, *, trusted: bool) -> None:
+        """Look again at the pods that wait for trust, or run what is trusted no more."""
         for pod in self._pods.values():
             if pod.needs_trust:
+                self.refresh(pod.name)
+            elif (
+                not (trusted or self._trusted)
+                and pod.training is not None
+                and pod.manifest is not None
+                and isinstance(pod.manifest.training.rewards, RewardFile)
+            ):
+                self._end_work(pod.name, "The folder is trusted no more.")
                 self.refresh(pod.name)
 
     def names(self) -> list[str]:
@@ -149,7 +159,7 @@ class Pods:
     async def open(self) -> None:
         """Learn what the store knows and which pods there are; they load in the background."""
         await self.trainings.open()
-        await self.observations.open(self._observed)
+        await self.observations.open(self._observed, self._posted)
         await self.rescan()
 
     async def close(self) -> None:
@@ -161,6 +171,7 @@ class Pods:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.catching_up.close()
         await self.trainings.close()
         await self.observations.close()
         for pod in self._pods.values():
@@ -217,6 +228,7 @@ class Pods:
             wish.fail(NotFound(f"pod {name!r} was removed."))
         self.feeds.forget(name)
         if pod is not None:
+            self.catching_up.forget(pod)
             self._stale.discard(name)
             task = self._tasks.get(name)
             if task is not None:
@@ -239,7 +251,8 @@ class Pods:
                 DUPLICATE, "error", f"{owner.name} has a pod named {name!r} already.", file
             )
             name, manifest, problems = known or path.stem, None, (*problems, clash)
-            if self._by_path.get(owner) == name:
+            # Its file's name may be that of the other pod, or of a third one.
+            if not known and name in self._pods:
                 log.error("%s", clash)
                 return
         if known and known != name:
@@ -292,10 +305,23 @@ class Pods:
             left -= time.monotonic() - pod.training_since
             if pod.training_served or left <= 0:
                 log.info("pod %s: training %s gives way to a newer manifest", name, pod.training)
-                self._superseded.add(name)
-                work.cancel("A newer manifest came.")
+                self._end_work(name, "A newer manifest came.")
                 return
         asyncio.get_running_loop().call_later(left, self._supersede, name, work)
+
+    def _end_work(self, name: str, why: str) -> asyncio.Task[TrainingInfo | None] | None:
+        """End the work on a pod, whoever wished for it; the pod's task goes on with what is new."""
+        work = self._works.get(name)
+        if work is not None:
+            self._superseded.add(name)
+            work.cancel(why)
+        return work
+
+    async def interrupt(self, name: str, why: str) -> None:
+        """End the work on a pod, if there is any, and wait for that."""
+        work = self._end_work(name, why)
+        if work is not None:
+            await asyncio.wait({work})
 
     def _done(self, name: str, task: asyncio.Task[None]) -> None:
         if self._tasks.get(name) is task:
@@ -387,11 +413,16 @@ class Pods:
             pod.feed_problems = tuple(feed_problems(self.feeds.status(name), file))
             self._publish(pod)
 
+    def _posted(self, name: str) -> None:
+        """Somebody posted something for a pod, and may ask by it next."""
+        pod = self._pods.get(name)
+        if pod is not None:
+            pod.posted += 1
+
     def _observed(self, name: str) -> None:
         """Something was accepted for a pod: read it soon, many at once."""
         pod = self._pods.get(name)
         if pod is not None and pod.manifest is not None:
-            pod.posted += 1
             self.refresh(name)
 
     def manifest_of(self, name: str) -> Manifest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import sqlite3
@@ -166,7 +167,7 @@ class Trainings:
 
     async def begin(self, pod: str, algorithm: str, episodes: int, fingerprint: str) -> int:
         """Record that a run begins; its number."""
-        row = await self._database.write(
+        written = self._database.write(
             lambda connection: training_table.create_run(
                 connection,
                 pod=pod,
@@ -176,6 +177,14 @@ class Trainings:
                 fingerprint=fingerprint,
             )
         )
+        try:
+            row = await asyncio.shield(written)
+        except asyncio.CancelledError as cancelled:
+            # The record may be there: nobody else would ever end it.
+            with contextlib.suppress(SpiceError):
+                number = (await written).number
+                await self._interrupted(pod, number, cancelled)
+            raise
         self._note(row)
         return row.number
 
@@ -224,8 +233,7 @@ class Trainings:
             raise
         except asyncio.CancelledError as cancelled:
             await _end(keeper)
-            message = cancelled.args[0] if cancelled.args else INTERRUPTED
-            await self._fail(pod, number, "interrupted", "interrupted", message)
+            await self._interrupted(pod, number, cancelled)
             raise
         except Exception as error:
             await _end(keeper)
@@ -333,6 +341,11 @@ class Trainings:
             task.cancel()
         await asyncio.gather(*self._unrecorded, return_exceptions=True)
 
+    async def _interrupted(self, pod: str, number: int, cancelled: asyncio.CancelledError) -> None:
+        """Record that a run was interrupted, unless it was just complete."""
+        message = cancelled.args[0] if cancelled.args else INTERRUPTED
+        await self._fail(pod, number, "interrupted", "interrupted", message)
+
     async def _fail(self, pod: str, number: int, state: str, error: str, message: str) -> None:
         """Record how a run failed; on a full disk that happens later, nobody waits for it."""
 
@@ -351,6 +364,9 @@ class Trainings:
                     error=error,
                     message=message,
                 )
+            row = training_table.get_run(connection, pod, number)
+            if state == "interrupted" and row.state != training_table.RUNNING:
+                return row  # its last policy was being stored, and is
             return training_table.finish(
                 connection,
                 pod,

@@ -39,7 +39,7 @@ class Trusting:
         """
         change = self._trust.grant if trusted else self._trust.revoke
         await asyncio.to_thread(change, self._location.root)
-        self._pods.trust_changed()
+        self._pods.trust_changed(trusted=trusted)
         return await self.status()
 
     def _status(self, pods: dict[str, list[str]]) -> TrustStatus:

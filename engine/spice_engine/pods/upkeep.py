@@ -111,6 +111,7 @@ class Upkeep:
             pod.read_up_to(posted)
             await self.stored.serve_without_data(pod)
             raise
+        pod.learned_from = table
         try:
             # What the last good policy cannot read, or has too little in it, waits for better.
             if pod.policy is None or table.fills(pod.policy):
@@ -125,7 +126,6 @@ class Upkeep:
             if table.complete <= manifest.span:
                 await self.stored.serve_without_data(pod)
             await self._ask_trust(pod, manifest)
-            pod.learned_from = table
             return await self._train(pod, table, manifest, loaded, said, fingerprint, wish)
         finally:
             pod.learned_from = None

@@ -63,19 +63,23 @@ class Versions:
         Raises:
             NotFound: no such pod.
             AliasNotFound: no such version.
+            Conflict: it is to be served, and cannot answer for the manifest there is now.
             InvalidRequest: `alias` cannot be a name.
         """
         name = self._pods.get(pod).name
         aliases.check_alias(alias)
+        if alias == LATEST:
+            row = await self._database.read(
+                lambda connection: aliases.resolve(connection, name, version)
+            )
+            await self._server.serve_version(name, row.version)
+            return await self.aliases(name)
 
-        def change(connection: sqlite3.Connection) -> int:
+        def change(connection: sqlite3.Connection) -> None:
             row = aliases.resolve(connection, name, version)
             policies.set_alias(connection, name, alias, row.version)
-            return row.version
 
-        number = await self._database.write(change)
-        if alias == LATEST:
-            await self._server.serve_version(name, number)
+        await self._database.write(change)
         return await self.aliases(name)
 
     async def remove_alias(self, pod: str, alias: str) -> dict[str, int]:
@@ -100,7 +104,8 @@ class Versions:
         Raises:
             NotFound: no such pod.
             AliasNotFound: no such version.
-            Conflict: there is no version before the one that serves.
+            Conflict: there is no version before the one that serves, or it cannot answer for the
+                manifest there is now.
         """
         name = self._pods.get(pod).name
 
