@@ -325,16 +325,14 @@ def settle_after_change(engine: EngineFixture, version: int) -> None:
     "code",
     [
         "while True:\n    pass\n",
-        BODY + "    while True:\n        pass\n",
         BODY
         + "    while True:\n        try:\n            while True:\n                pass\n"
         + "        except BaseException:\n            pass\n",
-        "import time\n" + BODY + "    time.sleep(9999)\n",
         "import signal\nfor one in (2, 15):\n    signal.signal(one, signal.SIG_IGN)\n"
         + BODY
         + "    while True:\n        pass\n",
     ],
-    ids=["at import", "busy", "holds on", "sleeps", "deaf"],
+    ids=["at import", "holds on", "deaf"],
 )
 @pytest.mark.slow
 def test_a_file_that_does_not_end_is_ended(shared: EngineFixture, with_file: Path, code: str):
@@ -417,7 +415,7 @@ actions:
 
 
 def simulated(effect: str = "coins -= 1", law: str = "coins >= 0", name: str = "acts") -> str:
-    text = sample(name)
+    text = sample(name).replace("period: 24h", "period: 2h")  # so that it is quick
     start, end = text.index("actions:"), text.index("training:")
     lines = effect.replace("\n", "\n        ")
     block = SIMULATED.replace("EFFECT", lines).replace("LAW", law)
@@ -475,7 +473,7 @@ def test_effects_and_laws_that_are_refused(shared: EngineFixture, effect: str, l
     save(folder(shared) / "never.yaml", text)
     found = broken(shared, "never")
     first = line_of(text, effect.splitlines()[0])
-    assert any(first <= item["line"] <= line_of(text, "- name: do_nothing") for item in found)
+    assert any(first <= item["line"] <= line_of(text, "training:") for item in found)
     assert pod(shared, "never")["state"] == "failed"
 
 

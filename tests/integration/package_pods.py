@@ -50,8 +50,14 @@ class FolderPods:
     def is_trusted(self) -> bool:
         return self.trust.is_trusted(self.location.root)
 
-    def trust_changed(self) -> None:
+    def trust_changed(self, *, trusted: bool) -> None:
         self.trust_changes += 1
+
+    async def interrupt(self, name: str, why: str) -> None:
+        assert name in self.pods, why
+
+    def refresh(self, name: str) -> None:
+        assert name in self.pods
 
     async def serve_version(self, name: str, version: int) -> None:
         await self.database.write(

@@ -132,7 +132,7 @@ def test_another_layout_is_no_package(tmp_path: Path, extra: dict[str, bytes]) -
 def test_a_window_is_kept_to_the_bit(events: bool) -> None:
     values = np.array([[1.0, 0.1], [2.0, 1e300], [3.0, -0.0], [9.0, 9.0]])
     moments = np.array([5, 7, 8, 11]) if events else None
-    table = Table(values, ("a", "b"), 100, 10, 3, "", moments)
+    table = Table(values, ("a", "b"), 4_000_000_000, 10, 3, "", moments)
     data = window_bytes(table, 2)
     assert data is not None
     kept = read_window(data)

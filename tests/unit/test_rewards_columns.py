@@ -14,12 +14,8 @@ from hypothesis import strategies as st
 from spice_engine.errors import InvalidRewards
 from spice_engine.learning import rewards
 from spice_engine.learning.formula_columns import Rows, Trouble
-from spice_engine.learning.reward_program import (
-    InvalidRewardValue,
-    RewardProgram,
-    compile_rewards,
-    input_name,
-)
+from spice_engine.learning.reward_check import InvalidRewardValue
+from spice_engine.learning.reward_program import RewardProgram, compile_rewards, input_name
 from spice_engine.learning.rewards import MAX_REWARD, reward_column, reward_matrix
 from spice_engine.learning.source import Source
 

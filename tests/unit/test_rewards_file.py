@@ -11,8 +11,8 @@ import pytest
 
 from spice_engine.errors import InvalidRewards, Place
 from spice_engine.learning.notes import Interpretation, Notes
-from spice_engine.learning.reward_file import load_reward_file
 from spice_engine.learning.reward_check import InvalidRewardValue
+from spice_engine.learning.reward_file import load_reward_file
 from spice_engine.learning.reward_program import RewardProgram, compile_rewards
 from spice_engine.learning.reward_tests import run_reward_tests
 from spice_engine.learning.rewards import reward_matrix

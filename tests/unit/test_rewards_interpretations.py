@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from spice_engine.errors import InvalidRewards
 from spice_engine.learning.notes import Interpretation, Notes
-from spice_engine.learning.reward_check import check_rewards
-from spice_engine.learning.reward_check import InvalidRewardValue
+from spice_engine.learning.reward_check import InvalidRewardValue, check_rewards
 from spice_engine.learning.reward_program import compile_rewards
 from spice_engine.learning.rewards import reward_matrix
 from spice_engine.learning.source import Finding, Source

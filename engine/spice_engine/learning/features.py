@@ -18,6 +18,11 @@ from numpy.typing import NDArray
 MAX_FEATURES = 256
 MAX_CELLS = 20_000_000
 """Steps times features: 160 MB as doubles."""
+MOST_CELLS = 5 * MAX_CELLS
+_BLOCK = 16_384
+"""Rows at a time, so that besides the result next to nothing is held."""
+
+_COLUMNS = 16
 
 Matrix = NDArray[np.float64]
 Kind = Literal["levels", "classic"]
@@ -27,10 +32,13 @@ def choose_lags(span: int, fields: int, steps: int, alone: int = 0) -> tuple[int
     """Which rows of a window of `span` rows are looked at, as distances from its newest row.
 
     All of them where that gives at most MAX_FEATURES features, and MAX_CELLS over all steps; else
-    fewer, growing apart further back. `alone` further features take their room first.
+    fewer, growing apart further back, and of many fields no fewer than the newest and one before;
+    the newest alone where even that were more than MOST_CELLS. `alone` further features take
+    their room first.
     """
     features = min(MAX_FEATURES, MAX_CELLS // max(steps, 1)) - alone
-    most = max(2, features // (2 * max(fields, 1)))
+    fewest = 2 if 4 * fields * steps <= MOST_CELLS else 1
+    most = max(fewest, features // (2 * max(fields, 1)))
     if span <= most:
         return tuple(range(span))
     spaced = np.geomspace(1, span, most) - 1
@@ -75,6 +83,12 @@ class Layout:
 
         Row i looks at `values` in rows `rows[i] - lag` only: never at a later one.
         """
+        raw = np.empty((len(rows), self._width))
+        for start in range(0, len(rows), _BLOCK):
+            self._fill(values, rows[start : start + _BLOCK], raw[start : start + _BLOCK])
+        return raw
+
+    def _fill(self, values: Matrix, rows: NDArray[np.int64], raw: Matrix) -> None:
         looked_at = rows[:, None] - self._lags
         count = len(rows)
         levels = values[looked_at[:, :, None], self._lagged]  # [N, L, F]
@@ -86,7 +100,7 @@ class Layout:
             parts.append((levels[:, :-1] - levels[:, 1:]).reshape(count, -1))
         if self.current:
             parts.append(values[rows[:, None], self._current])
-        return np.concatenate(parts, axis=1, dtype=np.float64)
+        np.concatenate(parts, axis=1, out=raw)
 
     def one(self, window: Matrix) -> Matrix:
         """The features [1, D] of one window, whose last row is the newest."""
@@ -111,6 +125,10 @@ class Layout:
         ]
         alone = [f"{self.fields[i]}[0]" for i in self.current]
         return (*levels, *(differences if self.kind == "levels" else ()), *alone)
+
+    @cached_property
+    def _width(self) -> int:
+        return len(self.names)
 
     @cached_property
     def _lags(self) -> NDArray[np.int64]:
@@ -148,15 +166,19 @@ class Scaling:
     def of(cls, raw: Matrix) -> Scaling:
         """Fitted to the rows of `raw` [N, D], N >= 1."""
         # By the largest value first, so that huge readings don't overflow when squared.
-        peak = np.abs(raw).max(axis=0)
+        peak = np.maximum(raw.max(axis=0), -raw.min(axis=0))
         unit = np.where(peak > 0, peak, 1.0)
-        shares = raw / unit
-        deviation = shares.std(axis=0)
+        shares = np.empty(raw.shape[1])
+        deviation = np.empty(raw.shape[1])
+        for start in range(0, raw.shape[1], _COLUMNS):
+            some = slice(start, start + _COLUMNS)
+            part = raw[:, some] / unit[some]
+            shares[some], deviation[some] = part.mean(axis=0), part.std(axis=0)
         constant = deviation <= 1e-12
         with np.errstate(over="ignore"):
             inverse = 1.0 / np.where(constant, 1.0, deviation) / unit
         usable = ~constant & np.isfinite(inverse)
-        return cls(shares.mean(axis=0) * unit, np.where(usable, inverse, 0.0))
+        return cls(shares * unit, np.where(usable, inverse, 0.0))
 
     def apply(self, raw: Matrix) -> Matrix:
         """Standardised features of the same shape."""

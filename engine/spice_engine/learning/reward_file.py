@@ -156,11 +156,23 @@ def _run(path: str, place: Place | None) -> ModuleType:
     return module
 
 
-def _forget_modules(path: str) -> None:
-    """Makes way for a file: modules that files loaded before imported are imported anew."""
+def forget() -> None:
+    """Lets go of what the last file defined: it may be large, and this process trains others."""
+    module = sys.modules.pop(MODULE, None)
+    if isinstance(module, ModuleType):
+        module.__dict__.clear()  # an error's traceback may still hold it
+    _drop_beside()
+
+
+def _drop_beside() -> None:
     for name, module in list(sys.modules.items()):
         if name not in _here_before and _is_beside(name, module):
             del sys.modules[name]
+
+
+def _forget_modules(path: str) -> None:
+    """Makes way for a file: modules that files loaded before imported are imported anew."""
+    _drop_beside()
     sys.path[:] = [one for one in sys.path if one not in _folders]
     folder = str(Path(path).parent)
     _folders.clear()

@@ -20,6 +20,8 @@ from spice_engine.learning.simulated_steps import Rollout, Stepper
 from spice_engine.learning.simulator import Rows, Simulator
 
 RANDOM_MEMBERS = 8
+RANDOM_STEPS = 80_000
+"""Of long parts fewer members, but two at least: their mean is as steady, and they take seconds."""
 MAX_SEARCHED = 10_000
 """Of longer parts no oracle is searched for, which would take seconds."""
 
@@ -62,7 +64,8 @@ class Part:
         actions, count = len(simulator.world.actions), len(steps)
         self.constants = tuple(stepper.follow(steps, [a] * count) for a in range(actions))
         chance = np.random.default_rng([seed, 0])
-        drawn: list[list[int]] = chance.integers(0, actions, (RANDOM_MEMBERS, count)).tolist()
+        members = max(2, min(RANDOM_MEMBERS, RANDOM_STEPS // max(count, 1)))
+        drawn: list[list[int]] = chance.integers(0, actions, (members, count)).tolist()
         self._random = tuple(stepper.follow(steps, one) for one in drawn)
         self.greedy = stepper.greedy(steps)
         self._beam = Oracle(simulator, int(steps[0]))

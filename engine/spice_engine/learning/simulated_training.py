@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -147,6 +148,7 @@ class SimulatedRun:
 
     def __init__(self, task: SimulatedTask, check: Callable[[], None] = lambda: None) -> None:
         self._task = task
+        self._began = time.monotonic()
         self._simulator = Simulator(task.world, check)
         self._stepper = Stepper(self._simulator)
         split = task.split
@@ -167,6 +169,12 @@ class SimulatedRun:
         self._learner = self._learn(split.train)
         self._fold_learners = tuple(self._learn(fold.train) for fold in split.folds)
         self._trials: list[_Trial] = []
+
+    @cached_property
+    def _held_out(self) -> Part:
+        """The held-out part, whose baselines and oracle are the same for every policy."""
+        steps = self._task.split.held_out
+        return Part(self._simulator, self._stepper, steps, self._task.seed)
 
     def _check(self) -> None:
         """Asks whoever runs this now."""
@@ -196,11 +204,12 @@ class SimulatedRun:
     def episodes(self, limit: int, check: Callable[[], None]) -> Iterator[dict[str, Any]]:
         """Episode after episode, as plain data; `check` may raise to end the run."""
         self._simulator.check = check
-        split, began, chosen = self._task.split, time.monotonic(), self._task.hyperparameters
+        split, chosen = self._task.split, self._task.hyperparameters
         for number, (family, step) in enumerate(schedule(self._task.algorithm, limit), start=1):
             check()
             # The clock only cuts the number of candidates, and not for pods of ordinary size.
-            if isinstance(chosen, Auto) and time.monotonic() - began > chosen.seconds:
+            late = isinstance(chosen, Auto) and time.monotonic() - self._began > chosen.seconds
+            if late and self._trials:
                 return
             started = time.time()
             fitted = self._learner.get(family, step)
@@ -305,9 +314,8 @@ class SimulatedRun:
         in_sample = self._part.judge(best.rollout, self._constant)
         held_out = trust = None
         if len(split.held_out):
-            part = Part(self._simulator, self._stepper, split.held_out, task.seed)
             rollout = self._roll(best.fitted, split.held_out)
-            held_out = part.judge(rollout, self._constant)
+            held_out = self._held_out.judge(rollout, self._constant)
             told = self._judged_values(best.fitted, rollout, split.held_out)
             trust = reliability(calibration, *told)
         served = self._learn(split.every).get(best.family, best.step)

@@ -17,6 +17,7 @@ from spice_engine.learning.features import Layout
 from spice_engine.learning.hyperparameters import Auto, Hyperparameters
 from spice_engine.learning.learners import make_learner
 from spice_engine.learning.policy import Policy
+from spice_engine.learning.reward_file import forget
 from spice_engine.learning.reward_questions import explain_step, reward_tests
 from spice_engine.learning.split import split_steps
 from spice_engine.learning.stopping import Stopping
@@ -24,12 +25,13 @@ from spice_engine.learning.task import Task
 from spice_engine.learning.training_run import TrainingRun
 
 if TYPE_CHECKING:
-    from spice_engine.workers.child import Report
+    from spice_engine.workers.child import Handler, Report
 
 Trained = tuple[Policy, int, str]
 """The policy, how many episodes there were, and why they ended."""
 
 SECONDS_BETWEEN_POLICIES = 1.0
+_SHARE = 5
 
 
 def train(params: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -119,7 +121,7 @@ def _drive(
     The clock decides how many candidates `auto` begins, and which policies serve meanwhile;
     nothing else. Pods of ordinary size are done long before their time is up.
     """
-    began, served, served_at, done = time.monotonic(), 0, -math.inf, 0
+    began, served, serve_from, done = time.monotonic(), 0, -math.inf, 0
     for episode in episodes:
         report.report({"kind": "episode", **episode})
         done += 1
@@ -130,9 +132,12 @@ def _drive(
             continue
         if now - began > settings.seconds:
             break
-        if now - served_at >= SECONDS_BETWEEN_POLICIES and run.leader != served:
-            served, served_at = run.leader, now
+        if now >= serve_from and run.leader != served:
+            served = run.leader
             policy = run.finish()
+            # Of large pods that takes seconds, most of which shall go to what is still sought.
+            took = time.monotonic() - now
+            serve_from = now + took + max(SECONDS_BETWEEN_POLICIES, _SHARE * took)
             report.report(
                 {
                     "kind": "policy",
@@ -168,7 +173,24 @@ def warm() -> None:
     run.finish().to_bytes()
 
 
+def _forgetting(handler: Handler) -> Handler:
+    """The handler, after which nothing of a user's file stays in this process."""
+
+    def handle(params: dict[str, Any], report: Report) -> Any:
+        try:
+            return handler(params, report)
+        finally:
+            forget()
+
+    return handle
+
+
 if __name__ == "__main__":
     from spice_engine.workers.child import serve
 
-    serve({"train": train, "reward_tests": reward_tests, "explain_step": explain_step}, warm=warm)
+    handlers: dict[str, Handler] = {
+        "train": train,
+        "reward_tests": reward_tests,
+        "explain_step": explain_step,
+    }
+    serve({name: _forgetting(handler) for name, handler in handlers.items()}, warm=warm)

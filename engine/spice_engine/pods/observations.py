@@ -328,7 +328,7 @@ class ObservationStore:
         for waiting, duplicate in zip(group, duplicates, strict=True):
             assert waiting.observed is not None
             self._done(waiting, replace(waiting.observed, duplicate=duplicate))
-        if any(not one.body.feed for one in group):
+        if any(not (one.body.feed or again) for one, again in zip(group, duplicates, strict=True)):
             self._on_post(pod.name)
         if not all(duplicates):
             self._on_change(pod.name)

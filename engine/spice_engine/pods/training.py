@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 RECENT = 200
 """Training runs that the `trainings` topic shows."""
 
+EPISODES_SHOWN = 5000
+"""Episodes that one answer holds at most: more would hold up the loop while they are encoded."""
+
 LATEST = "latest"
 LOOK_AGAIN_SECONDS = 1.0
 INTERRUPTED = "The engine stopped, or the pod was removed."
@@ -135,7 +138,7 @@ class Trainings:
         self._last_episode = await self._database.read(newest)
 
     async def get(self, pod: str, number: int) -> TrainingInfo:
-        """One run with its episodes.
+        """One run with its episodes: of more than EPISODES_SHOWN a spread of them.
 
         Raises:
             NotFound: there is none of that number.
@@ -143,25 +146,25 @@ class Trainings:
 
         def read(connection: sqlite3.Connection) -> TrainingInfo:
             row = training_table.get_run(connection, pod, number)
-            episodes = training_table.list_episodes(connection, pod, number)
+            episodes = training_table.spread_episodes(connection, pod, number, EPISODES_SHOWN)
             return info_of(row, [episode_of(item) for item in episodes])
 
         return await self._database.read(read)
 
     async def list(self, pod: str) -> list[TrainingInfo]:
-        """All runs of a pod with their episodes, oldest first."""
+        """All runs of a pod, oldest first, with their episodes.
+
+        All runs together have EPISODES_SHOWN at most; one with more than its share has a spread.
+        """
 
         def read(connection: sqlite3.Connection) -> list[TrainingInfo]:
-            return [
-                info_of(
-                    row,
-                    [
-                        episode_of(item)
-                        for item in training_table.list_episodes(connection, pod, row.number)
-                    ],
-                )
-                for row in reversed(training_table.list_runs(connection, pod))
-            ]
+            runs = training_table.list_runs(connection, pod)
+            share = EPISODES_SHOWN // max(1, len(runs))
+            found: list[TrainingInfo] = []
+            for row in reversed(runs):
+                rows = training_table.spread_episodes(connection, pod, row.number, share)
+                found.append(info_of(row, [episode_of(item) for item in rows]))
+            return found
 
         return await self._database.read(read)
 
@@ -352,12 +355,12 @@ class Trainings:
         def change(connection: sqlite3.Connection) -> TrainingRow:
             if error in EPISODE_ERRORS:
                 # Clients of the original look for errors in the episodes.
-                done = training_table.list_episodes(connection, pod, number)
+                done = training_table.last_episode(connection, pod, number)
                 training_table.add_episode(
                     connection,
                     pod=pod,
                     number=number,
-                    episode=len(done) + 1,
+                    episode=done + 1,
                     started=ended,
                     ended=ended,
                     score=None,

@@ -211,6 +211,33 @@ def list_episodes(
     return tuple(_episode(row) for row in rows)
 
 
+def spread_episodes(
+    connection: sqlite3.Connection, pod: str, number: int, most: int
+) -> tuple[EpisodeRow, ...]:
+    """The run's episodes in order; of more than `most` each so-manieth, and the newest."""
+    found, newest = connection.execute(
+        "SELECT count(*), max(episode) FROM episodes WHERE pod = ? AND number = ?", (pod, number)
+    ).fetchone()
+    step = -(-found // max(1, most))
+    if step <= 1:
+        return list_episodes(connection, pod, number)
+    rows = connection.execute(
+        f"SELECT {_EPISODE_COLUMNS} FROM episodes WHERE pod = ? AND number = ?"
+        " AND (episode % ? = 1 OR episode = ?) ORDER BY episode",
+        (pod, number, step, newest),
+    )
+    return tuple(_episode(row) for row in rows)
+
+
+def last_episode(connection: sqlite3.Connection, pod: str, number: int) -> int:
+    """The number of the run's newest episode, 0 where there is none."""
+    (found,) = connection.execute(
+        "SELECT coalesce(max(episode), 0) FROM episodes WHERE pod = ? AND number = ?",
+        (pod, number),
+    ).fetchone()
+    return int(found)
+
+
 def mark_interrupted(connection: sqlite3.Connection, ended: float) -> tuple[TrainingRow, ...]:
     """At start: runs that the last engine left `running` were cut off. Gives those."""
     rows = connection.execute(

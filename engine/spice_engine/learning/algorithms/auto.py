@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spice_engine.learning.algorithms.fqi import FqiFit
-from spice_engine.learning.algorithms.linear import RidgePath
 from spice_engine.learning.algorithms.linear_learner import LinearFit
 from spice_engine.learning.algorithms.tabular import Size, TabularFit
 from spice_engine.learning.features import Matrix
@@ -105,7 +104,7 @@ class AutoFit:
     def _fit(self, algorithm: str) -> Fit:
         if algorithm not in self._fits:
             if algorithm == "linear":
-                self._fits[algorithm] = LinearFit(RidgePath(self._raw, self._rewards), STRENGTHS)
+                self._fits[algorithm] = LinearFit(self._raw, self._rewards, STRENGTHS)
             else:
                 self._fits[algorithm] = TabularFit(
                     self._raw, self._rewards, Tabular(), list(TABLES), self._check

@@ -18,6 +18,8 @@ from spice_engine.learning.features import Matrix
 
 MAX_CELLS = 500_000
 """As that of single trees, but there are many of these; each looks at other rows."""
+MAX_MEANS = 50_000
+"""Rows that the leaves of one tree are means of, about."""
 
 
 @dataclass(frozen=True)
@@ -105,4 +107,4 @@ def fit_random_tree(
         best = gains.argmax(axis=1)
         each = np.arange(grower.slots)
         grower.split(gains[each, best], asked[each, best], threshold[each, best])
-    return grower.finish()
+    return grower.finish(MAX_MEANS)

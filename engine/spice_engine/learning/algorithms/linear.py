@@ -13,6 +13,7 @@ it: the seed changes nothing.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -22,6 +23,8 @@ from spice_engine.learning.features import Matrix, Scaling
 from spice_engine.learning.packed import pack_floats, unpack_floats
 
 MAX_STRENGTHS = 12
+_BLOCK = 16_384
+"""Rows that are standardised at a time: the features of a large table are held once only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +39,9 @@ class LinearModel:
 
     def values(self, raw: Matrix) -> Matrix:
         """Predicted rewards [N, A] of raw features [N, D]."""
-        return self.values_of(self.scaling.apply(raw))
-
-    def values_of(self, features: Matrix) -> Matrix:
-        """The same, of features that this model's scaling has standardised."""
-        return features @ self.weights + self.intercept
+        if len(raw) > _BLOCK:
+            return np.concatenate([self.values(one) for one in _blocks(raw)])
+        return self.scaling.apply(raw) @ self.weights + self.intercept
 
     def contributions(self, raw: Matrix, chosen: int, second: int) -> Matrix:
         """How much each feature [D] of one row speaks for one action against another."""
@@ -87,7 +88,7 @@ class RidgePath:
 
     def __init__(self, raw: Matrix, rewards: Matrix) -> None:
         self.scaling = Scaling.of(raw)
-        self.features = self.scaling.apply(raw)
+        self._raw = raw
         self._intercept: Matrix = rewards.mean(axis=0)
         self._centred = rewards - self._intercept
         self._parts: tuple[Matrix, Matrix, Matrix] | None = None
@@ -95,7 +96,7 @@ class RidgePath:
     def model(self, strength: float) -> LinearModel:
         """The fit that minimises mean squared error + strength * squared weights."""
         if math.isinf(strength):
-            weights = np.zeros((self.features.shape[1], self._centred.shape[1]))
+            weights = np.zeros((self._raw.shape[1], self._centred.shape[1]))
         else:
             variances, directions, slopes = self._decompose()
             weights = directions @ (slopes / (variances + strength)[:, None])
@@ -103,9 +104,19 @@ class RidgePath:
 
     def _decompose(self) -> tuple[Matrix, Matrix, Matrix]:
         if self._parts is None:
-            features, count = self.features, len(self.features)
-            variances, directions = np.linalg.eigh(features.T @ features / count)
-            slopes = directions.T @ (features.T @ self._centred / count)
+            count, columns = self._raw.shape
+            squares = np.zeros((columns, columns))
+            products = np.zeros((columns, self._centred.shape[1]))
+            for raw, centred in zip(_blocks(self._raw), _blocks(self._centred), strict=True):
+                features = self.scaling.apply(raw)
+                squares += features.T @ features
+                products += features.T @ centred
+            variances, directions = np.linalg.eigh(squares / count)
+            slopes = directions.T @ (products / count)
             # Rounding can leave tiny negative variances where features depend on each other.
             self._parts = (np.maximum(variances, 0.0), directions, slopes)
         return self._parts
+
+
+def _blocks(rows: Matrix) -> Iterator[Matrix]:
+    return (rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK))

@@ -26,14 +26,17 @@ class LinearLearner:
 
     def fit(self, raw: Matrix, rewards: Matrix, check: Check) -> LinearFit:
         """The path on some steps."""
-        return LinearFit(RidgePath(raw, rewards), self._strengths)
+        return LinearFit(raw, rewards, self._strengths)
 
 
 class LinearFit:
     """A path and the strengths that are looked at."""
 
-    def __init__(self, path: RidgePath, path_strengths: tuple[float, ...]) -> None:
-        self._path = path
+    def __init__(
+        self, raw: Matrix, rewards: Matrix, path_strengths: tuple[float, ...]
+    ) -> None:
+        self._raw = raw
+        self._path = RidgePath(raw, rewards)
         self._strengths = path_strengths
 
     def model(self, index: int) -> LinearModel:
@@ -41,5 +44,5 @@ class LinearFit:
         return self._path.model(self._strengths[index])
 
     def values(self, index: int) -> Matrix:
-        """Its values on the path's own steps, which are standardised already."""
-        return self.model(index).values_of(self._path.features)
+        """Its values on the fit's own steps."""
+        return self.model(index).values(self._raw)

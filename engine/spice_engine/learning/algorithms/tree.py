@@ -24,6 +24,8 @@ Integers = NDArray[np.int64]
 MAX_CELLS = 2_000_000
 """Rows times features that questions are chosen from; of more rows, evenly spaced ones are."""
 _LEAF = -1
+_BLOCK = 8192
+"""Rows at a time, which stay in a core's cache from question to question."""
 _NO_GAIN = 1e-12
 _ROUNDING = 1e-28
 """Of squares: differences of 1e-14 of the rewards are not told from rounding."""
@@ -52,16 +54,20 @@ class Tree:
         """The leaf [N] that each row of raw features [N, D] ends in."""
         if len(raw) == 1:
             return np.array([self.leaf(raw[0].tolist())], dtype=np.int64)
-        node = np.zeros(len(raw), dtype=np.int64)
-        rows = np.arange(len(raw))
-        while True:
-            asked = self.feature[node[rows]]
-            inner = asked != _LEAF
-            rows, asked = rows[inner], asked[inner]
-            if not len(rows):
-                return node
-            here = node[rows]
-            node[rows] = self.left[here] + (raw[rows, asked] > self.threshold[here])
+        inner = self.feature != _LEAF
+        asked = np.where(inner, self.feature, 0)
+        # A leaf asks what is never true, and leads to itself.
+        threshold = np.where(inner, self.threshold, np.inf)
+        left = np.where(inner, self.left, np.arange(len(inner)))
+        result = np.empty(len(raw), dtype=np.int64)
+        for start in range(0, len(raw), _BLOCK):
+            cells = raw[start : start + _BLOCK].reshape(-1)
+            node = np.zeros(min(_BLOCK, len(raw) - start), dtype=np.int64)
+            first = np.arange(len(node)) * raw.shape[1]
+            for _ in range(self.depth):
+                node = left[node] + (cells[first + asked[node]] > threshold[node])
+            result[start : start + _BLOCK] = node
+        return result
 
     def leaf(self, raw: Sequence[float]) -> int:
         """The same for one row of raw features [D] as Python's floats, some microseconds faster."""
@@ -218,7 +224,7 @@ class Grower:
     def __init__(
         self, raw: Matrix, targets: Matrix, sample: Integers, min_leaf: int, *, leads: bool
     ) -> None:
-        self._raw, self._targets = raw, targets
+        self._raw, self._targets, self._sample = raw, targets, sample
         self._sampled = raw if len(sample) == len(raw) else raw[sample]
         self._min_leaf = min_leaf
         chosen = targets[sample]
@@ -275,18 +281,23 @@ class Grower:
             self._threshold.append(np.zeros(born))
             self._left.append(np.zeros(born, dtype=np.int64))
 
-    def finish(self) -> Tree:
-        """The tree, with the means of all rows."""
+    def finish(self, most: int | None = None) -> Tree:
+        """The tree, with the means of all rows; where they are more than `most`, of about so many.
+
+        Those are evenly spaced ones, and the sample, so that no leaf is empty.
+        """
         shape = Tree(
             np.concatenate(self._feature),
             np.concatenate(self._threshold),
             np.concatenate(self._left),
             np.zeros((self._nodes, 0)),
         )
-        leaf = shape.leaves(self._raw)
-        sums = np.stack(
-            [np.bincount(leaf, column, self._nodes) for column in self._targets.T], axis=1
-        )
+        raw, targets = self._raw, self._targets
+        if most is not None and len(raw) > most:
+            rows = np.union1d(np.arange(0, len(raw), -(-len(raw) // most)), self._sample)
+            raw, targets = raw[rows], targets[rows]
+        leaf = shape.leaves(raw)
+        sums = np.stack([np.bincount(leaf, column, self._nodes) for column in targets.T], axis=1)
         counts = np.bincount(leaf, minlength=self._nodes)
         for node in range(self._nodes - 1, -1, -1):
             if shape.feature[node] != _LEAF:

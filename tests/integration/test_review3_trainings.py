@@ -1,0 +1,76 @@
+"""The records of trainings: none stays open, and what is complete stays so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from spice_engine.events import Bus
+from spice_engine.pods.training import Trainings
+from spice_engine.store import training as training_table
+from spice_engine.store.database import Database
+from spice_engine.store.objects import ObjectStore
+from spice_engine.workers.pool import ChildPool
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    found = await Database.open(tmp_path / "engine.db", migrations="engine")
+    yield found
+    await found.close()
+
+
+@pytest.fixture
+async def trainings(database: Database, tmp_path: Path) -> AsyncIterator[Trainings]:
+    pool = ChildPool("trainer", "spice_engine.learning.trainer", 1, folder=tmp_path / "logs")
+    service = Trainings(database, ObjectStore(tmp_path / "objects"), pool, Bus())
+    await service.open()
+    yield service
+    await service.close()
+    await pool.close()
+
+
+async def states(database: Database) -> list[str]:
+    rows = await database.read(lambda connection: training_table.list_runs(connection, "p"))
+    return [row.state for row in rows]
+
+
+async def test_a_training_cancelled_while_it_begins_is_recorded_as_interrupted(
+    trainings: Trainings, database: Database
+) -> None:
+    for steps in range(4):
+        beginning = asyncio.create_task(trainings.begin("p", "auto", 5, "f"))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        beginning.cancel("The pod was removed.")
+        with pytest.raises(asyncio.CancelledError):
+            await beginning
+    found = await database.read(lambda connection: training_table.list_runs(connection, "p"))
+    assert {row.state for row in found} == {"interrupted"}
+    assert {row.message for row in found} == {"The pod was removed."}
+
+
+async def test_a_training_that_is_complete_is_not_interrupted_any_more(
+    trainings: Trainings, database: Database
+) -> None:
+    number = await trainings.begin("p", "auto", 5, "f")
+
+    async def serve(trained: object) -> None:
+        raise AssertionError(trained)
+
+    await database.write(
+        lambda connection: training_table.finish(
+            connection, "p", number, state="complete", ended=1.0, message="All done."
+        )
+    )
+    running = asyncio.create_task(
+        trainings.run("p", number, {}, fingerprint="f", seconds=60.0, serve=serve)
+    )
+    await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert await states(database) == ["complete"]
