@@ -25,6 +25,7 @@ from tests.e2e.two_pods import (
     learned,
     line_of,
     pod,
+    rows_of,
     sample,
     save,
     settled,
@@ -80,11 +81,10 @@ def test_what_a_file_turns_into_is_told_and_the_last_good_version_answers(
     found = broken(shared, "reads")
     assert any(says in item["message"] for item in found), found
     assert pod(shared, "reads")["state"] == "ready"
-    told = {item["line"]: item["file"] for item in found}
-    assert all("reads" in str(file) for file in told.values()), found
+    assert all("reads" in str(item["file"]) for item in found), found
     given = shared.call("pods.recommend", pod="reads", explain=True)
-    assert (given["policy_version"], sorted(given["values"])) == (version, sorted(given["values"]))
-    assert given["action"] in pod(shared, "reads")["actions"]
+    assert given["policy_version"] == version
+    assert given["action"] in given["values"]
     # Back again, it answers as before; what it knows was learned from exactly that.
     save(data, DATA)
     wait_for(lambda: not errors(pod(shared, "reads")), "the errors to go")
@@ -105,8 +105,8 @@ def test_bad_cells_are_counted_with_their_line_and_kept_out(shared: EngineFixtur
     ):
         moment, _, memory = rows[number].split(",")
         rows[number] = f"{moment},{cell},{memory}"
-    rows[20] = "never,1,2"
-    rows[21] = "1e400,1,2"
+    rows[3] = "never,1,2"
+    rows[4] = "1e400,1,2"
     save(data, lines(*rows))
     info = learned(shared, "reads", after=version)
     told = warnings(info)
@@ -115,8 +115,10 @@ def test_bad_cells_are_counted_with_their_line_and_kept_out(shared: EngineFixtur
         check(problem)
     text = " ".join(str(item["message"]) for item in told.values())
     assert "cpu" in text
-    # The header is line 1, so the first bad cell is in line 11, the first bad row in line 22.
-    assert {11, 22} <= {item["line"] for item in told.values()}, told
+    # The header is line 1, so the first bad row is in line 5 and the first bad cell in line 11.
+    assert all(item["line"] == 5 for item in told.values()), told
+    assert "line 5:" in text
+    assert "line 11:" in text
 
 
 def test_rows_in_any_order_give_the_same(shared: EngineFixture, data: Path):
@@ -244,14 +246,10 @@ def test_one_observation_is_not_enough(shared: EngineFixture):
     assert "21 buckets" in found[0]["hint"]
     for count in (2, 20):
         save(data, lines(*ROWS[:count]))
-        wait_for(lambda count=count: rows_read(shared, "one") == count, "the new file")
+        wait_for(lambda count=count: rows_of(shared, "one") == count, "the new file")
         assert settled(shared, "one")["state"] == "failed"
     save(data, lines(*ROWS[:60]))
     learned(shared, "one")
-
-
-def rows_read(engine: EngineFixture, name: str) -> int:
-    return int(engine.call("pods.observations", pod=name)["rows"])
 
 
 SQL = """\
@@ -305,7 +303,7 @@ def test_queries_that_give_no_data(shared: EngineFixture, query: str, says: str)
         with_sql("readings.sqlite", "SELECT time, cpu, memory FROM readings"),
     )
     learned(shared, "asks")
-    assert rows_read(shared, "asks") == len(ROWS)
+    assert rows_of(shared, "asks") == len(ROWS)
     shared.call("engine.ping")
 
 
@@ -355,9 +353,9 @@ def test_files_that_no_processor_can_read(
 def test_a_packed_file_of_zeros_kills_nothing(shared: EngineFixture):
     path = shared.location.root / "data" / "bomb.csv.gz"
     with gzip.open(path, "wb", compresslevel=1) as file:
-        for _ in range(300):
+        for _ in range(100):
             file.write(bytes(MEBIBYTE))
-    assert path.stat().st_size < 2 * MEBIBYTE
+    assert path.stat().st_size < MEBIBYTE
     save(folder(shared) / "bomb.yaml", sample("bomb").replace("metrics.csv", "bomb.csv.gz"))
     assert broken(shared, "bomb")
     engine = psutil.Process(shared.pid)

@@ -13,7 +13,6 @@ import pytest
 from spice_engine.errors import SpiceError
 from tests.conftest import EngineFixture, wait_for
 from tests.e2e.two_pods import (
-    SAMPLE,
     answer,
     broken,
     errors,
@@ -293,4 +292,3 @@ def test_the_whole_folder_replaced_by_another(shared: EngineFixture, second: Pat
     wait_for(lambda: pods(shared) == ["fourth", "serverops"], "the new folder's pods")
     learned(shared, "fourth")
     (shared.location.root / "old").rename(shared.location.root / f"old-{time.time_ns()}")
-    assert (SAMPLE / "spicepods").is_dir()

@@ -182,8 +182,9 @@ def test_the_samples_files_are_those_of_the_repository(trained: EngineFixture):
     for name in ("spicepods/serverops.yaml", "data/metrics.csv"):
         assert (trained.location.root / name).read_bytes() == (source / name).read_bytes()
     save(trained.location.root / "data" / "metrics.csv", "time,cpu\n")
-    with pytest.raises(Conflict, match=r"metrics\.csv"):
+    with pytest.raises(SpiceError, match=r"metrics\.csv") as refused:
         trained.call("samples.add", name="samples/serverops")
+    assert refused.value.code == "file_exists"
 
 
 def test_a_failed_change_of_the_table_leaves_the_last_good_version_answering(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import time
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,7 @@ training:
 """
 CODE = """\
 import time
+import urllib.parse
 
 
 def wait(state, said, following, also):
@@ -204,3 +207,31 @@ def test_a_doubled_name_never_takes_a_third_pods_place(engine: EngineFixture) ->
     assert engine.call("pods.get", pod="c")["manifest"] == "spicepods/b.yaml"
     problems = engine.call("pods.problems", pod="c")["problems"]
     assert "duplicate_pod" not in [problem["code"] for problem in problems]
+
+
+def test_a_pod_that_waits_for_posts_has_not_failed(engine: EngineFixture) -> None:
+    save(engine.location.root / "spicepods" / "live.yaml", LIVE)
+    engine.start()
+    wait_for(lambda: names(engine) and state(engine, "live") == "untrained", "the pod")
+    problems = engine.call("pods.problems", pod="live")["problems"]
+    assert {problem["severity"] for problem in problems} == {"warning"}
+    with pytest.raises(SpiceError, match="insufficient data"):
+        engine.call("pods.recommend", pod="live")
+
+
+def test_a_key_that_is_no_text_is_refused(engine: EngineFixture) -> None:
+    save(engine.location.root / "spicepods" / "live.yaml", LIVE)
+    engine.start()
+    wait_for(lambda: names(engine), "the pod")
+    body = readings(int(time.time()))
+    request = (
+        b"POST /api/v0.1/pods/live/observations HTTP/1.1\r\nHost: localhost\r\n"
+        b"Connection: close\r\nIdempotency-Key: \xff\xfe\r\n"
+        + f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
+    )
+    address = urllib.parse.urlsplit(engine.http)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        connection.sendall(request)
+        answer = connection.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"idempotency key is not UTF-8" in answer

@@ -6,6 +6,7 @@ do and say how pods fare.
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 from tests.conftest import REPOSITORY, EngineFixture, wait_for
@@ -14,6 +15,11 @@ SAMPLE = REPOSITORY / "sample_pods" / "serverops"
 TEXT = (SAMPLE / "spicepods" / "serverops.yaml").read_text()
 DATA = (SAMPLE / "data" / "metrics.csv").read_bytes().decode()
 MEBIBYTE = 2**20
+FROM_FILE = (
+    "      connector:\n        name: file\n        params:\n          path: data/metrics.csv\n"
+    "      processor:\n        name: csv\n"
+)
+"""How the sample gets its data; what stands in its place gets them in another way."""
 
 GOOD = "serverops"
 """The pod that nothing may disturb."""
@@ -121,3 +127,14 @@ def line_of(text: str, part: str) -> int:
     """The line of the first place where `part` stands."""
     assert part in text
     return text[: text.index(part)].count("\n") + 1
+
+
+def rows_of(engine: EngineFixture, name: str) -> int:
+    """How many raw rows a pod holds."""
+    return int(engine.call("pods.observations", pod=name)["rows"])
+
+
+def bomb(size: int) -> bytes:
+    """That many MiB of zeros, packed by gzip."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    return b"".join(packer.compress(bytes(MEBIBYTE)) for _ in range(size)) + packer.flush()

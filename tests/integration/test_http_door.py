@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import os
 import socket
+import zlib
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -148,9 +150,7 @@ async def test_an_oversized_body_is_413_announced_or_not() -> None:
         assert served.door.bodies.held == 0
 
 
-async def test_a_zip_bomb_is_413() -> None:
-    import gzip
-
+async def test_a_zip_bomb_is_413_and_a_cut_body_400() -> None:
     async with serve(Settings(http_port=0, max_body_bytes=100_000)) as served:
         bomb = gzip.compress(b" " * 20_000_000)
         status, answer = await served.call(
@@ -161,6 +161,16 @@ async def test_a_zip_bomb_is_413() -> None:
             "POST", "/api/v1/things", data=b"not gzip", headers={"Content-Encoding": "gzip"}
         )
         assert broken[0] == 400
+        for encoding, whole in (("gzip", gzip.compress(b"{}")), ("deflate", zlib.compress(b"{}"))):
+            headers = {"Content-Encoding": encoding}
+            cut = await served.call("POST", "/api/v1/things", data=whole[:-3], headers=headers)
+            assert (cut[0], "cut short" in cut[1]["error"]["message"]) == (400, True)
+            more = await served.call("POST", "/api/v1/things", data=whole + b"x", headers=headers)
+            assert more[0] == 400
+        other = await served.call(
+            "POST", "/api/v1/things", data=b"{}", headers={"Content-Encoding": "br"}
+        )
+        assert (other[0], other[1]["error"]["code"]) == (415, "unsupported_encoding")
 
 
 async def test_a_half_sent_body_is_408() -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from package_pods import Folder, open_folder
+from package_pods import Folder, FolderPods, open_folder
 
 from spice_engine.api.door import PrivateDoor
 from spice_engine.events import Bus
 from spice_engine.operations import TABLE, Dispatcher, OperationTable
 from spice_engine.pods.package_operations import PackageServices, package_services
+from spice_engine.protocol.pods import PodInfo, PodName
 from spice_engine.store import policies
 from spice_tui.cli.main import main
 
@@ -49,6 +50,11 @@ training:
 """
 
 
+def ready(pods: FolderPods, request: PodName) -> PodInfo:
+    """Nothing is being loaded here."""
+    return PodInfo(request.pod, "spicepods/host.yaml", "ready", [], [], 10, None, None, [])
+
+
 class Engine:
     """The services about packages on an app folder, in a thread with a loop of its own."""
 
@@ -73,7 +79,9 @@ class Engine:
         for one in TABLE:
             if one.service in kinds:
                 table.register(one.name, http=f"{one.method} {one.path}")(one.handler)
-        self._door = PrivateDoor(Dispatcher(table, self.services), Bus(), started=1.0)
+        table.register("pods.get", http="GET /api/v1/pods/{pod}")(ready)
+        services = [*self.services, folder.pods]
+        self._door = PrivateDoor(Dispatcher(table, services), Bus(), started=1.0)
         await self._door.listen(folder.location.socket)
 
     def close(self) -> None:

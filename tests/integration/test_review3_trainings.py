@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from spice_engine.events import Bus
 from spice_engine.pods.training import Trainings
+from spice_engine.pods.training_records import EPISODES_SHOWN
 from spice_engine.store import training as training_table
 from spice_engine.store.database import Database
 from spice_engine.store.objects import ObjectStore
@@ -74,3 +76,32 @@ async def test_a_training_that_is_complete_is_not_interrupted_any_more(
     with pytest.raises(asyncio.CancelledError):
         await running
     assert await states(database) == ["complete"]
+
+
+async def test_many_episodes_are_shown_as_a_spread_of_them(
+    trainings: Trainings, database: Database
+) -> None:
+    def fill(connection: sqlite3.Connection) -> None:
+        for number, count in ((1, 3), (2, 2 * EPISODES_SHOWN + 7)):
+            for episode in range(1, count + 1):
+                training_table.add_episode(
+                    connection,
+                    pod="p",
+                    number=number,
+                    episode=episode,
+                    started=1.0,
+                    ended=2.0,
+                    score=float(episode),
+                    actions={"a": 1},
+                )
+
+    for _ in range(2):
+        await trainings.begin("p", "auto", 5, "f")
+    await database.write(fill)
+    few, many = await trainings.list("p")
+    assert [one.episode for one in few.episodes] == [1, 2, 3]
+    for shown, most in ((many, EPISODES_SHOWN // 2), (await trainings.get("p", 2), EPISODES_SHOWN)):
+        found = [one.episode for one in shown.episodes]
+        assert most // 2 < len(found) <= most + 1
+        assert (found[0], found[-1]) == (1, 2 * EPISODES_SHOWN + 7)
+        assert found == sorted(found)

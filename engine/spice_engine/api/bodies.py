@@ -6,6 +6,7 @@ import asyncio
 
 from aiohttp import web
 
+from spice_engine.api.decoding import Decoder
 from spice_engine.api.replies import ClientGone, RequestTimeout
 from spice_engine.errors import InvalidRequest, Overloaded, TooLarge
 
@@ -38,7 +39,8 @@ class BodyReader:
             TooLarge: more came, or was announced.
             RequestTimeout: it came too slowly.
             Overloaded: too much is being received from everybody together.
-            InvalidRequest: chunks or compression are malformed.
+            UnsupportedEncoding: it is compressed in a way this door does not read.
+            InvalidRequest: chunks or compression are malformed, or cut short.
             ClientGone: the client hung up.
         """
         most = self.limit if limit is None else min(limit, self.limit)
@@ -47,21 +49,26 @@ class BodyReader:
             raise _too_large(most)
         if not request.body_exists:
             return b""
-        body = bytearray()
+        decoder = Decoder(request.headers.get("Content-Encoding", ""))
+        body, received = bytearray(), 0
         loop = asyncio.get_running_loop()
         started = loop.time()
         try:
             async with asyncio.timeout(self.patience) as timeout:
                 async for chunk in request.content.iter_any():
-                    if len(body) + len(chunk) > most:
-                        raise _too_large(most)
-                    if self.held + len(chunk) > self._budget:
-                        raise Overloaded(
-                            "too much is being received at once.", hint="Try again in a moment."
-                        )
-                    body += chunk
-                    self.held += len(chunk)
-                    timeout.reschedule(started + self.patience + len(body) / SLOWEST_RATE)
+                    received += len(chunk)
+                    for piece in decoder.feed(chunk):
+                        if len(body) + len(piece) > most:
+                            raise _too_large(most)
+                        if self.held + len(piece) > self._budget:
+                            raise Overloaded(
+                                "too much is being received at once.",
+                                hint="Try again in a moment.",
+                            )
+                        body += piece
+                        self.held += len(piece)
+                    timeout.reschedule(started + self.patience + received / SLOWEST_RATE)
+            decoder.close()
             return bytes(body)
         except TimeoutError:
             raise RequestTimeout(

@@ -128,6 +128,7 @@ class HttpDoor:
             max_headers=MAX_HEADERS,
             lingering_time=LINGER,
             shutdown_timeout=0.5,
+            auto_decompress=False,  # `BodyReader` does it, and sees where a body was cut
         )
         await self._runner.setup()
         self.sock = sock

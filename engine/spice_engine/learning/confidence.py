@@ -3,6 +3,11 @@
 The margin of a decision is the predicted lead of the best action over the second. On steps that a
 model was not fitted to, one counts how often a margin of that size was right; that share, made to
 grow with the margin (isotonic regression), is the confidence.
+
+Best means best in hindsight, of all actions that there were. So it may lie far below 1 / actions,
+and be true: a safe action between two bold ones, such as holding between buying and selling, may
+be the wisest for want of foresight, and yet hardly ever turns out the best of the three. Such a
+confidence says that the step can't be foreseen, not that another action is better.
 """
 
 from __future__ import annotations

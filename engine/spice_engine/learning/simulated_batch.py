@@ -20,6 +20,9 @@ from spice_engine.learning.simulated_steps import Rollout, Stepper
 from spice_engine.learning.simulator import Cube, Lawful, Rows, Simulator
 
 MAX_SAMPLES = 8_000
+FEWEST_SAMPLES = 2_000
+MAX_PAIRS = 1_000_000
+"""Samples times pairs of actions; of many actions there are fewer samples, but FEWEST_SAMPLES."""
 PERSISTENCE = (0.0, 0.7, 0.95)
 """How likely each behaviour by chance wants the same action again."""
 
@@ -80,7 +83,9 @@ def make_batch(simulator: Simulator, steps: Rows, rollouts: Sequence[Rollout], s
     """The distinct states of rollouts over `steps` and moved ones, thinned evenly."""
     paths = [*(rollout.local[:-1] for rollout in rollouts), *_moved(rollouts, len(steps), seed)]
     count = len(paths)
-    stride = -(-len(steps) * count // MAX_SAMPLES)
+    actions = len(simulator.world.actions)
+    most = min(MAX_SAMPLES, max(FEWEST_SAMPLES, MAX_PAIRS // actions**2))
+    stride = -(-len(steps) * count // most)
     rows = np.concatenate([steps[index % stride :: stride] for index in range(count)])
     local = np.concatenate([path[index % stride :: stride] for index, path in enumerate(paths)])
     states = np.unique(np.column_stack([rows.astype(np.float64), local + 0.0]), axis=0)

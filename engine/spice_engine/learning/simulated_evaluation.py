@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from spice_engine.learning.evaluation import Evaluation, sum_rounding
 from spice_engine.learning.features import Matrix
-from spice_engine.learning.simulated_oracle import Oracle, bound
+from spice_engine.learning.simulated_oracle import WIDTH, Oracle, bound
 from spice_engine.learning.simulated_steps import Rollout, Stepper
 from spice_engine.learning.simulator import Rows, Simulator
 
@@ -24,6 +24,10 @@ RANDOM_STEPS = 80_000
 """Of long parts fewer members, but two at least: their mean is as steady, and they take seconds."""
 MAX_SEARCHED = 10_000
 """Of longer parts no oracle is searched for, which would take seconds."""
+MAX_TRIED = 4_000_000
+"""States that a search tries, at most, each weighed by its local fields: about as many µs."""
+_NARROWEST = 16
+_FIELDS_APIECE = 3
 
 _BEAM_ROUNDING = 1e-11
 
@@ -68,7 +72,9 @@ class Part:
         drawn: list[list[int]] = chance.integers(0, actions, (members, count)).tolist()
         self._random = tuple(stepper.follow(steps, one) for one in drawn)
         self.greedy = stepper.greedy(steps)
-        self._beam = Oracle(simulator, int(steps[0]))
+        weight = max(1, len(simulator.initial) // _FIELDS_APIECE) * actions
+        self._width = min(WIDTH, MAX_TRIED // (weight * max(count, 1)))
+        self._beam = Oracle(simulator, int(steps[0]), max(self._width, 1))
         self._oracles: dict[int, tuple[float, bool]] = {}
 
     def best_constant(self, count: int) -> int:
@@ -80,14 +86,14 @@ class Part:
         """The oracle of the first `count` steps, and whether it is exact.
 
         Must be asked for fewer steps before more. Without `search` it may be just the score of
-        taking what pays most at once, step by step; so it is beyond MAX_SEARCHED steps.
+        taking what pays most at once, step by step; so it is where a search would take too long.
         """
         if count not in self._oracles:
             looked = float(self.greedy.rewards[:count].sum())
             rounding = sum_rounding(float(np.abs(self.greedy.rewards[:count]).sum()))
             if looked >= bound(self._simulator, self.steps[:count]) - rounding:
                 self._oracles[count] = (looked, True)
-            elif not search or count > MAX_SEARCHED:
+            elif not search or count > MAX_SEARCHED or self._width < _NARROWEST:
                 return looked, False
             else:
                 found = self._beam.advance(int(self.steps[0]) + count)

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from spice_engine.learning.chance import beyond_chance
 from spice_engine.learning.confidence import (
     CLASSIC,
     UNCALIBRATED,
@@ -64,6 +65,8 @@ ALGORITHM_OF = {
     "table": "tabular",
 }
 """The algorithm that each family belongs to."""
+
+ERRORS = 2.0
 
 SCHEDULES: dict[str, tuple[str, ...]] = {
     "auto": ("tree", "tree", "linear", "linear", "tree", "tree", "table", "table", "forest"),
@@ -252,8 +255,8 @@ class SimulatedRun:
     def _select(self) -> _Trial:
         """The best on the folds; without folds the best constant action.
 
-        What beats the constant action by less than chance alone may (one standard error of its
-        gains) is passed over: on noise, the best of many candidates always looks good.
+        What beats the constant action by less than chance alone may (ERRORS standard errors of
+        its gains) is passed over: on noise, the best of many candidates always looks good.
         """
         best = constant = self._trials[0]
         for trial in self._trials[1:]:
@@ -262,8 +265,7 @@ class SimulatedRun:
             gains = np.concatenate(
                 [a.rewards - b.rewards for a, b in zip(trial.folds, constant.folds, strict=True)]
             )
-            beyond_chance = gains.sum() > math.sqrt(float((gains * gains).sum()))
-            if beyond_chance and trial.rank > best.rank:
+            if trial.rank > best.rank and beyond_chance(gains, ERRORS):
                 best = trial
         return best
 
@@ -308,7 +310,7 @@ class SimulatedRun:
 
     def finish(self) -> Policy:
         """Select, evaluate, and fit the winner again to all steps; after at least one episode."""
-        task, split = self._task, self._task.split
+        split = self._task.split
         best = self._select()
         calibration = self._calibrate(best)
         in_sample = self._part.judge(best.rollout, self._constant)

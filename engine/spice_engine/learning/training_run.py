@@ -15,12 +15,15 @@ from typing import Any
 
 import numpy as np
 
+from spice_engine.learning.chance import beyond_chance
 from spice_engine.learning.confidence import CLASSIC, UNCALIBRATED, Calibration, calibrate
 from spice_engine.learning.confidence import reliability as reliability_of
 from spice_engine.learning.evaluation import Evaluation, best_constant_action, choose, evaluate
 from spice_engine.learning.features import Matrix
 from spice_engine.learning.policy import Policy
 from spice_engine.learning.task import Candidate, Check, Fit, Learner, Task
+
+ERRORS = 2.5
 
 
 @dataclass(slots=True)
@@ -124,14 +127,14 @@ class TrainingRun:
         """The best on the folds; without folds the first, which is the best constant action.
 
         Of a `cautious` learner a candidate takes the lead only by more than chance alone may give:
-        two standard errors of what it gains over the best constant action, step by step, and one
-        over the leader. Of many candidates the best always looks good on noise, and of those that
+        ERRORS standard errors of what it gains over the best constant action, and one over the
+        leader. Of many candidates the best always looks good on noise, and of those that
         are as good the first are the simplest.
         """
         first = best = self._trials[0]
         for trial in self._trials[1:]:
             if self._learner.cautious:
-                better = _beats(trial, best, 1.0) and _beats(trial, first, 2.0)
+                better = _beats(trial, best, 1.0) and _beats(trial, first, ERRORS)
             else:
                 better = _beats(trial, best, 0.0)
             if better:
@@ -201,9 +204,4 @@ class TrainingRun:
 
 def _beats(trial: _Trial, other: _Trial, errors: float) -> bool:
     """Whether one gained more on the folds than the other, by so many standard errors."""
-    gains = trial.taken - other.taken
-    largest = float(np.abs(gains).max(initial=0.0))
-    if not largest:
-        return False
-    gains /= largest  # so that squares neither overflow nor vanish
-    return bool(gains.sum() > errors * math.sqrt(float((gains * gains).sum())))
+    return beyond_chance(trial.taken - other.taken, errors)

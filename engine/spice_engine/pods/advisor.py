@@ -57,7 +57,11 @@ class Advisor:
             if pod.state == "failed":
                 message = f"pod {name!r} could not be trained: it has no policy to ask."
                 raise NotTrained(message, hint=pod.first_error)
-            raise NotTrained("Please wait to get a recommendation until after training completes")
+            waiting = pod.training_problem if pod.training is None else None
+            raise NotTrained(
+                "Please wait to get a recommendation until after training completes",
+                hint=f"Now it says: {waiting.message}." if waiting is not None else "",
+            )
         return pod.recommend(policy, version, at, tag=alias, explain=explain, state=state)
 
     async def serve_version(self, name: str, version: int) -> None:

@@ -12,6 +12,7 @@ from spice_engine.pods.observation_files import SEGMENT_BYTES, SEGMENT_FRAMES
 from spice_engine.protocol.pods import Observed
 
 _POD = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII)
+_LARGEST_KEY = 255
 
 
 class Caller(Protocol):
@@ -88,6 +89,16 @@ def check_pod(name: str) -> None:
             f"'{name[:200]}' cannot be the name of a pod's folder.",
             hint="Use letters, digits, '.', '_' and '-'.",
         )
+
+
+def check_key(key: str) -> None:
+    """Raises InvalidRequest where an idempotency key cannot be one."""
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:
+        raise InvalidRequest("the idempotency key is not UTF-8.") from None
+    if size > _LARGEST_KEY:
+        raise InvalidRequest(f"the idempotency key is longer than {_LARGEST_KEY} bytes.")
 
 
 def result_of(entry: Mapping[str, Any]) -> tuple[Observed, bytes] | SpiceError:

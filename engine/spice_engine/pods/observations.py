@@ -21,12 +21,11 @@ from spice_engine.errors import (
     ChildFailed,
     EngineUnavailable,
     InternalError,
-    InvalidRequest,
     Overloaded,
     SpiceError,
     TooLarge,
 )
-from spice_engine.pods.observation_body import Body, Caller, Limits, check_pod, result_of
+from spice_engine.pods.observation_body import Body, Caller, Limits, check_key, check_pod, result_of
 from spice_engine.pods.observation_files import ObservationFiles
 from spice_engine.pods.spool import Spool
 from spice_engine.protocol.pods import Observed
@@ -36,7 +35,6 @@ __all__ = ["Body", "Caller", "Limits", "ObservationStore"]
 
 log = logging.getLogger(__name__)
 
-_LARGEST_KEY = 255
 _CLOSE_SECONDS = 10.0
 _SEAL_AGAIN_SECONDS = 60.0
 
@@ -208,8 +206,7 @@ class ObservationStore:
         if not self._open:
             raise EngineUnavailable("the engine is not taking observations now.")
         check_pod(pod)
-        if len(body.key.encode()) > _LARGEST_KEY:
-            raise InvalidRequest(f"the idempotency key is longer than {_LARGEST_KEY} bytes.")
+        check_key(body.key)
         if body.data is not None and len(body.data) > self._limits.body_bytes:
             raise TooLarge(
                 f"the payload has {len(body.data)} bytes, over {self._limits.body_bytes}.",

@@ -120,13 +120,13 @@ async def train(pods: Pods, request: TrainPod) -> TrainingInfo:
 
 @operation("pods.trainings", http="GET /api/v1/pods/{pod}/trainings")
 async def list_trainings(pods: Pods, request: PodName) -> TrainingList:
-    """List the training runs of a pod with their episodes, oldest first."""
+    """List the training runs of a pod, oldest first, with their episodes (of many, a spread)."""
     return TrainingList(await pods.trainings.list(pods.get(request.pod).name))
 
 
 @operation("pods.training", http="GET /api/v1/pods/{pod}/trainings/{number}")
 async def get_training(pods: Pods, request: TrainingId) -> TrainingInfo:
-    """Tell everything about one training run of a pod."""
+    """Tell everything about one training run of a pod; of very many episodes, a spread."""
     if not 0 < request.number < 2**63:
         raise InvalidRequest(f"{request.number} is no training's number.")
     return await pods.trainings.get(pods.get(request.pod).name, request.number)

@@ -13,21 +13,19 @@ from typing import Any
 
 from spice_engine.errors import Overloaded, SpiceError, StorageError
 from spice_engine.events import Bus
-from spice_engine.protocol.pods import Episode, TrainingInfo
+from spice_engine.pods.training_records import info_of, read_run, read_runs
+from spice_engine.protocol.pods import TrainingInfo
 from spice_engine.store import policies as policy_table
 from spice_engine.store import training as training_table
 from spice_engine.store.database import Database
 from spice_engine.store.objects import ObjectStore
-from spice_engine.store.training import EpisodeRow, TrainingRow
+from spice_engine.store.training import TrainingRow
 from spice_engine.workers.pool import ChildPool
 
 log = logging.getLogger(__name__)
 
 RECENT = 200
 """Training runs that the `trainings` topic shows."""
-
-EPISODES_SHOWN = 5000
-"""Episodes that one answer holds at most: more would hold up the loop while they are encoded."""
 
 LATEST = "latest"
 LOOK_AGAIN_SECONDS = 1.0
@@ -39,38 +37,6 @@ ENDINGS = {
     "equal_scores": "Three episodes in a row had the same score.",
     "patience": "There was no improvement for as many episodes as patience allows.",
 }
-
-
-def episode_of(row: EpisodeRow) -> Episode:
-    """A stored episode as it crosses the doors."""
-    return Episode(
-        episode=row.episode,
-        start=row.started,
-        end=row.ended,
-        score=row.score,
-        actions_taken=dict(row.actions),
-        error=row.error or "",
-        error_message=row.message or "",
-        detail=dict(row.detail),
-    )
-
-
-def info_of(row: TrainingRow, episodes: list[Episode]) -> TrainingInfo:
-    """A stored training run as it crosses the doors."""
-    return TrainingInfo(
-        pod=row.pod,
-        number=row.number,
-        algorithm=row.algorithm,
-        state=row.state,
-        started=row.started,
-        ended=row.ended,
-        error=row.error or "",
-        message=row.message or "",
-        policy_version=row.policy_version,
-        evaluation=dict(row.evaluation) if row.evaluation else None,
-        episodes=episodes,
-        episodes_wanted=row.episodes_wanted,
-    )
 
 
 EPISODE_ERRORS = frozenset(
@@ -143,30 +109,14 @@ class Trainings:
         Raises:
             NotFound: there is none of that number.
         """
-
-        def read(connection: sqlite3.Connection) -> TrainingInfo:
-            row = training_table.get_run(connection, pod, number)
-            episodes = training_table.spread_episodes(connection, pod, number, EPISODES_SHOWN)
-            return info_of(row, [episode_of(item) for item in episodes])
-
-        return await self._database.read(read)
+        return await self._database.read(lambda connection: read_run(connection, pod, number))
 
     async def list(self, pod: str) -> list[TrainingInfo]:
         """All runs of a pod, oldest first, with their episodes.
 
         All runs together have EPISODES_SHOWN at most; one with more than its share has a spread.
         """
-
-        def read(connection: sqlite3.Connection) -> list[TrainingInfo]:
-            runs = training_table.list_runs(connection, pod)
-            share = EPISODES_SHOWN // max(1, len(runs))
-            found: list[TrainingInfo] = []
-            for row in reversed(runs):
-                rows = training_table.spread_episodes(connection, pod, row.number, share)
-                found.append(info_of(row, [episode_of(item) for item in rows]))
-            return found
-
-        return await self._database.read(read)
+        return await self._database.read(lambda connection: read_runs(connection, pod))
 
     async def begin(self, pod: str, algorithm: str, episodes: int, fingerprint: str) -> int:
         """Record that a run begins; its number."""

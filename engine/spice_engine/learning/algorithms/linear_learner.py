@@ -32,9 +32,7 @@ class LinearLearner:
 class LinearFit:
     """A path and the strengths that are looked at."""
 
-    def __init__(
-        self, raw: Matrix, rewards: Matrix, path_strengths: tuple[float, ...]
-    ) -> None:
+    def __init__(self, raw: Matrix, rewards: Matrix, path_strengths: tuple[float, ...]) -> None:
         self._raw = raw
         self._path = RidgePath(raw, rewards)
         self._strengths = path_strengths
