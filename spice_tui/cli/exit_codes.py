@@ -54,6 +54,7 @@ OF_CODES: dict[str, ExitCode] = {
     "request_timeout": ExitCode.USAGE,
     "tag_not_found": ExitCode.NOT_FOUND,
     "tls_tool_missing": ExitCode.INVALID_SETTINGS,
+    "unsupported_encoding": ExitCode.USAGE,
 }
 """Of errors whose classes lie in modules of the engine that no command imports."""
 

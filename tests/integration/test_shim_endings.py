@@ -37,6 +37,9 @@ os.setgid({NOBODY})
 os.setuid({NOBODY})
 shim.main(sys.argv[1])
 """
+# These count processes of other users, and what takes how long.
+pytestmark = pytest.mark.alone
+
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 
 
