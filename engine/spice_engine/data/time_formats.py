@@ -73,6 +73,9 @@ def _named(name: str) -> TimeReader:
 
 
 def _by_strptime(forms: tuple[str, ...], time_format: str) -> TimeReader:
+    # Looked at first: Python warns of days without a year.
+    if not all(_YEAR.search(form) for form in forms):
+        raise _unknown(time_format)
     moment = datetime(2006, 1, 2, 15, 4, 5, 700_000, tzinfo=UTC)
     try:
         years = {datetime.strptime(moment.strftime(form), form).year for form in forms}
@@ -124,6 +127,7 @@ def _unknown(time_format: str) -> InvalidRequest:
     )
 
 
+_YEAR = re.compile(r"(?<!%)(?:%%)*%[YyGcx]")
 _MILLISECONDS = re.compile(r"\d{13}", re.ASCII)
 _NO_OFFSET = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?", re.ASCII)
 
