@@ -10,12 +10,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from spice_engine.protocol.location import Location, locate
 from spice_tui.client import Client, try_connect
 from spice_tui.launch import start_engine
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# In CI the examples are the same each time: what is landed is what was tested. Elsewhere
+# hypothesis looks for new ones.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 def wait_for(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:

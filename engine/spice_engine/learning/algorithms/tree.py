@@ -242,7 +242,9 @@ class Grower:
         self._left = [np.zeros(1, dtype=np.int64)]
         self._nodes = 1
         # Below that, differences are of rounding, or too small to change a choice.
-        rounding = _ROUNDING * float(((chosen / unit) ** 2).sum())
+        # Where that overflows, all of them are: nothing is asked then.
+        with np.errstate(over="ignore"):
+            rounding = _ROUNDING * float(((chosen / unit) ** 2).sum())
         self._least = max(_NO_GAIN * float((self.told**2).sum()), rounding if leads else 0.0)
         if len(sample) < 2 * min_leaf or not self.told.size:
             self.rows = self.rows[:0]
