@@ -94,14 +94,14 @@ def test_a_manifest_renamed_while_its_pod_trains_is_loaded_under_its_new_name(
     beside.write_text(good)
     path.unlink()
     beside.rename(path.with_name("renamed.yaml"))
-    wait_for(
-        lambda: (
-            names(engine) == ["serverops"]
-            and engine.call("pods.get", pod="serverops")["manifest"] == "spicepods/renamed.yaml"
-            and state(engine) == "ready"
-        ),
-        "the pod under its new file",
-    )
+
+    def seen() -> list[tuple[str, str, str]]:
+        # In one look: between the old file and the new one there is no pod.
+        pods = engine.call("pods.list")["pods"]
+        return [(pod["name"], pod["manifest"], pod["state"]) for pod in pods]
+
+    renamed = ("serverops", "spicepods/renamed.yaml", "ready")
+    wait_for(lambda: seen() == [renamed], "the pod under its new file")
     assert engine.call("pods.recommend", pod="serverops")["action"]
     runs = engine.call("pods.trainings", pod="serverops")["trainings"]
     assert [run["state"] for run in runs] == ["complete", "interrupted"]
