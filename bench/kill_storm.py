@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,25 @@ class Storm:
                     flush=True,
                 )
 
+    async def run(self, load: Iterable[Coroutine[Any, Any, None]], rounds: int) -> list[str]:
+        """Kill and start again under the load; what went wrong with the load itself."""
+        tasks = [asyncio.create_task(work) for work in load]
+        await self.kill_and_start(rounds)
+        self.over = True
+        _, late = await asyncio.wait(tasks, timeout=20)
+        for task in late:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        return [f"load: {one!r}" for one in ended if isinstance(one, Exception)]
+
+    def restarts(self) -> dict[str, float]:
+        """How long the next engine took to answer, in seconds."""
+        starts = sorted(self.starts)
+        return {
+            "restart_median_s": round(starts[len(starts) // 2], 3),
+            "restart_max_s": round(starts[-1], 3),
+        }
+
     def _start_quietly(self) -> None:
         for _ in range(200):
             try:
@@ -298,17 +318,9 @@ async def storm_over(folder: Path, rounds: int, seed: int) -> dict[str, Any]:
         *(storm.follow(topic) for topic in ("runs", "pods", "episodes")),
         storm.save_manifest(),
     ]
-    tasks = [asyncio.create_task(work) for work in load]
     begin = time.monotonic()
-    await storm.kill_and_start(rounds)
-    storm.over = True
-    _, late = await asyncio.wait(tasks, timeout=20)
-    for task in late:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    trouble = await storm.run(load, rounds)
     wrong = await asyncio.to_thread(verify, location, storm)
-    wrong += [f"load: {task.exception()!r}" for task in tasks if _failed(task)]
-    starts = sorted(storm.starts)
     return {
         "rounds": rounds,
         "seconds": round(time.monotonic() - begin, 1),
@@ -317,15 +329,10 @@ async def storm_over(folder: Path, rounds: int, seed: int) -> dict[str, Any]:
         "runs": len(storm.ledger.runs),
         "events": storm.ledger.events,
         "saves": storm.ledger.saves,
-        "restart_median_s": round(starts[len(starts) // 2], 3),
-        "restart_max_s": round(starts[-1], 3),
+        **storm.restarts(),
         "refused": dict(storm.ledger.refused),
-        "wrong": wrong,
+        "wrong": [*wrong, *trouble],
     }
-
-
-def _failed(task: asyncio.Task[None]) -> bool:
-    return not task.cancelled() and task.exception() is not None
 
 
 def main() -> int:

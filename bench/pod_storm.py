@@ -212,17 +212,9 @@ async def storm_over(folder: Path, rounds: int, seed: int) -> dict[str, Any]:
         storm.train(),
         storm.save_both(),
     ]
-    tasks = [asyncio.create_task(work) for work in load]
     begin = time.monotonic()
-    await storm.kill_and_start(rounds)
-    storm.over = True
-    _, late = await asyncio.wait(tasks, timeout=20)
-    for task in late:
-        task.cancel()
-    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    trouble = await storm.run(load, rounds)
     wrong = await asyncio.to_thread(verify, location, storm)
-    wrong += [f"load: {one!r}" for one in ended if isinstance(one, Exception)]
-    starts = sorted(storm.starts)
     return {
         "rounds": rounds,
         "seconds": round(time.monotonic() - begin, 1),
@@ -231,10 +223,9 @@ async def storm_over(folder: Path, rounds: int, seed: int) -> dict[str, Any]:
         "episodes_told": len(storm.episodes),
         "trainings_waited_for": storm.trainings,
         "saves": storm.ledger.saves,
-        "restart_median_s": round(starts[len(starts) // 2], 3),
-        "restart_max_s": round(starts[-1], 3),
+        **storm.restarts(),
         "refused": dict(storm.ledger.refused),
-        "wrong": wrong,
+        "wrong": [*wrong, *trouble],
     }
 
 

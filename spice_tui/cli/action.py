@@ -7,15 +7,11 @@ from typing import Annotated
 import typer
 
 from spice_tui.cli import edits
+from spice_tui.cli.groups import group
 from spice_tui.cli.output import Json
 from spice_tui.cli.session import session_of
 
-app = edits.group("Add actions to manifests.")
-
-
-@app.callback()
-def group() -> None:
-    """Add actions to manifests."""
+app = group("Add actions to manifests.")
 
 
 @app.command()

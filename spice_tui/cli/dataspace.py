@@ -7,16 +7,12 @@ from typing import Annotated
 import typer
 
 from spice_tui.cli import edits
+from spice_tui.cli.groups import group
 from spice_tui.cli.output import Json
 from spice_tui.cli.session import session_of
 
-app = edits.group("Add dataspaces to manifests.")
+app = group("Add dataspaces to manifests.")
 Texts = list[str]
-
-
-@app.callback()
-def group() -> None:
-    """Add dataspaces to manifests."""
 
 
 @app.command()

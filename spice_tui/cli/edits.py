@@ -20,17 +20,6 @@ Pod = Annotated[
 ]
 
 
-def group(text: str) -> typer.Typer:
-    """A noun with commands under it."""
-    return typer.Typer(
-        help=text,
-        no_args_is_help=True,
-        add_completion=False,
-        rich_markup_mode=None,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
-
-
 def pairs(items: Iterable[str], option: str) -> dict[str, str]:
     """`NAME=VALUE` items by name; the value is empty where there is no `=`.
 

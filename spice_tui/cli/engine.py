@@ -8,21 +8,11 @@ import typer
 
 from spice_engine.errors import EngineUnavailable
 from spice_tui.cli import engine_control, engine_log, output, values
+from spice_tui.cli.groups import group
 from spice_tui.cli.output import Json
 from spice_tui.cli.session import session_of
 
-app = typer.Typer(
-    help="Start, stop and look at the engine of a folder.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-@app.callback()
-def group() -> None:
-    """Start, stop and look at the engine of a folder."""
+app = group("Start, stop and look at the engine of a folder.")
 
 
 @app.command()

@@ -10,23 +10,13 @@ import typer
 
 from spice_engine.errors import InvalidRequest, NotFound
 from spice_tui.cli import output, values
+from spice_tui.cli.groups import group
 from spice_tui.cli.light import option
 from spice_tui.cli.output import Json
 from spice_tui.cli.pod_argument import PodArgument
 from spice_tui.cli.session import expand, session_of
 
-app = typer.Typer(
-    help="List and add interpretations of a pod's data.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-@app.callback()
-def group() -> None:
-    """List and add interpretations of a pod's data."""
+app = group("List and add interpretations of a pod's data.")
 
 
 @app.command("list")

@@ -9,6 +9,7 @@ import typer
 
 from spice_engine.errors import InvalidRequest
 from spice_tui.cli import evaluation, failures, loading, output, pod_details, values
+from spice_tui.cli.groups import group
 from spice_tui.cli.output import Json
 from spice_tui.cli.pod_argument import PodArgument
 from spice_tui.cli.session import expand, session_of
@@ -16,18 +17,7 @@ from spice_tui.cli.session import expand, session_of
 STATE_COLORS = {"ready": "green", "training": "blue", "failed": "red", "untrained": "yellow"}
 COLUMNS = ("NAME", "MANIFEST PATH", "EPISODES", "STATE", "POLICY", "REGRET CLOSED")
 
-app = typer.Typer(
-    help="List, show and publish the pods of the folder.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-@app.callback()
-def group() -> None:
-    """List, show and publish the pods of the folder."""
+app = group("List, show and publish the pods of the folder.")
 
 
 @app.command("list")

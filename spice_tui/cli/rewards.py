@@ -9,15 +9,11 @@ import typer
 from spice_engine.errors import NotFound
 from spice_tui.cli import completion, edits, output, values
 from spice_tui.cli.exit_codes import ExitCode
+from spice_tui.cli.groups import group
 from spice_tui.cli.output import Json
 from spice_tui.cli.session import session_of
 
-app = edits.group("Add rewards to manifests, and test them.")
-
-
-@app.callback()
-def group() -> None:
-    """Add rewards to manifests, and test them."""
+app = group("Add rewards to manifests, and test them.")
 
 
 @app.command()
