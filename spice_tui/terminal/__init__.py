@@ -1,0 +1,1 @@
+"""How the program behaves in a terminal: drawing, signals, copying, abilities."""

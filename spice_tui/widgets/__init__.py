@@ -1,0 +1,1 @@
+"""The widgets of the terminal app: one widget, one file, with its own CSS."""
