@@ -56,7 +56,7 @@ def _same(value: Any) -> Any:
 def _converter(hint: Any) -> Make:
     """What turns plain data into a value of this type; scalars stay as they are."""
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return lambda value: _maker(hint)(value)
+        return _maker(hint)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is list:
         one = _converter(arguments[0])

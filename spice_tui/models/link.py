@@ -1,0 +1,203 @@
+"""The screens' link to the engine: attaches, follows topics, and attaches again when it is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
+
+from spice_engine.errors import EngineUnavailable, IncompatibleVersion, SpiceError
+from spice_engine.protocol.pods import TrainingList
+from spice_tui.async_client import AsyncClient, Feed
+from spice_tui.models import clock
+from spice_tui.models.build import build
+from spice_tui.models.world import Connection, Keeper, World
+
+TOPICS = ("pods", "trainings", "episodes", "runs", "engine", "previews")
+BACK_OFF = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Seconds before each further try to attach; the last one again and again."""
+
+Connect = Callable[[], Awaitable[AsyncClient]]
+
+
+class Link:
+    """One screen's connection. `on_change` is called when something is new; `take` gives it.
+
+    Everything runs on the loop that `run` runs on.
+    """
+
+    def __init__(self, connect: Connect, on_change: Callable[[], None]) -> None:
+        self._connect = connect
+        self._on_change = on_change
+        self._keeper = Keeper()
+        self._client: AsyncClient | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._followed: dict[str, Callable[[Mapping[str, Any]], None]] = {}
+        self._feeds: dict[str, Feed] = {}
+        self._hurry = asyncio.Event()
+        self._histories: set[str] = set()
+        self.attached = asyncio.Event()
+
+    # -- what is known
+
+    @property
+    def changed(self) -> frozenset[str]:
+        """The parts of the world that changed since it was taken."""
+        return frozenset(self._keeper.changed)
+
+    def take(self) -> World:
+        """The world as it is now."""
+        return self._keeper.take()
+
+    @property
+    def client(self) -> AsyncClient | None:
+        """The connection, while there is one."""
+        return self._client
+
+    # -- attaching
+
+    async def run(self) -> None:
+        """Attach and stay attached, until cancelled or refused for good."""
+        attempts = 0
+        try:
+            while True:
+                try:
+                    client = await self._connect()
+                except IncompatibleVersion as error:
+                    self._say(Connection("refused", str(error)))
+                    return
+                except SpiceError as error:
+                    await self._wait(str(error), attempts)
+                    attempts += 1
+                    continue
+                attempts = 0
+                await self._attend(client)
+        finally:
+            await self._drop()
+
+    async def _attend(self, client: AsyncClient) -> None:
+        self._client = client
+        known = client.welcome.topics if client.welcome is not None else ()
+        try:
+            for topic in (*TOPICS, *self._followed):
+                # An engine of an earlier version lacks the newer ones.
+                if topic.partition("/")[0] in {name.partition("/")[0] for name in known}:
+                    self._follow(client, topic)
+        except EngineUnavailable:
+            pass  # it is gone again
+        else:
+            self._say(Connection("attached"))
+            self.attached.set()
+            for pod in tuple(self._histories):
+                self._spawn(self._load_history(pod))
+            await client.lost()
+        self.attached.clear()
+        await self._drop()
+        self._say(Connection("lost", "The engine is gone."))
+
+    async def _wait(self, message: str, attempts: int) -> None:
+        seconds = BACK_OFF[min(attempts, len(BACK_OFF) - 1)]
+        state = "lost" if attempts or self._keeper.take().engine else "connecting"
+        self._say(Connection(state, message, attempts + 1, clock.now() + seconds))
+        self._hurry.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), seconds)
+
+    def retry(self) -> None:
+        """Try again now."""
+        self._hurry.set()
+
+    async def _drop(self) -> None:
+        tasks, self._tasks = self._tasks, set()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._feeds.clear()
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    def _say(self, connection: Connection) -> None:
+        self._keeper.connection(connection)
+        self._on_change()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- following
+
+    def _follow(self, client: AsyncClient, topic: str) -> None:
+        feed = self._feeds[topic] = client.subscribe(topic)
+        self._spawn(self._read(feed))
+
+    async def _read(self, feed: Feed) -> None:
+        with contextlib.suppress(SpiceError):  # the connection's end is told by `lost`
+            async for event in feed:
+                if event.kind in ("snapshot", "delta"):
+                    self._take(feed.topic, event.kind, event.data)
+                elif event.kind == "gap":
+                    self._spawn(self._reload())
+
+    def _take(self, topic: str, kind: str, data: Any) -> None:
+        listener = self._followed.get(topic)
+        if listener is not None:
+            if isinstance(data, Mapping):
+                listener(data)
+            return
+        self._keeper.apply(topic, kind, data)
+        self._on_change()
+
+    async def _reload(self) -> None:
+        """Episodes were missed: read those of the pods that are looked at again."""
+        for pod in tuple(self._histories):
+            await self._load_history(pod)
+
+    def follow(self, topic: str, listener: Callable[[Mapping[str, Any]], None]) -> None:
+        """Give what comes on a topic of its own, such as `log/12`, to `listener`, on and on."""
+        self.unfollow(topic)
+        self._followed[topic] = listener
+        if self._client is not None and self.attached.is_set():
+            with contextlib.suppress(EngineUnavailable):  # then it is followed when attached again
+                self._follow(self._client, topic)
+
+    def unfollow(self, topic: str) -> None:
+        """Follow it no longer."""
+        self._followed.pop(topic, None)
+        feed = self._feeds.pop(topic, None)
+        if feed is not None:
+            feed.close()
+
+    def want_history(self, pod: str) -> None:
+        """Have a pod's training runs with their episodes in the world from now on."""
+        if pod in self._histories:
+            return
+        self._histories.add(pod)
+        if self.attached.is_set():
+            self._spawn(self._load_history(pod))
+
+    async def _load_history(self, pod: str) -> None:
+        try:
+            answer = await self.call("pods.trainings", {"pod": pod})
+        except SpiceError:
+            self._histories.discard(pod)  # no such pod any more, or the engine is gone
+            return
+        self._keeper.history(build(TrainingList, answer).trainings)
+        self._on_change()
+
+    # -- asking
+
+    async def call(self, operation: str, params: Mapping[str, Any] | None = None) -> Any:
+        """The result of one operation, as plain data.
+
+        Raises:
+            EngineUnavailable: no engine is attached.
+            SpiceError: what the engine answered.
+        """
+        if self._client is None:
+            raise EngineUnavailable(
+                "no engine is attached.", hint="It is tried again; nothing was lost."
+            )
+        return await self._client.call(operation, params)

@@ -1,0 +1,177 @@
+"""What the screens know of the engine: one immutable snapshot, and the keeper that renews it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Literal
+
+from spice_engine.protocol.authoring import PreviewInfo
+from spice_engine.protocol.engine import EngineStatus
+from spice_engine.protocol.pods import Episode, PodInfo, TrainingInfo
+from spice_engine.protocol.runs import RunInfo
+from spice_tui.models.build import build
+
+ACTIVE_TRAINING = frozenset({"requested", "queued", "loading", "running", "training", "stopping"})
+ACTIVE_RUN = frozenset({"requested", "queued", "starting", "running", "stopping", "killing"})
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How the connection to the engine does. `retry_at`: Unix seconds of the next try."""
+
+    state: Literal["connecting", "attached", "lost", "refused"] = "connecting"
+    message: str = ""
+    attempts: int = 0
+    retry_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything the screens show. Trainings and episodes are keyed `pod/number`."""
+
+    connection: Connection = field(default_factory=Connection)
+    engine: EngineStatus | None = None
+    pods: Mapping[str, PodInfo] = MappingProxyType({})
+    runs: Mapping[int, RunInfo] = MappingProxyType({})
+    trainings: Mapping[str, TrainingInfo] = MappingProxyType({})
+    episodes: Mapping[str, tuple[Episode, ...]] = MappingProxyType({})
+    previews: Mapping[str, PreviewInfo] = MappingProxyType({})
+
+    def trainings_of(self, pod: str) -> list[TrainingInfo]:
+        """The pod's training runs with their episodes, oldest first."""
+        found = [
+            replace(info, episodes=list(self.episodes.get(key, ())))
+            for key, info in self.trainings.items()
+            if info.pod == pod
+        ]
+        return sorted(found, key=lambda info: info.number)
+
+    def newest_training(self, pod: str) -> TrainingInfo | None:
+        """The pod's newest training run, without its episodes."""
+        known = self.pods.get(pod)
+        numbers = [info.number for info in self.trainings.values() if info.pod == pod]
+        if known is not None and known.last_training is not None:
+            numbers.append(known.last_training)
+        return self.trainings.get(f"{pod}/{max(numbers)}") if numbers else None
+
+    @property
+    def attached(self) -> bool:
+        """Whether the engine answers."""
+        return self.connection.state == "attached"
+
+    @property
+    def busy(self) -> list[str]:
+        """What runs now, in words: what quitting leaves behind."""
+        runs = sum(run.state in ACTIVE_RUN for run in self.runs.values())
+        trainings = sum(pod.training is not None for pod in self.pods.values())
+        counts = ((runs, "run"), (trainings, "training"))
+        return [f"{count} {noun}{'s' * (count != 1)}" for count, noun in counts if count]
+
+
+class Keeper:
+    """Takes events of topics in and gives the world as it is now.
+
+    `changed` names the parts that changed since `take` was last called: a fresh snapshot is built
+    of those alone, and only when somebody looks.
+    """
+
+    def __init__(self) -> None:
+        self._world = World()
+        self._pods: dict[str, PodInfo] = {}
+        self._runs: dict[int, RunInfo] = {}
+        self._trainings: dict[str, TrainingInfo] = {}
+        self._episodes: dict[str, dict[int, Episode]] = {}
+        self._grown: set[str] = set()
+        self._previews: dict[str, PreviewInfo] = {}
+        self._engine: EngineStatus | None = None
+        self._connection = Connection()
+        self.changed: set[str] = set()
+
+    def connection(self, connection: Connection) -> None:
+        """The connection does so now."""
+        self._connection = connection
+        self.changed.add("connection")
+
+    def apply(self, topic: str, kind: str, data: Any) -> None:
+        """Take in a snapshot or a delta of a topic; one of no known form changes nothing."""
+        if not isinstance(data, Mapping):
+            return
+        if topic == "engine":
+            self._engine = build(EngineStatus, data)
+        elif topic == "episodes":
+            rows = data.get("rows", ()) if kind == "delta" else ()
+            self._take_episodes(row for row in rows if isinstance(row, Mapping))
+        elif topic == "pods":
+            _merge(self._pods, kind, data, PodInfo, str)
+        elif topic == "runs":
+            _merge(self._runs, kind, data, RunInfo, int)
+        elif topic == "previews":
+            _merge(self._previews, kind, data, PreviewInfo, str)
+        elif topic == "trainings":
+            # A snapshot holds the recent ones only; older ones that are known stay.
+            changes = data if kind == "delta" else {"set": data}
+            _merge(self._trainings, "delta", changes, TrainingInfo, str)
+        else:
+            return
+        self.changed.add(topic)
+
+    def history(self, trainings: Iterable[TrainingInfo]) -> None:
+        """Take in training runs with their episodes, as `pods.trainings` lists them."""
+        for info in trainings:
+            key = f"{info.pod}/{info.number}"
+            known = self._episodes.setdefault(key, {})
+            for episode in info.episodes:
+                known[episode.episode] = episode
+            self._grown.add(key)
+            self._trainings[key] = replace(info, episodes=[])
+        self.changed.update(("trainings", "episodes"))
+
+    def _take_episodes(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        for row in rows:
+            key = f"{row.get('pod', '')}/{row.get('number', 0)}"
+            episode = build(Episode, row)
+            self._episodes.setdefault(key, {})[episode.episode] = episode
+            self._grown.add(key)
+
+    def take(self) -> World:
+        """The world now."""
+        if not self.changed:
+            return self._world
+        parts: dict[str, Any] = {}
+        if "connection" in self.changed:
+            parts["connection"] = self._connection
+        if "engine" in self.changed:
+            parts["engine"] = self._engine
+        maps: dict[str, dict[Any, Any]] = {
+            "pods": self._pods,
+            "runs": self._runs,
+            "trainings": self._trainings,
+            "previews": self._previews,
+        }
+        for name, live in maps.items():
+            if name in self.changed:
+                parts[name] = MappingProxyType(dict(live))
+        if self._grown:
+            grown = {key: _in_order(self._episodes.get(key, {})) for key in self._grown}
+            parts["episodes"] = MappingProxyType({**self._world.episodes, **grown})
+            self._grown.clear()
+        self.changed.clear()
+        self._world = replace(self._world, **parts)
+        return self._world
+
+
+def _in_order(episodes: Mapping[int, Episode]) -> tuple[Episode, ...]:
+    return tuple(episodes[number] for number in sorted(episodes))
+
+
+def _merge(known: dict[Any, Any], kind: str, data: Mapping[str, Any], cls: Any, key: Any) -> None:
+    """Put a snapshot in place of what is known, or a delta's items into it."""
+    items = data if kind == "snapshot" else data.get("set", {})
+    if kind == "snapshot":
+        known.clear()
+    for name, item in items.items():
+        known[key(name)] = build(cls, item)
+    for name in data.get("del", ()) if kind == "delta" else ():
+        known.pop(key(name), None)
