@@ -10,6 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+OF_APP = frozenset({"app", "pod", "run"})
+"""Contexts whose actions the app itself does, wherever their keys work."""
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """Something a person can do.

@@ -7,8 +7,11 @@ from spice_tui.actions.app_actions import APP
 from spice_tui.actions.chart_actions import CHART
 from spice_tui.actions.editor_actions import EDITOR
 from spice_tui.actions.log_actions import LOG
+from spice_tui.actions.pod_actions import POD, RUN
 from spice_tui.actions.table_actions import TABLE
 
 ACTIONS: dict[str, Action] = {
-    action.id: action for section in (APP, TABLE, EDITOR, CHART, LOG) for action in section
+    action.id: action
+    for section in (APP, POD, RUN, TABLE, EDITOR, CHART, LOG)
+    for action in section
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.binding import Binding, BindingType
 
-from spice_tui.actions import of_context
+from spice_tui.actions import OF_APP, of_context
 
 
 def bindings(context: str) -> list[BindingType]:
@@ -12,7 +12,7 @@ def bindings(context: str) -> list[BindingType]:
     return [
         Binding(
             ",".join(action.keys),
-            action.name,
+            f"app.{action.name}" if context in OF_APP else action.name,
             action.title,
             show=action.footer,
             priority=action.priority,
