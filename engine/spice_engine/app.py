@@ -41,9 +41,10 @@ from spice_engine.events import Bus
 from spice_engine.loop_lag import LoopLag
 from spice_engine.maintenance import Maintenance
 from spice_engine.operations import TABLE, Dispatcher
-from spice_engine.pods import edit_operations, package_operations
+from spice_engine.pods import authoring_operations, edit_operations, package_operations
 from spice_engine.pods import operations as pod_operations
 from spice_engine.pods.advisor import Advisor
+from spice_engine.pods.authoring_operations import Authoring
 from spice_engine.pods.edit_operations import Manifests
 from spice_engine.pods.pod_data import PodData
 from spice_engine.pods.pools import PodPools, make_pools
@@ -71,6 +72,7 @@ _OPERATIONS = (
     engine_operations,
     package_operations,
     edit_operations,
+    authoring_operations,
     pod_operations,
     run_operations,
 )
@@ -281,7 +283,8 @@ class Engine:
         stack.push_async_callback(packages.catalogue.close)
         data = PodData(self.pods, database)
         self.manifests = Manifests(location, self.pods.rescan)
-        return [self.pods, advisor, data, self.manifests, *packages]
+        authoring = Authoring(self.pods, self.manifests)
+        return [self.pods, advisor, data, self.manifests, authoring, *packages]
 
     def _counts(self) -> EngineCounts:
         return EngineCounts(

@@ -43,7 +43,8 @@ class Manifests:
     def __init__(self, location: Location, changed: Callable[[], Awaitable[None]]) -> None:
         self._location = location
         self._changed = changed
-        self._editing = asyncio.Lock()
+        self.editing = asyncio.Lock()
+        """Held by whoever writes a manifest."""
 
     @property
     def schema(self) -> Path:
@@ -71,7 +72,7 @@ class Manifests:
                 f"{name[:200]!r} cannot name a pod.",
                 hint="It begins with a letter or digit and goes on with those, '.', '_' or '-'.",
             )
-        async with self._editing:
+        async with self.editing:
             answer = await asyncio.to_thread(self._init, name, replace=replace)
         await self._changed()
         return answer
@@ -86,7 +87,7 @@ class Manifests:
             Conflict: the edit does not fit, or somebody else wrote the file meanwhile.
             StorageError: the file cannot be read or written.
         """
-        async with self._editing:
+        async with self.editing:
             answer = await asyncio.to_thread(self._edit, pod, text, edit)
         if text is None:
             await self._changed()

@@ -21,6 +21,8 @@ def feed_problems(feeds: Iterable[FeedStatus], file: str) -> Iterator[ProblemInf
                 file,
                 feed.place.line,
                 feed.place.column,
+                end_line=feed.place.end_line,
+                end_column=feed.place.end_column,
             )
 
 

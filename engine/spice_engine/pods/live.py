@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from spice_engine.errors import InvalidRequest, NotTrained, SpiceError
 from spice_engine.pods.model import Manifest
-from spice_engine.protocol.pods import PodInfo, ProblemInfo, Recommendation
+from spice_engine.protocol.pods import PodInfo, ProblemFix, ProblemInfo, Recommendation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -298,6 +298,8 @@ def problem_of(error: SpiceError, file: str) -> ProblemInfo:
         line=place.line if place else 0,
         column=place.column if place else 0,
         hint=error.hint,
+        end_line=place.end_line if place else 0,
+        end_column=place.end_column if place else 0,
     )
 
 
@@ -317,4 +319,19 @@ def problem_from(data: dict[str, Any]) -> ProblemInfo:
         line=place["line"],
         column=place["column"],
         hint=hint,
+        end_line=place.get("end_line", 0),
+        end_column=place.get("end_column", 0),
+        fix=_fix_from(fix) if fix is not None else None,
+    )
+
+
+def _fix_from(data: dict[str, Any]) -> ProblemFix:
+    place = data["place"]
+    return ProblemFix(
+        data["title"],
+        place["line"],
+        place["column"],
+        place["end_line"],
+        place["end_column"],
+        data["text"],
     )

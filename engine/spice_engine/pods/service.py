@@ -130,6 +130,10 @@ class Pods:
             known = ", ".join(self.names()) or "none; `spice-tui add samples/serverops` adds one"
             raise NotFound(f"there is no pod {name!r}.", hint=f"Pods: {known}.") from None
 
+    def name_at(self, path: Path) -> str:
+        """The name of the pod whose manifest is at `path`; empty where there is none."""
+        return self._by_path.get(path, "")
+
     def info(self, name: str) -> PodInfo:
         """One pod as it crosses the doors."""
         return self.get(name).info(self.location.root)

@@ -10,8 +10,20 @@ AS_TEXT = {"json_schema_extra": {"format": "utf-8"}}
 
 
 @dataclass(frozen=True, slots=True)
+class ProblemFix:
+    """An edit that cures a problem: `text` in place of what stands there; the end is exclusive."""
+
+    title: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProblemInfo:
-    """One finding in a manifest, its data or its reward code."""
+    """One finding in a manifest, its data or its reward code; 1-based, 0 where not known."""
 
     code: str
     severity: str
@@ -20,6 +32,9 @@ class ProblemInfo:
     line: int = 0
     column: int = 0
     hint: str = ""
+    end_line: int = 0
+    end_column: int = 0
+    fix: ProblemFix | None = None
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file

@@ -1,0 +1,371 @@
+"""What can be made out of a manifest that is being typed: keys, items and values with their paths.
+
+YAML has no tree before it is right, and while somebody types it mostly is not. The scan goes by
+indentation alone, knows values in brackets and blocks of code, and never fails.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+Steps = tuple[str | int, ...]
+"""Keys and indices of items, as `spice_engine.pods.schema` takes them."""
+
+MAX_ENTRIES = 50_000
+_DASH = re.compile(r"-(?= |$)")
+_KEY = re.compile(
+    r"""("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s#"'\[\]{},&*!|>%@`-][^\s:#]*(?:[ ]+[^\s:#]+)*"""
+    r"""|-[^\s:#]+)[ ]*:(?=[ ]|$)"""
+)
+_BLOCK = re.compile(r"[|>][+-]?[0-9]?[+-]?\s*(#.*)?$")
+_COMMENT = re.compile(r"(?:^|\s)#.*$")
+
+
+@dataclass(slots=True)
+class Entry:
+    """A key or an item of a list, with the single value that stands right at it.
+
+    `line` and the columns are 0-based; `last` is the last line of a block of code that begins
+    below. `key` is None for items. A value in brackets has no text, but entries of its own.
+    """
+
+    steps: Steps
+    line: int
+    column: int
+    key: str | None = None
+    value: str = ""
+    value_line: int = 0
+    value_column: int = 0
+    block: str = ""
+    last: int = 0
+    flow: bool = False
+
+
+@dataclass(slots=True)
+class _Open:
+    """A key or dash that what follows may belong to."""
+
+    column: int
+    steps: Steps
+    dash: bool
+    closed: bool = False
+    """A value stands at it: nothing can be below."""
+
+
+@dataclass(slots=True)
+class Brackets:
+    """Where in a value in brackets the cursor is: what is open there, and the word so far."""
+
+    steps: Steps
+    mapping: bool
+    key: str | None
+    word: int
+    """The offset in its line at which the word under the cursor begins."""
+
+
+class Scan:
+    """Everything that was made out; `lines` are those of the text."""
+
+    def __init__(self, lines: list[str], entries: list[Entry]) -> None:
+        self.lines = lines
+        self.entries = entries
+        self._by_steps: dict[Steps, Entry] = {}
+        self._children: dict[Steps, list[Entry]] = {}
+        for entry in self.entries:
+            self._by_steps.setdefault(entry.steps, entry)
+            if entry.steps:
+                self._children.setdefault(entry.steps[:-1], []).append(entry)
+
+    def at(self, steps: Sequence[str | int]) -> Entry | None:
+        """The entry at a path."""
+        return self._by_steps.get(tuple(steps))
+
+    def value(self, *steps: str | int) -> str:
+        """The single value at a path; empty where there is none."""
+        found = self.at(steps)
+        return found.value if found else ""
+
+    def children(self, steps: Sequence[str | int]) -> list[Entry]:
+        """What stands right below a path."""
+        return self._children.get(tuple(steps), [])
+
+    def code(self, entry: Entry) -> str:
+        """The code at an entry, whether in a block or on its line."""
+        if entry.block:
+            return "\n".join(self.lines[entry.line + 1 : entry.last + 1])
+        return entry.value
+
+    def starting_at(self, line: int) -> Iterator[Entry]:
+        """The entries of a line, in order."""
+        index = bisect_right(self.entries, line - 1, key=lambda entry: entry.line)
+        while index < len(self.entries) and self.entries[index].line == line:
+            yield self.entries[index]
+            index += 1
+
+    def block_at(self, line: int) -> Entry | None:
+        """The entry in whose block of code a line is."""
+        index = bisect_right(self.entries, line - 1, key=lambda entry: entry.line) - 1
+        entry = self.entries[index] if index >= 0 else None
+        return entry if entry and entry.block and entry.line < line <= entry.last else None
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines as YAML and editors count them."""
+    return [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
+
+
+def scan(text: str) -> Scan:
+    """Everything that can be made out in a text."""
+    scanner = Scanner(split_lines(text))
+    scanner.run(len(scanner.lines))
+    return Scan(scanner.lines, scanner.entries)
+
+
+class Scanner:
+    """Goes through lines once; `stack` is what is open after the last of them."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+        self.entries: list[Entry] = []
+        self.stack: list[_Open] = []
+        self._counts: dict[Steps, int] = {}
+        self._next = 0
+
+    def run(self, end: int) -> None:
+        """Take in the lines before `end`."""
+        while self._next < end and len(self.entries) < MAX_ENTRIES:
+            line = self._next
+            self._next += 1
+            self._line(line)
+
+    def _line(self, number: int) -> None:
+        text = self.lines[number]
+        column = len(text) - len(text.lstrip(" "))
+        rest = text[column:]
+        if not rest or rest[0] in "#%" or (not column and rest.startswith(("---", "..."))):
+            return
+        while match := _DASH.match(text, column):
+            self._dash(number, column)
+            column = match.end()
+            column += len(text[column:]) - len(text[column:].lstrip(" "))
+        if match := _KEY.match(text, column):
+            self._key(number, column, match)
+        elif column < len(text) and self.stack and self.stack[-1].dash:
+            item = self.stack[-1]
+            last = self.entries[-1] if self.entries else None
+            if last is not None and last.steps == item.steps and last.line == number:
+                self._value(last, item, text, column)
+
+    def _dash(self, line: int, column: int) -> None:
+        while self.stack and (
+            self.stack[-1].column > column
+            or (self.stack[-1].column == column and self.stack[-1].dash)
+        ):
+            self.stack.pop()
+        parent = self.stack[-1].steps if self.stack else ()
+        index = self._counts.get(parent, 0)
+        self._counts[parent] = index + 1
+        steps = (*parent, index)
+        self.stack.append(_Open(column, steps, dash=True))
+        self.entries.append(Entry(steps, line, column, value_line=line))
+
+    def _key(self, line: int, column: int, match: re.Match[str]) -> None:
+        while self.stack and self.stack[-1].column >= column:
+            self.stack.pop()
+        while self.stack and self.stack[-1].closed:
+            self.stack.pop()
+        parent = self.stack[-1].steps if self.stack else ()
+        name = unquoted(match[1])
+        steps = (*parent, name)
+        here = _Open(column, steps, dash=False)
+        self.stack.append(here)
+        entry = Entry(steps, line, column, name, value_line=line)
+        self.entries.append(entry)
+        text = self.lines[line]
+        start = match.end() + len(text[match.end() :]) - len(text[match.end() :].lstrip(" "))
+        self._value(entry, here, text, start)
+
+    def _value(self, entry: Entry, here: _Open, text: str, start: int) -> None:
+        """The value that stands at a key or dash, on its line or from there on."""
+        rest = text[start:]
+        entry.value_column = start
+        if not rest or rest.startswith("#"):
+            return
+        if _BLOCK.fullmatch(rest):
+            entry.block = rest[0]
+            entry.last = self._end_of_block(entry.line, here.column)
+            self._next = max(self._next, entry.last + 1)
+        elif rest[0] in "[{":
+            self._brackets(entry, here)
+        else:
+            entry.value = plain(rest)
+        here.closed = True
+
+    def _end_of_block(self, line: int, column: int) -> int:
+        """The last line of a block that begins below a key or dash in `column`."""
+        last = line
+        for number in range(line + 1, len(self.lines)):
+            text = self.lines[number]
+            if text.strip():
+                if len(text) - len(text.lstrip(" ")) <= column:
+                    break
+                last = number
+        return last
+
+    def _brackets(self, entry: Entry, here: _Open) -> None:
+        reader = BracketReader(self.lines, entry.line, entry.value_column, entry.steps, here.column)
+        reader.run()
+        self.entries.extend(reader.entries[: MAX_ENTRIES - len(self.entries)])
+        self._next = max(self._next, reader.line + 1)
+
+
+@dataclass(slots=True)
+class _Level:
+    """One pair of brackets that is open."""
+
+    steps: Steps
+    mapping: bool
+    index: int = 0
+    key: str | None = None
+
+
+class BracketReader:
+    """Reads one value in brackets, over several lines where they are set in."""
+
+    def __init__(
+        self, lines: list[str], line: int, column: int, steps: Steps, parent: int = -1
+    ) -> None:
+        self._lines = lines
+        self.line = line
+        self._column = column
+        self._parent = parent
+        self._root = steps
+        self._levels: list[_Level] = []
+        self.entries: list[Entry] = []
+
+    def run(self, until: tuple[int, int] | None = None) -> Brackets | None:
+        """Go to the end, or tell where `until` (line and column) is in it."""
+        text, column = self._lines[self.line], self._column
+        while True:
+            if column >= len(text) or (text[column] == "#" and text[column - 1 : column] == " "):
+                if until is not None and until[0] == self.line:
+                    return self._where(until[1])
+                following = self.line + 1
+                if following >= len(self._lines) or not self._levels or self._is_left(following):
+                    return None
+                self.line, text, column = following, self._lines[following], 0
+                continue
+            if until is not None and (self.line, column) >= until:
+                return self._where(column)
+            sign = text[column]
+            if sign in "[{":
+                self._open(mapping=sign == "{", column=column)
+            elif sign in "]}":
+                self._levels.pop()
+                if not self._levels:
+                    return None
+            elif sign == ",":
+                self._next_item()
+            elif sign not in " :":
+                end = _end_of_word(text, column)
+                if until is not None and self.line == until[0] and column <= until[1] <= end:
+                    return self._where(column)
+                self._word(text, column, end)
+                column = end
+                continue
+            column += 1
+
+    def _is_left(self, line: int) -> bool:
+        """Whether a line belongs to the brackets no more, though they are not closed."""
+        text = self._lines[line]
+        indent = len(text) - len(text.lstrip(" "))
+        return bool(text.strip()) and indent <= self._parent and text.strip()[0] not in "]}"
+
+    def _where(self, column: int) -> Brackets | None:
+        if not self._levels:
+            return None
+        level = self._levels[-1]
+        steps = self._path(level)
+        return Brackets(steps, level.mapping, level.key, column)
+
+    def _path(self, level: _Level) -> Steps:
+        """The path of the value that comes next, or of the mapping whose key does."""
+        if not level.mapping:
+            return (*level.steps, level.index)
+        return level.steps if level.key is None else (*level.steps, level.key)
+
+    def _open(self, *, mapping: bool, column: int) -> None:
+        steps = self._root
+        if self._levels:
+            steps = self._path(self._levels[-1])
+            if not self._levels[-1].mapping:
+                self._add(steps, column)
+        self._levels.append(_Level(steps, mapping))
+
+    def _next_item(self) -> None:
+        level = self._levels[-1]
+        level.index += 1
+        level.key = None
+
+    def _word(self, text: str, column: int, end: int) -> None:
+        level = self._levels[-1]
+        word = text[column:end]
+        if level.mapping and level.key is None:
+            level.key = unquoted(word)
+            self._add((*level.steps, level.key), column, key=level.key)
+        elif level.mapping:
+            if self.entries[-1].steps != self._path(level):
+                return  # a second word, which is no YAML
+            self.entries[-1] = replace(
+                self.entries[-1], value=unquoted(word), value_line=self.line, value_column=column
+            )
+        else:
+            self._add(self._path(level), column, value=unquoted(word))
+
+    def _add(self, steps: Steps, column: int, *, key: str | None = None, value: str = "") -> None:
+        self.entries.append(
+            Entry(
+                steps,
+                self.line,
+                column,
+                key,
+                value,
+                value_line=self.line,
+                value_column=column,
+                flow=True,
+            )
+        )
+
+
+def _end_of_word(text: str, start: int) -> int:
+    quote = text[start]
+    if quote in "\"'":
+        end = text.find(quote, start + 1)
+        return len(text) if end < 0 else end + 1
+    end = start
+    while end < len(text) and text[end] not in ",[]{}":
+        if text[end] == ":" and text[end + 1 : end + 2] in ("", " "):
+            break
+        if text[end] == "#" and text[end - 1] == " ":
+            break
+        end += 1
+    return start + max(1, len(text[start:end].rstrip()))
+
+
+def plain(written: str) -> str:
+    """A single value as written on a line, without its quotes or the comment after it."""
+    if written[:1] in ("'", '"'):
+        end = written.find(written[0], 1)
+        return written[1:end] if end > 0 else written[1:]
+    return _COMMENT.sub("", written).strip()
+
+
+def unquoted(word: str) -> str:
+    """A word without the quotes around it."""
+    word = word.strip()
+    if len(word) >= 2 and word[0] in "\"'" and word[-1] == word[0]:
+        return word[1:-1]
+    return word.lstrip("\"'")
