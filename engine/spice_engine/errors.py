@@ -130,6 +130,12 @@ class Conflict(SpiceError):
     exit_code = 6
 
 
+class ChangedOnDisk(Conflict):
+    """A file is not the one that was edited: somebody else wrote, made or removed it."""
+
+    code = "changed_on_disk"
+
+
 class NotTrained(Conflict):
     """The pod has no policy yet."""
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from spice_engine.errors import (
+    ChangedOnDisk,
     InvalidManifest,
     InvalidRequest,
     NotFound,
-    SpiceError,
     StorageError,
     TooLarge,
 )
@@ -104,11 +104,11 @@ def test_what_changed_on_disk_is_not_overwritten(garden: EngineFixture) -> None:
     before = garden.call("manifests.read", pod="gardener")
     path.write_text(before["text"] + "# of somebody else\n")
     mine = before["text"] + "# mine\n"
-    with pytest.raises(SpiceError, match="changed meanwhile") as refused:
+    with pytest.raises(ChangedOnDisk, match="changed meanwhile") as refused:
         garden.call("manifests.save", path=PATH, text=mine, base=before["digest"])
     assert refused.value.code == "changed_on_disk"
     assert path.read_text().endswith("somebody else\n")
-    with pytest.raises(SpiceError, match="made meanwhile"):
+    with pytest.raises(ChangedOnDisk, match="made meanwhile"):
         garden.call("manifests.save", path=PATH, text=mine)
     garden.call("manifests.save", path=PATH, text=mine, base=before["digest"], force=True)
     assert path.read_text() == mine
@@ -122,7 +122,7 @@ def test_a_removed_file_is_told_and_a_new_one_is_made(garden: EngineFixture) -> 
     assert saved["pod"] == "fresh"
     assert {one["code"] for one in saved["problems"]} == {"no_dataspaces", "no_actions"}
     (garden.location.root / path).unlink()
-    with pytest.raises(SpiceError, match="removed meanwhile"):
+    with pytest.raises(ChangedOnDisk, match="removed meanwhile"):
         garden.call("manifests.save", path=path, text="name: x\n", base=saved["digest"])
 
 

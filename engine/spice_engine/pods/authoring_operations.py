@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spice_engine.errors import InvalidRequest
 from spice_engine.operations import operation
-from spice_engine.pods import manifest_texts
+from spice_engine.pods import completing, hovering, manifest_texts
 from spice_engine.pods.edit_operations import Manifests
 from spice_engine.pods.manifests import MAX_MANIFEST_BYTES, read_manifest
 from spice_engine.pods.outline import Outline
@@ -15,10 +15,13 @@ from spice_engine.pods.service import Pods
 from spice_engine.pods.yaml_scan import scan
 from spice_engine.protocol.authoring import (
     Checked,
+    Completions,
+    Hover,
     ManifestText,
     ReadManifest,
     Saved,
     SaveManifest,
+    TextPosition,
     UnsavedManifest,
 )
 from spice_engine.protocol.pods import ProblemInfo
@@ -94,6 +97,16 @@ class Authoring:
             name or Path(request.path).stem, list(problems), outline.items(), fields, actions, valid
         )
 
+    def complete(self, place: TextPosition) -> Completions:
+        """What can be inserted at a place. Blocks."""
+        if len(place.text) > MAX_MANIFEST_BYTES:
+            return Completions(max(place.column, 1), [])
+        return completing.complete(place, self._root)
+
+    def hover(self, place: TextPosition) -> Hover:
+        """What stands at a place, explained. Blocks."""
+        return Hover() if len(place.text) > MAX_MANIFEST_BYTES else hovering.hover(place)
+
 
 @operation("manifests.read", http="GET /api/v1/manifest")
 async def read(authoring: Authoring, request: ReadManifest) -> ManifestText:
@@ -111,3 +124,15 @@ async def save(authoring: Authoring, request: SaveManifest) -> Saved:
 async def check(authoring: Authoring, request: UnsavedManifest) -> Checked:
     """Check the text of a manifest that is not saved, and tell what is in it."""
     return await asyncio.to_thread(authoring.check, request)
+
+
+@operation("manifests.complete", http="POST /api/v1/manifest/complete")
+async def complete(authoring: Authoring, request: TextPosition) -> Completions:
+    """List what can be inserted at a place of a manifest that is not saved, best first."""
+    return await asyncio.to_thread(authoring.complete, request)
+
+
+@operation("manifests.hover", http="POST /api/v1/manifest/hover")
+async def hover(authoring: Authoring, request: TextPosition) -> Hover:
+    """Explain what stands at a place of a manifest that is not saved."""
+    return await asyncio.to_thread(authoring.hover, request)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from spice_engine.errors import (
-    Conflict,
+    ChangedOnDisk,
     InvalidManifest,
     InvalidRequest,
     NotFound,
@@ -20,12 +20,6 @@ from spice_engine.protocol.authoring import ManifestText
 from spice_engine.store.disk import storage_error, sync_folder, write_all
 
 DEFAULT_MODE = 0o644
-
-
-class ChangedOnDisk(Conflict):
-    """The file is not the one that was edited: somebody else wrote, made or removed it."""
-
-    code = "changed_on_disk"
 
 
 def manifest_path(root: Path, path: str) -> Path:
