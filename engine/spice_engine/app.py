@@ -51,7 +51,9 @@ from spice_engine.pods.pools import PodPools, make_pools
 from spice_engine.pods.service import Pods
 from spice_engine.pods.trust import Trust
 from spice_engine.protocol.location import Location
+from spice_engine.runs import log_operations
 from spice_engine.runs import operations as run_operations
+from spice_engine.runs.log_views import Logs
 from spice_engine.runs.service import Runs
 from spice_engine.settings import LoadedSettings
 from spice_engine.store.database import Database
@@ -75,6 +77,7 @@ _OPERATIONS = (
     authoring_operations,
     pod_operations,
     run_operations,
+    log_operations,
 )
 
 
@@ -207,11 +210,13 @@ class Engine:
         placement = LocalPlacement(shims, capacity=UNCOUNTED, support=support)
         self.runs = Runs(location, database, metrics, placement, self.bus)
         stack.push_async_callback(self._close_runs)
+        logs = Logs(self.runs, pools)
+        stack.callback(logs.close)
         pod_services = self._pod_services(stack, database, objects, pools)
         self.control = EngineControl(
             location, self.loaded, self.bus, self.lag, pools["query"], self._counts()
         )
-        services = [self.runs, *pod_services, self.control]
+        services = [self.runs, logs, *pod_services, self.control]
         dispatcher = Dispatcher(TABLE, services)
 
         self.door = PrivateDoor(dispatcher, self.bus, started=self.control.started)

@@ -195,4 +195,4 @@ async def test_a_run_goes_on_when_its_folder_is_deleted_and_the_engine_says_how_
 async def test_a_log_topic_of_no_run_is_not_found(tmp_path: Path, key: str):
     async with runs_of(tmp_path) as runs:
         with pytest.raises(NotFound):
-            runs._logs.topic(key)
+            runs.logs.topic(key)

@@ -1,7 +1,8 @@
-"""The topics `log/<run>`: how large a run's log is, told while it grows."""
+"""The topics `log/<run>`, `log/engine`, `log/child/<name>`: how large a log is while it grows."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Container
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 from spice_engine.errors import NotFound
 from spice_engine.events import Topic
 from spice_engine.runs.logs import LOG_NAME
+
+LOOK_SECONDS = 0.25
+"""How often logs are looked at that nobody tells the growth of, while they are followed."""
 
 
 class LogTopics:
@@ -26,13 +30,22 @@ class LogTopics:
         self._active = active
         self._folder = folder
         self._topics: dict[int, Topic] = {}
+        self._others: dict[str, Topic] = {}
+        self._path: Callable[[str], Path] | None = None
+        self._looking: asyncio.Task[None] | None = None
+
+    def follow_also(self, path: Callable[[str], Path]) -> None:
+        """Have topics of all logs `path` knows the place of, which raises NotFound for others."""
+        self._path = path
 
     def topic(self, key: str) -> Topic:
-        """The topic of a run's log.
+        """The topic of a log.
 
         Raises:
-            NotFound: there is no such run.
+            NotFound: there is no such run, or other log.
         """
+        if self._path is not None and (key == "engine" or key.startswith("child/")):
+            return self._other(key, self._path(key))
         number = int(key) if key.isascii() and key.isdecimal() and len(key) < 19 else -1
         if number not in self._known and not self._folder(number).is_dir():
             raise NotFound(f"there is no run {key}.", hint="`spice-tui ps` lists the runs.")
@@ -50,9 +63,43 @@ class LogTopics:
         if topic is not None and topic.subscriptions:
             topic.publish(self._state(number))
 
+    def close(self) -> None:
+        """Look at nothing any more."""
+        if self._looking is not None:
+            self._looking.cancel()
+
     def _state(self, number: int) -> dict[str, Any]:
-        try:
-            size = os.stat(self._folder(number) / LOG_NAME).st_size  # noqa: PTH116 - one stat
-        except OSError:
-            size = 0
-        return {"size": size, "ended": number not in self._active}
+        return {
+            "size": _size(self._folder(number) / LOG_NAME),
+            "ended": number not in self._active,
+        }
+
+    def _other(self, key: str, path: Path) -> Topic:
+        topic = self._others.get(key)
+        if topic is None:
+            topic = Topic(f"log/{key}", "gauge", lambda: {"size": _size(path), "ended": False})
+            self._others[key] = topic
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look(), name="sizes of logs")
+        return topic
+
+    async def _look(self) -> None:
+        """Tell the sizes of the other logs that changed, as long as one is followed."""
+        told: dict[str, Any] = {}
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self._others = {key: t for key, t in self._others.items() if t.subscriptions}
+            if not self._others:
+                return
+            for key, topic in self._others.items():
+                state = topic.snapshot()
+                if told.get(key) != state:
+                    told[key] = state
+                    topic.publish(state)
+
+
+def _size(path: Path) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - one stat
+    except OSError:
+        return 0

@@ -75,8 +75,8 @@ class Runs:
         self._starting: dict[int, asyncio.Future[RunInfo]] = {}
         self._placed: dict[int, Placed] = {}
         self._topic = bus.topic("runs", "state", self._snapshot)
-        self._logs = LogTopics(self._recent, self._watchers, self.folder)
-        bus.family("log", self._logs.topic)
+        self.logs = LogTopics(self._recent, self._watchers, self.folder)
+        bus.family("log", self.logs.topic)
 
     # -- what is known without asking the store
 
@@ -174,7 +174,7 @@ class Runs:
         if started is not None and not started.done():
             started.set_exception(error or Conflict("the engine is stopping."))
             started.exception()  # seen, also when the caller has gone
-        self._logs.changed(number)
+        self.logs.changed(number)
 
     def _answer(self, info: RunInfo) -> None:
         started = self._starting.get(info.id)
@@ -263,7 +263,7 @@ class Runs:
             await self._signal(number, info.state, None)
         # A command that has ended meanwhile takes no subscription: `wait` knows its exit.
         with contextlib.suppress(ChildFailed, Conflict, Overloaded):
-            await self._placement.follow(placed, lambda _: self._logs.changed(number))
+            await self._placement.follow(placed, lambda _: self.logs.changed(number))
         try:
             exit_ = await self._placement.wait(placed)
         except JobLost as lost:

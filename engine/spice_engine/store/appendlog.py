@@ -106,7 +106,7 @@ def read_range(log: Path, offset: int, limit: int = LARGEST_READ) -> LogSlice:
             start = max(0, length + offset) if offset < 0 else min(offset, length)
             data = os.pread(source.fileno(), max(0, min(limit, LARGEST_READ)), start)
     except OSError as error:
-        raise _unreadable(error, log) from error
+        raise unreadable(error, log) from error
     return LogSlice(start, data, max(length, start + len(data)))
 
 
@@ -135,7 +135,7 @@ def tail(log: Path, lines: int) -> LogSlice:
             start = _last_lines(source.fileno(), length, lines)
             data = os.pread(source.fileno(), length - start, start)
     except OSError as error:
-        raise _unreadable(error, log) from error
+        raise unreadable(error, log) from error
     return LogSlice(start, data, length)
 
 
@@ -172,13 +172,13 @@ def _line_start(log: Path, offset: int) -> int:
     except FileNotFoundError:
         return 0
     except OSError as error:
-        raise _unreadable(error, log) from error
+        raise unreadable(error, log) from error
     if found >= 0:
         return begin + found + 1
     return 0 if begin == 0 else offset
 
 
-def _unreadable(error: OSError, log: Path) -> NotFound | StorageError:
+def unreadable(error: OSError, log: Path) -> NotFound | StorageError:
     if isinstance(error, FileNotFoundError):
         return NotFound(f"there is no log {log}.")
     return storage_error(error, "read the log", log)

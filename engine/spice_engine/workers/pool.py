@@ -81,6 +81,11 @@ class ChildPool:
         """The processes of all children that live."""
         return [child.pid for child in self._children.values()]
 
+    @property
+    def logs(self) -> list[Path]:
+        """The logs of all children that live."""
+        return [child.log for child in self._children.values()]
+
     def stats(self) -> PoolStats:
         """The pool's figures now."""
         return PoolStats(

@@ -1,5 +1,7 @@
 """Read-only SQL over the store's tables, run in a child so that no query holds the loop.
 
+The same children look through logs (`workers.log_calls`), which may be large.
+
 `engine.db` is the main schema, `metrics.db` is attached as `metrics`. The connection is opened
 read-only and an authorizer refuses everything but reading, so a query can change nothing and
 reach no other file.
@@ -14,6 +16,7 @@ from typing import Any
 
 from spice_engine.errors import InvalidRequest, StorageError
 from spice_engine.workers.child import Report, serve
+from spice_engine.workers.log_calls import index_log, search_log
 
 MAX_ROWS = 100_000
 MAX_CELL = 64 * 1024
@@ -92,4 +95,4 @@ def _plain(cell: Any) -> Any:
 
 
 if __name__ == "__main__":
-    serve({"query": query})
+    serve({"query": query, "index_log": index_log, "search_log": search_log})

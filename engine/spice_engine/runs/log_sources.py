@@ -1,0 +1,72 @@
+"""Which logs an app folder has, by name, and where they lie: runs', the engine's, children's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from spice_engine.errors import InvalidRequest, NotFound
+from spice_engine.protocol.location import Location
+from spice_engine.runs.logs import LOG_NAME
+from spice_engine.workers.pool import ChildPool
+
+ENGINE = "engine"
+_CHILD = re.compile(r"[a-z]+-[0-9]{1,6}", re.ASCII)
+
+
+class LogFiles:
+    """The files of all logs. `folder` gives a run's folder. Methods look at the disk."""
+
+    def __init__(
+        self, location: Location, folder: Callable[[int], Path], pools: Mapping[str, ChildPool]
+    ) -> None:
+        self._location = location
+        self._folder = folder
+        self._pools = pools
+
+    def path(self, source: str) -> Path:
+        """Where the log lies; it may not be begun.
+
+        Raises:
+            NotFound: there is no such log.
+            InvalidRequest: no log can have this name.
+        """
+        if source == ENGINE:
+            return self._location.log
+        kind, _, name = source.partition("/")
+        if kind == "run" and name.isascii() and name.isdecimal() and len(name) < 19:
+            folder = self._folder(int(name))
+            if folder.is_dir():
+                return folder / LOG_NAME
+        elif kind == "child" and _CHILD.fullmatch(name):
+            path = self._children / f"{name}.log"
+            if path.is_file():
+                return path
+        else:
+            raise InvalidRequest(
+                f"{source[:80]!r} is no name of a log.",
+                hint="Logs are `engine`, `run/12`, `child/trainer-0`; logs.sources lists them.",
+            )
+        raise NotFound(f"there is no log {source!r}.", hint="logs.sources lists the logs.")
+
+    def children(self) -> list[tuple[str, int, bool]]:
+        """The name, size and whether it lives, of each child that has a log."""
+        living = {path for pool in self._pools.values() for path in pool.logs}
+        found: list[tuple[str, int, bool]] = []
+        for path in sorted(self._children.glob("*.log")):
+            if _CHILD.fullmatch(path.stem):
+                found.append((path.stem, size_of(path), path in living))
+        return found
+
+    @property
+    def _children(self) -> Path:
+        return self._location.state / "trainers"
+
+
+def size_of(path: Path) -> int:
+    """The size of a log; 0 while it is not there."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
