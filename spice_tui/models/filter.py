@@ -15,8 +15,9 @@ Terms stand apart by spaces and all must hold. What is not understood is searche
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from spice_tui.models.filter_terms import (
     MOMENTS_FROM,
@@ -31,6 +32,7 @@ from spice_tui.models.filter_terms import (
     fuzzy,
     plain,
     quantity,
+    reads_text,
 )
 
 _CONDITION = re.compile(r"([A-Za-z_][\w.-]*)(<=|>=|!=|:|=|<|>)(.*)", re.DOTALL)
@@ -47,19 +49,26 @@ class Filter:
     def __bool__(self) -> bool:
         return bool(self.terms)
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether it looks at the whole text of a row."""
+        return any(reads_text(term) for term in self.terms)
+
     def matches(self, values: Values, text: str | None = None, now: float = 0.0) -> bool:
         """Whether a row with these values is wanted.
 
         `text` is its `text_of`, if at hand; `now` (unix seconds) is what ages are told from.
         """
         if text is None:
-            text = text_of(values)
+            text = text_of(values.values())
         return all(term.holds(values, text, now) for term in self.terms)
 
 
-def text_of(values: Values) -> str:
+def text_of(values: Collection[Any]) -> str:
     """The text that plain terms are looked for in: all values, casefolded."""
-    return "\n".join([str(value) for value in values.values() if value is not None]).casefold()
+    if None in values:
+        values = [value for value in values if value is not None]
+    return "\n".join(map(str, values)).casefold()
 
 
 def parse(text: str, columns: Mapping[str, str] | None = None) -> Filter:

@@ -144,6 +144,19 @@ class Not:
         return not self.term.holds(values, text, now)
 
 
+def reads_text(term: Term) -> bool:
+    """Whether a term looks at the whole text of a row, not only at columns."""
+    match term:
+        case Plain() | Fuzzy():
+            return True
+        case AnyOf(terms):
+            return any(reads_text(inner) for inner in terms)
+        case Not(inner):
+            return reads_text(inner)
+        case _:
+            return False
+
+
 def plain(wanted: str) -> Term | None:
     """The text anywhere; None for no text."""
     return Plain(wanted.casefold()) if wanted else None

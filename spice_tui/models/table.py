@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from spice_tui.models.cells import Cell, cell_of, width_of
@@ -15,6 +16,9 @@ PREFIX = 2
 """Cells before the first column: the cursor's sign and the mark."""
 MEASURED = 100
 """So many rows are measured for the widths of columns."""
+
+
+_SEARCHED = ("text", "state", "number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ class Table:
         self._visible: list[Row] = []
         self._numbers: dict[str, int] = {}
         self._texts: dict[str, tuple[Row, str]] = {}
+        self._searched: Callable[[Mapping[str, Any]], tuple[Any, ...]] = _nothing
+        self._searched_columns: list[Column] = []
         self._cursor = 0
         self._cursor_key = ""
         self._widths: dict[str, int] = {}
@@ -60,6 +66,11 @@ class Table:
         """Show these columns from now on; the rows stay."""
         self.columns = tuple(columns)
         self._widths = {column.key: 0 for column in self.columns}
+        self._texts = {}
+        self._searched_columns = [c for c in self.columns if c.kind in _SEARCHED]
+        keys = [column.key for column in self._searched_columns]
+        # Of fewer than two keys `itemgetter` gives no tuple.
+        self._searched = itemgetter(*keys, *keys[:1]) if keys else _nothing
         if self.sort not in self._widths:
             self.sort = ""
         self.set_filter(self.filter.text)
@@ -126,18 +137,27 @@ class Table:
         self._remember_cursor()
 
     def _matching(self, rows: Sequence[Row]) -> list[Row]:
-        matches, now, known = self.filter.matches, self.now, self._texts
+        matches, now = self.filter.matches, self.now
+        if not self.filter.reads_text:
+            return [row for row in rows if matches(row.values, "", now)]
+        known, texts = self._texts, {}
         found: list[Row] = []
-        texts: dict[str, tuple[Row, str]] = {}
         for row in rows:
             entry = known.get(row.key)
             if entry is None or entry[0] is not row:
-                entry = (row, text_of(row.values))
+                entry = (row, self._text(row))
             texts[row.key] = entry
             if matches(row.values, entry[1], now):
                 found.append(row)
         self._texts = texts
         return found
+
+    def _text(self, row: Row) -> str:
+        """What plain terms are looked for in: cells that show their value as it is."""
+        try:
+            return text_of(self._searched(row.values))
+        except KeyError:
+            return text_of([row.values.get(column.key) for column in self._searched_columns])
 
     # -- cursor and marks
 
@@ -230,6 +250,10 @@ class Table:
                 if was != is_
             )
         return Changes(not same, frozenset(changed) if same else frozenset())
+
+
+def _nothing(_values: Mapping[str, Any]) -> tuple[Any, ...]:
+    return ()
 
 
 def _sorted(rows: Sequence[Row], key: str, reverse: bool) -> list[Row]:
