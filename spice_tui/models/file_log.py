@@ -52,7 +52,9 @@ class FileLog:
                 file.seek(min(offset, size))
                 return LogBytes(offset, file.read(limit), size)
         except FileNotFoundError as error:
-            raise NotFound(f"The log {self._path} does not exist.") from error
+            raise NotFound(
+                f"The log {self._path.name} does not exist in {self._path.parent}."
+            ) from error
         except OSError as error:
             raise StorageError(f"{self._path} cannot be read: {error.strerror}.") from error
 

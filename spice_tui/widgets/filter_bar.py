@@ -67,6 +67,7 @@ class FilterBar(Horizontal):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.purpose = ""
+        self._keeps = True
         self._sign = Label("/", markup=False)
         self._line = _Line(compact=True, select_on_focus=False)
         self._line.cursor_blink = False
@@ -82,9 +83,15 @@ class FilterBar(Horizontal):
         """Whether it is shown."""
         return self.has_class("-open")
 
-    def ask(self, purpose: str, sign: str = "/", text: str = "", hint: str = "") -> None:
-        """Open with this text in it; `sign` stands before it, `hint` in it while it is empty."""
+    def ask(
+        self, purpose: str, sign: str = "/", text: str = "", hint: str = "", *, keeps: bool = True
+    ) -> None:
+        """Open with this text in it; `sign` stands before it, `hint` in it while it is empty.
+
+        `keeps`: going elsewhere keeps the text, as enter does; else it only closes.
+        """
         self.purpose = purpose
+        self._keeps = keeps
         self._sign.update(sign)
         self._line.placeholder = hint
         with self._line.prevent(Input.Changed):
@@ -118,7 +125,9 @@ class FilterBar(Horizontal):
         self.post_message(self.Kept(self, self.purpose, event.value))
 
     def on_descendant_blur(self, event: events.DescendantBlur) -> None:
-        """Going elsewhere keeps the text."""
-        if self.open:
-            self._close()
+        """Going elsewhere closes."""
+        if not self.open:
+            return
+        self._close()
+        if self._keeps:
             self.post_message(self.Kept(self, self.purpose, self._line.value))

@@ -1,0 +1,475 @@
+"""A log of any size on the Line API: follows, searches, filters; holds what is seen, no more."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.geometry import Region
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from spice_engine.errors import SpiceError
+from spice_tui.models.cells import fitted, width_of
+from spice_tui.models.log_door import LogDoor
+from spice_tui.models.log_text import LogLine
+from spice_tui.models.log_view import LogPage, LogWindow, expression
+from spice_tui.theme.symbols import symbols
+from spice_tui.widgets.copying import CopyText
+from spice_tui.widgets.keys import bindings
+from spice_tui.widgets.log_rows import LogRow, LogStyles, broken_rows, cut_row, segments
+
+SIDEWAYS = 16
+"""Cells that one step to the right shows."""
+STATUS = 1
+"""Lines below the log: where one is."""
+
+Job = Callable[[LogWindow], Awaitable[object]]
+
+
+class LogView(Widget, can_focus=True):
+    """One log, by a door to it. Reading goes on in the background, in the order it was asked."""
+
+    CONTEXT = "log"
+    BINDINGS = bindings("log")
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "log--cursor",
+        "log--status",
+        "log--badge",
+        "log--match",
+        "log--error",
+        "log--warning",
+        "log--empty",
+    }
+    DEFAULT_CSS = """
+    LogView {
+        background: $surface;
+        color: $foreground;
+        height: 1fr;
+        .log--cursor { background: $primary 20%; }
+        .log--status { background: $panel; color: $text-muted; }
+        .log--badge { background: $panel; color: $text; text-style: bold; }
+        .log--match { text-style: reverse; }
+        .log--error { color: $error; text-style: bold; }
+        .log--warning { color: $warning; text-style: bold; }
+        .log--empty { color: $text-muted; }
+    }
+    """
+
+    class _Of(Message):
+        """Something about this view."""
+
+        def __init__(self, view: LogView) -> None:
+            super().__init__()
+            self.view = view
+
+        @property
+        def control(self) -> LogView:
+            """The view."""
+            return self.view
+
+    class Wanted(_Of):
+        """A person wants to write a `purpose`: search, filter, time or line."""
+
+        def __init__(self, view: LogView, purpose: str) -> None:
+            super().__init__(view)
+            self.purpose = purpose
+
+    class Opened(_Of):
+        """A person wants to see this line whole."""
+
+        def __init__(self, view: LogView, line: LogLine) -> None:
+            super().__init__(view)
+            self.line = line
+
+    class Moved(_Of):
+        """Another page is shown; `page` tells all of it, for titles."""
+
+        def __init__(self, view: LogView, page: LogPage) -> None:
+            super().__init__(view)
+            self.page = page
+
+    def __init__(
+        self,
+        *,
+        empty: str = "Nothing was written yet.",
+        id: str | None = None,  # noqa: A002
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self._empty = empty
+        self._window: LogWindow | None = None
+        self._jobs: deque[Job] = deque()
+        self._working = False
+        self._by = 0
+        self._pulling = False
+        self._wrap = False
+        self._left = 0
+        self._rows: list[LogRow] = []
+        self._status: tuple[str, str] = ("", "")
+        self._pattern: re.Pattern[str] | None = None
+        self._said = ""
+
+    # -- what comes in
+
+    @property
+    def page(self) -> LogPage:
+        """What is shown."""
+        return self._window.page if self._window is not None else LogPage()
+
+    def show(self, door: LogDoor | None) -> None:
+        """Show this log from now on, from its end; None: no log."""
+        self._jobs.clear()
+        self._by = self._left = 0
+        self._pulling = False
+        self._said = ""
+        self._pattern = None
+        self._window = LogWindow(door, self._room) if door is not None else None
+        if self._window is not None:
+            self._ask(LogWindow.open)
+            self._ask(self._learn_lines)
+        self._draw()
+
+    def grew(self, size: int) -> None:
+        """The log is `size` bytes long now. Several calls while it reads are as one."""
+        if self._window is not None and self._window.grew(size) and not self._pulling:
+            self._pulling = True
+            self._ask(self._pull)
+
+    async def _pull(self, window: LogWindow) -> None:
+        self._pulling = False
+        await window.pull()
+
+    async def _learn_lines(self, window: LogWindow) -> None:
+        """The index may take a while: other jobs go on beside it."""
+
+        async def learn() -> None:
+            try:
+                await window.index()
+            except SpiceError as error:
+                self._say(str(error))
+            if window is self._window:
+                self._ask(LogWindow.show)
+
+        self.run_worker(learn(), group="log-index", exclusive=True)
+
+    # -- jobs, one after another
+
+    def _ask(self, job: Job) -> None:
+        self._jobs.append(job)
+        if not self._working and self.is_attached:
+            self._working = True
+            self.run_worker(self._work(), group="log")
+
+    async def _work(self) -> None:
+        try:
+            while self._jobs and self._window is not None:
+                job = self._jobs.popleft()
+                try:
+                    await job(self._window)
+                except SpiceError as error:
+                    self._say(str(error))
+                self._draw()
+        finally:
+            self._working = False
+
+    def on_mount(self) -> None:
+        """Begin with what was asked for before there was a screen."""
+        if self._jobs:
+            self._ask(LogWindow.show)
+
+    def _say(self, text: str) -> None:
+        """Say something in the last line until the next key."""
+        self._said = text
+
+    # -- drawing
+
+    @property
+    def _room(self) -> int:
+        return max(1, self.size.height - STATUS)
+
+    @property
+    def _width(self) -> int:
+        """Cells for text: one goes to the cursor's sign."""
+        return max(1, self.size.width - 1)
+
+    def on_resize(self) -> None:
+        """Show as many lines as fit now."""
+        if self._window is not None:
+            room = self._room
+            self._ask(lambda window: window.resize(room))
+        self._draw()
+        self.refresh()
+
+    def _draw(self) -> None:
+        """Repaint the lines of the screen that differ."""
+        if not self.size:
+            return
+        rows, status = self._rows_now(), self._status_now()
+        width = self.size.width
+        regions = [
+            Region(0, y, width, 1)
+            for y in range(max(len(rows), len(self._rows)))
+            if rows[y : y + 1] != self._rows[y : y + 1]
+        ]
+        if status != self._status:
+            regions.append(Region(0, self._room, width, STATUS))
+        self._rows, self._status = rows, status
+        if regions:
+            self.refresh(*regions)
+            self.post_message(self.Moved(self, self.page))
+
+    def _rows_now(self) -> list[LogRow]:
+        page = self.page
+        if not self._wrap:
+            return [
+                cut_row(line, self._left, self._width, here=number == page.cursor)
+                for number, line in enumerate(page.lines)
+            ]
+        rows: list[LogRow] = []
+        last_of_cursor = 0
+        for number, line in enumerate(page.lines):
+            here = number == page.cursor
+            rows += broken_rows(line, self._width, self._room, here=here)
+            if here:
+                last_of_cursor = len(rows)
+        # The cursor's line is seen to its end; what does not fit is left out above it.
+        first = max(0, last_of_cursor - self._room)
+        return rows[first : first + self._room]
+
+    def _status_now(self) -> tuple[str, str]:
+        page = self.page
+        if self._window is None:
+            return "", ""
+        where = f"{page.number:,}" if page.number else "?"
+        total = f" of {page.lines_known:,}" if page.lines_known else ""
+        parts = [f"line {where}{total}" if page.lines else "no lines"]
+        if page.current is not None and page.size:
+            parts.append(f"{100 * page.current.end // page.size}%")
+        if page.filter:
+            parts.append(f"only /{page.filter}/")
+        if page.search:
+            parts.append(f"/{page.search}")
+        if self._left:
+            parts.append(f"from column {self._left + 1}")
+        if self._said:
+            parts.append(self._said)
+        badge = f"{symbols().running} following" if page.following else ""
+        if page.new:
+            badge = f"{symbols().down} {page.new:,} new"
+        return "  ".join(parts), badge
+
+    def render_line(self, y: int) -> Strip:
+        """One line of the screen."""
+        width = self.size.width
+        if y >= self._room:
+            return self._status_line(width)
+        base = self.rich_style
+        if y >= len(self._rows):
+            if y == 0 and not self.page.lines and self._window is not None:
+                words = "No line matches." if self.page.filter else self._empty
+                style = base + self.get_component_rich_style("log--empty", partial=True)
+                return Strip([Segment(fitted(f" {words}", width), style)], width)
+            return Strip.blank(width, base)
+        row = self._rows[y]
+        sign = " "
+        if row.here:
+            base += self.get_component_rich_style("log--cursor", partial=True)
+            sign = symbols().cursor
+        styles = LogStyles(
+            self.get_component_rich_style("log--match", partial=True),
+            self._foreground("log--error"),
+            self._foreground("log--warning"),
+        )
+        parts = segments(row, base, styles, self._pattern)
+        strip = Strip([Segment(sign, base), *parts]).adjust_cell_length(width, base)
+        if row.more:
+            sign = Segment(symbols().ellipsis, base)
+            strip = Strip([*strip.crop(0, width - 1), sign]).adjust_cell_length(width, base)
+        return strip
+
+    def _foreground(self, name: str) -> Style:
+        style = self.get_component_rich_style(name, partial=True)
+        return Style(color=style.color, bold=style.bold)
+
+    def _status_line(self, width: int) -> Strip:
+        text, badge = self._status
+        style = self.get_component_rich_style("log--status")
+        strong = self.get_component_rich_style("log--badge")
+        room = max(0, width - width_of(badge) - 2)
+        parts = [Segment(fitted(f" {text}", room), style), Segment(f" {badge} ", strong)]
+        return Strip(parts).adjust_cell_length(width, style)
+
+    # -- moving
+
+    def _move(self, by: int) -> None:
+        """Several moves while it reads are as one."""
+        self._said = ""
+        waiting = bool(self._by)
+        self._by += by
+        if not waiting:
+            self._ask(self._moved)
+
+    async def _moved(self, window: LogWindow) -> None:
+        by, self._by = self._by, 0
+        await window.move(by)
+
+    def action_down(self) -> None:
+        """To the next line."""
+        self._move(1)
+
+    def action_up(self) -> None:
+        """To the line before."""
+        self._move(-1)
+
+    def action_half_down(self) -> None:
+        """Half a page down."""
+        self._move(max(1, self._room // 2))
+
+    def action_half_up(self) -> None:
+        """Half a page up."""
+        self._move(-max(1, self._room // 2))
+
+    def action_next_page(self) -> None:
+        """A page down."""
+        self._move(self._room)
+
+    def action_last_page(self) -> None:
+        """A page up."""
+        self._move(-self._room)
+
+    def action_top(self) -> None:
+        """To the first line."""
+        self._ask(LogWindow.go_start)
+
+    def action_bottom(self) -> None:
+        """To the last line, and follow."""
+        self._ask(LogWindow.go_end)
+
+    def action_left(self) -> None:
+        """Show what is further left."""
+        self._left = max(0, self._left - SIDEWAYS)
+        self._draw()
+
+    def action_right(self) -> None:
+        """Show what is further right, as far as a line on the screen goes."""
+        longest = max((width_of(line.text) for line in self.page.lines), default=0)
+        if not self._wrap and self._left + self._width < longest:
+            self._left += SIDEWAYS
+            self._draw()
+
+    def action_follow(self) -> None:
+        """Follow the end of the log, or stop."""
+
+        async def stop(window: LogWindow) -> None:
+            window.follow(False)
+
+        self._ask(stop if self.page.following else LogWindow.go_end)
+
+    def go_line(self, number: int) -> None:
+        """To a line by its number, from 1."""
+        self._ask(lambda window: window.go_line(number))
+
+    def go_time(self, time: float) -> None:
+        """To what was written at a time (unix seconds)."""
+
+        async def go(window: LogWindow) -> None:
+            if not await window.go_time(time):
+                self._say("This log has no times.")
+
+        self._ask(go)
+
+    # -- searching
+
+    def search(self, text: str, *, backwards: bool = False, here: bool = False) -> None:
+        """To the next line that matches a regular expression, or the one before."""
+        self.highlight(text)
+
+        async def find(window: LogWindow) -> None:
+            self._said = ""
+            if not await window.find(text, backwards=backwards, here=here) and text:
+                self._say(f"no {'earlier' if backwards else 'further'} match")
+
+        self._ask(find)
+
+    def highlight(self, text: str) -> None:
+        """Mark what matches on the screen, without going anywhere."""
+        pattern, ignore_case = expression(text)
+        self._pattern = re.compile(pattern, re.IGNORECASE if ignore_case else 0) if text else None
+        self.refresh()
+
+    def set_filter(self, text: str) -> None:
+        """Show only lines that match a regular expression; empty: all."""
+        self._said = ""
+        self._ask(lambda window: window.set_filter(text))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Escape is the log's only while there is something to take away."""
+        return bool(self.page.filter or self.page.search) if action == "clear" else True
+
+    def action_clear(self) -> None:
+        """Take the search away, or if there is none, the filter."""
+        if self.page.search:
+            self.search("")
+        else:
+            self.set_filter("")
+
+    def action_next(self) -> None:
+        """To the next match."""
+        if self.page.search:
+            self.search(self.page.search)
+
+    def action_previous(self) -> None:
+        """To the match before."""
+        if self.page.search:
+            self.search(self.page.search, backwards=True)
+
+    def action_search(self) -> None:
+        """Ask what to look for."""
+        self.post_message(self.Wanted(self, "search"))
+
+    def action_filter(self) -> None:
+        """Ask what lines to show."""
+        self.post_message(self.Wanted(self, "filter"))
+
+    def action_time(self) -> None:
+        """Ask for a time to go to."""
+        self.post_message(self.Wanted(self, "time"))
+
+    def action_line(self) -> None:
+        """Ask for a line to go to."""
+        self.post_message(self.Wanted(self, "line"))
+
+    # -- the rest
+
+    def action_wrap(self) -> None:
+        """Break long lines, or cut them."""
+        self._wrap = not self._wrap
+        self._left = 0
+        self._draw()
+
+    def action_detail(self) -> None:
+        """Show the cursor's line whole."""
+        if self.page.current is not None:
+            self.post_message(self.Opened(self, self.page.current))
+
+    def action_copy(self) -> None:
+        """Copy the cursor's line."""
+        if self.page.current is not None:
+            self.post_message(CopyText(self.page.current.text, "line"))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Three lines down."""
+        event.stop()
+        self._move(3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Three lines up."""
+        event.stop()
+        self._move(-3)
