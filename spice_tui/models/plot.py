@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +9,22 @@ from dataclasses import dataclass
 from spice_tui.models import raster, scale
 from spice_tui.models.raster import Grid
 from spice_tui.models.series import Column, Series
+from spice_tui.models.styled import (
+    AXIS,
+    CHOSEN,
+    COLORS,
+    CROSS,
+    DIM,
+    LABEL,
+    NONE,
+    REFERENCE,
+    SERIES,
+    TITLE,
+    TONES,
+    Line,
+    tone,
+)
 from spice_tui.theme.symbols import Symbols, symbols
-
-NONE, AXIS, LABEL, TITLE, CROSS, CHOSEN, GOOD, BAD = range(8)
-"""Styles of cells; further ones are `REFERENCE + tone` and `SERIES` or `DIM` + colour."""
-REFERENCE, SERIES, DIM = 8, 16, 32
-COLORS = 8
-TONES = ("random", "constant", "oracle", "plain")
 
 _GUTTER = 8
 _NARROW = 30
@@ -81,15 +89,18 @@ class Plotter:
         chosen: str = "",
         hidden: frozenset[str] = frozenset(),
         note: str = "",
+        axis: bool = True,
+        place: bool = True,
     ) -> Picture:
         """The chart in `size` cells (width, height); `cursor` is the crosshair's x.
 
-        Series of higher priority lie over others, the `chosen` one over all.
+        Series of higher priority lie over others, the `chosen` one over all. Without `axis`
+        there is no x axis; without `place` the title row does not tell the crosshair's x.
         """
         width, height = size
         signs = symbols()
-        left = _GUTTER if width >= _NARROW else 0
-        below = 2 if height >= _SHORT else 0
+        left = gutter(width)
+        below = 2 if axis and height >= _SHORT else 0
         top = 1 if height >= 3 else 0
         cells = (max(1, width - left), max(1, height - below - top))
         grid = Grid(*cells) if signs.braille else Grid(*cells, 1, 1)
@@ -105,7 +116,7 @@ class Plotter:
             key = (reference, lo, hi, view.log, grid)
             found = self._layers.get(key) or _Layer(0, _level(reference, page))
             kept[key] = found
-            page.add(found.dots, REFERENCE + TONES.index(reference.tone))
+            page.add(found.dots, tone(reference.tone))
         for one, columns in zip(shown, cut, strict=True):
             key = (one.key, id(one), view.x_lo, view.x_hi, lo, hi, view.log, one.dashed, grid)
             found = self._layers.get(key)
@@ -122,9 +133,24 @@ class Plotter:
             page.mark_end(one, signs)
         rows = _frame(page, ticks, left, below, signs)
         if top:
-            head = _head(series, references, cursor, chosen, hidden, view, title, note, signs)
-            rows.insert(0, head.cut(width, signs))
+            words = title
+            if cursor is not None and place:
+                words = scale.moment(cursor) if view.x_kind == "time" else scale.number(cursor)
+            head = _head(series, references, cursor, chosen, hidden, words, note, signs)
+            head.to(width)
+            rows.insert(0, (head.text, head.styles))
         return Picture([row[0] for row in rows], [row[1] for row in rows], left, top, grid)
+
+
+def gutter(width: int) -> int:
+    """Cells at the left of a plot for the names of ticks."""
+    return _GUTTER if width >= _NARROW else 0
+
+
+def column_of(x: float, view: View, width: int) -> int:
+    """The cell of an x among `width`; it may lie outside. The last x is in the last cell."""
+    span = (view.x_hi - view.x_lo) or 1.0
+    return math.floor((x - view.x_lo) / span * width - 1e-9)
 
 
 def style_of(series: Series) -> int:
@@ -188,17 +214,16 @@ class _Page:
         """Turn dots into characters."""
         width = self.grid.width
         if signs.braille:
-            text = codecs.charmap_decode(self._dots, "strict", raster.BRAILLE)[0]
+            text = raster.text(self._dots, raster.BRAILLE)
         else:
-            text = codecs.charmap_decode(self._styles, "strict", _letters(signs))[0]
+            text = raster.text(self._styles, _letters(signs))
         every = range(0, width * self.grid.height, width)
         self.texts = [text[at : at + width] for at in every]
         self.styles = [bytearray(self._styles[at : at + width]) for at in every]
 
     def column(self, x: float) -> int:
         """The cell column of an x; it may lie outside."""
-        span = (self.view.x_hi - self.view.x_lo) or 1.0
-        return math.floor((x - self.view.x_lo) / span * self.grid.width - 1e-9)
+        return column_of(x, self.view, self.grid.width)
 
     def put(self, row: int, column: int, text: str, style: int) -> None:
         """Write over the cells of one row."""
@@ -216,7 +241,7 @@ class _Page:
             text = f" {one.title} "
             for column in (self.grid.width - len(text), 0):
                 under = self.styles[row][max(column, 0) : column + len(text)]
-                style = REFERENCE + TONES.index(one.tone)
+                style = tone(one.tone)
                 if column >= 0 and all(cell in {NONE, style} for cell in under):
                     self.put(row, column, text, style)
                     break
@@ -250,8 +275,8 @@ def marker(series: Series, signs: Symbols) -> str:
 def _letters(signs: Symbols) -> str:
     """What stands for each style where a cell has one dot only."""
     table = [" "] * 64
-    for tone in range(len(TONES)):
-        table[REFERENCE + tone] = signs.horizontal
+    for index in range(len(TONES)):
+        table[REFERENCE + index] = signs.horizontal
     for color in range(COLORS):
         sign = signs.markers[color % len(signs.markers)]
         table[SERIES + color], table[DIM + color] = sign, sign
@@ -279,12 +304,12 @@ def _frame(
             style = bytes([LABEL]) * (left - 1) + bytes([AXIS]) + style
         rows.append((text, style))
     if below:
-        rows += _x_axis(page, left, signs)
+        rows += x_axis(page.view, page.grid.width, left, signs)
     return rows
 
 
-def _x_axis(page: _Page, left: int, signs: Symbols) -> list[tuple[str, bytes]]:
-    view, width = page.view, page.grid.width
+def x_axis(view: View, width: int, left: int, signs: Symbols) -> list[tuple[str, bytes]]:
+    """An axis of `width` cells from column `left` on: its line and its ticks' names."""
     count = max(1, width // 12)
     if view.x_kind == "time":
         ticks = scale.time_ticks(view.x_lo, view.x_hi, count)
@@ -296,7 +321,7 @@ def _x_axis(page: _Page, left: int, signs: Symbols) -> list[tuple[str, bytes]]:
     names, free = [" "] * (left + width), 0
     for tick in ticks:
         text = scale.clock(tick, step) if view.x_kind == "time" else scale.number(tick, step)
-        column = left + min(max(page.column(tick), 0), width - 1)
+        column = left + min(max(column_of(tick, view, width), 0), width - 1)
         start = min(max(column - len(text) // 2, 0), left + width - len(text))
         if start >= free:
             names[start : start + len(text)] = text
@@ -309,42 +334,19 @@ def _x_axis(page: _Page, left: int, signs: Symbols) -> list[tuple[str, bytes]]:
     ]
 
 
-@dataclass(slots=True)
-class _Head:
-    """A row of words in several styles."""
-
-    text: str = ""
-    styles: bytes = b""
-
-    def add(self, text: str, style: int) -> None:
-        self.text += text
-        self.styles += bytes([style]) * len(text)
-
-    def cut(self, width: int, signs: Symbols) -> tuple[str, bytes]:
-        """As wide as it should be."""
-        if len(self.text) > width:
-            return self.text[: width - 1] + signs.ellipsis, self.styles[:width]
-        rest = width - len(self.text)
-        return self.text + " " * rest, self.styles + bytes(rest)
-
-
 def _head(
     series: Sequence[Series],
     references: Sequence[Reference],
     cursor: float | None,
     chosen: str,
     hidden: frozenset[str],
-    view: View,
     title: str,
     note: str,
     signs: Symbols,
-) -> _Head:
+) -> Line:
     """Title and legend; with a crosshair its place and the values there."""
-    head = _Head()
-    if cursor is not None:
-        place = scale.moment(cursor) if view.x_kind == "time" else scale.number(cursor)
-        head.add(f"{place}  ", TITLE)
-    elif title:
+    head = Line()
+    if title:
         head.add(f"{title}  ", TITLE)
     for one in series:
         gone = one.key in hidden
@@ -358,13 +360,7 @@ def _head(
     if cursor is not None:
         for line in references:
             text = f"{line.title} {scale.number(line.y)}  "
-            head.add(text, REFERENCE + TONES.index(line.tone))
+            head.add(text, tone(line.tone))
     if note:
         head.add(note, LABEL)
     return head
-
-
-def blank_row(text: str, width: int) -> tuple[str, bytes]:
-    """A row with a sentence in its middle, or nothing."""
-    line = f"{text[:width]:^{width}}"
-    return line, bytes([LABEL]) * width

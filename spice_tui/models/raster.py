@@ -6,9 +6,11 @@ as whole numbers, so that a picture of thousands of cells costs microseconds.
 
 from __future__ import annotations
 
+import codecs
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 from spice_tui.models.series import Column
 
@@ -128,6 +130,12 @@ def over(under: bytes, upper: bytes) -> bytes:
 def paint(dots: bytes, style: int) -> bytes:
     """The style where a layer has dots, 0 elsewhere."""
     return dots.translate(_PAINTS[style])
+
+
+def text(layer: bytes, table: str) -> str:
+    """A layer as characters: `table` has the sign of each byte."""
+    # The C function takes a text as its table; what is known of its types leaves that out.
+    return codecs.charmap_decode(layer, "strict", cast("Any", table))[0]
 
 
 _MASK = bytes([0]) + bytes([255]) * 255

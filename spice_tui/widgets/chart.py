@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from textual import events
 from textual.message import Message
 
 from spice_tui.models.chart_view import ChartInput, ChartView
-from spice_tui.models.plot import Picture, Plotter, blank_row
+from spice_tui.models.plot import Picture, Plotter
+from spice_tui.models.styled import LABEL, Line, Rows, rows_of
 from spice_tui.theme.symbols import symbols
 from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.picture import PictureWidget
@@ -88,20 +87,21 @@ class Chart(PictureWidget, can_focus=True):
         self.view.walk.cursor = x
         self.redraw()
 
-    def set_view(self, lo: float, hi: float) -> None:
-        """See this stretch, as another chart in step with this one does."""
-        self.view.walk.zoom = (lo, hi)
+    def set_view(self, lo: float, hi: float, *, whole: bool = False) -> None:
+        """See this stretch, or everything, as another chart in step with this one does."""
+        self.view.walk.zoom = None if whole else (lo, hi)
         self.redraw()
 
     # -- drawing
 
-    def draw_rows(self, width: int, height: int) -> tuple[Sequence[str], Sequence[bytes]]:
+    def draw_rows(self, width: int, height: int) -> Rows:
         """The picture; a sentence instead when there is nothing to draw."""
         data, view = self.data, self.view
         if data.extent() is None and not data.references:
-            rows = [blank_row(data.empty if y == height // 2 else "", width) for y in range(height)]
             self._picture = None
-            return [row[0] for row in rows], [row[1] for row in rows]
+            lines = [Line() for _ in range(height)]
+            lines[height // 2].add(f"{data.empty:^{width}}", LABEL)
+            return rows_of(lines, width)
         picture = self._plotter.draw(
             data.series,
             data.references,

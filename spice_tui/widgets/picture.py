@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -12,7 +11,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from spice_tui.models import plot
+from spice_tui.models import styled
 from spice_tui.theme.symbols import ANSI_SERIES, SERIES
 
 # A run of one style; blanks after it belong to it, for they look alike in any style.
@@ -20,14 +19,14 @@ _RUN = re.compile(rb"([^\0])(?:\1|\0)*|\0+", re.DOTALL)
 _MANY = 12
 
 _PARTS = {
-    plot.AXIS: "picture--axis",
-    plot.LABEL: "picture--label",
-    plot.TITLE: "picture--title",
-    plot.CROSS: "picture--cross",
-    plot.CHOSEN: "picture--chosen",
-    plot.GOOD: "picture--good",
-    plot.BAD: "picture--bad",
-    **{plot.REFERENCE + i: f"picture--{tone}" for i, tone in enumerate(plot.TONES)},
+    styled.AXIS: "picture--axis",
+    styled.LABEL: "picture--label",
+    styled.TITLE: "picture--title",
+    styled.CROSS: "picture--cross",
+    styled.CHOSEN: "picture--chosen",
+    styled.GOOD: "picture--good",
+    styled.BAD: "picture--bad",
+    **{styled.REFERENCE + i: f"picture--{tone}" for i, tone in enumerate(styled.TONES)},
 }
 
 
@@ -60,12 +59,12 @@ class PictureWidget(Widget):
         classes: str | None = None,
     ) -> None:
         super().__init__(id=id, classes=classes)
-        self._rows: tuple[Sequence[str], Sequence[bytes]] = ((), ())
+        self._rows: styled.Rows = ((), ())
         self._painted: dict[int, Style] = {}
         self.repainted = 0
         """Cells asked to be painted again since the start, for tests and measurements."""
 
-    def draw_rows(self, width: int, height: int) -> tuple[Sequence[str], Sequence[bytes]]:
+    def draw_rows(self, width: int, height: int) -> styled.Rows:
         """The rows to show: characters, and as many style bytes."""
         raise NotImplementedError
 
@@ -123,11 +122,11 @@ class PictureWidget(Widget):
     def _made(self, index: int) -> Style:
         if index in _PARTS:
             return self.get_component_rich_style(_PARTS[index], partial=True)
-        if index < plot.SERIES:
+        if index < styled.SERIES:
             return Style.null()
         colours = ANSI_SERIES if self.app.native_ansi_color else SERIES
-        dim = index >= plot.DIM
-        return Style(color=colours[(index - plot.SERIES) % plot.COLORS], dim=dim or None)
+        dim = index >= styled.DIM
+        return Style(color=colours[(index - styled.SERIES) % styled.COLORS], dim=dim or None)
 
 
 def _span(text: str, new_text: str, style: bytes, new_style: bytes) -> tuple[int, int]:

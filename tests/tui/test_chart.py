@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from textual.app import App, ComposeResult
 
 from spice_tui.models.chart_view import ChartInput
@@ -53,15 +51,9 @@ def text(chart: Chart) -> str:
     return "\n".join(chart.render_line(y).text for y in range(chart.size.height))
 
 
-def data(count: int = 9, **more: object) -> ChartInput:
+def data(count: int = 9) -> ChartInput:
     """One curve of whole x up to 10."""
-    return ChartInput(
-        (curve(count),),
-        x_kind="whole",
-        x_until=10.0,
-        title="Reward",
-        **cast("dict[str, None]", more),
-    )
+    return ChartInput((curve(count),), title="Reward", x_kind="whole", x_until=10.0)
 
 
 async def test_it_draws_series_and_reference_lines_with_names() -> None:
