@@ -7,7 +7,7 @@ from collections import defaultdict, deque
 from typing import Any, cast
 
 from spice_engine.errors import NotFound, ProtocolError
-from spice_engine.protocol import frames
+from spice_engine.protocol import frames, memory
 from spice_engine.protocol.messages import (
     Hello,
     Kind,
@@ -16,6 +16,7 @@ from spice_engine.protocol.messages import (
     Unsubscribe,
     parse_client_message,
 )
+from spice_tui.async_client import AsyncClient, Observer
 from spice_tui.recording import InvalidRecording, Recording, request_key
 
 Timed = tuple[float, list[Any]]
@@ -166,3 +167,26 @@ class ReplayDoor(asyncio.Protocol):
         kind, _, *rest = message
         self._send([kind, id_, *rest])
         self._play(id_, left, max(passed, seconds))
+
+
+async def connect_replay(
+    recording: Recording,
+    *,
+    speed: float = 1.0,
+    name: str = "screen",
+    observer: Observer | None = None,
+) -> AsyncClient:
+    """A greeted client of a recording, over an in-memory pair; each call plays it anew.
+
+    Raises:
+        InvalidRecording: the engine never introduced itself in it.
+        ValueError: the speed is negative.
+    """
+    client = AsyncClient(name=name, observer=observer)
+    memory.connect(client, ReplayDoor(recording, speed=speed))
+    try:
+        await client.ready()
+    except BaseException:
+        await client.close()
+        raise
+    return client

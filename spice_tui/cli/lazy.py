@@ -53,6 +53,7 @@ COMMANDS: dict[str, Entry] = {
     "import": Entry("importing", "import_pod", "Take a trained pod in from a .spicepod file."),
     "trust": Entry("trust", "trust", "Let code that lies in the folder run."),
     "sql": Entry("sql", "sql", "Ask the engine's store a question in SQL."),
+    "play": Entry("play", "play", "Play tapes on the screens, and compare what they show."),
     "config": Entry("config", "config", "Show all settings, and where each comes from."),
     "doctor": Entry("doctor", "doctor", "Check that this machine has what the engine needs."),
     "version": Entry("version", "version", "Show versions, and with -v also paths."),

@@ -83,7 +83,7 @@ def read_setting(line: Line, start: Place) -> Set:
 
 def _engine(line: Line) -> Engine:
     word, place = line.word("a kind of engine")
-    kind = next((kind for kind in _KINDS if kind == word), None)
+    kind: EngineKind | None = next((kind for kind in _KINDS if kind == word), None)
     if kind is None:
         near = get_close_matches(word, _KINDS, n=1)
         raise InvalidTape(
@@ -91,7 +91,7 @@ def _engine(line: Line) -> Engine:
             hint=f"Did you mean {near[0]}?" if near else f"It is {', '.join(_KINDS)}.",
             place=place,
         )
-    if kind in ("live", "none"):
+    if kind == "live" or kind == "none":  # noqa: PLR1714 - narrows the type
         return Engine(kind)
     return Engine(kind, line.text_or_word("a path or name")[0])
 
