@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
 OF_APP = frozenset({"app", "pod", "run"})
 """Contexts whose actions the app itself does, wherever their keys work."""
 

@@ -51,6 +51,14 @@ APP: tuple[Action, ...] = (
     Action(
         "app.lineage", "Lineage", "Show what came from what.", ("x",), "lineage", "[POD or RUN]"
     ),
+    Action(
+        "app.write",
+        "Write to file",
+        "Write the table or chart with the focus into a file: CSV, JSON or Parquet.",
+        (),
+        "write",
+        "FILE.csv|json|parquet",
+    ),
     Action("app.last_view", "Last view", "Go back to the view before.", ("minus",), "back"),
     Action("app.zoom", "Zoom", "Let the pane fill the screen, or not.", ("z",), "zoom"),
     Action("app.next_pane", "Next pane", "Go to the next pane.", ("f6",), palette=False),
@@ -93,7 +101,14 @@ APP: tuple[Action, ...] = (
     Action(
         "app.theme", "Theme", "Use another theme; without a name, the next.", (), "theme", "NAME"
     ),
-    Action("app.tutorial", "Tutorial", "Begin with a sample pod, step by step.", (), "tutorial"),
+    Action(
+        "app.tutorial",
+        "Tutorial",
+        "Begin with a sample pod, step by step.",
+        (),
+        "tutorial",
+        "[off]",
+    ),
     Action(
         "app.report",
         "Bug report",

@@ -32,7 +32,7 @@ POD: tuple[Action, ...] = (
         "pod.stepper",
         "Stepper",
         "Walk through time: states, rewards, and the line that gave them.",
-        ("S",),
+        ("W",),
         "stepper",
         "[POD] [ROW]",
     ),
@@ -78,7 +78,7 @@ POD: tuple[Action, ...] = (
 RUN: tuple[Action, ...] = (
     Action("run.start", "Run", "Run a command.", (), "run", "COMMAND"),
     Action("run.rerun", "Run again", "Run the chosen run's command again.", ("a",), "rerun"),
-    Action("run.show_log", "Log", "Show its log.", ("l", "L"), footer=True),
+    Action("run.show_log", "Log", "Show its log.", ("L",), footer=True),
     Action("run.show_metrics", "Metrics", "Show its metrics.", ("m",), footer=True),
     Action(
         "run.stop", "Stop", "Ask it to end.", ("X",), "stop", "[RUN]", footer=True, dangerous=True

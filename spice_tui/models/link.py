@@ -19,6 +19,7 @@ BACK_OFF = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds before each further try to attach; the last one again and again."""
 
 Connect = Callable[[], Awaitable[AsyncClient]]
+Listener = Callable[[Mapping[str, Any]], None]
 
 
 class Link:
@@ -33,7 +34,8 @@ class Link:
         self._keeper = Keeper()
         self._client: AsyncClient | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._followed: dict[str, Callable[[Mapping[str, Any]], None]] = {}
+        self._followed: dict[str, list[Listener]] = {}
+        self._latest: dict[str, Mapping[str, Any]] = {}
         self._feeds: dict[str, Feed] = {}
         self._hurry = asyncio.Event()
         self._histories: set[str] = set()
@@ -49,6 +51,16 @@ class Link:
     def take(self) -> World:
         """The world as it is now."""
         return self._keeper.take()
+
+    @property
+    def knows_pods(self) -> bool:
+        """Whether the engine has told which pods there are."""
+        return self._keeper.told_pods
+
+    @property
+    def histories(self) -> frozenset[str]:
+        """Pods whose training runs are in the world, or on the way there."""
+        return frozenset(self._histories)
 
     @property
     def client(self) -> AsyncClient | None:
@@ -142,10 +154,12 @@ class Link:
                     self._spawn(self._reload())
 
     def _take(self, topic: str, kind: str, data: Any) -> None:
-        listener = self._followed.get(topic)
-        if listener is not None:
+        listeners = self._followed.get(topic)
+        if listeners is not None:
             if isinstance(data, Mapping):
-                listener(data)
+                self._latest[topic] = data
+                for listener in tuple(listeners):
+                    listener(data)
             return
         self._keeper.apply(topic, kind, data)
         self._on_change()
@@ -155,20 +169,27 @@ class Link:
         for pod in tuple(self._histories):
             await self._load_history(pod)
 
-    def follow(self, topic: str, listener: Callable[[Mapping[str, Any]], None]) -> None:
-        """Give what comes on a topic of its own, such as `log/12`, to `listener`, on and on."""
-        self.unfollow(topic)
-        self._followed[topic] = listener
-        if self._client is not None and self.attached.is_set():
+    def follow(self, topic: str, listener: Listener) -> None:
+        """Give what comes on a gauge of its own, such as `log/12`, to `listener`, on and on."""
+        listeners = self._followed.setdefault(topic, [])
+        listeners.append(listener)
+        if topic in self._latest:
+            listener(self._latest[topic])
+        if len(listeners) == 1 and self._client is not None and self.attached.is_set():
             with contextlib.suppress(EngineUnavailable):  # then it is followed when attached again
                 self._follow(self._client, topic)
 
-    def unfollow(self, topic: str) -> None:
-        """Follow it no longer."""
-        self._followed.pop(topic, None)
-        feed = self._feeds.pop(topic, None)
-        if feed is not None:
-            feed.close()
+    def unfollow(self, topic: str, listener: Listener) -> None:
+        """Give it to this listener no longer."""
+        listeners = self._followed.get(topic, [])
+        if listener in listeners:
+            listeners.remove(listener)
+        if not listeners:
+            self._followed.pop(topic, None)
+            self._latest.pop(topic, None)
+            feed = self._feeds.pop(topic, None)
+            if feed is not None:
+                feed.close()
 
     def want_history(self, pod: str) -> None:
         """Have a pod's training runs with their episodes in the world from now on."""

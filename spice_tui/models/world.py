@@ -27,17 +27,21 @@ class Connection:
     retry_at: float | None = None
 
 
+def _nothing() -> Mapping[Any, Any]:
+    return MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """Everything the screens show. Trainings and episodes are keyed `pod/number`."""
 
     connection: Connection = field(default_factory=Connection)
     engine: EngineStatus | None = None
-    pods: Mapping[str, PodInfo] = MappingProxyType({})
-    runs: Mapping[int, RunInfo] = MappingProxyType({})
-    trainings: Mapping[str, TrainingInfo] = MappingProxyType({})
-    episodes: Mapping[str, tuple[Episode, ...]] = MappingProxyType({})
-    previews: Mapping[str, PreviewInfo] = MappingProxyType({})
+    pods: Mapping[str, PodInfo] = field(default_factory=_nothing)
+    runs: Mapping[int, RunInfo] = field(default_factory=_nothing)
+    trainings: Mapping[str, TrainingInfo] = field(default_factory=_nothing)
+    episodes: Mapping[str, tuple[Episode, ...]] = field(default_factory=_nothing)
+    previews: Mapping[str, PreviewInfo] = field(default_factory=_nothing)
 
     def trainings_of(self, pod: str) -> list[TrainingInfo]:
         """The pod's training runs with their episodes, oldest first."""
@@ -88,6 +92,7 @@ class Keeper:
         self._engine: EngineStatus | None = None
         self._connection = Connection()
         self.changed: set[str] = set()
+        self.told_pods = False
 
     def connection(self, connection: Connection) -> None:
         """The connection does so now."""
@@ -105,6 +110,7 @@ class Keeper:
             self._take_episodes(row for row in rows if isinstance(row, Mapping))
         elif topic == "pods":
             _merge(self._pods, kind, data, PodInfo, str)
+            self.told_pods = True
         elif topic == "runs":
             _merge(self._runs, kind, data, RunInfo, int)
         elif topic == "previews":

@@ -126,6 +126,7 @@ class GridTable(ScrollView, can_focus=True):
         self._places: tuple[Place, ...] = ()
         self._column = 0
         self._wide = False
+        self._base = Style()
         self._told: tuple[str, int, int] = ("", 0, 0)
         self._told_key = ""
 
@@ -239,11 +240,16 @@ class GridTable(ScrollView, can_focus=True):
         if self.is_mounted:
             self.refresh(self._region(number, None))
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Lines of the screen; styles are asked for once for all of them."""
+        self._base = self.rich_style
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         """One line of the screen: the header, a row, or the words for an empty table."""
         width = self.size.width
         left = round(self.scroll_offset.x)
-        base = self.rich_style
+        base = self._base = self._base or self.rich_style
         if y < HEADER:
             strip = self._header()
         elif (number := self._top + y - HEADER) < len(self.model.rows):
@@ -260,12 +266,12 @@ class GridTable(ScrollView, can_focus=True):
         words = self._empty
         if self.model.filter and self.model.total:
             words = f"None of {self.model.total} matches the filter."
-        style = self.rich_style + self.get_component_rich_style("grid--empty", partial=True)
+        style = self._base + self.get_component_rich_style("grid--empty", partial=True)
         return Segment(cut(f"  {words}", width), style)
 
     def _header(self) -> Strip:
-        base = self.rich_style + self.get_component_rich_style("grid--header", partial=True)
-        current = self.rich_style + self.get_component_rich_style("grid--column", partial=True)
+        base = self._base + self.get_component_rich_style("grid--header", partial=True)
+        current = self._base + self.get_component_rich_style("grid--column", partial=True)
         signs = symbols()
         segments: list[Segment] = []
         x = 0
@@ -294,7 +300,7 @@ class GridTable(ScrollView, can_focus=True):
         model = self.model
         signs = symbols()
         here = number == model.cursor
-        base = self.rich_style + self._cursor_style() if here else self.rich_style
+        base = self._base + self._cursor_style() if here else self._base
         marked = model.rows[number].key in model.marks
         prefix = (signs.cursor if here else " ") + (signs.mark if marked else " ")
         segments = [Segment(prefix, base)]
@@ -308,7 +314,10 @@ class GridTable(ScrollView, can_focus=True):
                     color=self.get_component_rich_style(f"grid--{cell.style}", partial=True).color
                 )
             segments.append(Segment(" " * (place.x - x), base))
-            text = fitted(cell.text, place.width, right=place.column.right)
+            text = cell.text
+            if place.column.kind == "state" and place.width <= 2:
+                text = text[:1]  # the sign alone
+            text = fitted(text, place.width, right=place.column.right)
             segments.append(Segment(text, style))
             x = place.x + place.width
         return Strip(segments)

@@ -1,0 +1,230 @@
+"""The terminal app: composes the views, draws what the engine tells, and does what keys ask."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Container
+
+from spice_engine.errors import SpiceError
+from spice_tui.actions import Action
+from spice_tui.deeds.beginning_deeds import BeginningDeeds
+from spice_tui.deeds.engine_deeds import EngineDeeds
+from spice_tui.models import command_line
+from spice_tui.models.app_settings import AppSettings
+from spice_tui.models.link import Connect
+from spice_tui.models.session import save_session
+from spice_tui.screens.view import View
+from spice_tui.screens.views import make_view
+from spice_tui.theme.themes import register_themes
+from spice_tui.widgets.banner import Banner
+from spice_tui.widgets.copying import CopyText
+from spice_tui.widgets.key_bar import KeyBar
+from spice_tui.widgets.keys import bindings
+from spice_tui.widgets.prompt import Prompt
+from spice_tui.widgets.top_bar import TopBar
+from spice_tui.widgets.tutorial_bar import TutorialBar
+
+
+class SpiceApp(BeginningDeeds, EngineDeeds):
+    """One screen on one engine. `connect` makes a greeted connection, or raises why it cannot."""
+
+    TITLE = "spice-tui"
+    ENABLE_COMMAND_PALETTE = False
+    ESCAPE_TO_MINIMIZE = False
+    BINDINGS: ClassVar = bindings("app")
+    CSS = """
+    Screen { layout: vertical; }
+    #views { height: 1fr; }
+    Toast { max-width: 70; }
+    """
+
+    def __init__(
+        self,
+        settings: AppSettings,
+        connect: Connect,
+        *,
+        start_engine: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(settings, connect)
+        self.start_engine = start_engine
+        self.view_name = settings.view or self.saved.view
+        self.last_view = "pods"
+        self.views: dict[str, View] = {}
+        self.top_bar = TopBar(settings.folder)
+        self.banner = Banner()
+        self.prompt = Prompt(self.names)
+        self.key_bar = KeyBar()
+        self.tutorial_bar = TutorialBar()
+        self._welcomed = False
+        self.pod = self.saved.pod
+
+    def compose(self) -> ComposeResult:
+        yield self.top_bar
+        yield self.banner
+        with Container(id="views"):
+            yield self.view(self.view_name)
+        yield self.tutorial_bar
+        yield self.prompt
+        yield self.key_bar
+
+    def on_mount(self) -> None:
+        register_themes(self)
+        self.theme = self.first_theme()
+        self.prompt.history = list(self.saved.history)
+        self.load_keys()
+        self.begin(self.link.run())
+        self.draw()
+
+    # -- views
+
+    def view(self, name: str) -> View:
+        """The view of that name, made when it is first wanted."""
+        if name not in self.views:
+            view = self.views[name] = make_view(name, self)
+            view.set_sizes_later(self.saved.sizes)
+        return self.views[name]
+
+    @property
+    def current_view(self) -> View:
+        """The view on show."""
+        return self.view(self.view_name)
+
+    async def show_view(self, name: str) -> View:
+        """Bring a view on show and give it the focus."""
+        view = self.view(name)
+        if name != self.view_name:
+            self.current_view.display = False
+            self.last_view, self.view_name = self.view_name, name
+            if not view.is_attached:
+                await self.query_one("#views").mount(view)
+            view.display = True
+        pane = view.pane
+        if pane is not None and not pane.has_focus_within:
+            view.go_to(pane)
+        view.opened()
+        self.draw()
+        return view
+
+    # -- drawing
+
+    def draw(self) -> None:
+        """Show the world as it is now, in one go."""
+        if not self.is_running or not self.top_bar.is_attached:
+            return
+        self.world = self.link.take()
+        if self.pod not in self.world.pods and self.world.pods:
+            self.choose_pod(min(self.world.pods))
+        with self.batch_update():
+            self.top_bar.show(self.world, self.view_name)
+            self.banner.show(self.world)
+            self.tutorial_bar.show(self.world)
+            if self.current_view.is_attached:
+                self.current_view.show(self.world)
+        if not self._welcomed and self.link.knows_pods:
+            self._welcomed = True
+            if not self.world.pods and not self.settings.replayed:
+                self.begin(self.welcome())
+
+    def show_keys(self) -> None:
+        """Show the keys that matter where the focus is."""
+        self.key_bar.show(self.contexts(), self.keys)
+
+    @on(events.DescendantFocus)
+    @on(events.DescendantBlur)
+    def _focus_moved(self) -> None:
+        self.call_after_refresh(self.show_keys)
+
+    def pending_changed(self) -> None:
+        """Tell what waits to be done, and that it can be taken back."""
+        count = len(self.pending)
+        self.key_bar.note(f"u takes back ({count})" if count else "")
+
+    # -- the pod
+
+    def choose_pod(self, name: str) -> None:
+        """Make this the chosen pod."""
+        if name and name != self.pod or name not in self.link.histories:
+            self.pod = name
+            self.link.want_history(name)
+            self.coalescer.touch()
+
+    async def open_manifest(self, pod: str, path: str, *, focus: bool = True) -> None:
+        """Show a manifest in the editor."""
+        from spice_tui.screens.pods_view import PodsView
+
+        view = await self.show_view("pods")
+        assert isinstance(view, PodsView)
+        await view.open_manifest(pod, path, focus=focus)
+
+    # -- copying
+
+    def copy(self, text: str, what: str) -> None:
+        """Put text on the clipboard and say how."""
+        self.begin(self._copy(text, what))
+
+    async def _copy(self, text: str, what: str) -> None:
+        from spice_tui.terminal.clipboard import copy
+
+        how = await copy(text, self.write_to_terminal)
+        self.say(f"Copied {what} {how.sentence}")
+
+    def write_to_terminal(self, sequence: str) -> None:
+        """Send an escape sequence that draws nothing."""
+        if self._driver is not None:
+            self._driver.write(sequence)
+
+    @on(CopyText)
+    def _copy_wanted(self, event: CopyText) -> None:
+        self.copy(event.text, event.what)
+
+    # -- commands
+
+    @on(TopBar.ViewChosen)
+    async def _view_chosen(self, event: TopBar.ViewChosen) -> None:
+        await self.show_view(event.view)
+
+    @on(Prompt.Entered)
+    def _entered(self, event: Prompt.Entered) -> None:
+        self.execute(event.line)
+
+    def execute(self, line: str) -> None:
+        """Do what a `:` line says; what is wrong with it is said."""
+        try:
+            command = command_line.parse(line)
+            self.perform(command.action, *command.arguments)
+        except SpiceError as error:
+            self.complain(error)
+
+    def names(self) -> list[str]:
+        """Names that may follow a command."""
+        return [*sorted(self.world.pods), *(str(number) for number in self.world.runs)]
+
+    def performed(self, action: Action) -> None:
+        """The tutorial looks at what a person does."""
+        self.tutorial_bar.did(action.id, self.world)
+
+    # -- leaving
+
+    def remember(self) -> None:
+        """Keep the session for the next start."""
+        sizes = {k: v for view in self.views.values() for k, v in view.sizes().items()}
+        pages = {k: v for view in self.views.values() for k, v in view.pages().items()}
+        self.saved = dataclasses.replace(
+            self.saved,
+            view=self.view_name,
+            pod=self.pod,
+            theme=self.theme,
+            sizes=sizes,
+            pages={**self.saved.pages, **pages},
+            history=self.prompt.history,
+        )
+        save_session(self.session_path, self.saved)
+
+    async def on_unmount(self) -> None:
+        self.coalescer.close()
+        await self.end_work()

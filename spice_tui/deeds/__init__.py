@@ -1,0 +1,1 @@
+"""What the actions of the app do, noun by noun: mixins of the app."""

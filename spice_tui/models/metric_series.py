@@ -1,0 +1,56 @@
+"""Series of runs and pods as input of charts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from spice_engine.protocol.pods import TrainingInfo
+from spice_engine.protocol.runs import MetricSeries
+from spice_tui.models.series import Series
+
+
+def of_run(found: Iterable[MetricSeries]) -> tuple[Series, ...]:
+    """The metrics a run sent, over their indexes; NaN and infinities are gaps."""
+    return tuple(
+        Series(
+            series.name,
+            series.name,
+            [float(index) for index in series.indexes],
+            [_finite(value) for value in series.values],
+            color=number,
+        )
+        for number, series in enumerate(found)
+    )
+
+
+def _finite(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def of_pod(trainings: Iterable[TrainingInfo]) -> tuple[Series, ...]:
+    """How a pod went from training to training: scores, regrets closed, seconds."""
+    found = list(trainings)
+    figures: dict[str, list[tuple[int, float]]] = {
+        "best score": [],
+        "regret closed, in sample": [],
+        "regret closed, held out": [],
+        "seconds": [],
+        "episodes": [],
+    }
+    for info in found:
+        scores = [episode.score for episode in info.episodes if not episode.error]
+        if scores:
+            figures["best score"].append((info.number, max(scores)))
+            figures["episodes"].append((info.number, len(info.episodes)))
+        if info.ended is not None:
+            figures["seconds"].append((info.number, info.ended - info.started))
+        for part, name in (("in_sample", "in sample"), ("held_out", "held out")):
+            value = ((info.evaluation or {}).get(part) or {}).get("regret_closed")
+            if isinstance(value, int | float):
+                figures[f"regret closed, {name}"].append((info.number, float(value)))
+    return tuple(
+        Series(name, name, [float(x) for x, _ in points], [y for _, y in points], color=number)
+        for number, (name, points) in enumerate(figures.items())
+        if points
+    )

@@ -1,0 +1,236 @@
+"""Pods, runs, trainings and versions as rows of tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from spice_engine.protocol.packages import PackageInfo, PolicyVersion
+from spice_engine.protocol.pods import FeedInfo, Interpretation, PodInfo, TrainingInfo
+from spice_engine.protocol.runs import RunInfo
+from spice_tui.models.columns import Column, Row
+from spice_tui.models.world import World
+
+PODS = (
+    Column("state", "", "state", least=1, most=1),
+    Column("name", "pod", weight=1, least=8),
+    Column("regret", "closed", "percent", least=6, most=6),
+)
+RUNS = (
+    Column("state", "state", "state", least=9, most=12, importance=8),
+    Column("id", "run", "number", least=4, most=8, importance=9),
+    Column("command", "command", weight=1, least=12, most=60, importance=7),
+    Column("exit", "exit", "number", least=4, most=5),
+    Column("created", "began", "time", least=8, most=12, importance=6),
+    Column("took", "took", "duration", least=6, most=9),
+    Column("labels", "labels", least=6, most=24, importance=3),
+    Column("project", "project", least=6, most=16, importance=2),
+)
+TRIALS = (
+    Column("state", "state", "state", least=9, most=12, importance=8),
+    Column("pod", "pod", least=6, most=24, importance=9),
+    Column("number", "training", "number", least=4, most=8, importance=9),
+    Column("algorithm", "algorithm", least=6, most=16, importance=7),
+    Column("episodes", "episodes", "number", least=4, most=8),
+    Column("score", "score", "number", least=8, most=12, importance=6),
+    Column("regret", "held out", "percent", least=6, most=8, importance=7),
+    Column("version", "version", "number", least=4, most=7),
+    Column("started", "began", "time", least=8, most=12),
+    Column("took", "took", "duration", least=6, most=9),
+    Column("message", "message", weight=1, least=8, most=60, importance=3),
+)
+MODELS = (
+    Column("pod", "model", least=6, most=24, importance=9),
+    Column("version", "version", "number", least=4, most=7, importance=9),
+    Column("serving", "serves", "state", least=6, most=9, importance=8),
+    Column("aliases", "names", least=6, most=24, importance=7),
+    Column("algorithm", "algorithm", least=6, most=16),
+    Column("regret", "held out", "percent", least=6, most=8, importance=8),
+    Column("training", "training", "number", least=4, most=8),
+    Column("created", "made", "time", least=8, most=12, importance=6),
+)
+SERVERS = (
+    Column("state", "state", "state", least=8, most=10, importance=9),
+    Column("name", "endpoint", least=8, most=30, weight=1, importance=9),
+    Column("version", "version", "number", least=4, most=7, importance=7),
+    Column("rows", "rows", "number", least=4, most=9, importance=4),
+    Column("detail", "detail", least=8, most=60, weight=2, importance=5),
+)
+INTERPRETATIONS = (
+    Column("start", "from", least=19, most=19, importance=9),
+    Column("end", "to", least=19, most=19, importance=7),
+    Column("name", "name", least=6, most=40, weight=1, importance=9),
+    Column("actions", "actions", least=6, most=24),
+    Column("tags", "tags", least=4, most=24),
+)
+PACKAGES = (
+    Column("name", "package", least=10, most=40, importance=9),
+    Column("version", "version", least=6, most=10),
+    Column("registry", "registry", least=8, most=20),
+    Column("summary", "summary", weight=1, least=12, most=100, importance=7),
+)
+
+
+def held_out(evaluation: Mapping[str, Any] | None) -> float | None:
+    """The figure pods are judged by: the regret closed on the held-out part."""
+    part = (evaluation or {}).get("held_out")
+    value = part.get("regret_closed") if isinstance(part, Mapping) else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def pod_rows(world: World) -> list[Row]:
+    """One row a pod, by name."""
+    return [_pod(world.pods[name]) for name in sorted(world.pods)]
+
+
+def _pod(pod: PodInfo) -> Row:
+    errors = sum(problem.severity == "error" for problem in pod.problems)
+    state = "failed" if errors and pod.state == "ready" else pod.state
+    return Row(
+        pod.name,
+        {
+            "state": state,
+            "name": pod.name,
+            "regret": held_out(pod.evaluation),
+            "problems": len(pod.problems),
+            "version": pod.policy_version,
+        },
+    )
+
+
+def run_state(run: RunInfo) -> str:
+    """The state a person wants to know: a run that ended badly is not just complete."""
+    return run.outcome or run.state
+
+
+def run_rows(world: World) -> list[Row]:
+    """One row a run, newest first."""
+    return [
+        Row(
+            str(run.id),
+            {
+                "state": run_state(run),
+                "id": run.id,
+                "command": run.name or " ".join(run.command),
+                "exit": run.exit_code,
+                "created": run.created,
+                "took": run.ended - run.started if run.ended and run.started else None,
+                "labels": " ".join(run.labels),
+                "project": run.project,
+            },
+        )
+        for run in sorted(world.runs.values(), key=lambda run: -run.id)
+    ]
+
+
+def trial_rows(trainings: Iterable[TrainingInfo], world: World) -> list[Row]:
+    """One row a training run, newest first."""
+    rows: list[Row] = []
+    for info in sorted(trainings, key=lambda info: -info.started):
+        episodes = world.episodes.get(f"{info.pod}/{info.number}", ())
+        scores = [episode.score for episode in episodes if not episode.error]
+        rows.append(
+            Row(
+                f"{info.pod}/{info.number}",
+                {
+                    "state": info.state,
+                    "pod": info.pod,
+                    "number": info.number,
+                    "algorithm": info.algorithm,
+                    "episodes": len(episodes) or None,
+                    "score": max(scores, default=None),
+                    "regret": held_out(info.evaluation),
+                    "version": info.policy_version,
+                    "started": info.started,
+                    "took": info.ended - info.started if info.ended else None,
+                    "message": info.message or info.error,
+                },
+            )
+        )
+    return rows
+
+
+def model_rows(versions: Mapping[str, Iterable[PolicyVersion]]) -> list[Row]:
+    """One row a version of a policy; `versions` are by pod."""
+    return [
+        Row(
+            f"{pod}:{one.version}",
+            {
+                "pod": pod,
+                "version": one.version,
+                "serving": "running" if one.serving else "",
+                "aliases": " ".join(one.aliases),
+                "algorithm": one.algorithm,
+                "regret": one.held_out,
+                "training": one.training,
+                "created": one.created,
+            },
+        )
+        for pod in sorted(versions)
+        for one in versions[pod]
+    ]
+
+
+def server_rows(world: World, feeds: Mapping[str, Iterable[FeedInfo]] | None = None) -> list[Row]:
+    """What answers over HTTP: one row a trained pod, and below it its live feeds."""
+    rows: list[Row] = []
+    for name in sorted(world.pods):
+        pod = world.pods[name]
+        answers = pod.policy_version is not None
+        rows.append(
+            Row(
+                name,
+                {
+                    "state": "running" if answers else "waiting",
+                    "name": name,
+                    "version": pod.policy_version,
+                    "detail": "recommendations" if answers else f"no policy yet ({pod.state})",
+                },
+            )
+        )
+        rows.extend(
+            Row(
+                f"{name}/{feed.dataspace}/{feed.role}",
+                {
+                    "state": feed.state,
+                    "name": f"  {feed.dataspace}",
+                    "rows": feed.rows,
+                    "detail": feed.last_error or f"{feed.connector} feed",
+                },
+            )
+            for feed in (feeds or {}).get(name, ())
+        )
+    return rows
+
+
+def interpretation_rows(items: Iterable[Interpretation], moment: Any) -> list[Row]:
+    """One row an interpretation; `moment` writes a time."""
+    return [
+        Row(
+            str(number),
+            {
+                "start": moment(one.start),
+                "end": moment(one.end),
+                "name": one.name,
+                "actions": " ".join(one.actions),
+                "tags": " ".join(one.tags),
+            },
+        )
+        for number, one in enumerate(items)
+    ]
+
+
+def package_rows(packages: Iterable[PackageInfo]) -> list[Row]:
+    """One row a package."""
+    return [
+        Row(
+            one.name,
+            {
+                "name": one.name,
+                "version": one.version,
+                "registry": one.registry,
+                "summary": one.summary,
+            },
+        )
+        for one in packages
+    ]

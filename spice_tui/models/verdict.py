@@ -1,0 +1,58 @@
+"""What the figures of a pod mean, in a sentence or two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from spice_engine.protocol.authoring import PreviewInfo
+from spice_engine.protocol.pods import PodInfo
+
+
+def of_pod(pod: PodInfo | None, preview: PreviewInfo | None = None) -> str:
+    """The pod's state, how good its policy is, and how the preview of unsaved edits does."""
+    if pod is None:
+        return ""
+    return "  ".join(_parts(pod, preview))
+
+
+def _parts(pod: PodInfo, preview: PreviewInfo | None) -> Iterator[str]:
+    if pod.training is not None:
+        yield f"Training {pod.training} is under way."
+    elif pod.state not in ("ready", "training"):
+        yield f"The pod is {pod.state}."
+    errors = [problem for problem in pod.problems if problem.severity == "error"]
+    if errors:
+        yield errors[0].message
+    yield from _regrets(pod.evaluation or {})
+    if preview is not None and preview.state not in ("ended", ""):
+        yield f"Preview: {preview.message or preview.state}{_held_out(preview.evaluation)}."
+
+
+def _regrets(evaluation: Mapping[str, Any]) -> Iterator[str]:
+    if evaluation.get("nothing_to_learn"):
+        yield "Nothing to learn: every action is as good as another."
+        return
+    if evaluation.get("constant_policy"):
+        yield "It always takes the same action."
+    inside, outside = (_regret(evaluation.get(part)) for part in ("in_sample", "held_out"))
+    if inside is None and outside is None:
+        return
+    figures = [
+        f"{value:.1%} {name}"
+        for value, name in ((inside, "in sample"), (outside, "held out"))
+        if value is not None
+    ]
+    yield f"Regret closed: {', '.join(figures)}."
+    if outside is not None and outside <= 0:
+        yield "Held out it does not beat the best constant action."
+
+
+def _regret(part: Any) -> float | None:
+    value = part.get("regret_closed") if isinstance(part, Mapping) else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _held_out(evaluation: Mapping[str, Any] | None) -> str:
+    value = _regret((evaluation or {}).get("held_out"))
+    return "" if value is None else f", {value:.1%} held out"

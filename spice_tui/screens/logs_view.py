@@ -1,0 +1,107 @@
+"""View 7: any log of the folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+
+from spice_engine.errors import SpiceError
+from spice_engine.protocol.views import LogSources
+from spice_tui.models import clock
+from spice_tui.models.columns import Column, Row
+from spice_tui.models.world import World
+from spice_tui.screens.view import View
+from spice_tui.widgets.keys import bindings
+from spice_tui.widgets.pane import Pane
+from spice_tui.widgets.run_log import RunLog
+from spice_tui.widgets.table import GridTable
+from spice_tui.widgets.table_pane import TablePane
+
+if TYPE_CHECKING:
+    from spice_tui.app import SpiceApp
+
+COLUMNS = (
+    Column("live", "", "state", least=1, most=1),
+    Column("title", "log", weight=1, least=8, most=60),
+    Column("size", "size", "bytes", least=6, most=10),
+)
+RUNS = 200
+
+
+class LogsView(View):
+    """Logs at the left, the chosen one at the right."""
+
+    CONTEXTS: ClassVar = ("run",)
+    BINDINGS: ClassVar = bindings("run")
+    DEFAULT_CSS = """
+    LogsView #log-list { width: 34; }
+    LogsView #log-shown { width: 1fr; }
+    """
+
+    def __init__(self, app: SpiceApp) -> None:
+        super().__init__("logs")
+        self._app = app
+        self._table = TablePane(COLUMNS, empty="No logs yet.")
+        self._log = RunLog(app)
+        self._known: object = None
+        self._wanted = "engine"
+
+    def compose(self) -> ComposeResult:
+        with Horizontal():
+            yield Pane("Logs", self._table, id="log-list")
+            yield Pane("Log", self._log, id="log-shown")
+
+    def opened(self) -> None:
+        """Ask again which logs there are."""
+        self._known = None
+        self._app.begin(self._load())
+
+    def choose(self, source: str) -> None:
+        """Show a log."""
+        self._wanted = source
+        self._log.follow(source)
+        self._table.table.go_to(source)
+        self.query_one("#log-shown").border_title = f"Log of {source}"
+        self.go_to(self.query_one("#log-shown", Pane))
+
+    def show(self, world: World) -> None:
+        """Ask again when there are other runs."""
+        if world.runs is not self._known and world.attached:
+            self._known = world.runs
+            self._app.begin(self._load())
+
+    async def _load(self) -> None:
+        try:
+            found = await self._app.fetch(LogSources, "logs.sources", runs=RUNS)
+        except SpiceError as error:
+            self._app.complain(error)
+            return
+        rows = [
+            Row(
+                one.name,
+                {
+                    "live": "running" if one.live else "stopped",
+                    "title": one.title or one.name,
+                    "size": one.size,
+                },
+            )
+            for one in found.sources
+        ]
+        self._table.show(rows, clock.now())
+        self._table.table.go_to(self._wanted)
+        self._log.follow(self._wanted)
+        self.query_one("#log-shown").border_title = f"Log of {self._wanted}"
+
+    @on(GridTable.Highlighted)
+    def _highlighted(self, event: GridTable.Highlighted) -> None:
+        if event.key and self._table.table.has_focus:
+            self._wanted = event.key
+            self._log.follow(event.key)
+            self.query_one("#log-shown").border_title = f"Log of {event.key}"
+
+    @on(GridTable.Chosen)
+    def _chosen(self, event: GridTable.Chosen) -> None:
+        self.choose(event.key)

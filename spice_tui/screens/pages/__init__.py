@@ -1,0 +1,1 @@
+"""The pages of the pods view: one page, one file."""

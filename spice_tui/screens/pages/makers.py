@@ -1,0 +1,48 @@
+"""Makes the pages of a pod by name; each is imported when it is first wanted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spice_tui.widgets.pane import Page
+
+if TYPE_CHECKING:
+    from spice_tui.app import SpiceApp
+
+PAGES = (
+    ("graph", "Rewards"),
+    ("timeline", "Timeline"),
+    ("stepper", "Steps"),
+    ("evaluation", "Evaluation"),
+    ("data", "Data"),
+    ("notes", "Notes"),
+)
+
+
+def make_page(name: str, app: SpiceApp) -> Page:
+    """The page of that name; of a name there is not, the reward graph."""
+    match name:
+        case "timeline":
+            from spice_tui.screens.pages.timeline_page import TimelinePage
+
+            return TimelinePage(app)
+        case "stepper":
+            from spice_tui.screens.pages.stepper_page import StepperPage
+
+            return StepperPage(app)
+        case "evaluation":
+            from spice_tui.screens.pages.evaluation_page import EvaluationPage
+
+            return EvaluationPage(app)
+        case "data":
+            from spice_tui.screens.pages.data_page import DataPage
+
+            return DataPage(app)
+        case "notes":
+            from spice_tui.screens.pages.notes_page import NotesPage
+
+            return NotesPage(app)
+        case _:
+            from spice_tui.screens.pages.graph_page import GraphPage
+
+            return GraphPage(app)

@@ -1,0 +1,105 @@
+"""View 1: pods at the left, the manifest in the middle, how it learns at the right."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+
+from spice_tui.models import clock
+from spice_tui.models.rows import PODS, SERVERS, pod_rows, server_rows
+from spice_tui.models.world import World
+from spice_tui.screens.pages.makers import PAGES, make_page
+from spice_tui.screens.view import View
+from spice_tui.widgets.keys import bindings
+from spice_tui.widgets.manifest_pane import ManifestPane
+from spice_tui.widgets.metrics_strip import MetricsStrip
+from spice_tui.widgets.pane import Deck, Page, Pane
+from spice_tui.widgets.run_log import RunLog
+from spice_tui.widgets.table import GridTable
+from spice_tui.widgets.table_pane import TablePane
+
+if TYPE_CHECKING:
+    from spice_tui.app import SpiceApp
+
+
+class PodsView(View):
+    """The chosen pod is shown everywhere in it."""
+
+    CONTEXTS: ClassVar = ("pod",)
+    BINDINGS: ClassVar = bindings("pod")
+    DEFAULT_CSS = """
+    PodsView #upper { height: 1fr; }
+    PodsView .lower { height: 11; }
+    PodsView #pods { width: 26; }
+    PodsView #manifest { width: 1fr; }
+    PodsView #pod { width: 46%; }
+    PodsView #endpoints { width: 40; }
+    PodsView #log { width: 1fr; }
+    PodsView #metrics { width: 32; }
+    """
+
+    def __init__(self, app: SpiceApp) -> None:
+        super().__init__("pods")
+        self.spice = app
+        self.table = TablePane(PODS, empty="No pods yet.\n:add samples/gardener\n:new NAME")
+        self.manifest = ManifestPane(app)
+        self.deck = Deck(
+            [(name, title, partial(make_page, name, app)) for name, title in PAGES],
+            id="pod",
+        )
+        self._servers = TablePane(SERVERS, empty="No pod has a policy yet.")
+        self._log = RunLog(app)
+        self._metrics = MetricsStrip()
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="upper"):
+            yield Pane("Pods", self.table, id="pods")
+            yield self.manifest
+            yield self.deck
+        with Horizontal(classes="lower", id="pods-lower"):
+            yield Pane("Model server pods", self._servers, id="endpoints")
+            yield Pane("Log", self._log, id="log")
+            yield Pane("Metrics", self._metrics, id="metrics")
+
+    def on_mount(self) -> None:
+        self._log.follow("engine")
+        self.table.table.focus()
+
+    def show(self, world: World) -> None:
+        """Show what is new."""
+        self.table.show(pod_rows(world), clock.now())
+        if self.spice.pod:
+            self.table.table.go_to(self.spice.pod)
+        self._servers.show(server_rows(world), clock.now())
+        self.manifest.show(world)
+        self._metrics.show_pod(world, self.spice.pod)
+        self.deck.top.show(world)
+
+    async def turn_to(self, page: str, *, focus: bool = True) -> Page:
+        """Put a page of the chosen pod on top."""
+        top = await self.deck.turn_to(page)
+        if focus:
+            self.go_to(self.deck)
+        return top
+
+    async def open_manifest(self, pod: str, path: str, *, focus: bool) -> None:
+        """Show a manifest in the editor."""
+        await self.manifest.open(pod, path)
+        if focus:
+            self.go_to(self.manifest)
+
+    @on(GridTable.Highlighted)
+    def _highlighted(self, event: GridTable.Highlighted) -> None:
+        if event.table is self.table.table and event.key:
+            self.spice.choose_pod(event.key)
+
+    @on(GridTable.Chosen)
+    async def _chosen(self, event: GridTable.Chosen) -> None:
+        if event.table is self.table.table:
+            await self.spice.action_edit(event.key)
+        elif event.key:
+            await self.spice.action_recommend(event.key.partition("/")[0])

@@ -1,0 +1,54 @@
+"""View 3: training runs of all pods, one by one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from textual import on
+
+from spice_tui.models import clock, details
+from spice_tui.models.rows import TRIALS, trial_rows
+from spice_tui.models.world import World
+from spice_tui.screens.list_view import ListView
+from spice_tui.widgets.table import GridTable
+
+if TYPE_CHECKING:
+    from spice_tui.app import SpiceApp
+
+
+class TrialsView(ListView):
+    """Enter shows the reward graph of the training's pod."""
+
+    TITLE = "Training runs"
+    COLUMNS = TRIALS
+    EMPTY = "No pod has been trained yet. :train POD trains one."
+
+    def __init__(self, app: SpiceApp) -> None:
+        super().__init__("trials", app)
+
+    def opened(self) -> None:
+        """Episodes of all pods are wanted."""
+        for pod in self.spice.world.pods:
+            self.spice.link.want_history(pod)
+
+    def show(self, world: World) -> None:
+        """Show what is new."""
+        self.table.show(trial_rows(world.trainings.values(), world), clock.now())
+        self.tell()
+
+    def describe(self, key: str) -> str:
+        """Everything about a training run."""
+        world = self.spice.world
+        info = world.trainings.get(key)
+        if info is None:
+            return ""
+        return details.of_training(replace(info, episodes=list(world.episodes.get(key, ()))))
+
+    def pod_of(self, key: str) -> str:
+        """The pod that was trained."""
+        return key.rpartition("/")[0]
+
+    @on(GridTable.Chosen)
+    async def _chosen(self, event: GridTable.Chosen) -> None:
+        await self.spice.action_graph(self.pod_of(event.key))
