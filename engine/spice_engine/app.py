@@ -41,13 +41,19 @@ from spice_engine.events import Bus
 from spice_engine.loop_lag import LoopLag
 from spice_engine.maintenance import Maintenance
 from spice_engine.operations import TABLE, Dispatcher
-from spice_engine.pods import authoring_operations, edit_operations, package_operations
+from spice_engine.pods import (
+    authoring_operations,
+    edit_operations,
+    package_operations,
+    view_operations,
+)
 from spice_engine.pods import operations as pod_operations
 from spice_engine.pods.advisor import Advisor
 from spice_engine.pods.authoring_operations import Authoring
 from spice_engine.pods.edit_operations import Manifests
 from spice_engine.pods.pod_data import PodData
-from spice_engine.pods.pools import PodPools, make_pools
+from spice_engine.pods.pools import PodPools, PreviewPools, make_pools
+from spice_engine.pods.previews import Previews
 from spice_engine.pods.service import Pods
 from spice_engine.pods.trust import Trust
 from spice_engine.protocol.location import Location
@@ -78,6 +84,7 @@ _OPERATIONS = (
     pod_operations,
     run_operations,
     log_operations,
+    view_operations,
 )
 
 
@@ -288,8 +295,16 @@ class Engine:
         stack.push_async_callback(packages.catalogue.close)
         data = PodData(self.pods, database)
         self.manifests = Manifests(location, self.pods.rescan)
-        authoring = Authoring(self.pods, self.manifests)
-        return [self.pods, advisor, data, self.manifests, authoring, *packages]
+        previews = Previews(
+            self.pods,
+            PreviewPools(pools["preview_loader"], pools["preview_trainer"]),
+            self.bus,
+            settings.training_seconds,
+        )
+        stack.push_async_callback(previews.close)
+        authoring = Authoring(self.pods, self.manifests, previews)
+        views = view_operations.view_services(self.pods, advisor)
+        return [self.pods, advisor, data, self.manifests, authoring, previews, *packages, *views]
 
     def _counts(self) -> EngineCounts:
         return EngineCounts(

@@ -11,6 +11,7 @@ from spice_engine.pods import completing, hovering, manifest_texts
 from spice_engine.pods.edit_operations import Manifests
 from spice_engine.pods.manifests import MAX_MANIFEST_BYTES, read_manifest
 from spice_engine.pods.outline import Outline
+from spice_engine.pods.previews import Previews
 from spice_engine.pods.service import Pods
 from spice_engine.pods.yaml_scan import scan
 from spice_engine.protocol.authoring import (
@@ -18,20 +19,24 @@ from spice_engine.protocol.authoring import (
     Completions,
     Hover,
     ManifestText,
+    PreviewInfo,
     ReadManifest,
     Saved,
     SaveManifest,
+    StartPreview,
     TextPosition,
     UnsavedManifest,
 )
-from spice_engine.protocol.pods import ProblemInfo
+from spice_engine.protocol.engine import Nothing
+from spice_engine.protocol.pods import PodName, ProblemInfo
 
 
 class Authoring:
     """Reads, checks and saves manifests for editors, one save at a time."""
 
-    def __init__(self, pods: Pods, manifests: Manifests) -> None:
+    def __init__(self, pods: Pods, manifests: Manifests, previews: Previews) -> None:
         self._pods = pods
+        self.previews = previews
         self._root = pods.location.root
         self._manifests = manifests
 
@@ -66,6 +71,7 @@ class Authoring:
             digest = await asyncio.to_thread(
                 manifest_texts.save_text, path, request.text, request.base, force=request.force
             )
+        self.previews.saved(self._pods.name_at(path), str(path.relative_to(self._root)))
         # Not left to the watcher, which waits for a burst of changes to end.
         await self._pods.rescan()
         name = self._pods.name_at(path)
@@ -123,6 +129,7 @@ async def save(authoring: Authoring, request: SaveManifest) -> Saved:
 @operation("manifests.check", http="POST /api/v1/manifest/check")
 async def check(authoring: Authoring, request: UnsavedManifest) -> Checked:
     """Check the text of a manifest that is not saved, and tell what is in it."""
+    authoring.previews.prepare()
     return await asyncio.to_thread(authoring.check, request)
 
 
@@ -136,3 +143,16 @@ async def complete(authoring: Authoring, request: TextPosition) -> Completions:
 async def hover(authoring: Authoring, request: TextPosition) -> Hover:
     """Explain what stands at a place of a manifest that is not saved."""
     return await asyncio.to_thread(authoring.hover, request)
+
+
+@operation("previews.start", http="POST /api/v1/pods/{pod}/preview")
+async def start_preview(previews: Previews, request: StartPreview) -> PreviewInfo:
+    """Train a manifest that is not saved, beside the saved pod; nothing of it is stored."""
+    return await previews.start(request)
+
+
+@operation("previews.end", http="DELETE /api/v1/pods/{pod}/preview")
+def end_preview(previews: Previews, request: PodName) -> Nothing:
+    """End a pod's preview, if there is one."""
+    previews.end(request.pod)
+    return Nothing()

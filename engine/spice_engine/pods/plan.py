@@ -226,7 +226,7 @@ def fingerprint(
         "dataspaces": [_dataspace(space, places=False) for space in manifest.dataspaces],
         "time": manifest.time_categories,
         "actions": manifest.action_names,
-        "simulation": _without_places(simulation(manifest)),
+        "simulation": without_places(simulation(manifest)),
         "rewards": _reward_text(manifest, app_folder),
         "interpretations": [dict(one) for one in interpretations],
         "training": [
@@ -258,17 +258,17 @@ def _reward_text(manifest: Manifest, app_folder: Path) -> Any:
     return [init, {name: code.text for name, code in training.rewards.items()}]
 
 
-def _without_places(value: Any) -> Any:
+def without_places(value: Any) -> Any:
     """Plain data without what only says where code stands."""
     if isinstance(value, dict):
         data = cast("dict[str, Any]", value)
         return {
-            key: _without_places(part)
+            key: without_places(part)
             for key, part in data.items()
             if key not in {"file", "line", "column", "exact", "place", "places"}
         }
     if isinstance(value, list):
-        return [_without_places(part) for part in cast("list[Any]", value)]
+        return [without_places(part) for part in cast("list[Any]", value)]
     return value
 
 
@@ -308,7 +308,7 @@ def _dataspace(space: Dataspace, *, places: bool) -> dict[str, Any]:
             "values": list(space.tags.values),
             "fields": list(space.tag_fields()),
         }
-    return answer if places else _without_places(answer)
+    return answer if places else without_places(answer)
 
 
 def _feed(feed: Feed | None) -> dict[str, Any] | None:

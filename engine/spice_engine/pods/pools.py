@@ -14,6 +14,9 @@ from spice_engine.workers.pool import ChildPool
 LEAST_TRAINER_BYTES = 2 * 2**30
 """Address space: libraries reserve much more than they use."""
 
+PREVIEW_IDLE_SECONDS = 120.0
+PREVIEW_NICE = 19
+
 
 @dataclass(frozen=True, slots=True)
 class PodPools:
@@ -26,6 +29,14 @@ class PodPools:
     ingest: ChildPool
     fetchers: ChildPool
     trainers: ChildPool
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewPools:
+    """The children of previews, which the machine serves after all others."""
+
+    loader: ChildPool
+    trainer: ChildPool
 
 
 def make_pools(settings: Settings, logs: Path) -> dict[str, ChildPool]:
@@ -48,6 +59,23 @@ def make_pools(settings: Settings, logs: Path) -> dict[str, ChildPool]:
             2,
             folder=logs,
             env={name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ},
+        ),
+        "preview_loader": ChildPool(
+            "preview-loader",
+            "spice_engine.data.loader",
+            1,
+            folder=logs,
+            idle_seconds=PREVIEW_IDLE_SECONDS,
+            nice=PREVIEW_NICE,
+        ),
+        "preview_trainer": ChildPool(
+            "preview-trainer",
+            "spice_engine.learning.trainer",
+            1,
+            folder=logs,
+            idle_seconds=PREVIEW_IDLE_SECONDS,
+            memory_bytes=_trainer_bytes(),
+            nice=PREVIEW_NICE,
         ),
         "query": ChildPool("query", "spice_engine.workers.query", 2, folder=logs, idle_seconds=60),
     }

@@ -59,7 +59,7 @@ class Pods:
     ) -> None:
         self.location = location
         self._database = database
-        self._pools = pools
+        self.pools = pools
         self._trust = trust
         self._trusted = trusted
         self.trainings = Trainings(database, objects, pools.trainers, bus)

@@ -117,7 +117,7 @@ class Upkeep:
             if pod.policy is None or table.fills(pod.policy):
                 use(pod, table)
             pod.read_up_to(posted)
-            said = await self._interpretations(pod.name, manifest)
+            said = await self.interpretations(pod.name, manifest)
             fingerprint = await self.fingerprint(manifest, loaded, said)
             if wish is None and await self.stored.offer(pod, table, fingerprint):
                 log.debug("pod %s is unchanged: version %s serves", pod.name, pod.policy_version)
@@ -149,12 +149,23 @@ class Upkeep:
             pod.read_up_to(posted)
 
     async def _ask_trust(self, pod: Pod, manifest: Manifest) -> None:
-        """Code of a file of its own runs only in folders whose owner said so."""
-        file = manifest.training.rewards
-        if not isinstance(file, RewardFile):
+        if not isinstance(manifest.training.rewards, RewardFile):
             return
-        pod.needs_trust = not await asyncio.to_thread(self._trusted)
-        if pod.needs_trust:
+        try:
+            await self.require_trust(manifest)
+        except NeedsTrust:
+            pod.needs_trust = True
+            raise
+        pod.needs_trust = False
+
+    async def require_trust(self, manifest: Manifest) -> None:
+        """Code of a file of its own runs only in folders whose owner said so.
+
+        Raises:
+            NeedsTrust: nobody said so of this one.
+        """
+        file = manifest.training.rewards
+        if isinstance(file, RewardFile) and not await asyncio.to_thread(self._trusted):
             raise NeedsTrust(
                 f"'{file.path}' holds code that would run here, and this folder is not trusted.",
                 hint="Read it, then run `spice-tui trust`.",
@@ -169,7 +180,7 @@ class Upkeep:
             lambda: plan.fingerprint(manifest, loaded, self._location.root, interpretations=said)
         )
 
-    async def _interpretations(self, pod: str, manifest: Manifest) -> list[dict[str, Any]]:
+    async def interpretations(self, pod: str, manifest: Manifest) -> list[dict[str, Any]]:
         """Those of the pod, where its rewards may read them."""
         if not plan.reads_interpretations(manifest):
             return []
@@ -186,14 +197,7 @@ class Upkeep:
         fingerprint: str,
         wish: Wish | None,
     ) -> TrainingInfo:
-        span = manifest.span
-        covered = loaded["training_rows"] - loaded["first_datum"]
-        if covered <= span:
-            raise InsufficientData(
-                f"{pod.name} -> insufficient data for training",
-                hint=f"A window and the step after it take {span + 1} buckets, "
-                f"the data has {max(covered, 0)}.",
-            )
+        require_enough(pod.name, manifest, loaded)
         params = plan.trainer_params(
             manifest,
             loaded,
@@ -270,6 +274,7 @@ class Upkeep:
             out,
             moments,
             posted,
+            loaded,
         )
         return loaded, table
 
@@ -324,6 +329,22 @@ class Upkeep:
     def files(self, manifest: Manifest) -> tuple[Path, ...]:
         """The files the pod reads."""
         return plan.files(manifest, self._location.root)
+
+
+def require_enough(pod: str, manifest: Manifest, loaded: dict[str, Any]) -> None:
+    """Check that the data that was loaded fills a window and the step after it.
+
+    Raises:
+        InsufficientData: it does not.
+    """
+    span = manifest.span
+    covered = loaded["training_rows"] - loaded["first_datum"]
+    if covered <= span:
+        raise InsufficientData(
+            f"{pod} -> insufficient data for training",
+            hint=f"A window and the step after it take {span + 1} buckets, "
+            f"the data has {max(covered, 0)}.",
+        )
 
 
 def _read_text(path: Path) -> str:
