@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import manifest_page
+import tapes_page
 import typer
 
 import spice_engine.app  # noqa: F401 - fills the operation table
@@ -142,6 +143,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings,
     "api.md": operations,
     "manifest.md": manifest_page.page,
+    "tapes.md": tapes_page.page,
     json_schema.FILE: json_schema.as_text,
 }
 

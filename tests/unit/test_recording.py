@@ -19,7 +19,7 @@ from spice_engine.protocol.location import locate
 from spice_engine.protocol.messages import Kind
 from spice_tui.async_client import AsyncClient
 from spice_tui.recording import FORMAT, InvalidRecording, Recorder, Recording, read_recording
-from spice_tui.replay import ReplayDoor
+from spice_tui.replay import ReplayDoor, connect_replay
 
 GOLDEN = Path(__file__).parent / "recordings" / "version-1.recording"
 
@@ -46,10 +46,7 @@ async def record(tmp_path: Path) -> Path:
 
 
 async def replayed(recording: Recording, *, speed: float = 0.0) -> AsyncClient:
-    client = AsyncClient()
-    memory.connect(client, ReplayDoor(recording, speed=speed))
-    await client.ready()
-    return client
+    return await connect_replay(recording, speed=speed)
 
 
 @pytest.mark.parametrize("speed", [0.0, 1.0, 50.0])
