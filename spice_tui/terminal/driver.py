@@ -33,7 +33,7 @@ _STOP_SECONDS = 2.0
 
 
 class SpiceDriver(LinuxDriver):
-    """An app's `driver_class`. Its method `terminal_lost`, if any, is told when the terminal goes."""
+    """An app's `driver_class`. The app's `terminal_lost` is called when the terminal goes away."""
 
     def __init__(
         self,
