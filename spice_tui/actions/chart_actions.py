@@ -90,7 +90,19 @@ CHART: tuple[Action, ...] = (
     Action("chart.export", "Export", "Write the chart's points to a file.", ("e",)),
 )
 
-TIMELINE: tuple[Action, ...] = _walk("timeline", "step")
+TIMELINE: tuple[Action, ...] = (
+    *_walk("timeline", "step"),
+    Action(
+        "timeline.up", "Fields before", "See charts of fields before.", ("k", "up"), palette=False
+    ),
+    Action(
+        "timeline.down",
+        "Fields after",
+        "See charts of fields after.",
+        ("j", "down"),
+        palette=False,
+    ),
+)
 
 STEPPER: tuple[Action, ...] = (
     Action("stepper.before", "Step before", "See the step before.", ("h", "left"), palette=False),

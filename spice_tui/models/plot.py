@@ -28,6 +28,8 @@ from spice_tui.theme.symbols import Symbols, symbols
 
 _GUTTER = 8
 _NARROW = 30
+# The y axis goes on to the next of about so many round values, and so seldom changes.
+_ROUNDING = 8
 _SHORT = 6
 _DASH = (6, 4)
 _PATTERNS = {"random": (1, 3), "constant": (3, 3), "oracle": (6, 2), "plain": (2, 2)}
@@ -150,7 +152,8 @@ def gutter(width: int) -> int:
 def column_of(x: float, view: View, width: int) -> int:
     """The cell of an x among `width`; it may lie outside. The last x is in the last cell."""
     span = (view.x_hi - view.x_lo) or 1.0
-    return math.floor((x - view.x_lo) / span * width - 1e-9)
+    column = math.floor((x - view.x_lo) / span * width + 1e-9)
+    return min(column, width - 1) if x <= view.x_hi else column
 
 
 def style_of(series: Series) -> int:
@@ -173,7 +176,7 @@ def y_axis(
         return lo, hi, scale.log_ticks(lo, hi, count)
     least = min((*lows, *levels), default=0.0)
     most = max((*highs, *levels), default=1.0)
-    lo, hi, _ = scale.nice_range(least, most, count)
+    lo, hi, _ = scale.nice_range(least, most, _ROUNDING)
     lo = lo if view.y_lo is None else view.y_lo
     hi = hi if view.y_hi is None else view.y_hi
     return lo, hi, scale.linear_ticks(lo, hi, count)
@@ -248,7 +251,7 @@ class _Page:
 
     def cross(self, x: float, signs: Symbols) -> None:
         """A vertical line at x, behind everything."""
-        column = self.column(x) if x > self.view.x_lo else 0
+        column = self.column(x)
         if not 0 <= column < self.grid.width:
             return
         for row in range(self.grid.height):

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 _KEPT_VIEWS = 4
+_LAST = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,8 @@ class Series:
         else:
             self._cuts.move_to_end(key)
         if cut.done != len(self.xs):
-            self._decimate(cut, lo, width / ((hi - lo) or 1.0), hi)
+            # The last x belongs to the last column, not to one after it.
+            self._decimate(cut, lo, width * (1 - _LAST) / ((hi - lo) or 1.0), hi)
         return cut.columns
 
     def _decimate(self, cut: _Cut, lo: float, scale: float, hi: float) -> None:

@@ -128,9 +128,11 @@ class Chart(PictureWidget, can_focus=True):
 
     def _moved(self, cells: int) -> None:
         leading = self.view.leading(self.data)
+        if leading is None:
+            return
         width = self._picture.grid.width if self._picture else self.size.width
         before = self.view.walk.seen
-        self.view.walk.move(cells, width, leading.xs if leading else ())
+        self.view.walk.move(cells, width, leading.xs)
         self.redraw()
         self.post_message(self.CursorMoved(self, self.view.walk.cursor))
         if self.view.walk.seen != before:
@@ -157,15 +159,18 @@ class Chart(PictureWidget, can_focus=True):
         """Move the crosshair far to the right."""
         self._moved(_FAR)
 
+    def _zoom(self, factor: float) -> None:
+        if self.data.extent() is not None:
+            self.view.walk.zoom_by(factor)
+            self._zoomed()
+
     def action_zoom_in(self) -> None:
         """See half as much."""
-        self.view.walk.zoom_by(0.5)
-        self._zoomed()
+        self._zoom(0.5)
 
     def action_zoom_out(self) -> None:
         """See twice as much."""
-        self.view.walk.zoom_by(2.0)
-        self._zoomed()
+        self._zoom(2.0)
 
     def action_show_all(self) -> None:
         """See everything, without a crosshair."""
