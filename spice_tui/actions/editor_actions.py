@@ -1,7 +1,131 @@
-"""What can be done in a editor."""
+"""What can be done in the manifest editor, with keys that type no text."""
 
 from __future__ import annotations
 
 from spice_tui.actions import Action
 
-EDITOR: tuple[Action, ...] = ()
+EDITOR: tuple[Action, ...] = (
+    Action(
+        "editor.save",
+        "Save",
+        "Save the manifest; its pod is trained anew.",
+        ("ctrl+s",),
+        "save",
+        footer=True,
+    ),
+    Action(
+        "editor.complete",
+        "Complete",
+        "List what can stand here.",
+        ("ctrl+n", "ctrl+space", "ctrl+@"),
+        palette=False,
+    ),
+    Action("editor.explain", "Explain", "Explain what stands at the cursor.", ("f1",), "explain"),
+    Action(
+        "editor.fix",
+        "Quick fix",
+        "Mend the problem at the cursor as it offers.",
+        ("f4", "ctrl+full_stop"),
+        "fix",
+        footer=True,
+    ),
+    Action(
+        "editor.next_problem",
+        "Next problem",
+        "Go to the next problem.",
+        ("f8",),
+        "next-problem",
+        footer=True,
+    ),
+    Action(
+        "editor.previous_problem",
+        "Previous problem",
+        "Go to the problem before.",
+        ("f9", "shift+f8"),
+        "previous-problem",
+    ),
+    Action(
+        "editor.find", "Find", "Find and replace in the text.", ("ctrl+f",), "find", "[TEXT]", True
+    ),
+    Action("editor.find_next", "Find next", "Go to the next hit.", ("f3",), "find-next"),
+    Action(
+        "editor.find_previous",
+        "Find previous",
+        "Go to the hit before.",
+        ("shift+f3", "alt+f3"),
+        "find-previous",
+    ),
+    Action("editor.go_to_line", "Go to line", "Go to a line.", ("ctrl+g",), "line", "NUMBER"),
+    Action(
+        "editor.go_to_symbol",
+        "Go to part",
+        "Go to a dataspace, field, action or reward by its name.",
+        ("f5", "ctrl+t"),
+        "part",
+        "NAME",
+    ),
+    Action("editor.undo", "Undo", "Take back the last change.", ("ctrl+z",), "undo-edit"),
+    Action("editor.redo", "Redo", "Make the change again.", ("ctrl+y",), "redo-edit"),
+    Action(
+        "editor.comment",
+        "Comment",
+        "Make comments of lines, or lines of comments.",
+        ("ctrl+underscore", "ctrl+slash"),
+        "comment",
+    ),
+    Action(
+        "editor.duplicate",
+        "Duplicate",
+        "Put the lines below once more.",
+        ("ctrl+d", "alt+d"),
+        "duplicate",
+    ),
+    Action(
+        "editor.move_up",
+        "Move up",
+        "Move the lines one up.",
+        ("ctrl+up", "alt+up"),
+        "move-up",
+        palette=False,
+    ),
+    Action(
+        "editor.move_down",
+        "Move down",
+        "Move the lines one down.",
+        ("ctrl+down", "alt+down"),
+        "move-down",
+        palette=False,
+    ),
+    Action(
+        "editor.external",
+        "Edit in $EDITOR",
+        "Edit the text in your own editor.",
+        ("ctrl+e",),
+        "editor",
+    ),
+    Action("editor.revert", "Revert", "Go back to the text on disk.", (), "revert"),
+    Action("editor.compare", "Compare", "Show what differs from the text on disk.", (), "compare"),
+    Action(
+        "editor.add_dataspace",
+        "Add dataspace",
+        "Add a dataspace to the text: its connector and measurements may follow.",
+        (),
+        "add-dataspace",
+        "FROM/NAME [MEASUREMENT…] [connector=NAME] [PARAM=VALUE…]",
+    ),
+    Action(
+        "editor.add_action",
+        "Add action",
+        "Add an action and a reward for it to the text.",
+        (),
+        "add-action",
+        "NAME [FROM.DATASPACE.ACTION] [reward=CODE]",
+    ),
+    Action(
+        "editor.add_rewards",
+        "Add rewards",
+        "Put code for each action in place of uniform rewards.",
+        (),
+        "add-rewards",
+    ),
+)

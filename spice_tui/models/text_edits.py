@@ -190,7 +190,10 @@ def range_of(problem: ProblemInfo, lines: Sequence[str]) -> tuple[Position, Posi
         word = re.compile(r"[\w.\-]+").match(line, column)
         end = (row, word.end() if word else len(line))
     last = min(end[0], len(lines) - 1)
-    return (row, column), (last, max(min(end[1], len(lines[last])), column + 1 if last == row else 0))
+    return (row, column), (
+        last,
+        max(min(end[1], len(lines[last])), column + 1 if last == row else 0),
+    )
 
 
 def fix_edit(problem: ProblemInfo) -> TextEdit | None:

@@ -42,7 +42,7 @@ def nearest(hits: list[Span], offset: int, *, backwards: bool = False) -> int | 
     return next((i for i, (start, _) in enumerate(hits) if start >= offset), 0)
 
 
-def replacement(found: str, pattern: re.Pattern[str], new: str, *, regex: bool) -> str:
+def replacement(found: re.Match[str], new: str, *, regex: bool) -> str:
     """What stands in place of one hit; groups count in regular expressions only.
 
     Raises:
@@ -51,7 +51,7 @@ def replacement(found: str, pattern: re.Pattern[str], new: str, *, regex: bool) 
     if not regex:
         return new
     try:
-        return pattern.sub(new, found, count=1)
+        return found.expand(new)
     except (re.error, IndexError) as error:
         raise InvalidRequest(f"this cannot stand in place of a hit: {error}.") from error
 
@@ -67,12 +67,7 @@ def replace_all(
     parts: list[str] = []
     position = count = 0
     for found in pattern.finditer(text):
-        if found.end() == found.start():
-            continue
-        try:
-            put = found.expand(new) if regex else new
-        except (re.error, IndexError) as error:
-            raise InvalidRequest(f"this cannot stand in place of a hit: {error}.") from error
-        parts += (text[position : found.start()], put)
-        position, count = found.end(), count + 1
+        if found.end() > found.start():
+            parts += (text[position : found.start()], replacement(found, new, regex=regex))
+            position, count = found.end(), count + 1
     return "".join(parts) + text[position:], count
