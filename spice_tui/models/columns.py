@@ -55,7 +55,7 @@ class Place:
 
 def wanted_width(column: Column, content: int) -> int:
     """The width a column would like, if its widest cell takes `content`."""
-    title = width_of(column.title) + 2  # room for the sort arrow
+    title = width_of(column.title) + 2 if column.title else 0  # room for the sort arrow
     return max(column.least, min(max(content, title), max(column.most, title)))
 
 

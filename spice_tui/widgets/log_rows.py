@@ -14,6 +14,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from spice_tui.models.log_text import LogLine, Span
+from spice_tui.models.log_view import LogPage
 
 _LEVEL = re.compile(r"\b(?:(CRITICAL|FATAL|ERROR)|(WARN(?:ING)?))\b")
 
@@ -37,9 +38,27 @@ class LogRow:
 class LogStyles:
     """Styles that rows are drawn with."""
 
+    base: Style
+    cursor: Style
     match: Style
     error: Style
     warning: Style
+
+
+def page_rows(page: LogPage, left: int, width: int, room: int, *, wrap: bool) -> list[LogRow]:
+    """A page's lines as at most `room` rows of `width` cells: broken, or cut from `left` on."""
+    numbered = enumerate(page.lines)
+    if not wrap:
+        return [cut_row(line, left, width, here=n == page.cursor) for n, line in numbered]
+    rows: list[LogRow] = []
+    end_of_cursor = 0
+    for number, line in numbered:
+        rows += broken_rows(line, width, room, here=number == page.cursor)
+        if number == page.cursor:
+            end_of_cursor = len(rows)
+    # The cursor's line is seen to its end; what does not fit is left out above it.
+    first = max(0, end_of_cursor - room)
+    return rows[first : first + room]
 
 
 def cut_row(line: LogLine, left: int, width: int, *, here: bool = False) -> LogRow:

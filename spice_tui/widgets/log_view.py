@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import deque
-from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -15,25 +13,25 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from spice_engine.errors import SpiceError
 from spice_tui.models.cells import fitted, width_of
 from spice_tui.models.log_door import LogDoor
+from spice_tui.models.log_status import badge, status
 from spice_tui.models.log_text import LogLine
 from spice_tui.models.log_view import LogPage, LogWindow, expression
 from spice_tui.theme.symbols import symbols
 from spice_tui.widgets.copying import CopyText
 from spice_tui.widgets.keys import bindings
-from spice_tui.widgets.log_rows import LogRow, LogStyles, broken_rows, cut_row, segments
+from spice_tui.widgets.log_jobs import LogJobs
+from spice_tui.widgets.log_rows import LogRow, LogStyles, page_rows, segments
+from spice_tui.widgets.paging import Paging
 
 SIDEWAYS = 16
 """Cells that one step to the right shows."""
 STATUS = 1
 """Lines below the log: where one is."""
 
-Job = Callable[[LogWindow], Awaitable[object]]
 
-
-class LogView(Widget, can_focus=True):
+class LogView(Paging, Widget, can_focus=True):
     """One log, by a door to it. Reading goes on in the background, in the order it was asked."""
 
     CONTEXT = "log"
@@ -104,9 +102,8 @@ class LogView(Widget, can_focus=True):
     ) -> None:
         super().__init__(id=id, classes=classes)
         self._empty = empty
-        self._window: LogWindow | None = None
-        self._jobs: deque[Job] = deque()
-        self._working = False
+        self._jobs = LogJobs(self, self._draw, self._say)
+        self._look: LogStyles | None = None
         self._by = 0
         self._pulling = False
         self._wrap = False
@@ -121,26 +118,26 @@ class LogView(Widget, can_focus=True):
     @property
     def page(self) -> LogPage:
         """What is shown."""
-        return self._window.page if self._window is not None else LogPage()
+        return self._jobs.window.page if self._jobs.window is not None else LogPage()
 
     def show(self, door: LogDoor | None) -> None:
         """Show this log from now on, from its end; None: no log."""
-        self._jobs.clear()
         self._by = self._left = 0
         self._pulling = False
         self._said = ""
         self._pattern = None
-        self._window = LogWindow(door, self._room) if door is not None else None
-        if self._window is not None:
-            self._ask(LogWindow.open)
-            self._ask(self._learn_lines)
+        self._jobs.begin(LogWindow(door, self._room) if door is not None else None)
+        if door is not None:
+            self._jobs.ask(LogWindow.open)
+            self._jobs.ask(self._learn_lines)
         self._draw()
 
     def grew(self, size: int) -> None:
         """The log is `size` bytes long now. Several calls while it reads are as one."""
-        if self._window is not None and self._window.grew(size) and not self._pulling:
+        window = self._jobs.window
+        if window is not None and window.grew(size) and not self._pulling:
             self._pulling = True
-            self._ask(self._pull)
+            self._jobs.ask(self._pull)
 
     async def _pull(self, window: LogWindow) -> None:
         self._pulling = False
@@ -148,41 +145,11 @@ class LogView(Widget, can_focus=True):
 
     async def _learn_lines(self, window: LogWindow) -> None:
         """The index may take a while: other jobs go on beside it."""
-
-        async def learn() -> None:
-            try:
-                await window.index()
-            except SpiceError as error:
-                self._say(str(error))
-            if window is self._window:
-                self._ask(LogWindow.show)
-
-        self.run_worker(learn(), group="log-index", exclusive=True)
-
-    # -- jobs, one after another
-
-    def _ask(self, job: Job) -> None:
-        self._jobs.append(job)
-        if not self._working and self.is_attached:
-            self._working = True
-            self.run_worker(self._work(), group="log")
-
-    async def _work(self) -> None:
-        try:
-            while self._jobs and self._window is not None:
-                job = self._jobs.popleft()
-                try:
-                    await job(self._window)
-                except SpiceError as error:
-                    self._say(str(error))
-                self._draw()
-        finally:
-            self._working = False
+        self._jobs.beside(LogWindow.index, LogWindow.show)
 
     def on_mount(self) -> None:
         """Begin with what was asked for before there was a screen."""
-        if self._jobs:
-            self._ask(LogWindow.show)
+        self._jobs.start()
 
     def _say(self, text: str) -> None:
         """Say something in the last line until the next key."""
@@ -201,9 +168,9 @@ class LogView(Widget, can_focus=True):
 
     def on_resize(self) -> None:
         """Show as many lines as fit now."""
-        if self._window is not None:
+        if self._jobs.window is not None:
             room = self._room
-            self._ask(lambda window: window.resize(room))
+            self._jobs.ask(lambda window: window.resize(room))
         self._draw()
         self.refresh()
 
@@ -211,68 +178,55 @@ class LogView(Widget, can_focus=True):
         """Repaint the lines of the screen that differ."""
         if not self.size:
             return
-        rows, status = self._rows_now(), self._status_now()
+        rows, words = (
+            page_rows(self.page, self._left, self._width, self._room, wrap=self._wrap),
+            self._status_now(),
+        )
         width = self.size.width
         regions = [
             Region(0, y, width, 1)
             for y in range(max(len(rows), len(self._rows)))
             if rows[y : y + 1] != self._rows[y : y + 1]
         ]
-        if status != self._status:
+        if words != self._status:
             regions.append(Region(0, self._room, width, STATUS))
-        self._rows, self._status = rows, status
+        self._rows, self._status = rows, words
         if regions:
             self.refresh(*regions)
             self.post_message(self.Moved(self, self.page))
 
-    def _rows_now(self) -> list[LogRow]:
-        page = self.page
-        if not self._wrap:
-            return [
-                cut_row(line, self._left, self._width, here=number == page.cursor)
-                for number, line in enumerate(page.lines)
-            ]
-        rows: list[LogRow] = []
-        last_of_cursor = 0
-        for number, line in enumerate(page.lines):
-            here = number == page.cursor
-            rows += broken_rows(line, self._width, self._room, here=here)
-            if here:
-                last_of_cursor = len(rows)
-        # The cursor's line is seen to its end; what does not fit is left out above it.
-        first = max(0, last_of_cursor - self._room)
-        return rows[first : first + self._room]
-
     def _status_now(self) -> tuple[str, str]:
-        page = self.page
-        if self._window is None:
+        if self._jobs.window is None:
             return "", ""
-        where = f"{page.number:,}" if page.number else "?"
-        total = f" of {page.lines_known:,}" if page.lines_known else ""
-        parts = [f"line {where}{total}" if page.lines else "no lines"]
-        if page.current is not None and page.size:
-            parts.append(f"{100 * page.current.end // page.size}%")
-        if page.filter:
-            parts.append(f"only /{page.filter}/")
-        if page.search:
-            parts.append(f"/{page.search}")
-        if self._left:
-            parts.append(f"from column {self._left + 1}")
-        if self._said:
-            parts.append(self._said)
-        badge = f"{symbols().running} following" if page.following else ""
-        if page.new:
-            badge = f"{symbols().down} {page.new:,} new"
-        return "  ".join(parts), badge
+        return status(self.page, self._left, self._said), badge(self.page)
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Lines of the screen; styles are asked for once for all of them."""
+        self._look = self._looks()
+        return super().render_lines(crop)
+
+    def _looks(self) -> LogStyles:
+        error, warning = (
+            self.get_component_rich_style(name, partial=True)
+            for name in ("log--error", "log--warning")
+        )
+        return LogStyles(
+            base=self.rich_style,
+            cursor=self.get_component_rich_style("log--cursor", partial=True),
+            match=self.get_component_rich_style("log--match", partial=True),
+            error=Style(color=error.color, bold=error.bold),
+            warning=Style(color=warning.color, bold=warning.bold),
+        )
 
     def render_line(self, y: int) -> Strip:
         """One line of the screen."""
         width = self.size.width
         if y >= self._room:
             return self._status_line(width)
-        base = self.rich_style
+        look = self._look = self._look or self._looks()
+        base = look.base
         if y >= len(self._rows):
-            if y == 0 and not self.page.lines and self._window is not None:
+            if y == 0 and not self.page.lines and self._jobs.window is not None:
                 words = "No line matches." if self.page.filter else self._empty
                 style = base + self.get_component_rich_style("log--empty", partial=True)
                 return Strip([Segment(fitted(f" {words}", width), style)], width)
@@ -280,30 +234,21 @@ class LogView(Widget, can_focus=True):
         row = self._rows[y]
         sign = " "
         if row.here:
-            base += self.get_component_rich_style("log--cursor", partial=True)
+            base += look.cursor
             sign = symbols().cursor
-        styles = LogStyles(
-            self.get_component_rich_style("log--match", partial=True),
-            self._foreground("log--error"),
-            self._foreground("log--warning"),
-        )
-        parts = segments(row, base, styles, self._pattern)
+        parts = segments(row, base, look, self._pattern)
         strip = Strip([Segment(sign, base), *parts]).adjust_cell_length(width, base)
         if row.more:
             sign = Segment(symbols().ellipsis, base)
             strip = Strip([*strip.crop(0, width - 1), sign]).adjust_cell_length(width, base)
         return strip
 
-    def _foreground(self, name: str) -> Style:
-        style = self.get_component_rich_style(name, partial=True)
-        return Style(color=style.color, bold=style.bold)
-
     def _status_line(self, width: int) -> Strip:
-        text, badge = self._status
+        text, flag = self._status
         style = self.get_component_rich_style("log--status")
         strong = self.get_component_rich_style("log--badge")
-        room = max(0, width - width_of(badge) - 2)
-        parts = [Segment(fitted(f" {text}", room), style), Segment(f" {badge} ", strong)]
+        room = max(0, width - width_of(flag) - 2)
+        parts = [Segment(fitted(f" {text}", room), style), Segment(f" {flag} ", strong)]
         return Strip(parts).adjust_cell_length(width, style)
 
     # -- moving
@@ -314,43 +259,19 @@ class LogView(Widget, can_focus=True):
         waiting = bool(self._by)
         self._by += by
         if not waiting:
-            self._ask(self._moved)
+            self._jobs.ask(self._moved)
 
     async def _moved(self, window: LogWindow) -> None:
         by, self._by = self._by, 0
         await window.move(by)
 
-    def action_down(self) -> None:
-        """To the next line."""
-        self._move(1)
-
-    def action_up(self) -> None:
-        """To the line before."""
-        self._move(-1)
-
-    def action_half_down(self) -> None:
-        """Half a page down."""
-        self._move(max(1, self._room // 2))
-
-    def action_half_up(self) -> None:
-        """Half a page up."""
-        self._move(-max(1, self._room // 2))
-
-    def action_next_page(self) -> None:
-        """A page down."""
-        self._move(self._room)
-
-    def action_last_page(self) -> None:
-        """A page up."""
-        self._move(-self._room)
-
     def action_top(self) -> None:
         """To the first line."""
-        self._ask(LogWindow.go_start)
+        self._jobs.ask(LogWindow.go_start)
 
     def action_bottom(self) -> None:
         """To the last line, and follow."""
-        self._ask(LogWindow.go_end)
+        self._jobs.ask(LogWindow.go_end)
 
     def action_left(self) -> None:
         """Show what is further left."""
@@ -370,11 +291,11 @@ class LogView(Widget, can_focus=True):
         async def stop(window: LogWindow) -> None:
             window.follow(False)
 
-        self._ask(stop if self.page.following else LogWindow.go_end)
+        self._jobs.ask(stop if self.page.following else LogWindow.go_end)
 
     def go_line(self, number: int) -> None:
         """To a line by its number, from 1."""
-        self._ask(lambda window: window.go_line(number))
+        self._jobs.ask(lambda window: window.go_line(number))
 
     def go_time(self, time: float) -> None:
         """To what was written at a time (unix seconds)."""
@@ -383,7 +304,7 @@ class LogView(Widget, can_focus=True):
             if not await window.go_time(time):
                 self._say("This log has no times.")
 
-        self._ask(go)
+        self._jobs.ask(go)
 
     # -- searching
 
@@ -396,7 +317,7 @@ class LogView(Widget, can_focus=True):
             if not await window.find(text, backwards=backwards, here=here) and text:
                 self._say(f"no {'earlier' if backwards else 'further'} match")
 
-        self._ask(find)
+        self._jobs.ask(find)
 
     def highlight(self, text: str) -> None:
         """Mark what matches on the screen, without going anywhere."""
@@ -407,7 +328,7 @@ class LogView(Widget, can_focus=True):
     def set_filter(self, text: str) -> None:
         """Show only lines that match a regular expression; empty: all."""
         self._said = ""
-        self._ask(lambda window: window.set_filter(text))
+        self._jobs.ask(lambda window: window.set_filter(text))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Escape is the log's only while there is something to take away."""

@@ -9,22 +9,25 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.geometry import Region, Size
-from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from spice_tui.models.cells import cut, fitted, width_of
+from spice_tui.models.cells import fitted
 from spice_tui.models.columns import Column, Place, Row
 from spice_tui.models.table import Table, values_text
-from spice_tui.theme.symbols import symbols
+from spice_tui.widgets import table_messages
 from spice_tui.widgets.copying import CopyText
 from spice_tui.widgets.keys import bindings
+from spice_tui.widgets.paging import Paging
+from spice_tui.widgets.table_rows import TableLooks, header_strip, row_strip
 
 HEADER = 1
 """Lines above the rows."""
+STATES = ("ok", "running", "waiting", "warning", "failed", "stopped", "muted")
+"""Names of the styles of cells."""
 
 
-class GridTable(ScrollView, can_focus=True):
+class GridTable(Paging, ScrollView, can_focus=True):
     """Rows under a header. Give data by `show`; what a person did comes as messages."""
 
     CONTEXT = "table"
@@ -35,13 +38,7 @@ class GridTable(ScrollView, can_focus=True):
         "grid--cursor",
         "grid--cursor-away",
         "grid--empty",
-        "grid--muted",
-        "grid--ok",
-        "grid--running",
-        "grid--waiting",
-        "grid--warning",
-        "grid--failed",
-        "grid--stopped",
+        *(f"grid--{name}" for name in STATES),
     }
     DEFAULT_CSS = """
     GridTable {
@@ -62,55 +59,11 @@ class GridTable(ScrollView, can_focus=True):
     }
     """
 
-    class _About(Message):
-        """Something about the row with this key."""
-
-        def __init__(self, table: GridTable, key: str) -> None:
-            super().__init__()
-            self.table = table
-            self.key = key
-
-        @property
-        def control(self) -> GridTable:
-            """The table, for `@on` with a selector."""
-            return self.table
-
-    class Highlighted(_About):
-        """The cursor is on another row; no key: there are no rows."""
-
-    class Chosen(_About):
-        """A person opened a row."""
-
-    class Marked(_About):
-        """A row was marked or its mark taken away; all marks are `table.model.marks`."""
-
-    class FilterWanted(Message):
-        """A person wants to write a filter."""
-
-        def __init__(self, table: GridTable) -> None:
-            super().__init__()
-            self.table = table
-
-        @property
-        def control(self) -> GridTable:
-            """The table."""
-            return self.table
-
-    class Filtered(Message):
-        """Another filter is in force, or another number of rows matches; for the pane's title."""
-
-        def __init__(self, table: GridTable) -> None:
-            super().__init__()
-            self.table = table
-            self.text = table.model.filter.text
-            self.problem = table.model.filter.problem
-            self.shown = len(table.model.rows)
-            self.total = table.model.total
-
-        @property
-        def control(self) -> GridTable:
-            """The table."""
-            return self.table
+    Highlighted = table_messages.Highlighted
+    Chosen = table_messages.Chosen
+    Marked = table_messages.Marked
+    FilterWanted = table_messages.FilterWanted
+    Filtered = table_messages.Filtered
 
     def __init__(
         self,
@@ -126,7 +79,8 @@ class GridTable(ScrollView, can_focus=True):
         self._places: tuple[Place, ...] = ()
         self._column = 0
         self._wide = False
-        self._base = Style()
+        self._look: TableLooks | None = None
+        self._cursor = 0
         self._told: tuple[str, int, int] = ("", 0, 0)
         self._told_key = ""
 
@@ -165,7 +119,7 @@ class GridTable(ScrollView, can_focus=True):
     def go_to(self, key: str) -> bool:
         """Put the cursor on the row with this key, if it is visible."""
         found = self.model.move_to_key(key)
-        self._arranged()
+        self._arranged(see=True)
         return found
 
     # -- drawing
@@ -179,11 +133,15 @@ class GridTable(ScrollView, can_focus=True):
         """How many rows fit."""
         return max(1, self.size.height - HEADER)
 
-    def _arranged(self) -> None:
-        """The model changed: draw what is different, tell what is to be told."""
+    def _arranged(self, *, see: bool = False) -> None:
+        """The model changed: draw what is different, tell what is to be told.
+
+        The cursor is scrolled to if it was in sight before, or with `see`.
+        """
         self._tell()
         if not self.is_mounted or not self.size:
             return
+        in_sight = self._top <= self._cursor < self._top + self._room
         places = self.model.layout(self.size.width, wide=self._wide)
         width = places[-1].x + places[-1].width if places else 0
         size = Size(max(width, self.size.width), len(self.model.rows) + HEADER)
@@ -191,8 +149,10 @@ class GridTable(ScrollView, can_focus=True):
         self._places = places
         if size != self.virtual_size:
             self.virtual_size = size
-        self._see_cursor()
+        if see or in_sight:
+            self._see_cursor()
         changes = self.model.changes(self._top, self._room)
+        before, self._cursor = self._cursor, self.model.cursor
         if relaid or changes.everything:
             self.refresh()
             return
@@ -202,6 +162,8 @@ class GridTable(ScrollView, can_focus=True):
             for number, key in changes.cells
             if not key or key in by_key
         ]
+        if before != self._cursor:
+            regions += [self._region(number, None) for number in (before, self._cursor)]
         if regions:
             self.refresh(*regions)
 
@@ -242,85 +204,44 @@ class GridTable(ScrollView, can_focus=True):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Lines of the screen; styles are asked for once for all of them."""
-        self._base = self.rich_style
+        self._look = self._looks()
         return super().render_lines(crop)
+
+    def _looks(self) -> TableLooks:
+        base = self.rich_style
+
+        def style(name: str) -> Style:
+            return self.get_component_rich_style(f"grid--{name}", partial=True)
+
+        return TableLooks(
+            base=base,
+            header=base + style("header"),
+            column=base + style("column"),
+            cursor=base + style("cursor" if self.has_focus else "cursor-away"),
+            empty=base + style("empty"),
+            states={name: Style(color=style(name).color) for name in STATES},
+        )
 
     def render_line(self, y: int) -> Strip:
         """One line of the screen: the header, a row, or the words for an empty table."""
-        width = self.size.width
+        look = self._look = self._look or self._looks()
+        model, width = self.model, self.size.width
         left = round(self.scroll_offset.x)
-        base = self._base = self._base or self.rich_style
+        number = self._top + y - HEADER
         if y < HEADER:
-            strip = self._header()
-        elif (number := self._top + y - HEADER) < len(self.model.rows):
-            strip = self._row(number)
-            if number == self.model.cursor:
-                base += self._cursor_style()
-        elif not self.model.rows and y == HEADER:
-            return Strip([self._empty_words(width)]).adjust_cell_length(width, base)
+            strip = header_strip(model, self._places, self._column_key(), look)
+        elif number < len(model.rows):
+            strip = row_strip(model, number, self._places, look)
+            if number == model.cursor:
+                return strip.crop_extend(left, left + width, look.cursor)
+        elif not model.rows and y == HEADER:
+            words = self._empty
+            if model.filter and model.total:
+                words = f"None of {model.total} matches the filter."
+            return Strip([Segment(fitted(f"  {words}", width), look.empty)], width)
         else:
-            return Strip.blank(width, base)
-        return strip.crop_extend(left, left + width, base)
-
-    def _empty_words(self, width: int) -> Segment:
-        words = self._empty
-        if self.model.filter and self.model.total:
-            words = f"None of {self.model.total} matches the filter."
-        style = self._base + self.get_component_rich_style("grid--empty", partial=True)
-        return Segment(cut(f"  {words}", width), style)
-
-    def _header(self) -> Strip:
-        base = self._base + self.get_component_rich_style("grid--header", partial=True)
-        current = self._base + self.get_component_rich_style("grid--column", partial=True)
-        signs = symbols()
-        segments: list[Segment] = []
-        x = 0
-        for place in self._places:
-            column = place.column
-            title = column.title
-            if column.key == self.model.sort:
-                arrow = signs.down if self.model.reverse else signs.up
-                title = f"{cut(title, place.width - 2)} {arrow}"
-            here = self._column_key() == column.key
-            text = cut(title, place.width)
-            space = " " * (place.width - width_of(text))
-            segments.append(Segment(" " * (place.x - x), base))
-            parts = (space, text, "") if column.right else ("", text, space)
-            segments += [
-                Segment(part, current if here and part is text else base) for part in parts if part
-            ]
-            x = place.x + place.width
-        return Strip(segments)
-
-    def _cursor_style(self) -> Style:
-        name = "grid--cursor" if self.has_focus else "grid--cursor-away"
-        return self.get_component_rich_style(name, partial=True)
-
-    def _row(self, number: int) -> Strip:
-        model = self.model
-        signs = symbols()
-        here = number == model.cursor
-        base = self._base + self._cursor_style() if here else self._base
-        marked = model.rows[number].key in model.marks
-        prefix = (signs.cursor if here else " ") + (signs.mark if marked else " ")
-        segments = [Segment(prefix, base)]
-        x = len(prefix)
-        cells = dict(zip(model.columns, model.cells(number), strict=True))
-        for place in self._places:
-            cell = cells[place.column]
-            style = base
-            if cell.style:
-                style = base + Style(
-                    color=self.get_component_rich_style(f"grid--{cell.style}", partial=True).color
-                )
-            segments.append(Segment(" " * (place.x - x), base))
-            text = cell.text
-            if place.column.kind == "state" and place.width <= 2:
-                text = text[:1]  # the sign alone
-            text = fitted(text, place.width, right=place.column.right)
-            segments.append(Segment(text, style))
-            x = place.x + place.width
-        return Strip(segments)
+            return Strip.blank(width, look.base)
+        return strip.crop_extend(left, left + width, look.base)
 
     # -- moving
 
@@ -335,38 +256,17 @@ class GridTable(ScrollView, can_focus=True):
     def _scroll(self, top: int) -> None:
         self.scroll_to(y=top, animate=False, immediate=True, force=True)
 
+    def _move(self, by: int) -> None:
+        self._move_to(self.model.cursor + by)
+
     def _move_to(self, number: int) -> None:
         before = self.model.cursor
-        after = self.model.move_to(number)
+        after = self._cursor = self.model.move_to(number)
+        self._see_cursor()
         if before != after:
-            self._see_cursor()
             self._repaint_row(before)
             self._repaint_row(after)
             self._tell()
-
-    def action_down(self) -> None:
-        """To the next row."""
-        self._move_to(self.model.cursor + 1)
-
-    def action_up(self) -> None:
-        """To the row before."""
-        self._move_to(self.model.cursor - 1)
-
-    def action_half_down(self) -> None:
-        """Half a page down."""
-        self._move_to(self.model.cursor + max(1, self._room // 2))
-
-    def action_half_up(self) -> None:
-        """Half a page up."""
-        self._move_to(self.model.cursor - max(1, self._room // 2))
-
-    def action_next_page(self) -> None:
-        """A page down."""
-        self._move_to(self.model.cursor + self._room)
-
-    def action_last_page(self) -> None:
-        """A page up."""
-        self._move_to(self.model.cursor - self._room)
 
     def action_top(self) -> None:
         """To the first row."""

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.content import Content
+from textual.widget import Widget
 
 from spice_tui.models.columns import Column, Row
 from spice_tui.theme.symbols import symbols
@@ -65,7 +67,9 @@ class TablePane(Vertical):
         self.table.focus()
 
     def on_grid_table_filtered(self, event: GridTable.Filtered) -> None:
-        """Tell the filter and how many rows match, in the border's foot."""
-        sign = f" {symbols().warning} {event.problem}" if event.problem else ""
-        count = f"{event.shown} of {event.total}"
-        self.border_subtitle = f"/{event.text}  {count}{sign}" if event.text else ""
+        """Tell the filter and how many rows match, at the foot of the frame around the table."""
+        sign = f"  {symbols().warning} {event.problem}" if event.problem else ""
+        text = f"/{event.text}  {event.shown} of {event.total}{sign}" if event.text else ""
+        frames = (node for node in self.ancestors_with_self if isinstance(node, Widget))
+        framed = (frame for frame in frames if frame.styles.border_bottom[0])
+        next(framed, self).border_subtitle = Content(text)

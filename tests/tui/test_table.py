@@ -162,15 +162,45 @@ async def test_one_changed_cell_repaints_that_cell_only() -> None:
         assert asked == [], "equal rows need no painting"
 
 
+def painted(app: Host) -> list[str]:
+    """The screen as it was last painted."""
+    return [
+        "".join(part.text for part in strip) for strip in app.screen._compositor.render_strips()
+    ]
+
+
 async def test_a_row_that_goes_moves_no_cursor() -> None:
     app = Host()
     async with app.run_test(size=(60, 12)) as pilot:
         app.pane.show(pods(5))
         await pilot.press("j", "j", "j")
-        app.pane.show(pods(5)[1:])
+        app.pane.show([*pods(5)[1:], Row("new", {})])
         await settle(pilot)
-        assert lines(app.pane.table)[3].startswith("▌")
+        assert [line[0] for line in painted(app)[:7]] == [" ", " ", " ", "▌", " ", " ", " "]
         assert app.pane.table.model.current == pods(5)[3]
+
+
+async def test_rows_that_come_leave_the_place_looked_at() -> None:
+    app = Host()
+    async with app.run_test(size=(60, 12)) as pilot:
+        app.pane.show(pods(200))
+        table = app.pane.table
+        await settle(pilot)
+        table.scroll_to(y=100, animate=False, immediate=True)
+        app.pane.show(pods(201))
+        await settle(pilot)
+        assert lines(table)[1].split()[0] == "pod-100", "the wheel went there, the cursor did not"
+        await pilot.press("j")
+        assert lines(table)[1].split()[1] == "pod-1"
+
+
+async def test_a_state_that_has_no_room_for_its_word_shows_its_sign() -> None:
+    app = Host()
+    async with app.run_test(size=(60, 12)) as pilot:
+        app.pane.table.set_columns([Column("state", "", "state", least=1, most=1), COLUMNS[0]])
+        app.pane.show(pods(1, pod_0={"state": "failed"}))
+        await settle(pilot)
+        assert lines(app.pane.table)[1].split() == ["▌", "✗", "pod-0"]
 
 
 async def test_sort_shows_an_arrow_and_reverses() -> None:
@@ -192,14 +222,14 @@ async def test_filter_is_live_kept_by_enter_and_cleared_by_escape() -> None:
         await pilot.press("slash", *"rows>=100")
         await settle(pilot)
         assert [row.key for row in table.model.rows] == ["pod-10", "pod-11"]
-        assert app.pane.border_subtitle == "/rows>=100  2 of 12"
+        assert str(app.pane.border_subtitle) == "/rows>=100  2 of 12"
         await pilot.press("enter")
         assert app.focused is table
         assert len(table.model.rows) == 2
         await pilot.press("escape")
         assert len(table.model.rows) == 12
         await settle(pilot)
-        assert app.pane.border_subtitle == ""
+        assert not str(app.pane.border_subtitle)
         await pilot.press("slash", "j", "escape")
         assert app.focused is table
         assert len(table.model.rows) == 12
