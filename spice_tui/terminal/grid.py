@@ -95,7 +95,9 @@ class Grid:
             part = cells_of(text)
             count = min(len(part), end - at)
             if count <= 0:
-                break
+                if at >= end:
+                    break
+                continue  # a segment without text
             cells[at : at + count] = part[:count]
             pens[at : at + count] = [pen_of(style)] * count
             at += count
