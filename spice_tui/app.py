@@ -20,6 +20,7 @@ from spice_tui.models.link import Connect
 from spice_tui.models.session import save_session
 from spice_tui.screens.view import View
 from spice_tui.screens.views import make_view
+from spice_tui.terminal.abilities import Abilities
 from spice_tui.theme.themes import register_themes
 from spice_tui.widgets.banner import Banner
 from spice_tui.widgets.copying import CopyText
@@ -47,10 +48,11 @@ class SpiceApp(BeginningDeeds, EngineDeeds):
         self,
         settings: AppSettings,
         connect: Connect,
+        abilities: Abilities | None = None,
         *,
         start_engine: Callable[[], None] | None = None,
     ) -> None:
-        super().__init__(settings, connect)
+        super().__init__(settings, connect, abilities)
         self.start_engine = start_engine
         self.view_name = settings.view or self.saved.view
         self.last_view = "pods"
@@ -148,7 +150,7 @@ class SpiceApp(BeginningDeeds, EngineDeeds):
 
     def choose_pod(self, name: str) -> None:
         """Make this the chosen pod."""
-        if name and name != self.pod or name not in self.link.histories:
+        if (name and name != self.pod) or name not in self.link.histories:
             self.pod = name
             self.link.want_history(name)
             self.coalescer.touch()
@@ -170,8 +172,8 @@ class SpiceApp(BeginningDeeds, EngineDeeds):
     async def _copy(self, text: str, what: str) -> None:
         from spice_tui.terminal.clipboard import copy
 
-        how = await copy(text, self.write_to_terminal)
-        self.say(f"Copied {what} {how.sentence}")
+        how = await copy(text, self.abilities, self.write_to_terminal)
+        self.say(f"{what[:1].upper()}{what[1:]}: {how.message}")
 
     def write_to_terminal(self, sequence: str) -> None:
         """Send an escape sequence that draws nothing."""

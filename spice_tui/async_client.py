@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from spice_engine.errors import EngineUnavailable, ProtocolError, SpiceError
 from spice_engine.protocol import frames
-from spice_engine.protocol.location import Location
 from spice_engine.protocol.messages import Kind
 from spice_tui.client import (
     Event,
@@ -33,6 +33,20 @@ MAX_FEED_EVENTS = 4096
 
 Observer = Callable[[str, Any], None]
 """Called with `"in"` or `"out"` and each message: the recorder's hook."""
+
+
+class Door(Protocol):
+    """Where an engine's socket is, and of which folder it is."""
+
+    @property
+    def socket(self) -> Path:
+        """The private door."""
+        ...
+
+    @property
+    def root(self) -> Path:
+        """The app folder."""
+        ...
 
 
 class Feed(AsyncIterator[Event]):
@@ -101,7 +115,7 @@ class AsyncClient(asyncio.Protocol):
 
     @classmethod
     async def connect(
-        cls, location: Location, *, name: str = "screen", observer: Observer | None = None
+        cls, location: Door, *, name: str = "screen", observer: Observer | None = None
     ) -> Self:
         """A greeted connection to the folder's engine.
 

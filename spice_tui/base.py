@@ -8,7 +8,6 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from textual.app import App
 from textual.screen import Screen
 from textual.widget import Widget
 
@@ -22,6 +21,9 @@ from spice_tui.models.link import Connect, Link
 from spice_tui.models.session import SavedSession, load_session, session_file
 from spice_tui.models.undo import GRACE_SECONDS, Deed, Pending
 from spice_tui.models.world import World
+from spice_tui.terminal.abilities import Abilities, detect
+from spice_tui.terminal.cells import CellDiff
+from spice_tui.terminal.lifecycle import Lifecycle
 
 T = TypeVar("T")
 
@@ -32,11 +34,14 @@ class Refused(SpiceError):
     code = "refused"
 
 
-class Base(App[int]):
+class Base(CellDiff, Lifecycle):
     """Holds what all deeds need. Deeds are methods `action_<name>` in mixins of their own."""
 
-    def __init__(self, settings: AppSettings, connect: Connect) -> None:
-        super().__init__(ansi_color=settings.ansi or None)
+    def __init__(
+        self, settings: AppSettings, connect: Connect, abilities: Abilities | None = None
+    ) -> None:
+        super().__init__()
+        self.abilities = abilities or detect()
         self.settings = settings
         self.world = World()
         self.pod = ""

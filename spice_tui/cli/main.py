@@ -62,6 +62,30 @@ def root(
         bool,
         typer.Option("--trust", help="With --serve: let code of this folder run, this once."),
     ] = False,
+    attach: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH",
+            help="Screen: attach to another folder's engine, or to a forwarded socket "
+            "(ssh -L /tmp/far.sock:FOLDER/.spice/engine.sock HOST).",
+        ),
+    ] = "",
+    record: Annotated[
+        str, typer.Option(metavar="FILE", help="Screen: record what the engine says.")
+    ] = "",
+    replay: Annotated[
+        str, typer.Option(metavar="FILE", help="Screen: show a recording instead of an engine.")
+    ] = "",
+    theme: Annotated[str, typer.Option(metavar="NAME", help="Screen: colours.")] = "",
+    view: Annotated[
+        str, typer.Option(metavar="NAME", help="Screen: the view to begin with, such as runs.")
+    ] = "",
+    ascii_only: Annotated[
+        bool, typer.Option("--ascii", help="Screen: draw with plain ASCII.")
+    ] = False,
+    no_mouse: Annotated[
+        bool, typer.Option("--no-mouse", help="Screen: leave the mouse alone.")
+    ] = False,
     version: Annotated[  # noqa: ARG001 - its callback does the work
         bool,
         typer.Option(
@@ -80,10 +104,22 @@ def root(
         from spice_tui.cli.serve import serve as run_engine
 
         run_engine(session, flags)
-    if ctx.invoked_subcommand is None:
+    screen = bool(attach or record or replay or theme or view or ascii_only or no_mouse)
+    if ctx.invoked_subcommand is not None:
+        if screen:
+            raise typer.BadParameter("options of the screen take no command.", ctx=ctx)
+        return
+    if not screen and not (sys.stdin.isatty() and sys.stdout.isatty()):
         from spice_tui.cli.overview import overview
 
         overview(session)
+        return
+    from spice_tui.cli.screen import ScreenOptions, open_screen
+
+    options = ScreenOptions(
+        attach, record, replay, 1.0, theme, view, ascii=ascii_only, mouse=not no_mouse
+    )
+    raise typer.Exit(open_screen(session, options))
 
 
 def engine_flags(host: str, port: str, *, insecure: bool, trust: bool = False) -> list[str]:

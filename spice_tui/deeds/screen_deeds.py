@@ -119,10 +119,6 @@ class ScreenDeeds(Base):
         if chosen is not None:
             self.current_view.go_to(chosen)
 
-    def action_redraw(self) -> None:
-        """Draw everything again."""
-        self.refresh(layout=True)
-
     # -- commands and help
 
     def action_prompt(self) -> None:

@@ -29,7 +29,10 @@ class FormField:
 class Form(Dialog[dict[str, str]]):
     """Answers the values by name. Enter goes to the next line, in the last one it is done."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [("escape", "leave", "Leave"), ("ctrl+s", "done", "Done")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("escape", "leave", "Leave"),
+        ("ctrl+s", "done", "Done"),
+    ]
     DEFAULT_CSS = """
     Form > .frame { width: 76; }
     Form Input { border: none; height: 1; padding: 0 1; margin-bottom: 1; background: $panel; }

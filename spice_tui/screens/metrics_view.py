@@ -119,9 +119,7 @@ class MetricsView(View):
         if kind == "pod":
             self._app.link.want_history(name)
             return metric_series.of_pod(self._app.world.trainings_of(name))
-        found = await self._app.fetch(
-            MetricList, "runs.read_metrics", id=int(name), points=POINTS
-        )
+        found = await self._app.fetch(MetricList, "runs.read_metrics", id=int(name), points=POINTS)
         return metric_series.of_run(found.series)
 
     async def _draw(self, series: tuple[Series, ...]) -> None:

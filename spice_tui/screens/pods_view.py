@@ -45,7 +45,7 @@ class PodsView(View):
     def __init__(self, app: SpiceApp) -> None:
         super().__init__("pods")
         self.spice = app
-        self.table = TablePane(PODS, empty="No pods yet.\n:add samples/gardener\n:new NAME")
+        self.table = TablePane(PODS, empty="No pods yet: :new NAME")
         self.manifest = ManifestPane(app)
         self.deck = Deck(
             [(name, title, partial(make_page, name, app)) for name, title in PAGES],

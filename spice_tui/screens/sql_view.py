@@ -42,7 +42,7 @@ class SqlView(View):
     def __init__(self, app: SpiceApp) -> None:
         super().__init__("sql")
         self._app = app
-        self._input = Input(placeholder="SELECT … (read only); empty lists the tables", compact=True)
+        self._input = Input(placeholder="SELECT …; empty lists the tables", compact=True)
         self._input.cursor_blink = False
         self._note = Static("", markup=False)
         self._table = TablePane(empty="No rows.")

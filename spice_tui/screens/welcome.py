@@ -35,7 +35,7 @@ class WelcomeScreen(Dialog[str]):
             frame.border_title = f"Welcome to spice-tui in {self._folder}"
             yield Static(TEXT, markup=False)
             yield OptionList(
-                Option("Show me: add the sample pod gardener, train it, look around", id="tutorial"),
+                Option("Show me: a sample pod, trained and explained step by step", id="tutorial"),
                 Option("Write a pod of my own", id="new"),
                 Option("See what other samples and packages there are", id="packages"),
                 Option("Just look around", id="look"),

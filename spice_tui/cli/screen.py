@@ -1,0 +1,188 @@
+"""Open the full-screen app on a folder's engine, on another's, or on a recording."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spice_engine.errors import EngineUnavailable, InvalidRequest, NotFound, SpiceError
+from spice_engine.protocol.location import Location, folder_key, is_locked, locate
+from spice_tui.cli.session import Session, expand
+from spice_tui.launch import start_engine
+from spice_tui.terminal.abilities import Abilities, detect, require
+from spice_tui.theme import symbols
+
+if TYPE_CHECKING:
+    from spice_tui.app import SpiceApp
+    from spice_tui.async_client import AsyncClient
+    from spice_tui.models.app_settings import AppSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenOptions:
+    """What the command line says about the screen."""
+
+    attach: str = ""
+    record: str = ""
+    replay: str = ""
+    speed: float = 1.0
+    theme: str = ""
+    view: str = ""
+    ascii: bool = False
+    mouse: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """An engine reached by its socket alone, as one behind `ssh -L`."""
+
+    socket: Path
+    root: Path
+
+
+def open_screen(session: Session, options: ScreenOptions) -> int:
+    """Run the app until a person leaves; gives the exit code.
+
+    Raises:
+        SpiceError: the terminal cannot hold it, or there is nothing to attach to.
+    """
+    able = require(detect())
+    if options.ascii or able.ascii:
+        symbols.use(symbols.ASCII)
+    if options.replay:
+        return _run(_replayed(options, able), options)
+    target = _target(session, options)
+    # The engine starts while the app's modules are imported.
+    starting = _begin_to_start(target) if isinstance(target, Location) else None
+
+    from spice_tui.app import SpiceApp
+    from spice_tui.async_client import AsyncClient
+    from spice_tui.recording import Recorder
+
+    recorder = Recorder(expand(options.record)) if options.record else None
+    first = [starting]
+
+    async def connect() -> AsyncClient:
+        begun, first[0] = first[0], None
+        if begun is not None:
+            await asyncio.wrap_future(begun)
+        return await AsyncClient.connect(target, observer=recorder)
+
+    starter = (lambda: _start(target)) if isinstance(target, Location) else None
+    app = SpiceApp(_settings(target, options, able), connect, able, start_engine=starter)
+    try:
+        return _run(app, options)
+    finally:
+        if recorder is not None:
+            recorder.close()
+
+
+def _run(app: SpiceApp, options: ScreenOptions) -> int:
+    from spice_tui.terminal.lifecycle import run_app
+
+    return run_app(app, mouse=options.mouse)
+
+
+def _target(session: Session, options: ScreenOptions) -> Location | Socket:
+    """The folder whose engine is meant, or a socket.
+
+    Raises:
+        NotFound: there is nothing at the path given.
+    """
+    if not options.attach:
+        return session.location
+    path = expand(options.attach).absolute()
+    if path.is_socket():
+        return Socket(path, path.parent)
+    if path.is_dir():
+        return locate(path)
+    raise NotFound(
+        f"{options.attach} is neither a folder nor a socket.",
+        hint="Forward one: ssh -L /tmp/far.sock:/srv/app/.spice/engine.sock HOST.",
+    )
+
+
+def _begin_to_start(location: Location) -> Future[None] | None:
+    """Start the folder's engine in a thread, unless one runs."""
+    if is_locked(location):
+        return None
+    started: Future[None] = Future()
+
+    def work() -> None:
+        try:
+            _start(location)
+        except SpiceError as error:
+            started.set_exception(error)
+        except OSError as error:
+            started.set_exception(EngineUnavailable(f"the engine did not start: {error}."))
+        else:
+            started.set_result(None)
+
+    threading.Thread(target=work, name="engine-start", daemon=True).start()
+    return started
+
+
+def _start(location: Location) -> None:
+    """Start the engine; one that somebody else starts at the same moment is as good.
+
+    Raises:
+        SpiceError: what stopped it from starting.
+    """
+    try:
+        start_engine(location)
+    except EngineUnavailable:
+        if not is_locked(location):
+            raise
+
+
+def _settings(target: Location | Socket, options: ScreenOptions, able: Abilities) -> AppSettings:
+    from spice_tui.models.app_settings import AppSettings
+    from spice_tui.models.coalesce import LOCAL_SECONDS, SSH_SECONDS
+
+    here = isinstance(target, Location)
+    return AppSettings(
+        folder=target.root.name or "/" if here else target.socket.stem,
+        key=target.key if here else folder_key(target.socket),
+        root=target.root if here else None,
+        tick=SSH_SECONDS if able.ssh else LOCAL_SECONDS,
+        theme=options.theme,
+        view=options.view,
+        mouse=options.mouse,
+        ansi=able.colours in ("none", "16"),
+    )
+
+
+def _replayed(options: ScreenOptions, able: Abilities) -> SpiceApp:
+    """An app on a recording.
+
+    Raises:
+        SpiceError: it is not there, or is no recording.
+    """
+    from spice_tui.app import SpiceApp
+    from spice_tui.models.app_settings import AppSettings
+    from spice_tui.recording import read_recording
+    from spice_tui.replay import connect_replay
+
+    path = expand(options.replay)
+    if options.speed < 0:
+        raise InvalidRequest("--speed must not be negative.")
+    recording = read_recording(path)
+
+    async def connect() -> AsyncClient:
+        return await connect_replay(recording, speed=options.speed)
+
+    settings = AppSettings(
+        folder=path.stem,
+        key=folder_key(path),
+        remember=False,
+        theme=options.theme,
+        view=options.view,
+        mouse=options.mouse,
+        replayed=True,
+        ansi=able.colours in ("none", "16"),
+    )
+    return SpiceApp(settings, connect, able)
