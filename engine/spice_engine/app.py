@@ -303,7 +303,7 @@ class Engine:
         )
         stack.push_async_callback(previews.close)
         authoring = Authoring(self.pods, self.manifests, previews)
-        views = view_operations.view_services(self.pods, advisor)
+        views = view_operations.view_services(self.pods, advisor, database)
         return [self.pods, advisor, data, self.manifests, authoring, previews, *packages, *views]
 
     def _counts(self) -> EngineCounts:

@@ -27,6 +27,7 @@ LEFT_OUT = {
     "engine.stop": "ends the engine",
     "engine.restart": "ends the engine",
     "samples.add": "writes into the folder",
+    "store.export": "writes into the folder",
 }
 CHECKS = [
     not_a_server_error,

@@ -12,8 +12,9 @@ import pytest
 
 from spice_engine.errors import InvalidRequest, InvalidRewards
 from spice_engine.learning.policy import Policy
-from spice_engine.learning.reward_questions import explain_step, reward_tests
+from spice_engine.learning.reward_questions import reward_tests
 from spice_engine.learning.source import Source
+from spice_engine.learning.step_question import explain_step
 from spice_engine.learning.trainer import train
 from spice_engine.workers.arrays import save
 from spice_engine.workers.child import Cancelled, LocalReport
@@ -209,7 +210,9 @@ def test_a_step_is_explained(tmp_path: Path) -> None:
     assert answer["rewards"]["wait"]["value"] == cpu - 50
     assert answer["rewards"]["work"] == {
         "value": 50 - cpu,
+        "lawful": True,
         "place": {"file": "pod.yaml", "line": 3, "column": 7},
+        "code": "reward = 50 - cpu",
     }
     for row in (-1, ROWS - 1):
         with pytest.raises(InvalidRequest, match="no step"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spice_engine.data import ingest as ingesting
-from spice_engine.data import observation_reading, served
+from spice_engine.data import observation_reading, raw_grid, served, table_files
 from spice_engine.data.load_problems import accepted_outside, no_observation, problems_of
 from spice_engine.data.pod_tables import DataspaceTables, grid_of, read_pod
 from spice_engine.data.samples import declared, series_of
@@ -104,6 +104,20 @@ def observations(params: dict[str, Any], report: Report) -> dict[str, Any]:
     return served.write_observations(params, read_pod(params, CACHE, report))
 
 
+def grid(params: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Handler `grid`: some of a pod's raw rows with their columns; see `raw_grid.grid`.
+
+    `params` are those of `load` with `offset` and `limit`.
+    """
+    return raw_grid.grid(params, list(read_pod(params, CACHE, report)))
+
+
+def write_parquet(params: dict[str, Any], report: Report) -> int:
+    """Handler `write_parquet`: a table to a file; see `table_files.parquet`."""
+    report.check()
+    return table_files.parquet(params)
+
+
 def _summary(timeline: Timeline) -> dict[str, Any]:
     return {
         "fields": list(timeline.fields),
@@ -159,4 +173,12 @@ def warm() -> None:
 if __name__ == "__main__":
     from spice_engine.workers.child import serve
 
-    serve({"load": load, "ingest": ingest, "seal": seal, "observations": observations}, warm=warm)
+    handlers = {
+        "load": load,
+        "ingest": ingest,
+        "seal": seal,
+        "observations": observations,
+        "grid": grid,
+        "write_parquet": write_parquet,
+    }
+    serve(handlers, warm=warm)

@@ -27,7 +27,7 @@ _SAFE_INTEGER = 1e15
 
 
 @dataclass(slots=True)
-class _Sheet:
+class Sheet:
     """All rows: `times` [N] and the columns by the names that are served."""
 
     times: NDArray[np.int64]
@@ -64,7 +64,7 @@ def write_observations(
 
     Returns `rows` and `path`. Raises StorageError where the file cannot be written.
     """
-    sheet = _sheet(params, list(spaces))
+    sheet = sheet_of(params, list(spaces))
     path = Path(params["out"])
     try:
         with path.open("wb") as out:
@@ -80,7 +80,8 @@ def write_observations(
     return {"rows": len(sheet), "path": str(path)}
 
 
-def _sheet(params: Mapping[str, Any], spaces: Sequence[DataspaceTables]) -> _Sheet:
+def sheet_of(params: Mapping[str, Any], spaces: Sequence[DataspaceTables]) -> Sheet:
+    """The rows that `params` ask for, see `write_observations`, of all dataspaces together."""
     grid = grid_of(params)
     start, end, limit = params["start"], params["end"], params["limit"]
     offset: int | None = params.get("offset")
@@ -96,7 +97,7 @@ def _sheet(params: Mapping[str, Any], spaces: Sequence[DataspaceTables]) -> _She
         every = every[offset : len(every) if limit is None else offset + limit]
     elif limit is not None:
         every = every[max(len(every) - limit, 0) :]
-    sheet = _Sheet(every >> bits)
+    sheet = Sheet(every >> bits)
     for space, table, own in zip(spaces, tables, keys, strict=True):
         kept = np.zeros(len(own), dtype=np.bool_)
         if len(every):
@@ -119,7 +120,7 @@ def _turns(times: NDArray[np.int64]) -> NDArray[np.int64]:
     return rows - np.maximum.accumulate(np.where(new, rows, 0))
 
 
-def _add(sheet: _Sheet, space: DataspaceTables, table: Table, rows: NDArray[np.int64]) -> None:
+def _add(sheet: Sheet, space: DataspaceTables, table: Table, rows: NDArray[np.int64]) -> None:
     spec, prefix = space.spec, space.prefix
 
     def spread(labels: Labels | None) -> Labels:
@@ -144,7 +145,7 @@ def _add(sheet: _Sheet, space: DataspaceTables, table: Table, rows: NDArray[np.i
         sheet.tags.append(spread(table.tags))
 
 
-def _write_csv(sheet: _Sheet, time_categories: Sequence[str], out: BinaryIO) -> None:
+def _write_csv(sheet: Sheet, time_categories: Sequence[str], out: BinaryIO) -> None:
     headers = True
     for first in range(0, max(len(sheet), 1), _ROWS_AT_A_TIME):
         part = slice(first, first + _ROWS_AT_A_TIME)
@@ -171,7 +172,7 @@ def _write_csv(sheet: _Sheet, time_categories: Sequence[str], out: BinaryIO) -> 
         headers = False
 
 
-def _write_json(sheet: _Sheet, out: BinaryIO) -> None:
+def _write_json(sheet: Sheet, out: BinaryIO) -> None:
     out.write(b"[")
     for first in range(0, len(sheet), _ROWS_AT_A_TIME):
         rows = _items(sheet, first, min(first + _ROWS_AT_A_TIME, len(sheet)))
@@ -179,7 +180,7 @@ def _write_json(sheet: _Sheet, out: BinaryIO) -> None:
     out.write(b"]")
 
 
-def _items(sheet: _Sheet, first: int, last: int) -> list[dict[str, Any]]:
+def _items(sheet: Sheet, first: int, last: int) -> list[dict[str, Any]]:
     """Some rows; groups without a datum are left out, and so are their members."""
     items: list[dict[str, Any]] = [{"time": time} for time in sheet.times[first:last].tolist()]
     for group, columns in (
@@ -192,7 +193,7 @@ def _items(sheet: _Sheet, first: int, last: int) -> list[dict[str, Any]]:
             if isinstance(column, Labels):
                 cells = Labels(column.codes[first:last], column.values).cells()
             else:
-                cells = [_number(value) for value in column[first:last].tolist()]
+                cells = [number(value) for value in column[first:last].tolist()]
             for item, cell in zip(items, cells, strict=True):
                 if cell is not None:
                     item.setdefault(group, {})[name] = cell
@@ -202,7 +203,7 @@ def _items(sheet: _Sheet, first: int, last: int) -> list[dict[str, Any]]:
     return items
 
 
-def _number(value: float) -> float | int | None:
+def number(value: float) -> float | int | None:
     """A whole number without its `.0`; None where there is none."""
     if math.isnan(value):
         return None

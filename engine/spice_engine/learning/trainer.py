@@ -14,12 +14,14 @@ import numpy as np
 
 from spice_engine.learning.assignment import Assignment
 from spice_engine.learning.features import Layout
+from spice_engine.learning.hindsight import hindsight, rollout
 from spice_engine.learning.hyperparameters import Auto, Hyperparameters
 from spice_engine.learning.learners import make_learner
 from spice_engine.learning.policy import Policy
 from spice_engine.learning.reward_file import forget
-from spice_engine.learning.reward_questions import explain_step, reward_tests
+from spice_engine.learning.reward_questions import reward_tests
 from spice_engine.learning.split import split_steps
+from spice_engine.learning.step_question import explain_step
 from spice_engine.learning.stopping import Stopping
 from spice_engine.learning.task import Task
 from spice_engine.learning.training_run import TrainingRun
@@ -192,5 +194,7 @@ if __name__ == "__main__":
         "train": train,
         "reward_tests": reward_tests,
         "explain_step": explain_step,
+        "hindsight": hindsight,
+        "rollout": rollout,
     }
     serve({name: _forgetting(handler) for name, handler in handlers.items()}, warm=warm)

@@ -49,10 +49,7 @@ class Advisor:
         pod = self._pods.get(name)
         if pod.seen < pod.posted:
             await self._pods.catching_up.wait(pod, working=self._pods.is_working(name))
-        if alias == LATEST:
-            policy, version = pod.policy, pod.policy_version
-        else:
-            policy, version = await self._policy_of(name, alias)
+        policy, version = await self.policy_called(name, alias)
         if policy is None or version is None:
             if pod.state == "failed":
                 message = f"pod {name!r} could not be trained: it has no policy to ask."
@@ -63,6 +60,17 @@ class Advisor:
                 hint=f"Now it says: {waiting.message}." if waiting is not None else "",
             )
         return pod.recommend(policy, version, at, tag=alias, explain=explain, state=state)
+
+    async def policy_called(self, name: str, alias: str) -> tuple[Policy | None, int | None]:
+        """The policy `alias` names and its version; None where the pod has no latest one yet.
+
+        Raises:
+            NotFound: no such pod or alias.
+        """
+        pod = self._pods.get(name)
+        if alias == LATEST:
+            return pod.policy, pod.policy_version
+        return await self._policy_of(name, alias)
 
     async def serve_version(self, name: str, version: int) -> None:
         """Go back (or forth) to a version of a pod's policy, until it is trained again.

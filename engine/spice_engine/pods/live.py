@@ -48,6 +48,7 @@ class Table:
     `closed` counts the rows whose bucket could no longer change when it was read. `folder` holds
     the files that `values` is mapped from. Without interpolation `moments` [T] are the times of
     the rows, each of which is a state of its own. `posted` is the pod's, before it was read.
+    `loaded` is what the loader said, None of a window that came with a package.
     """
 
     values: NDArray[np.float64]
@@ -58,6 +59,7 @@ class Table:
     folder: str
     moments: NDArray[np.int64] | None = None
     posted: int = 0
+    loaded: Mapping[str, Any] | None = None
 
     @property
     def complete(self) -> int:

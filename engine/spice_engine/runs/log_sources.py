@@ -12,7 +12,7 @@ from spice_engine.runs.logs import LOG_NAME
 from spice_engine.workers.pool import ChildPool
 
 ENGINE = "engine"
-_CHILD = re.compile(r"[a-z]+-[0-9]{1,6}", re.ASCII)
+_CHILD = re.compile(r"[a-z]+(?:-[a-z]+)*-[0-9]{1,6}", re.ASCII)
 
 
 class LogFiles:
