@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from spice_engine.errors import InvalidRequest
-from spice_engine.protocol.views import Exported, Lineage
+from spice_engine.protocol.views import Exported, Lineage, LineageNode
 from spice_tui.base import Refused
 from spice_tui.deeds.pod_deeds import PodDeeds
 from spice_tui.deeds.run_deeds import RunDeeds
@@ -105,7 +105,26 @@ class PageDeeds(PodDeeds, RunDeeds, ScreenDeeds):
         lineage = await self.fetch(Lineage, "store.lineage", **params)
         if not lineage.nodes:
             raise Refused("nothing came from anything yet.")
-        await self.push_screen(LineageScreen(lineage))
+        node = await self.ask_person(LineageScreen(lineage))
+        if node is not None:
+            await self._open_node(node)
+
+    async def _open_node(self, node: LineageNode) -> None:
+        """Go to where a thing is shown: its id is `kind/name`."""
+        _, _, name = node.id.partition("/")
+        match node.kind:
+            case "pod" if name in self.world.pods:
+                await self.action_edit(name)
+            case "training":
+                await self.action_graph(name.rpartition("/")[0])
+            case "policy":
+                await self.show_view("models")
+            case "run" if name.isdecimal():
+                await self.action_log(name)
+            case "data" if self.pod:
+                await self.action_observations()
+            case _:
+                self.say(f"{node.kind} {node.title} {node.detail}".strip())
 
     async def action_packages(self, text: str = "") -> None:
         """Find packages and add one."""

@@ -41,3 +41,9 @@ def key_name(key: str) -> str:
         text = text.upper()
     prefix = "".join("^" if name == "ctrl" else f"{name}+" for name in modifiers)
     return prefix + text
+
+
+def is_order(key: str) -> bool:
+    """Whether a key is an order everywhere: pressed with ctrl or alt, or a function key."""
+    first = key.partition("+")[0]
+    return first in ("ctrl", "alt") or (key[:1] == "f" and key[1:].isdecimal())

@@ -14,6 +14,7 @@ from spice_tui.models.rows import PODS, SERVERS, pod_rows, server_rows
 from spice_tui.models.world import World
 from spice_tui.screens.pages.makers import PAGES, make_page
 from spice_tui.screens.view import View
+from spice_tui.widgets.editor_pane import EditorPane
 from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.manifest_pane import ManifestPane
 from spice_tui.widgets.metrics_strip import MetricsStrip
@@ -91,6 +92,10 @@ class PodsView(View):
         await self.manifest.open(pod, path)
         if focus:
             self.go_to(self.manifest)
+
+    @on(EditorPane.Left)
+    def _left_editor(self) -> None:
+        self.go_to(self.panes[0])
 
     @on(GridTable.Highlighted)
     def _highlighted(self, event: GridTable.Highlighted) -> None:

@@ -64,6 +64,9 @@ class EditorPane(Vertical):
             super().__init__()
             self.pod = pod
 
+    class Left(Message):
+        """A person wants to leave the text."""
+
     class ProblemsChanged(Message):
         """Other findings than before."""
 
@@ -266,7 +269,7 @@ class EditorPane(Vertical):
     @on(ManifestArea.Left)
     def _left(self, event: ManifestArea.Left) -> None:
         event.stop()
-        self.screen.focus_next()
+        self.post_message(self.Left())
 
     @on(ManifestArea.TabAfterText)
     def _tab(self, event: ManifestArea.TabAfterText) -> None:

@@ -11,7 +11,10 @@ from textual.app import RenderResult
 from textual.widget import Widget
 
 from spice_tui.actions import table
-from spice_tui.models.key_names import key_name
+from spice_tui.models.key_names import is_order, key_name
+
+TYPING = frozenset({"editor", "typing"})
+"""Contexts in which letters are text."""
 
 
 class KeyBar(Widget):
@@ -29,12 +32,14 @@ class KeyBar(Widget):
     def show(self, contexts: Sequence[str], keys: Mapping[str, tuple[str, ...]]) -> None:
         """Show the actions of these contexts, the nearest first, with the keys they have now."""
         actions = table().values()
+        # Where one types, letters are text.
+        typing = bool(contexts) and contexts[0] in TYPING
         shown = tuple(
             (key_name(held[0]), action.title)
             for context in contexts
             for action in actions
             if action.footer and action.context == context
-            if (held := keys.get(action.id, action.keys))
+            if (held := [k for k in keys.get(action.id, action.keys) if not typing or is_order(k)])
         )
         if shown != self._shown:
             self._shown = shown
