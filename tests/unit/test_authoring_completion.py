@@ -264,3 +264,29 @@ def test_no_text_and_no_place_brings_it_down(text: str, line: int, column: int) 
     assert len(answer.items) <= 100
     hover(at)
     Outline(scan(text)).items()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: " + "[" * 300_000,
+        "a: " + "[{b: " * 100_000,
+        "- " * 300_000,
+        "a:\n" + "".join(" " * depth + "a:\n" for depth in range(900)),
+        "training:\n  reward_init: " + "a" * 900_000,
+        "training:\n  reward_init: " + "next_state." * 80_000,
+        "a " * 400_000,
+        "a: '" + '"' * 900_000,
+        "a: [" + "'b, " * 200_000,
+        " " * 900_000,
+        "a: |\n" + "\n" * 500_000,
+        "time: {categories: [" + "hour, " * 100_000,
+    ],
+    ids=range(12),
+)
+def test_hostile_texts_take_no_more_than_their_length(text: str) -> None:
+    """One that is looked at again for each of its characters would take hours."""
+    last = text.rpartition("\n")[2]
+    at = TextPosition(text, text.count("\n") + 1, len(last) + 1)
+    assert complete(at, Path("/nowhere")).start_column >= 1
+    hover(at)

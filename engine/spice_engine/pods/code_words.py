@@ -15,6 +15,7 @@ from spice_engine.pods.outline import Declared, Outline
 from spice_engine.pods.yaml_scan import Entry, Steps
 from spice_engine.protocol.authoring import Completion
 
+MAX_BEFORE = 200
 KEYWORDS = ("if", "else", "elif", "for", "in", "and", "or", "not", "pass", "break", "continue")
 _KEYWORDS_OF_EFFECTS = ("if", "else", "elif", "and", "or", "not", "pass")
 _ASSIGNED = re.compile(r"^\s*([A-Za-z_]\w*)\s*(?:=(?!=)|[-+*/]=)", re.MULTILINE)
@@ -112,6 +113,12 @@ class Code:
         """
         if "#" in _without_texts(before):
             return len(before), "", []
+        # The patterns look back from the end, at each character of what they are given.
+        skipped = max(len(before) - MAX_BEFORE, 0)
+        start, typed, found = self._at_end(before[skipped:], rest)
+        return skipped + start, typed, found
+
+    def _at_end(self, before: str, rest: str) -> tuple[int, str, list[Completion]]:
         if self.is_reward:
             if match := _SUBSCRIPT.search(before):
                 return self._subscript(match, rest)

@@ -12,10 +12,12 @@ from spice_engine.pods.yaml_scan import (
     Scan,
     Scanner,
     Steps,
+    after_blanks,
     scan,
 )
 
 Kind = Literal["key", "value", "code", "comment"]
+MOST_BRACKET_LINES = 200
 _NAMED = ("connector", "processor")
 
 
@@ -129,10 +131,8 @@ class _Finder:
 
     def _in_brackets(self) -> Cursor | None:
         """In a value in brackets, which may have begun some lines above."""
-        scanner = Scanner(self._scan.lines)
-        scanner.run(self._row)
         begun = None
-        for row in range(self._row, max(self._row - 200, -1), -1):
+        for row in range(self._row, max(self._row - MOST_BRACKET_LINES, -1), -1):
             for entry in self._scan.starting_at(row):
                 column = entry.value_column
                 text = self._scan.lines[entry.line]
@@ -172,9 +172,7 @@ class _Finder:
                 return self._value(last.steps, start)
             return self._cursor("key", last.steps[:-1], last.column, last.column)
         if last is not None:  # a dash, and perhaps a word
-            start = last.column + 1
-            start += len(before[start:]) - len(before[start:].lstrip(" "))
-            return self._item(last.steps, start)
+            return self._item(last.steps, after_blanks(before, last.column + 1))
         return self._key(scanner, column)
 
     def _value(self, steps: Steps, start: int) -> Cursor:

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 TOPIC = "previews"
 PUBLISH_SECONDS = 0.1
-MAX_EPISODES = 500
+MAX_EPISODES = 200
 """Episodes that are shown of one preview; of more, every second, then every fourth, and so on."""
 
 MAX_ENDED = 32

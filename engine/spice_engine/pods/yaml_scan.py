@@ -15,6 +15,10 @@ Steps = tuple[str | int, ...]
 """Keys and indices of items, as `spice_engine.pods.schema` takes them."""
 
 MAX_ENTRIES = 50_000
+MAX_DEPTH = 64
+"""What is nested deeper is left out, as in `yaml_tree`: paths would take all memory."""
+
+_BLANKS = re.compile(r" *")
 _DASH = re.compile(r"-(?= |$)")
 _KEY = re.compile(
     r"""("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s#"'\[\]{},&*!|>%@`-][^\s:#]*(?:[ ]+[^\s:#]+)*"""
@@ -148,9 +152,9 @@ class Scanner:
         if not rest or rest[0] in "#%" or (not column and rest.startswith(("---", "..."))):
             return
         while match := _DASH.match(text, column):
-            self._dash(number, column)
-            column = match.end()
-            column += len(text[column:]) - len(text[column:].lstrip(" "))
+            if not self._dash(number, column):
+                return
+            column = after_blanks(text, match.end())
         if match := _KEY.match(text, column):
             self._key(number, column, match)
         elif column < len(text) and self.stack and self.stack[-1].dash:
@@ -159,18 +163,22 @@ class Scanner:
             if last is not None and last.steps == item.steps and last.line == number:
                 self._value(last, item, text, column)
 
-    def _dash(self, line: int, column: int) -> None:
+    def _dash(self, line: int, column: int) -> bool:
+        """Take in a dash; false where it is too deep."""
         while self.stack and (
             self.stack[-1].column > column
             or (self.stack[-1].column == column and self.stack[-1].dash)
         ):
             self.stack.pop()
         parent = self.stack[-1].steps if self.stack else ()
+        if len(parent) >= MAX_DEPTH:
+            return False
         index = self._counts.get(parent, 0)
         self._counts[parent] = index + 1
         steps = (*parent, index)
         self.stack.append(_Open(column, steps, dash=True))
         self.entries.append(Entry(steps, line, column, value_line=line))
+        return True
 
     def _key(self, line: int, column: int, match: re.Match[str]) -> None:
         while self.stack and self.stack[-1].column >= column:
@@ -178,6 +186,8 @@ class Scanner:
         while self.stack and self.stack[-1].closed:
             self.stack.pop()
         parent = self.stack[-1].steps if self.stack else ()
+        if len(parent) >= MAX_DEPTH:
+            return
         name = unquoted(match[1])
         steps = (*parent, name)
         here = _Open(column, steps, dash=False)
@@ -185,8 +195,7 @@ class Scanner:
         entry = Entry(steps, line, column, name, value_line=line)
         self.entries.append(entry)
         text = self.lines[line]
-        start = match.end() + len(text[match.end() :]) - len(text[match.end() :].lstrip(" "))
-        self._value(entry, here, text, start)
+        self._value(entry, here, text, after_blanks(text, match.end()))
 
     def _value(self, entry: Entry, here: _Open, text: str, start: int) -> None:
         """The value that stands at a key or dash, on its line or from there on."""
@@ -244,6 +253,8 @@ class BracketReader:
         self._parent = parent
         self._root = steps
         self._levels: list[_Level] = []
+        self._skipped = 0
+        """Brackets that are open and nested too deep."""
         self.entries: list[Entry] = []
 
     def run(self, until: tuple[int, int] | None = None) -> Brackets | None:
@@ -264,7 +275,10 @@ class BracketReader:
             if sign in "[{":
                 self._open(mapping=sign == "{", column=column)
             elif sign in "]}":
-                self._levels.pop()
+                if self._skipped:
+                    self._skipped -= 1
+                else:
+                    self._levels.pop()
                 if not self._levels:
                     return None
             elif sign == ",":
@@ -299,6 +313,9 @@ class BracketReader:
 
     def _open(self, *, mapping: bool, column: int) -> None:
         steps = self._root
+        self._skipped += len(self._levels) >= MAX_DEPTH
+        if self._skipped:
+            return
         if self._levels:
             steps = self._path(self._levels[-1])
             if not self._levels[-1].mapping:
@@ -317,7 +334,7 @@ class BracketReader:
             level.key = unquoted(word)
             self._add((*level.steps, level.key), column, key=level.key)
         elif level.mapping:
-            if self.entries[-1].steps != self._path(level):
+            if not self.entries or self.entries[-1].steps != self._path(level):
                 return  # a second word, which is no YAML
             self.entries[-1] = replace(
                 self.entries[-1], value=unquoted(word), value_line=self.line, value_column=column
@@ -326,6 +343,8 @@ class BracketReader:
             self._add(self._path(level), column, value=unquoted(word))
 
     def _add(self, steps: Steps, column: int, *, key: str | None = None, value: str = "") -> None:
+        if len(self.entries) >= MAX_ENTRIES:
+            return
         self.entries.append(
             Entry(
                 steps,
@@ -353,6 +372,12 @@ def _end_of_word(text: str, start: int) -> int:
             break
         end += 1
     return start + max(1, len(text[start:end].rstrip()))
+
+
+def after_blanks(text: str, column: int) -> int:
+    """The first column from `column` on that holds no blank."""
+    match = _BLANKS.match(text, column)
+    return match.end() if match else column
 
 
 def plain(written: str) -> str:
