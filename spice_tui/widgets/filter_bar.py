@@ -38,7 +38,7 @@ class FilterBar(Horizontal):
         background: $panel;
         &.-open { display: block; }
         Label { width: auto; padding: 0 1 0 0; text-style: bold; }
-        Label.problem { color: $warning; text-style: none; }
+        Label.problem { color: $warning; text-style: none; max-width: 60%; }
         _Line, _Line:focus { border: none; height: 1; padding: 0; width: 1fr; background: $panel; }
     }
     """

@@ -135,8 +135,10 @@ class LogView(Paging, Widget, can_focus=True):
     def grew(self, size: int) -> None:
         """The log is `size` bytes long now. Several calls while it reads are as one."""
         window = self._jobs.window
-        if window is not None and window.grew(size) and not self._pulling:
-            self._pulling = True
+        if window is None or not window.grew(size) or self._pulling:
+            return
+        self._pulling = True
+        if self.size or not self.is_mounted:  # who is not seen reads when seen again
             self._jobs.ask(self._pull)
 
     async def _pull(self, window: LogWindow) -> None:
@@ -168,9 +170,11 @@ class LogView(Paging, Widget, can_focus=True):
 
     def on_resize(self) -> None:
         """Show as many lines as fit now."""
-        if self._jobs.window is not None:
+        if self._jobs.window is not None and self.size:
             room = self._room
             self._jobs.ask(lambda window: window.resize(room))
+            if self._pulling:
+                self._jobs.ask(self._pull)
         self._draw()
         self.refresh()
 

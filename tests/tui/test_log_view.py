@@ -135,6 +135,22 @@ async def test_growth_is_followed_or_counted(log: Path) -> None:
         await until(pilot, lambda: current(view) == "more 49")
 
 
+async def test_a_log_that_is_not_seen_reads_nothing_until_it_is(log: Path) -> None:
+    app = Host(log)
+    async with app.run_test(size=(60, 12)) as pilot:
+        view = app.pane.view
+        await until(pilot, lambda: view.page.lines_known)
+        view.display = False
+        await until(pilot, lambda: not view.size)
+        with log.open("a") as file:
+            file.write("fresh\n")
+        app.pane.grew(log.stat().st_size)
+        await pilot.pause()
+        assert view.page.size < log.stat().st_size
+        view.display = True
+        await until(pilot, lambda: view.size and any(lines(view)) and current(view) == "fresh")
+
+
 async def test_growth_repaints_only_lines_that_differ(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_text("one\ntwo\n")

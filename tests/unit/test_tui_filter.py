@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spice_tui.models.filter import parse
@@ -150,6 +150,7 @@ ROWS = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(), SIGNS), ROWS)
 def test_any_text_is_a_filter(text: str, row: dict[str, object]) -> None:
     for columns in (KINDS, None, {}):
@@ -158,6 +159,7 @@ def test_any_text_is_a_filter(text: str, row: dict[str, object]) -> None:
         assert found.matches(row, now=NOW) in (True, False)
 
 
+@settings(deadline=None)
 @given(SIGNS, SIGNS, ROWS)
 def test_terms_must_all_hold(one: str, other: str, row: dict[str, object]) -> None:
     if '"' in one + other:
@@ -167,6 +169,7 @@ def test_terms_must_all_hold(one: str, other: str, row: dict[str, object]) -> No
     assert both == all(each)
 
 
+@settings(deadline=None)
 @given(st.text("ab:=<~|", min_size=1, max_size=8), ROWS)
 def test_not_is_the_opposite(term: str, row: dict[str, object]) -> None:
     wanted = parse(term, KINDS)
@@ -174,6 +177,7 @@ def test_not_is_the_opposite(term: str, row: dict[str, object]) -> None:
         assert parse(f"!{term}", KINDS).matches(row, now=NOW) != wanted.matches(row, now=NOW)
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=8).filter(lambda text: '"' not in text))
 def test_quoted_text_is_found_as_it_is(text: str) -> None:
     assert holds(f'"{text}"', {"name": f"<{text}>"})

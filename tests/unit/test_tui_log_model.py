@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spice_engine.errors import InvalidRequest, NotFound
@@ -230,6 +230,7 @@ async def test_a_missing_file_is_told(tmp_path: Path) -> None:
         await opened(tmp_path / "none.log")
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.text("ab\n", max_size=6), max_size=30), st.sampled_from(["a", "b$", "^a", "ab?a"])
 )

@@ -6,7 +6,7 @@ import random
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spice_tui.models.cells import Cell, cell_of, cut, fitted, width_of
@@ -71,6 +71,7 @@ def test_states_have_styles() -> None:
     assert cell_of("state", "needs trust").style == "warning"
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(0, 30), st.booleans())
 def test_texts_take_exactly_the_width_given(text: str, width: int, right: bool) -> None:
     shown = cell_of("text", text).text
@@ -150,6 +151,7 @@ def test_changed_cells_are_found() -> None:
     assert model.changes(5, 20).everything, "other rows are seen now"
 
 
+@settings(deadline=None)
 @given(st.integers(10, 200), st.integers(0, 60))
 def test_columns_fit_every_width(width: int, name: int) -> None:
     model = table(row("n" * name, state="running", rows=10**6, size=10**6, started=1.0))
