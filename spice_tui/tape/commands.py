@@ -11,7 +11,7 @@ VERSION = 1
 """Of the format; a tape may begin with `# spice-tui tape 1`."""
 
 Scope = Literal["screen", "line"]
-EngineKind = Literal["live", "none", "recording", "sample", "fixture"]
+EngineKind = Literal["live", "none", "empty", "recording", "sample", "fixture"]
 
 KEYS: dict[str, str] = {
     name: name.lower()
@@ -232,9 +232,10 @@ SETTINGS: dict[str, Form] = {
     "Height": Form("Set Height 40", "Rows of the terminal, 5 to 200; default 40."),
     "Theme": Form("Set Theme NAME", "Colours of the screen."),
     "Engine": Form(
-        "Set Engine live|none|recording PATH|sample NAME|fixture DIR",
-        "What the screen attaches to: the engine of the folder on the command line, nothing, "
-        "a recorded stream, a new folder with a sample, a copy of a folder. Default: none.",
+        "Set Engine live|none|empty|recording PATH|sample NAME|fixture DIR",
+        "What the screen attaches to: the engine of the folder on the command line; no engine; "
+        "one of a new folder that is empty, has a sample, or is a copy; a recorded stream. "
+        "Default: none.",
     ),
     "Clock": Form("Set Clock 2026-01-01T00:00:00Z", "The time that the screen shows, stopped."),
     "Timeout": Form("Set Timeout 10s", "How long `Wait` waits; default 10 s."),

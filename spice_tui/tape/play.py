@@ -89,23 +89,21 @@ async def _play(
     options: Options,
 ) -> TapeResult:
     failed: Failure | None = None
-    steps = 0
+    player: Player | None = None
     try:
         commands = await _before(tape, stage)
-        steps = len(tape.commands) - len(commands)
         app = make_app(stage, settings)
         app.animation_level = "none"
-        size = (settings.width, settings.height)
-        async with app.run_test(size=size, notifications=True) as pilot:
-            hide = PatternMask(re.compile(re.escape(str(stage.location.root))), f"~/{stage.name}")
-            player = Player(
-                pilot, snapshots, f"spice-tui {stage.name}", stage.location.root, [hide], steps
-            )
-            try:
-                await player.play(commands)
-                await _outputs(tape, player)
-            finally:
-                steps = player.steps
+        hide = PatternMask(re.compile(re.escape(str(stage.location.root))), f"~/{stage.name}")
+        player = Player(
+            app,
+            snapshots,
+            f"spice-tui {stage.name}",
+            stage.location.root,
+            [hide],
+            len(tape.commands) - len(commands),
+        )
+        await _on_screen(player, tape, settings, commands)
     except StepFailed as error:
         place = error.place
         failed = Failure(place.line, place.column, error.message, error.screen, place.file)
@@ -113,7 +111,29 @@ async def _play(
         names = [one.name for one in tape.commands if isinstance(one, Screenshot)]
         snapshots.left_over(names)
     kept = str(stage.location.root.parent) if options.keep and stage.temporary else ""
+    steps = player.steps if player is not None else 0
     return TapeResult(tape.file, steps, tuple(snapshots.taken.values()), failed, kept)
+
+
+async def _on_screen(
+    player: Player, tape: Tape, settings: TapeSettings, commands: list[Command]
+) -> None:
+    """Open the screen, play the commands, close it.
+
+    Raises:
+        StepFailed: a command did not come true, or the app broke.
+    """
+    app = player.app
+    try:
+        size = (settings.width, settings.height)
+        async with app.run_test(size=size, notifications=True) as pilot:
+            await player.play(pilot, commands)
+            await _outputs(tape, player)
+    except Exception as error:
+        if error is not app._exception:
+            raise
+        broken = f"the app broke: {type(error).__name__}: {error}"
+        raise StepFailed(broken, player.place, "") from error
 
 
 async def _before(tape: Tape, stage: Stage) -> list[Command]:

@@ -63,9 +63,9 @@ class StepFailed(Exception):
 
 @dataclass(slots=True)
 class Player:
-    """Plays commands on an app that runs under `pilot`."""
+    """Plays commands on an app."""
 
-    pilot: Pilot[Any]
+    app: App[Any]
     snapshots: Snapshots
     title: str = "spice-tui"
     folder: Path | None = None
@@ -76,19 +76,19 @@ class Player:
     timeout_ms: int = DEFAULT_TIMEOUT_MS
     typing_ms: int = 0
 
-    @property
-    def app(self) -> App[Any]:
-        """The app that plays."""
-        return self.pilot.app
+    place: Place = field(default=Place(""))
+    """Of the command that is being done."""
+    pilot: Pilot[Any] = field(init=False)
 
-    async def play(self, commands: Sequence[Command]) -> None:
-        """Do all commands.
+    async def play(self, pilot: Pilot[Any], commands: Sequence[Command]) -> None:
+        """Do all commands, on the app that runs under `pilot`.
 
         Raises:
             StepFailed: one of them did not come true.
         """
-        await self.settle()
+        self.pilot = pilot
         for command in commands:
+            self.place = command.place
             try:
                 await self._do(command)
             except WaitForScreenTimeout:

@@ -91,7 +91,7 @@ def _engine(line: Line) -> Engine:
             hint=f"Did you mean {near[0]}?" if near else f"It is {', '.join(_KINDS)}.",
             place=place,
         )
-    if kind == "live" or kind == "none":  # noqa: PLR1714 - narrows the type
+    if kind == "live" or kind == "none" or kind == "empty":  # noqa: PLR1714 - narrows the type
         return Engine(kind)
     return Engine(kind, line.text_or_word("a path or name")[0])
 

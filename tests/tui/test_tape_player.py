@@ -110,9 +110,11 @@ def test_a_screen_that_closes_is_told(tmp_path: Path) -> None:
     assert "closed" in result.failed.message
 
 
-def test_a_defect_of_the_app_is_not_hidden(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="a defect"):
-        played(tmp_path, "F6\nWait /x/\n")
+def test_an_app_that_breaks_fails_the_tape(tmp_path: Path) -> None:
+    failed = played(tmp_path, "F6\nWait /x/\n").failed
+    assert failed is not None
+    assert failed.message == "the app broke: RuntimeError: a defect"
+    assert failed.line in (3, 4)
 
 
 SHOT = "Mask /pid [0-9]+/ 'pid N'\nType 'Ada'\nEnter\nWait /Hello/\nScreenshot greeting\n"
