@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -183,3 +185,28 @@ def test_an_unsaved_text_is_checked_with_places_and_fixes(garden: EngineFixture)
     assert [one["code"] for one in broken["problems"]] == ["invalid_yaml"]
     large = garden.call("manifests.check", text="# " * 2**20, path=PATH)
     assert [one["code"] for one in large["problems"]] == ["too_large"]
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from spice_engine.errors import StorageError
+from spice_engine.pods.manifest_texts import save_text
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    save_text(Path(sys.argv[1]), "# much\\n" * 1000, "", force=True)
+except StorageError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+    """The kernel refuses to let a file grow, as a full disk does."""
+    path = tmp_path / "x.yaml"
+    path.write_text("name: x\n")
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(path)], capture_output=True, text=True, timeout=60
+    )
+    assert "cannot save x.yaml: the disk is full" in done.stdout
+    assert path.read_text() == "name: x\n"
+    assert list(tmp_path.iterdir()) == [path]

@@ -12,7 +12,7 @@ from spice_engine.learning.reward_check import MATH
 from spice_engine.learning.reward_kinds import ATTRIBUTES
 from spice_engine.learning.reward_syntax import FUNCTIONS, INTERPRETATIONS, STATES
 from spice_engine.pods.outline import Declared, Outline
-from spice_engine.pods.yaml_scan import Entry, Steps
+from spice_engine.pods.yaml_brackets import Entry, Steps
 from spice_engine.protocol.authoring import Completion
 
 MAX_BEFORE = 200

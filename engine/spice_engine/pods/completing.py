@@ -15,7 +15,7 @@ from spice_engine.pods.plan import LOCAL_CONNECTORS
 from spice_engine.pods.ranking import best
 from spice_engine.pods.schema_keys import Key
 from spice_engine.pods.schema_params import SUMMARIES
-from spice_engine.pods.yaml_scan import Steps
+from spice_engine.pods.yaml_brackets import Steps
 from spice_engine.protocol.authoring import Completion, Completions, TextPosition
 
 INDENT = 2

@@ -7,14 +7,8 @@ from typing import Literal
 
 from spice_engine.pods import schema
 from spice_engine.pods.schema_keys import Key
-from spice_engine.pods.yaml_scan import (
-    BracketReader,
-    Scan,
-    Scanner,
-    Steps,
-    after_blanks,
-    scan,
-)
+from spice_engine.pods.yaml_brackets import BracketReader, Steps
+from spice_engine.pods.yaml_scan import Scan, Scanner, after_blanks, scan
 
 Kind = Literal["key", "value", "code", "comment"]
 MOST_BRACKET_LINES = 200

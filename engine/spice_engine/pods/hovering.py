@@ -10,7 +10,7 @@ from spice_engine.pods.cursor import Cursor, find_cursor, key_at
 from spice_engine.pods.outline import Declared, Outline
 from spice_engine.pods.schema_keys import Key
 from spice_engine.pods.schema_params import SUMMARIES
-from spice_engine.pods.yaml_scan import Entry, Steps
+from spice_engine.pods.yaml_brackets import Entry, Steps
 from spice_engine.protocol.authoring import Hover, TextPosition
 
 _WORD = re.compile(r"[A-Za-z_][\w-]*")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from spice_engine.pods.model import TIME_CATEGORIES
-from spice_engine.pods.yaml_scan import Entry, Scan, Steps
+from spice_engine.pods.yaml_brackets import Entry, Steps
+from spice_engine.pods.yaml_scan import Scan
 from spice_engine.protocol.authoring import OutlineItem
 
 MAX_ITEMS = 5_000
