@@ -57,6 +57,9 @@ class LogView(Paging, Widget, can_focus=True):
         .log--error { color: $error; text-style: bold; }
         .log--warning { color: $warning; text-style: bold; }
         .log--empty { color: $text-muted; }
+        &:ansi .log--cursor { background: ansi_default; }
+        &:ansi .log--status { text-style: reverse; }
+        &:ansi .log--badge { text-style: bold reverse; }
     }
     """
 
@@ -216,7 +219,7 @@ class LogView(Paging, Widget, can_focus=True):
         )
         return LogStyles(
             base=self.rich_style,
-            cursor=self.get_component_rich_style("log--cursor", partial=True),
+            cursor=self.get_component_rich_style("log--cursor"),
             match=self.get_component_rich_style("log--match", partial=True),
             error=Style(color=error.color, bold=error.bold),
             warning=Style(color=warning.color, bold=warning.bold),
@@ -232,7 +235,7 @@ class LogView(Paging, Widget, can_focus=True):
         if y >= len(self._rows):
             if y == 0 and not self.page.lines and self._jobs.window is not None:
                 words = "No line matches." if self.page.filter else self._empty
-                style = base + self.get_component_rich_style("log--empty", partial=True)
+                style = self.get_component_rich_style("log--empty")
                 return Strip([Segment(fitted(f" {words}", width), style)], width)
             return Strip.blank(width, base)
         row = self._rows[y]

@@ -56,6 +56,9 @@ class GridTable(Paging, ScrollView, can_focus=True):
         .grid--waiting { color: $secondary; }
         .grid--warning { color: $warning; }
         .grid--failed { color: $error; }
+        &:ansi .grid--cursor {
+            background: ansi_default; color: ansi_default; text-style: reverse;
+        }
     }
     """
 
@@ -215,10 +218,12 @@ class GridTable(Paging, ScrollView, can_focus=True):
 
         return TableLooks(
             base=base,
-            header=base + style("header"),
-            column=base + style("column"),
-            cursor=base + style("cursor" if self.has_focus else "cursor-away"),
-            empty=base + style("empty"),
+            header=self.get_component_rich_style("grid--header"),
+            column=self.get_component_rich_style("grid--column"),
+            cursor=self.get_component_rich_style(
+                "grid--cursor" if self.has_focus else "grid--cursor-away"
+            ),
+            empty=self.get_component_rich_style("grid--empty"),
             states={name: Style(color=style(name).color) for name in STATES},
         )
 

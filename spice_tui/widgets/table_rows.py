@@ -66,7 +66,8 @@ def row_strip(model: Table, number: int, places: Sequence[Place], looks: TableLo
         if place.column.kind == "state" and place.width <= 2:
             text = text[:1]  # the sign alone
         segments.append(Segment(" " * (place.x - x), base))
-        style = base + looks.states[cell.style] if cell.style else base
+        # Colours of states may not be read on the cursor's ground; their signs can.
+        style = base + looks.states[cell.style] if cell.style and not here else base
         segments.append(Segment(fitted(text, place.width, right=place.column.right), style))
         x = place.x + place.width
     return Strip(segments)
