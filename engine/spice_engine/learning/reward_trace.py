@@ -84,11 +84,12 @@ def _assignments(source: Source | None) -> list[tuple[int, tuple[Place, str]]]:
     for node in ast.walk(ast.Module(statements, [])):
         if isinstance(node, ast.Assign):
             targets = node.targets
-        elif isinstance(node, ast.AugAssign | ast.AnnAssign):
+        elif isinstance(node, ast.AugAssign | ast.For):
             targets = [node.target]
         else:
             continue
-        if any(isinstance(one, ast.Name) and one.id == "reward" for one in targets):
+        names = [one for target in targets for one in ast.walk(target)]
+        if any(isinstance(one, ast.Name) and one.id == "reward" for one in names):
             place = source.place(node.lineno, node.col_offset)
             text = lines[node.lineno - 1].strip() if node.lineno <= len(lines) else ""
             found.append((place.line, (place, text[:MAX_CODE])))
