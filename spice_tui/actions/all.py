@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spice_tui.actions import Action
-from spice_tui.actions.app_actions import APP
+from spice_tui.actions.app_actions import APP, VIEW
 from spice_tui.actions.chart_actions import CHART, LINEAGE, STEPPER, TIMELINE
 from spice_tui.actions.editor_actions import EDITOR
 from spice_tui.actions.log_actions import LOG
@@ -12,6 +12,6 @@ from spice_tui.actions.table_actions import TABLE
 
 ACTIONS: dict[str, Action] = {
     action.id: action
-    for section in (APP, POD, RUN, TABLE, EDITOR, CHART, TIMELINE, STEPPER, LINEAGE, LOG)
+    for section in (APP, VIEW, POD, RUN, TABLE, EDITOR, CHART, TIMELINE, STEPPER, LINEAGE, LOG)
     for action in section
 }

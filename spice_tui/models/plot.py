@@ -30,6 +30,8 @@ _GUTTER = 8
 _NARROW = 30
 # The y axis goes on to the next of about so many round values, and so seldom changes.
 _ROUNDING = 8
+# Beyond it the height of the axis would not be a number any more.
+_ENDLESS = 1e300
 _SHORT = 6
 _DASH = (6, 4)
 _PATTERNS = {"random": (1, 3), "constant": (3, 3), "oracle": (6, 2), "plain": (2, 2)}
@@ -174,8 +176,8 @@ def y_axis(
         lo, hi = scale.log_range(least, most)
         lo, hi = view.y_lo or lo, view.y_hi or hi
         return lo, hi, scale.log_ticks(lo, hi, count)
-    least = min((*lows, *levels), default=0.0)
-    most = max((*highs, *levels), default=1.0)
+    least = max(min((*lows, *levels), default=0.0), -_ENDLESS)
+    most = min(max((*highs, *levels), default=1.0), _ENDLESS)
     lo, hi, _ = scale.nice_range(least, most, _ROUNDING)
     lo = lo if view.y_lo is None else view.y_lo
     hi = hi if view.y_hi is None else view.y_hi
@@ -242,10 +244,12 @@ class _Page:
                 continue
             row //= self.grid.down
             text = f" {one.title} "
+            if len(text) > self.grid.width:
+                continue
             for column in (self.grid.width - len(text), 0):
-                under = self.styles[row][max(column, 0) : column + len(text)]
+                under = self.styles[row][column : column + len(text)]
                 style = tone(one.tone)
-                if column >= 0 and all(cell in {NONE, style} for cell in under):
+                if all(cell in {NONE, style} for cell in under):
                     self.put(row, column, text, style)
                     break
 

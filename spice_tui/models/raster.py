@@ -10,6 +10,7 @@ import codecs
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 from spice_tui.models.series import Column
@@ -67,7 +68,9 @@ def spans(
         first = place(column.first)
         if before is not None and first is not None and column.joined and column.at > at + 1:
             before = _join(found, at, before, column.at, first)
-        low, high = place(column.low), place(column.high)
+        # Most columns hold one point, whose row is known already.
+        low = first if column.low == column.first else place(column.low)
+        high = first if column.high == column.first else place(column.high)
         if low is None:
             # Of a logarithmic axis: only what is positive can be seen.
             low = high if first is None else first
@@ -76,7 +79,7 @@ def spans(
             if before is not None and column.joined:
                 top, bottom = _touch(top, bottom, before)
             found[column.at] = top, bottom
-        at, before = column.at, place(column.last)
+        at, before = column.at, first if column.last == column.first else place(column.last)
     return found
 
 
@@ -157,6 +160,8 @@ def _filled(span: Span, height: int) -> bytes:
     return bytes(top) + b"\xff" * (bottom - top + 1) + bytes(height - 1 - bottom)
 
 
+# A line that grows has the same spans as before, but for the last: they are not made again.
+@lru_cache(maxsize=8192)
 def _dots(span: Span, height: int, side: int) -> bytes:
     if span is None:
         return bytes(height)
@@ -181,7 +186,6 @@ def placing(lo: float, hi: float, rows: int, *, log: bool) -> Callable[[float], 
 
     Values outside give rows just outside, so that lines leave the picture where they should.
     """
-    beyond = 8 * rows
     if log:
         base = math.log10(lo)
         scale = (rows - 1) / ((math.log10(hi) - base) or 1.0)
@@ -189,14 +193,12 @@ def placing(lo: float, hi: float, rows: int, *, log: bool) -> Callable[[float], 
         def place_log(value: float) -> int | None:
             if value <= 0:
                 return None
-            row = rows - 1 - (math.log10(value) - base) * scale
-            return round(min(max(row, -beyond), beyond))
+            return round(rows - 1 - (math.log10(value) - base) * scale)
 
         return place_log
     scale = (rows - 1) / ((hi - lo) or 1.0)
 
     def place(value: float) -> int | None:
-        row = (hi - value) * scale
-        return round(min(max(row, -beyond), beyond))
+        return round((hi - value) * scale)
 
     return place

@@ -58,7 +58,8 @@ def log_ticks(lo: float, hi: float, count: int) -> list[float]:
 
 def log_range(lo: float, hi: float) -> tuple[float, float]:
     """A range around [lo, hi] (lo > 0) that begins and ends on 1, 2 or 5 times a power of ten."""
-    return _log_edge(lo, up=False), _log_edge(hi if hi > lo else lo * 2, up=True)
+    least, most = _log_edge(lo, up=False), _log_edge(hi, up=True)
+    return least, most if most > least else _log_edge(lo * 2, up=True)
 
 
 def _log_edge(value: float, *, up: bool) -> float:
