@@ -187,6 +187,20 @@ def test_an_unsaved_text_is_checked_with_places_and_fixes(garden: EngineFixture)
     assert [one["code"] for one in large["problems"]] == ["too_large"]
 
 
+def test_completion_and_explanations_come_through_the_door(garden: EngineFixture) -> None:
+    text = (GARDENER / PATH).read_text()
+    line = text.splitlines().index("          path: data/garden.csv") + 1
+    at = {"text": text.replace("data/garden.csv", ""), "path": PATH, "line": line, "column": 17}
+    answer = garden.call("manifests.complete", **at)
+    assert answer["start_column"] == 17
+    assert [one["insert"] for one in answer["items"]] == ["data/garden.csv"]
+    told = garden.call("manifests.hover", text=text, line=1, column=5, path=PATH)
+    assert told["title"] == ""
+    told = garden.call("manifests.hover", text=text, line=line, column=12, path=PATH)
+    assert told["title"] == "dataspaces[].data.connector(file).params.path"
+    assert (told["line"], told["column"], told["end_column"]) == (line, 11, 15)
+
+
 FULL = """
 import resource, sys
 from pathlib import Path

@@ -136,6 +136,8 @@ class Previews:
         preview.task = task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # Also of a task that is cancelled before its first step.
+        task.add_done_callback(lambda _: preview.checked.set())
         await preview.checked.wait()
         return preview.info
 
@@ -206,8 +208,6 @@ class Previews:
             # A defect of ours: whoever looks is told so, and the next text is tried again.
             log.exception("the preview of %s failed", request.pod)
             self._failed(preview, request, internal_error(error))
-        finally:
-            preview.checked.set()
 
     async def _train(self, preview: Preview, manifest: Manifest) -> None:
         pod, upkeep = preview.info.pod, self._pods.upkeep
