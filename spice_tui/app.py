@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import ClassVar
 
 from textual import events, on
@@ -14,13 +15,19 @@ from spice_engine.errors import SpiceError
 from spice_tui.actions import Action
 from spice_tui.deeds.beginning_deeds import BeginningDeeds
 from spice_tui.deeds.engine_deeds import EngineDeeds
-from spice_tui.models import command_line
+from spice_tui.deeds.report_deeds import ReportDeeds
+from spice_tui.models import command_line, keymap
 from spice_tui.models.app_settings import AppSettings
+from spice_tui.models.endings import ended
 from spice_tui.models.link import Connect
 from spice_tui.models.session import save_session
+from spice_tui.models.stream_ring import StreamRing
+from spice_tui.models.world import World
 from spice_tui.screens.view import View
 from spice_tui.screens.views import make_view
 from spice_tui.terminal.abilities import Abilities
+from spice_tui.terminal.notify import notice
+from spice_tui.theme import themes
 from spice_tui.theme.themes import register_themes
 from spice_tui.widgets.banner import Banner
 from spice_tui.widgets.copying import CopyText
@@ -30,8 +37,11 @@ from spice_tui.widgets.prompt import Prompt
 from spice_tui.widgets.top_bar import TopBar
 from spice_tui.widgets.tutorial_bar import TutorialBar
 
+FILES_SECONDS = 2.0
+"""How often the files of keymap and theme are looked at."""
 
-class SpiceApp(BeginningDeeds, EngineDeeds):
+
+class SpiceApp(BeginningDeeds, EngineDeeds, ReportDeeds):
     """One screen on one engine. `connect` makes a greeted connection, or raises why it cannot."""
 
     TITLE = "spice-tui"
@@ -51,8 +61,10 @@ class SpiceApp(BeginningDeeds, EngineDeeds):
         abilities: Abilities | None = None,
         *,
         start_engine: Callable[[], None] | None = None,
+        ring: StreamRing | None = None,
     ) -> None:
         super().__init__(settings, connect, abilities)
+        self.ring = ring
         self.start_engine = start_engine
         self.view_name = settings.view or self.saved.view
         self.last_view = "pods"
@@ -63,6 +75,7 @@ class SpiceApp(BeginningDeeds, EngineDeeds):
         self.key_bar = KeyBar()
         self.tutorial_bar = TutorialBar()
         self._welcomed = False
+        self._stamps: tuple[int, ...] = ()
         self.pod = self.saved.pod
 
     def compose(self) -> ComposeResult:
@@ -80,7 +93,23 @@ class SpiceApp(BeginningDeeds, EngineDeeds):
         self.prompt.history = list(self.saved.history)
         self.load_keys()
         self.begin(self.link.run())
+        if self.settings.remember:
+            self.set_interval(FILES_SECONDS, self._look_at_files)
         self.draw()
+
+    def _look_at_files(self) -> None:
+        """Use the keymap and the theme anew when their files were changed."""
+        stamps = tuple(
+            stamp_of(path)
+            for path in (keymap.keymap_file(), themes.themes_folder() / f"{self.theme}.toml")
+        )
+        if stamps == self._stamps:
+            return
+        first, self._stamps = not self._stamps, stamps
+        if not first:
+            self.load_keys()
+            self.show_keys()
+            self.reload_theme()
 
     # -- views
 
@@ -88,7 +117,7 @@ class SpiceApp(BeginningDeeds, EngineDeeds):
         """The view of that name, made when it is first wanted."""
         if name not in self.views:
             view = self.views[name] = make_view(name, self)
-            view.set_sizes_later(self.saved.sizes)
+            view.call_after_refresh(view.restore, self.saved)
         return self.views[name]
 
     @property
@@ -118,7 +147,8 @@ class SpiceApp(BeginningDeeds, EngineDeeds):
         """Show the world as it is now, in one go."""
         if not self.is_running or not self.top_bar.is_attached:
             return
-        self.world = self.link.take()
+        before, self.world = self.world, self.link.take()
+        self._tell_endings(before)
         if self.pod not in self.world.pods and self.world.pods:
             self.choose_pod(min(self.world.pods))
         with self.batch_update():
@@ -131,6 +161,13 @@ class SpiceApp(BeginningDeeds, EngineDeeds):
             self._welcomed = True
             if not self.world.pods and not self.settings.replayed:
                 self.begin(self.welcome())
+
+    def _tell_endings(self, before: World) -> None:
+        """Ring for what ended while a person may have looked elsewhere."""
+        for sentence in ended(before, self.world):
+            self.say(sentence)
+            if self.settings.notify:
+                self.write_to_terminal(notice(sentence, self.abilities))
 
     def show_keys(self) -> None:
         """Show the keys that matter where the focus is."""
@@ -180,6 +217,14 @@ class SpiceApp(BeginningDeeds, EngineDeeds):
         if self._driver is not None:
             self._driver.write(sequence)
 
+    def action_copy_selection(self) -> None:
+        """Copy what was selected with the mouse."""
+        selected = self.screen.get_selected_text()
+        if selected:
+            self.copy(selected, "the selection")
+        else:
+            self.say("Nothing is selected. q leaves, c copies in tables and logs.")
+
     @on(CopyText)
     def _copy_wanted(self, event: CopyText) -> None:
         self.copy(event.text, event.what)
@@ -214,15 +259,23 @@ class SpiceApp(BeginningDeeds, EngineDeeds):
 
     def remember(self) -> None:
         """Keep the session for the next start."""
-        sizes = {k: v for view in self.views.values() for k, v in view.sizes().items()}
-        pages = {k: v for view in self.views.values() for k, v in view.pages().items()}
+        views = self.views.values()
+        tables = {k: v.table.model for view in views for k, v in view.tables().items()}
         self.saved = dataclasses.replace(
             self.saved,
             view=self.view_name,
             pod=self.pod,
             theme=self.theme,
-            sizes=sizes,
-            pages={**self.saved.pages, **pages},
+            sizes={k: v for view in views for k, v in view.sizes().items()},
+            pages={**self.saved.pages, **{k: v for w in views for k, v in w.pages().items()}},
+            filters={
+                **self.saved.filters,
+                **{name: model.filter.text for name, model in tables.items()},
+            },
+            sorts={
+                **self.saved.sorts,
+                **{name: "-" * m.reverse + m.sort for name, m in tables.items()},
+            },
             history=self.prompt.history,
         )
         save_session(self.session_path, self.saved)
@@ -230,3 +283,11 @@ class SpiceApp(BeginningDeeds, EngineDeeds):
     async def on_unmount(self) -> None:
         self.coalescer.close()
         await self.end_work()
+
+
+def stamp_of(path: Path) -> int:
+    """What tells whether a file is the one it was; 0 for one that is not there."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -16,6 +16,25 @@ VIEWS = (
 )
 """Name, title and meaning of the views 1 to 8."""
 
+VIEW: tuple[Action, ...] = (
+    Action(
+        "view.next_pane",
+        "Next pane",
+        "Go to the next pane.",
+        ("tab", "f6"),
+        "next-pane",
+        palette=False,
+    ),
+    Action(
+        "view.previous_pane",
+        "Previous pane",
+        "Go to the pane before.",
+        ("shift+tab", "f7"),
+        "previous-pane",
+        palette=False,
+    ),
+)
+
 APP: tuple[Action, ...] = (
     Action(
         "app.help",
@@ -61,14 +80,6 @@ APP: tuple[Action, ...] = (
     ),
     Action("app.last_view", "Last view", "Go back to the view before.", ("minus",), "back"),
     Action("app.zoom", "Zoom", "Let the pane fill the screen, or not.", ("z",), "zoom"),
-    Action("app.next_pane", "Next pane", "Go to the next pane.", ("f6",), palette=False),
-    Action(
-        "app.previous_pane",
-        "Previous pane",
-        "Go to the pane before.",
-        ("shift+f6", "f7"),
-        palette=False,
-    ),
     Action(
         "app.next_page", "Next page", "Turn to the pane's next page.", ("full_stop",), "next-page"
     ),

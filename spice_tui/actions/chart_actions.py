@@ -87,7 +87,7 @@ CHART: tuple[Action, ...] = (
         ("c",),
         footer=True,
     ),
-    Action("chart.export", "Export", "Write the chart's points to a file.", ("e",)),
+    Action("chart.export", "Export", "Write the chart's points to a file.", ("w",)),
 )
 
 TIMELINE: tuple[Action, ...] = (

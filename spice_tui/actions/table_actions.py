@@ -36,7 +36,12 @@ TABLE: tuple[Action, ...] = (
     Action("table.open", "Open", "Open the row.", ("enter",), footer=True, palette=False),
     Action("table.mark", "Mark", "Mark the row, or take its mark away.", ("space",)),
     Action(
-        "table.sort", "Sort", "Sort by the next column, after the last by none.", ("s",), "sort"
+        "table.sort",
+        "Sort",
+        "Sort by the next column, after the last by none.",
+        ("s",),
+        "sort",
+        "[COLUMN]",
     ),
     Action("table.reverse", "Reverse", "Turn the order around.", ("S",), "reverse"),
     Action(
@@ -44,6 +49,8 @@ TABLE: tuple[Action, ...] = (
         "Filter",
         "Show only rows that match: plain !not ~fuzzy key:value key>=number a|b.",
         ("slash",),
+        "filter",
+        "[TEXT]",
         footer=True,
     ),
     Action("table.clear_filter", "All rows", "Take the filter away.", ("escape",)),

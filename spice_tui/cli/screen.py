@@ -61,19 +61,27 @@ def open_screen(session: Session, options: ScreenOptions) -> int:
 
     from spice_tui.app import SpiceApp
     from spice_tui.async_client import AsyncClient
+    from spice_tui.models.stream_ring import StreamRing
     from spice_tui.recording import Recorder
 
     recorder = Recorder(expand(options.record)) if options.record else None
+    ring = StreamRing()
+    observers = [ring, recorder] if recorder is not None else [ring]
+
+    def observe(direction: str, message: object) -> None:
+        for observer in observers:
+            observer(direction, message)
+
     first = [starting]
 
     async def connect() -> AsyncClient:
         begun, first[0] = first[0], None
         if begun is not None:
             await asyncio.wrap_future(begun)
-        return await AsyncClient.connect(target, observer=recorder)
+        return await AsyncClient.connect(target, observer=observe)
 
     starter = (lambda: _start(target)) if isinstance(target, Location) else None
-    app = SpiceApp(_settings(target, options, able), connect, able, start_engine=starter)
+    app = SpiceApp(_settings(target, options, able), connect, able, start_engine=starter, ring=ring)
     try:
         return _run(app, options)
     finally:

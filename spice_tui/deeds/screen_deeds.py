@@ -74,14 +74,6 @@ class ScreenDeeds(Base):
         """Let the pane fill the view, or not."""
         self.current_view.zoom()
 
-    def action_next_pane(self) -> None:
-        """Go to the next pane."""
-        self.current_view.step_pane(1)
-
-    def action_previous_pane(self) -> None:
-        """Go to the pane before."""
-        self.current_view.step_pane(-1)
-
     async def action_next_page(self) -> None:
         """Turn to the next page."""
         await self._turn(1)
@@ -169,6 +161,12 @@ class ScreenDeeds(Base):
                 self.register_theme(themes.read_theme(path))
             except SpiceError as error:
                 self.complain(error)
+
+    def reload_theme(self) -> None:
+        """Read the theme's file again, if it has one."""
+        if self.theme not in {theme.name for theme in themes.own_themes()}:
+            self._read_theme(self.theme)
+            self.refresh_css(animate=False)
 
     def action_theme(self, name: str = "") -> None:
         """Use another theme."""

@@ -24,6 +24,10 @@ TITLES = {
     "editor": "In the editor",
     "chart": "In a chart",
     "log": "In a log",
+    "view": "Panes",
+    "timeline": "In the timeline",
+    "stepper": "In the steps",
+    "lineage": "In the lineage",
 }
 FILTERS = (
     "Filters: word  !not  ~fuzzy  column:text  column=text  column>=5  one|other; "

@@ -51,6 +51,7 @@ class PodsView(View):
         self.deck = Deck(
             [(name, title, partial(make_page, name, app)) for name, title in PAGES],
             id="pod",
+            first=app.saved.pages.get("pod", ""),
         )
         self._servers = TablePane(SERVERS, empty="No pod has a policy yet.")
         self._log = RunLog(app)

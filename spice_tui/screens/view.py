@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual import events
+from textual.binding import BindingType
 from textual.containers import Container
 from textual.widget import Widget
 
+from spice_tui.models.session import SavedSession
 from spice_tui.models.world import World
+from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.pane import Deck, Pane
+from spice_tui.widgets.table_pane import TablePane
 
 NARROW_WIDTH = 100
 NARROW_HEIGHT = 28
@@ -23,7 +27,11 @@ class View(Container):
     DEFAULT_CSS = """
     View { height: 1fr; width: 1fr; }
     View .-behind { display: none; }
+    View .-alone { width: 1fr !important; height: 1fr !important; }
     """
+
+    CONTEXT = "view"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("view")
 
     CONTEXTS: ClassVar[tuple[str, ...]] = ()
     """Contexts of actions that matter in the whole view."""
@@ -32,6 +40,7 @@ class View(Container):
         super().__init__(id=f"view-{name}", name=name)
         self.zoomed = False
         self.narrow = False
+        self._sizes: dict[str, int] = {}
 
     def show(self, world: World) -> None:
         """Show what is new; called for the view on show only."""
@@ -65,6 +74,14 @@ class View(Container):
             now = self.pane
             self.go_to(panes[(panes.index(now) + step) % len(panes) if now else 0])
 
+    def action_next_pane(self) -> None:
+        """Go to the next pane."""
+        self.step_pane(1)
+
+    def action_previous_pane(self) -> None:
+        """Go to the pane before."""
+        self.step_pane(-1)
+
     def zoom(self) -> None:
         """Let the pane with the focus fill the view, or not."""
         self.zoomed = not self.zoomed
@@ -76,8 +93,11 @@ class View(Container):
     def _hide_others(self, pane: Pane) -> None:
         if not (self.zoomed or self.narrow):
             return
+        self._sizes = self.sizes()
+        self.set_sizes({})
         node: Widget = pane
         while node is not self and isinstance(node.parent, Widget):
+            node.add_class("-alone")
             for other in node.parent.children:
                 if other is not node:
                     other.add_class("-behind")
@@ -85,6 +105,9 @@ class View(Container):
 
     def _show_all(self) -> None:
         self.query(".-behind").remove_class("-behind")
+        if self.query(".-alone"):
+            self.query(".-alone").remove_class("-alone")
+            self.set_sizes(self._sizes)
 
     def on_resize(self, event: events.Resize) -> None:
         narrow = event.size.width < NARROW_WIDTH or event.size.height < NARROW_HEIGHT
@@ -110,16 +133,27 @@ class View(Container):
             width = max(12, min(self.size.width - 24, pane.outer_size.width + by))
             pane.styles.width = width
 
-    def set_sizes_later(self, sizes: dict[str, int]) -> None:
-        """Use these sizes once the view is there."""
-        self.call_after_refresh(self.set_sizes, sizes)
-
     def pages(self) -> dict[str, str]:
         """The page on top of each deck, by its id."""
         return {deck.id: deck.page for deck in self.query(Deck) if deck.id}
 
+    def tables(self) -> dict[str, TablePane]:
+        """The view's tables by the id of their pane."""
+        return {f"{pane.id}": table for pane in self.panes for table in pane.query(TablePane)}
+
+    def restore(self, session: SavedSession) -> None:
+        """Filters, sorts, sizes and pages as they were left."""
+        self.set_sizes(session.sizes)
+        for name, table in self.tables().items():
+            if text := session.filters.get(name):
+                table.table.set_filter(text)
+            if order := session.sorts.get(name):
+                table.table.sort_by(order.removeprefix("-"), reverse=order.startswith("-"))
+
     def sizes(self) -> dict[str, int]:
         """Sizes that differ from those of the style sheet, by id of pane or row."""
+        if self.query(".-alone"):
+            return self._sizes
         found: dict[str, int] = {}
         for widget in (*self.panes, *self.query(".lower")):
             rules = widget.styles.inline

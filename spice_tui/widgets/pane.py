@@ -82,13 +82,13 @@ class Deck(Pane):
         pages: Sequence[tuple[str, str, PageMaker]],
         *,
         id: str,  # noqa: A002
-        classes: str = "",
+        first: str = "",
     ) -> None:
-        super().__init__("", id=id, classes=classes)
+        super().__init__("", id=id)
         self._makers = {name: make for name, _, make in pages}
         self._titles = {name: title for name, title, _ in pages}
         self._pages: dict[str, Page] = {}
-        self.page = pages[0][0]
+        self.page = first if first in self._makers else pages[0][0]
 
     def compose(self) -> ComposeResult:
         yield self._made(self.page)

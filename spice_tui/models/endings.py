@@ -1,0 +1,38 @@
+"""What ended between two looks at the world: runs and trainings, for one who looked away."""
+
+from __future__ import annotations
+
+from spice_engine.protocol.runs import RunInfo
+from spice_tui.models.rows import held_out, run_state
+from spice_tui.models.world import ACTIVE_RUN, ACTIVE_TRAINING, World
+
+LONG_SECONDS = 5.0
+"""What took less is not worth a bell: whoever started it still looks."""
+
+
+def ended(before: World, after: World) -> list[str]:
+    """Sentences about what ended. Nothing of the first look, and nothing that was short."""
+    said: list[str] = []
+    for number, run in after.runs.items():
+        old = before.runs.get(number)
+        if old is not None and old.state in ACTIVE_RUN and run.state not in ACTIVE_RUN:
+            took = (run.ended or run.created) - (run.started or run.created)
+            if took >= LONG_SECONDS:
+                said.append(_run(run))
+    for key, training in after.trainings.items():
+        old_training = before.trainings.get(key)
+        if old_training is None or old_training.state not in ACTIVE_TRAINING:
+            continue
+        if training.state in ACTIVE_TRAINING:
+            continue
+        took = (training.ended or training.started) - training.started
+        if took >= LONG_SECONDS or training.error:
+            regret = held_out(training.evaluation)
+            figure = f", {regret:.1%} held out" if regret is not None else ""
+            said.append(f"Training {key} {training.error or training.state}{figure}")
+    return said
+
+
+def _run(run: RunInfo) -> str:
+    code = f", exit {run.exit_code}" if run.exit_code else ""
+    return f"Run {run.id} {run_state(run)}{code}: {run.name or ' '.join(run.command)[:60]}"
