@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from spice_engine.errors import SpiceError
 from spice_tui.actions import Action, table
 
-RAW = frozenset({"sql", "run", "goto", "filter", "theme"})
+RAW = frozenset({"sql", "run", "goto", "filter", "search", "only", "log-time", "theme"})
 """Commands whose one argument is the rest of the line as it stands."""
 
 MAX_HISTORY = 200

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
+from spice_engine.errors import NotFound
 from spice_tui.models.cells import Cell, cell_of, width_of
 from spice_tui.models.columns import Column, Place, Row, fit, moved, place, wanted_width
 from spice_tui.models.filter import Filter, parse, text_of
@@ -103,6 +104,18 @@ class Table:
         keys = ["", *self._widths]
         self.sort_by(keys[(keys.index(self.sort) + 1) % len(keys)])
         return self.sort
+
+    def column(self, name: str) -> Column:
+        """A column by its key or title, in any case.
+
+        Raises:
+            NotFound: there is none.
+        """
+        for column in self.columns:
+            if name.casefold() in (column.key.casefold(), column.title.casefold()):
+                return column
+        known = ", ".join(column.key for column in self.columns)
+        raise NotFound(f"There is no column '{name}'.", hint=f"There are {known}.")
 
     # -- rows that are shown
 

@@ -93,8 +93,11 @@ class LogPane(Vertical):
         self.view.grew(size)
 
     def on_log_view_wanted(self, event: LogView.Wanted) -> None:
-        """Open the line."""
+        """Do what was asked for, or open the line to ask."""
         event.stop()
+        if event.text:
+            self._do(event.purpose, event.text)
+            return
         sign, hint = _ASKS[event.purpose]
         text = self.view.page.filter if event.purpose == "filter" else ""
         self.bar.ask(event.purpose, sign, text, hint, keeps=False)
@@ -127,17 +130,21 @@ class LogPane(Vertical):
         """Do what was asked for; back to the log."""
         event.stop()
         self.view.focus()
-        match event.purpose:
+        self._do(event.purpose, event.text)
+
+    def _do(self, purpose: str, text: str) -> None:
+        """What can be neither a time nor a line goes nowhere: that was told while typing."""
+        match purpose:
             case "search":
-                self.view.search(event.text, here=True)
+                self.view.search(text, here=True)
             case "filter":
-                self.view.set_filter(event.text)
-            case "line" if number := _number(event.text):
+                self.view.set_filter(text)
+            case "line" if number := _number(text):
                 self.view.go_line(number)
-            case "time" if event.text and not self._problem("time", event.text):
-                self.view.go_time(parse_moment(event.text, self._clock()))
+            case "time" if text and not self._problem("time", text):
+                self.view.go_time(parse_moment(text, self._clock()))
             case _:
-                pass
+                self.view.say(self._problem(purpose, text))
 
     def on_filter_bar_cleared(self, event: FilterBar.Cleared) -> None:
         """Take away what was asked for before; back to the log."""

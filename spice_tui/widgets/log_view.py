@@ -9,16 +9,15 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.geometry import Region
-from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
 from spice_tui.models.cells import fitted, width_of
 from spice_tui.models.log_door import LogDoor
 from spice_tui.models.log_status import badge, status
-from spice_tui.models.log_text import LogLine
 from spice_tui.models.log_view import LogPage, LogWindow, expression
 from spice_tui.theme.symbols import symbols
+from spice_tui.widgets import log_messages
 from spice_tui.widgets.copying import CopyText
 from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.log_jobs import LogJobs
@@ -63,38 +62,9 @@ class LogView(Paging, Widget, can_focus=True):
     }
     """
 
-    class _Of(Message):
-        """Something about this view."""
-
-        def __init__(self, view: LogView) -> None:
-            super().__init__()
-            self.view = view
-
-        @property
-        def control(self) -> LogView:
-            """The view."""
-            return self.view
-
-    class Wanted(_Of):
-        """A person wants to write a `purpose`: search, filter, time or line."""
-
-        def __init__(self, view: LogView, purpose: str) -> None:
-            super().__init__(view)
-            self.purpose = purpose
-
-    class Opened(_Of):
-        """A person wants to see this line whole."""
-
-        def __init__(self, view: LogView, line: LogLine) -> None:
-            super().__init__(view)
-            self.line = line
-
-    class Moved(_Of):
-        """Another page is shown; `page` tells all of it, for titles."""
-
-        def __init__(self, view: LogView, page: LogPage) -> None:
-            super().__init__(view)
-            self.page = page
+    Wanted = log_messages.Wanted
+    Opened = log_messages.Opened
+    Moved = log_messages.Moved
 
     def __init__(
         self,
@@ -105,7 +75,7 @@ class LogView(Paging, Widget, can_focus=True):
     ) -> None:
         super().__init__(id=id, classes=classes)
         self._empty = empty
-        self._jobs = LogJobs(self, self._draw, self._say)
+        self._jobs = LogJobs(self, self._draw, self.say)
         self._look: LogStyles | None = None
         self._by = 0
         self._pulling = False
@@ -156,9 +126,10 @@ class LogView(Paging, Widget, can_focus=True):
         """Begin with what was asked for before there was a screen."""
         self._jobs.start()
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
         """Say something in the last line until the next key."""
         self._said = text
+        self._draw()
 
     # -- drawing
 
@@ -309,7 +280,7 @@ class LogView(Paging, Widget, can_focus=True):
 
         async def go(window: LogWindow) -> None:
             if not await window.go_time(time):
-                self._say("This log has no times.")
+                self.say("This log has no times.")
 
         self._jobs.ask(go)
 
@@ -322,7 +293,7 @@ class LogView(Paging, Widget, can_focus=True):
         async def find(window: LogWindow) -> None:
             self._said = ""
             if not await window.find(text, backwards=backwards, here=here) and text:
-                self._say(f"no {'earlier' if backwards else 'further'} match")
+                self.say(f"no {'earlier' if backwards else 'further'} match")
 
         self._jobs.ask(find)
 
@@ -358,21 +329,21 @@ class LogView(Paging, Widget, can_focus=True):
         if self.page.search:
             self.search(self.page.search, backwards=True)
 
-    def action_search(self) -> None:
-        """Ask what to look for."""
-        self.post_message(self.Wanted(self, "search"))
+    def action_search(self, text: str = "") -> None:
+        """Look for this expression, or ask for one."""
+        self.post_message(self.Wanted(self, "search", text))
 
-    def action_filter(self) -> None:
-        """Ask what lines to show."""
-        self.post_message(self.Wanted(self, "filter"))
+    def action_filter(self, text: str = "") -> None:
+        """Show only lines that match this expression, or ask for one."""
+        self.post_message(self.Wanted(self, "filter", text))
 
-    def action_time(self) -> None:
-        """Ask for a time to go to."""
-        self.post_message(self.Wanted(self, "time"))
+    def action_time(self, text: str = "") -> None:
+        """Go to this time, or ask for one."""
+        self.post_message(self.Wanted(self, "time", text))
 
-    def action_line(self) -> None:
-        """Ask for a line to go to."""
-        self.post_message(self.Wanted(self, "line"))
+    def action_line(self, text: str = "") -> None:
+        """Go to the line of this number, or ask for one."""
+        self.post_message(self.Wanted(self, "line", text))
 
     # -- the rest
 

@@ -194,12 +194,10 @@ class GridTable(Paging, ScrollView, can_focus=True):
         self.refresh()
 
     def on_focus(self) -> None:
-        """The cursor looks different with focus."""
+        """The cursor looks different with focus and without."""
         self._repaint_row(self.model.cursor)
 
-    def on_blur(self) -> None:
-        """The cursor looks different without focus."""
-        self._repaint_row(self.model.cursor)
+    on_blur = on_focus
 
     def _repaint_row(self, number: int) -> None:
         if self.is_mounted:
@@ -329,9 +327,16 @@ class GridTable(Paging, ScrollView, can_focus=True):
         self._move_to(self.model.cursor + 1)
         self.post_message(self.Marked(self, key))
 
-    def action_sort(self) -> None:
-        """Sort by the next column."""
-        self.model.cycle_sort()
+    def action_sort(self, column: str = "") -> None:
+        """Sort by the next column, or by this one, by its key or title.
+
+        Raises:
+            NotFound: there is no such column.
+        """
+        if column:
+            self.model.sort_by(self.model.column(column).key)
+        else:
+            self.model.cycle_sort()
         self._arranged()
         self.refresh()
 
@@ -340,9 +345,12 @@ class GridTable(Paging, ScrollView, can_focus=True):
         self.sort_by(self.model.sort, reverse=not self.model.reverse)
         self.refresh()
 
-    def action_filter(self) -> None:
-        """Ask for a filter."""
-        self.post_message(self.FilterWanted(self))
+    def action_filter(self, text: str = "") -> None:
+        """Show only rows that match this text; without one, ask for it."""
+        if text:
+            self.set_filter(text)
+        else:
+            self.post_message(self.FilterWanted(self))
 
     def action_clear_filter(self) -> None:
         """Show all rows."""

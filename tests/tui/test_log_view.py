@@ -224,6 +224,10 @@ async def test_going_to_lines_and_times(log: Path) -> None:
         await until(pilot, lambda: current(view).startswith("2026-05-01T12:10:00Z"))
         await pilot.press("t", *"55m", "enter")
         await until(pilot, lambda: current(view).startswith("2026-05-01T12:05:00Z"))
+        view.action_line("77")
+        await until(pilot, lambda: view.page.number == 77)
+        view.action_time("soon")
+        await until(pilot, lambda: "not a time" in status(view))
 
 
 async def test_long_lines_sideways_and_broken(tmp_path: Path) -> None:

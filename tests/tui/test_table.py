@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from textual.app import App, ComposeResult
 from textual.geometry import Region
 from textual.pilot import Pilot
 from textual.strip import Strip
 
+from spice_engine.errors import NotFound
 from spice_tui.models.columns import Column, Row
 from spice_tui.theme import symbols as signs
 from spice_tui.widgets.copying import CopyText
@@ -212,6 +214,10 @@ async def test_sort_shows_an_arrow_and_reverses() -> None:
         await pilot.press("S", "g")
         assert "Rows ▼" in lines(app.pane.table)[0]
         assert lines(app.pane.table)[1].split()[1] == "pod-11"
+        app.pane.table.action_sort("pod")
+        assert "Pod ▲" in lines(app.pane.table)[0]
+        with pytest.raises(NotFound, match="no column 'sise'"):
+            app.pane.table.action_sort("sise")
 
 
 async def test_filter_is_live_kept_by_enter_and_cleared_by_escape() -> None:
