@@ -60,7 +60,7 @@ class ActionReward:
         while trace is not None:
             code = trace.tb_frame.f_code
             if code is self.function.__code__:
-                place = _instruction_place(code, trace.tb_lasti, self.source.file)
+                place = instruction_place(code, trace.tb_lasti, self.source.file)
             trace = trace.tb_next
         return place
 
@@ -235,7 +235,8 @@ def _put(node: ast.AST, place: Place) -> None:
         node.end_lineno, node.end_col_offset = place.end_line, place.end_column - 1
 
 
-def _instruction_place(code: CodeType, offset: int, file: str) -> Place:
+def instruction_place(code: CodeType, offset: int, file: str) -> Place:
+    """Where in the file the instruction at `offset` of compiled code stands."""
     positions = list(code.co_positions())[offset // 2]
     line, end_line, column, end_column = (value or 0 for value in positions)
     return Place(file, line, column + 1, end_line, end_column + 1)

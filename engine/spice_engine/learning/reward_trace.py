@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ast
+import dis
 import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType
@@ -13,8 +13,7 @@ from typing import Any
 
 from spice_engine.errors import Place
 from spice_engine.learning.reward_file import FileReward
-from spice_engine.learning.reward_program import ActionReward
-from spice_engine.learning.reward_syntax import parse
+from spice_engine.learning.reward_program import ActionReward, instruction_place
 from spice_engine.learning.rewards import reward_of
 from spice_engine.learning.source import Source
 
@@ -40,60 +39,71 @@ def traced_reward(
     line it returned from. Raises as `rewards.reward_of` does.
     """
     if isinstance(reward, FileReward):
-        value, line = _watched(_code_of(reward), lambda: reward_of(reward, row, moment), None)
+        value, line = _watched(_code_of(reward), lambda: reward_of(reward, row, moment), _line)
         path = reward.source.file
-        place = Place(path, line, 1) if line else reward.source.place(1, 0)
+        place = Place(path, line, 1) if line >= 0 else reward.source.place(1, 0)
         return Traced(value, place, _line_of_file(path, place.line))
-    places = dict(_assignments(init)) | dict(_assignments(reward.source))
     code = reward.function.__code__
-    value, line = _watched(code, lambda: reward_of(reward, row, moment), frozenset(places))
-    place, text = places.get(line, (reward.source.place(1, 0), ""))
-    return Traced(value, place, text)
+    stores = frozenset(_stores(code))
+
+    def store(frame: FrameType, event: str) -> int:
+        return frame.f_lasti if event == "opcode" and frame.f_lasti in stores else -1
+
+    value, offset = _watched(code, lambda: reward_of(reward, row, moment), store)
+    place = reward.source.place(1, 0)
+    if offset >= 0:
+        place = instruction_place(code, offset, reward.source.file)
+    return Traced(value, place, _text(init, place) or _text(reward.source, place))
 
 
 def _watched(
-    code: CodeType, run: Callable[[], float], lines: frozenset[int] | None
+    code: CodeType, run: Callable[[], float], look: Callable[[FrameType, str], int]
 ) -> tuple[float, int]:
-    """What `run` gives, and the last line that `code` was on, among `lines` if given; 0 if none."""
-    last = 0
+    """What `run` gives, and the last number other than -1 that `look` saw while `code` ran."""
+    last = -1
 
     def see(frame: FrameType, event: str, _argument: Any) -> Any:
         nonlocal last
-        if event in {"line", "return"} and (lines is None or frame.f_lineno in lines):
-            last = frame.f_lineno
+        seen = look(frame, event)
+        last = last if seen < 0 else seen
         return see
 
     def enter(frame: FrameType, _event: str, _argument: Any) -> Any:
-        return see if frame.f_code is code else None
+        if frame.f_code is not code:
+            return None
+        frame.f_trace_opcodes = True
+        return see
 
     before = sys.gettrace()
     sys.settrace(enter)
     try:
-        return run(), last
+        value = run()
     finally:
         sys.settrace(before)
+    return value, last
 
 
-def _assignments(source: Source | None) -> list[tuple[int, tuple[Place, str]]]:
-    """The file's lines on which `reward` is assigned, with the exact place and the text there."""
-    if source is None:
-        return []
-    statements, _ = parse(source)
-    lines = source.text.splitlines()
-    found: list[tuple[int, tuple[Place, str]]] = []
-    for node in ast.walk(ast.Module(statements, [])):
-        if isinstance(node, ast.Assign):
-            targets = node.targets
-        elif isinstance(node, ast.AugAssign | ast.For):
-            targets = [node.target]
-        else:
-            continue
-        names = [one for target in targets for one in ast.walk(target)]
-        if any(isinstance(one, ast.Name) and one.id == "reward" for one in names):
-            place = source.place(node.lineno, node.col_offset)
-            text = lines[node.lineno - 1].strip() if node.lineno <= len(lines) else ""
-            found.append((place.line, (place, text[:MAX_CODE])))
-    return found
+def _line(frame: FrameType, event: str) -> int:
+    """The line that a function returns from."""
+    return frame.f_lineno if event == "return" else -1
+
+
+def _stores(code: CodeType) -> Iterator[int]:
+    """The offsets of the instructions that assign to `reward`."""
+    for instruction in dis.get_instructions(code):
+        if instruction.opname.startswith("STORE") and instruction.argval == "reward":
+            yield instruction.offset
+
+
+def _text(source: Source | None, place: Place) -> str:
+    """The line of a source's text that stands at `place`; empty where it is in none."""
+    lines = source.text.splitlines() if source is not None else []
+    found = (
+        text
+        for number, text in enumerate(lines, 1)
+        if source is not None and source.place(number, 0).line == place.line
+    )
+    return next(found, "").strip()[:MAX_CODE]
 
 
 def _code_of(reward: FileReward) -> CodeType:
