@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from rich.color import ColorSystem
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
+from textual import events
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.app import App
 from textual.geometry import Offset
@@ -53,6 +54,12 @@ class CellDiff(App[int]):
         """Write every cell again."""
         self.forget_terminal()
         self.screen.refresh()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Terminals differ in what they keep; a window that is back at its size lost cells too."""
+        self.forget_terminal()
+        if self._running and self._screen_stack and self.screen.size == event.size:
+            self.screen.refresh()
 
     def refresh(
         self, *, repaint: bool = True, layout: bool = False, recompose: bool = False

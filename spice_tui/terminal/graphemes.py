@@ -37,6 +37,16 @@ def _split(text: str) -> tuple[str, ...]:
     return tuple(cells)
 
 
+def width_of(cell: str) -> int:
+    """How many cells a cell's text covers: 1 or 2; 0 for the second half of a wide one."""
+    return len(cells_of(cell))
+
+
+def are_certain(text: str) -> bool:
+    """Whether each character is one cell on any terminal."""
+    return _SINGLES(text) is not None
+
+
 def is_certain(cell: str) -> bool:
     """Whether all terminals give this character the same width.
 

@@ -1,17 +1,18 @@
 """What is on the terminal, cell by cell, and the shortest text that turns it into something new.
 
-Rows whose strips are the same objects as before are not looked at. Spaces compare by what shows
-of them. Cells that terminals disagree about (see `graphemes.is_certain`) are followed by an
-absolute move.
+Pieces whose strips are the same objects, or look the same, are not taken apart. Spaces compare
+by what shows of them. Cells that terminals disagree about (see `graphemes.is_certain`) are
+followed by an absolute move.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from textual.strip import Strip
 
-from spice_tui.terminal.graphemes import cells_of, is_certain
+from spice_tui.terminal.graphemes import are_certain, cells_of, is_certain, width_of
 from spice_tui.terminal.pens import Pen, Pens
 
 Piece = tuple[int, int, Strip]
@@ -20,16 +21,28 @@ Piece = tuple[int, int, Strip]
 _LONG_BLANK = 12
 """Blank cells from which erasing is shorter than writing them."""
 
+_BLANK = " " * _LONG_BLANK
+
+
+@dataclass(slots=True)
+class _Drawn:
+    """One piece as it was drawn last. `looks` are its texts and pens; equal looks, equal cells."""
+
+    x: int
+    end: int
+    strip: Strip
+    looks: list[tuple[str, Pen]]
+
 
 class _Row:
     """Cells of one row; None is a cell nobody knows."""
 
-    __slots__ = ("cells", "pens", "pieces")
+    __slots__ = ("cells", "drawn", "pens")
 
     def __init__(self, width: int, plain: Pen) -> None:
         self.cells: list[str | None] = [None] * width
         self.pens: list[Pen] = [plain] * width
-        self.pieces: list[Piece] = []
+        self.drawn: dict[int, _Drawn] = {}
 
 
 class Grid:
@@ -62,45 +75,35 @@ class Grid:
 
     def _draw_row(self, y: int, pieces: Sequence[Piece]) -> None:
         row = self._rows[y]
-        # The same objects are the same cells. They are kept in `row.pieces`, so that no other
-        # object can have their identity.
-        known = {(x, end, id(strip)) for x, end, strip in row.pieces}
-        new = [piece for piece in pieces if (piece[0], piece[1], id(piece[2])) not in known]
+        drawn = row.drawn
+        pen_of = self._pens.of
+        new: list[_Drawn] = []
+        for x, end, strip in pieces:
+            old = drawn.get(x)
+            if old is not None and old.end != end:
+                old = None
+            if old is not None and old.strip is strip:
+                continue
+            looks = [(text, pen_of(style)) for text, style, control in strip if not control]
+            if old is not None and old.looks == looks:
+                old.strip = strip
+            else:
+                new.append(_Drawn(x, end, strip, looks))
         if not new:
             return
         cells, pens = row.cells.copy(), row.pens.copy()
-        for x, end, strip in new:
-            self._lay(cells, pens, x, min(end, self.width), strip)
-        row.pieces = [
-            piece
-            for piece in row.pieces
-            if not any(x < piece[1] and piece[0] < end for x, end, _ in new)
-        ]
-        row.pieces.extend(new)
-        if cells == row.cells and pens == row.pens:
-            return
+        for piece in new:
+            _lay(cells, pens, piece, self.width)
+            for x, old in list(drawn.items()):
+                if piece.x < old.end and x < piece.end:
+                    del drawn[x]
+        for piece in new:
+            drawn[piece.x] = piece
         if "" in cells:
             _mend_halves(cells)
-        self._write_changes(y, row, cells, pens)
-        row.cells, row.pens = cells, pens
-
-    def _lay(
-        self, cells: list[str | None], pens: list[Pen], x: int, end: int, strip: Strip
-    ) -> None:
-        pen_of = self._pens.of
-        at = x
-        for text, style, control in strip:
-            if control:
-                continue
-            part = cells_of(text)
-            count = min(len(part), end - at)
-            if count <= 0:
-                if at >= end:
-                    break
-                continue  # a segment without text
-            cells[at : at + count] = part[:count]
-            pens[at : at + count] = [pen_of(style)] * count
-            at += count
+        if cells != row.cells or pens != row.pens:
+            self._write_changes(y, row, cells, pens)
+            row.cells, row.pens = cells, pens
 
     def _write_changes(self, y: int, row: _Row, cells: list[str | None], pens: list[Pen]) -> None:
         changed = [
@@ -151,19 +154,36 @@ class Grid:
                     self._erase(x, y, blanks, pen.blank)
                     x += blanks
                     continue
-                if pen.blank is self._pen.blank:
-                    pen = self._pen
-            self._go(x, y)
-            self._use(pen)
-            cell = cells[x]
-            if cell is None:  # a run never holds a cell nobody knows
-                return
-            self._out.append(cell)
-            x += 1
-            while x < end and cells[x] == "":
-                x += 1
+            after = x + 1
+            while after < end and pens[after] is pen:
+                after += 1
+            x = self._write_cells(x, y, cells[x:after], pen)
+
+    def _write_cells(self, x: int, y: int, cells: list[str | None], pen: Pen) -> int:
+        """Write cells of one pen up to a long blank, if there is one; gives the column after."""
+        text = "".join(cell for cell in cells if cell)
+        if are_certain(text):
+            blank = text.find(_BLANK, 1)
+            if blank > 0 and self._can_erase(pen.blank):
+                text = text[:blank]
+            if text.isspace() and pen.blank is self._pen.blank:
+                pen = self._pen
+            self._put(x, y, text, pen)
+            x += len(text)
             # Past the last column terminals differ in where the cursor stands.
-            self._x = x if x < self.width and is_certain(cell) else -1
+            self._x = x if x < self.width else -1
+            return x
+        for cell in cells:
+            if cell:
+                self._put(x, y, cell, pen)
+                self._x = -1 if x >= self.width - 2 or not is_certain(cell) else x + width_of(cell)
+            x += 1
+        return x
+
+    def _put(self, x: int, y: int, text: str, pen: Pen) -> None:
+        self._go(x, y)
+        self._use(pen)
+        self._out.append(text)
 
     def _blanks(self, cells: list[str | None], pens: list[Pen], x: int, end: int) -> int:
         blank = pens[x].blank
@@ -202,16 +222,25 @@ class Grid:
         self._x, self._y = x, y
 
 
+def _lay(cells: list[str | None], pens: list[Pen], piece: _Drawn, width: int) -> None:
+    """Put a piece into the cells of a row, cut at its end and at the row's."""
+    x, end = piece.x, min(piece.end, width)
+    for text, pen in piece.looks:
+        part = cells_of(text)
+        count = min(len(part), end - x)
+        if count <= 0:
+            return
+        cells[x : x + count] = part[:count]
+        pens[x : x + count] = [pen] * count
+        x += count
+
+
 def _mend_halves(cells: list[str | None]) -> None:
     """Half of a wide character shows as a space, as terminals do it."""
     for x, cell in enumerate(cells):
         after = cells[x + 1] if x + 1 < len(cells) else None
         if cell == "":
-            if x == 0 or not _is_wide(cells[x - 1]):
+            if x == 0 or width_of(cells[x - 1] or "") < 2:
                 cells[x] = " "
-        elif cell and after != "" and _is_wide(cell):
+        elif cell and after != "" and width_of(cell) > 1:
             cells[x] = " "
-
-
-def _is_wide(cell: str | None) -> bool:
-    return bool(cell) and len(cells_of(str(cell))) > 1

@@ -6,7 +6,7 @@ there is one object for each look, so that cells compare by identity.
 
 from __future__ import annotations
 
-from rich.color import ColorSystem
+from rich.color import Color, ColorSystem
 from rich.style import Style
 
 _SGR_ON = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "21", "51", "52", "53")
@@ -46,7 +46,8 @@ class Pens:
     def __init__(self, system: ColorSystem | None) -> None:
         self._system = system
         self._pens: dict[tuple[int, str, str, str], Pen] = {}
-        self._of_style: dict[Style, Pen] = {}
+        self._of_style: dict[int, tuple[Style, Pen]] = {}
+        self._of_look: dict[tuple[int, Color | None, Color | None, str], Pen] = {}
         self._changes: dict[tuple[Pen, Pen], str] = {}
         self.plain = self._pen(0, "", "", "")
 
@@ -54,12 +55,16 @@ class Pens:
         """The pen of a Rich style."""
         if style is None:
             return self.plain
-        pen = self._of_style.get(style)
-        if pen is None:
-            # Styles with meta data (places for the mouse) are without number, pens are not.
-            if len(self._of_style) >= _MAX_STYLES:
-                self._of_style.clear()
-            pen = self._of_style[style] = self._encode(style)
+        # By identity, for a style's hash and equality are slow. The style is kept, so that no
+        # other object can have its identity.
+        known = self._of_style.get(id(style))
+        if known is not None:
+            return known[1]
+        # Styles with meta data (places for the mouse) are without number, pens are not.
+        if len(self._of_style) >= _MAX_STYLES:
+            self._of_style.clear()
+        pen = self._encode(style)
+        self._of_style[id(style)] = (style, pen)
         return pen
 
     def change(self, before: Pen, after: Pen) -> str:
@@ -75,15 +80,22 @@ class Pens:
     def _encode(self, style: Style) -> Pen:
         # Rich gives a set of attributes by name only; Textual's own strips read these as well.
         attributes = style._attributes & style._set_attributes  # pyright: ignore[reportPrivateUsage]
-        colour = background = ""
-        if self._system is not None:
-            if style.color is not None and not style.color.is_default:
-                colour = ";".join(style.color.downgrade(self._system).get_ansi_codes())
-            if style.bgcolor is not None and not style.bgcolor.is_default:
-                codes = style.bgcolor.downgrade(self._system).get_ansi_codes(foreground=False)
-                background = ";".join(codes)
+        # Links have ids of their own, also where they lead to the same place.
         link = f"id={style.link_id};{style.link}" if style.link else ""
-        return self._pen(attributes, colour, background, link)
+        key = (attributes, style.color, style.bgcolor, link)
+        pen = self._of_look.get(key)
+        if pen is None:
+            if len(self._of_look) >= _MAX_STYLES:
+                self._of_look.clear()
+            colour = self._codes(style.color, foreground=True)
+            background = self._codes(style.bgcolor, foreground=False)
+            pen = self._of_look[key] = self._pen(attributes, colour, background, link)
+        return pen
+
+    def _codes(self, colour: Color | None, *, foreground: bool) -> str:
+        if self._system is None or colour is None or colour.is_default:
+            return ""
+        return ";".join(colour.downgrade(self._system).get_ansi_codes(foreground))
 
     def _pen(self, attributes: int, colour: str, background: str, link: str) -> Pen:
         key = (attributes, colour, background, link)

@@ -60,14 +60,17 @@ class Terminal:
 
     async def settle(self) -> str:
         """Let the app draw what it has to; gives what it wrote and shows it on the screen."""
-        for _ in range(3):
+        quiet = 0
+        while quiet < 3:
+            await _until(lambda: self.app._resize_timer is None)
+            before = len(self.driver.written)
             for pump in (self.app, self.app.screen, *self.app.screen.walk_children()):
                 done = asyncio.Event()
                 if pump.call_later(done.set):
                     await done.wait()
                     await asyncio.sleep(0)
-            with self.app._context():
-                self.app.screen._on_timer_update()
+            self.app.screen._on_timer_update()
+            quiet = quiet + 1 if len(self.driver.written) == before else 0
         text = "".join(self.driver.written)
         self.driver.written.clear()
         self.stream.feed(text)
@@ -84,9 +87,11 @@ class Terminal:
     def expected(self) -> pyte.Screen:
         """What a repaint of everything shows."""
         screen = pyte.Screen(self.screen.columns, self.screen.lines)
-        with self.app._context():
-            update = self.app.screen._compositor.render_full_update()
-        pyte.Stream(screen).feed(update.render_segments(self.app.console))
+        strips = self.app.screen._compositor.render_strips()
+        rows = (
+            f"\x1b[{y}H{strip.render(self.app.console)}" for y, strip in enumerate(strips, start=1)
+        )
+        pyte.Stream(screen).feed("".join(rows))
         return screen
 
 
@@ -108,18 +113,31 @@ def cells(screen: pyte.Screen) -> list[list[tuple[Any, ...]]]:
     return rows
 
 
+def differences(terminal: Terminal) -> list[str]:
+    """Rows that a repaint would change, with their first differing cell."""
+    shown, wanted = cells(terminal.screen), cells(terminal.expected())
+    return [
+        f"row {y}, column {x}: {shown[y][x]}, not {wanted[y][x]}"
+        for y in range(len(wanted))
+        for x in [next((x for x, cell in enumerate(wanted[y]) if shown[y][x] != cell), -1)]
+        if x >= 0
+    ]
+
+
 @contextlib.asynccontextmanager
 async def running(app: App[Any], width: int = 80, height: int = 24) -> AsyncIterator[Terminal]:
     """Run the app on a recorded terminal of this size."""
     ready = asyncio.Event()
     app.driver_class = Recorder
+    app.animation_level = "none"
     terminal = Terminal(app, width, height)
     task = asyncio.create_task(app.run_async(size=(width, height)))
     app.call_later(ready.set)
     try:
         await asyncio.wait_for(ready.wait(), 20)
         await _until(lambda: app._running and app.screen.size == Size(width, height))
-        yield terminal
+        with app._context():  # as inside of its own tasks
+            yield terminal
     finally:
         app.exit()
         await task

@@ -7,7 +7,7 @@ import random
 import pyte
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recorded_terminal import Terminal, cells, running
+from recorded_terminal import Terminal, cells, differences, running
 from rich.color import ColorSystem
 from rich.console import Console
 from rich.segment import Segment
@@ -15,6 +15,7 @@ from rich.style import Style
 from rich.text import Text
 from textual.app import App
 from textual.containers import Vertical
+from textual.geometry import Offset
 from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widgets import DataTable, Label, Log, Static
@@ -141,7 +142,7 @@ class Busy(CellDiff):
             table.add_row(*[str(row * column) for column in range(6)])
 
 
-async def one_change(terminal: Terminal, chance: random.Random) -> None:
+async def one_change(terminal: Terminal, chance: random.Random) -> int:
     app = terminal.app
     way = chance.randrange(10)
     base = app.screen_stack[0]
@@ -173,23 +174,23 @@ async def one_change(terminal: Terminal, chance: random.Random) -> None:
         await terminal.resize(chance.choice([80, 50, 33]), chance.choice([24, 13]))
     else:
         app.theme = chance.choice(["textual-dark", "textual-light", "ansi-dark"])
+    return way
 
 
 async def test_any_sequence_of_updates_shows_what_a_repaint_shows() -> None:
-    for seed in range(3):
+    for seed in range(2):
         chance = random.Random(seed)
         async with running(Busy()) as terminal:
             for step in range(60):
-                for _ in range(chance.randrange(1, 3)):
-                    await one_change(terminal, chance)
+                ways = [await one_change(terminal, chance) for _ in range(chance.randrange(1, 3))]
                 await terminal.settle()
-                assert cells(terminal.screen) == cells(terminal.expected()), (seed, step)
+                assert differences(terminal) == [], (seed, step, ways)
 
 
 async def test_one_cell_costs_its_own_bytes() -> None:
     async with running(Busy()) as terminal:
         await terminal.settle()
-        terminal.app.query_one(DataTable).update_cell_at((2, 2), "7")
+        terminal.app.query_one(DataTable).update_cell_at((1, 0), "7")
         assert 0 < len(await terminal.settle()) < 40
 
 
@@ -202,14 +203,14 @@ async def test_what_is_there_is_not_written_again_until_asked() -> None:
         terminal.screen.reset()  # another program wrote over it
         app.action_redraw()
         await terminal.settle()
-        assert cells(terminal.screen) == cells(terminal.expected())
+        assert differences(terminal) == []
 
 
 async def test_the_cursor_stays_where_input_methods_look_for_it() -> None:
     app = Busy()
     async with running(app) as terminal:
         await terminal.settle()
-        app.cursor_position = (9, 4)
+        app.cursor_position = Offset(9, 4)
         app.query_one("#a", Label).update("text")
         await terminal.settle()
         assert (terminal.screen.cursor.x, terminal.screen.cursor.y) == (9, 4)
