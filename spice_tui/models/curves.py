@@ -84,7 +84,7 @@ class Curves:
             references=tuple(_references(current, preview, options)),
             title=TITLES[options.measure],
             x_kind="whole",
-            x_until=_until(current),
+            x_until=_until(current, series),
             empty=_empty(current, preview),
         )
 
@@ -198,11 +198,13 @@ def _lines(
         yield Reference(title + suffix, value / steps if measure == "step" else value, tone)
 
 
-def _until(current: TrainingInfo | None) -> float | None:
-    """The number of episodes asked for, while they are under way."""
-    if current is None or current.ended is not None or not current.episodes_wanted:
+def _until(current: TrainingInfo | None, series: Sequence[Series]) -> float | None:
+    """Where the axis ends: at the number of episodes asked for, or at the last there is."""
+    if current is None:
         return None
-    return float(current.episodes_wanted)
+    if current.ended is None:
+        return float(current.episodes_wanted) or None
+    return max((one.xs[-1] for one in series if len(one)), default=None)
 
 
 def _empty(current: TrainingInfo | None, preview: PreviewInfo | None) -> str:

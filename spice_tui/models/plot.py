@@ -141,6 +141,9 @@ class Plotter:
             if cursor is not None and place:
                 words = scale.moment(cursor) if view.x_kind == "time" else scale.number(cursor)
             head = _head(series, references, cursor, chosen, hidden, words, note, signs)
+            if len(head.text) > width and cursor is None:
+                # The title is known from elsewhere; what is which line is not.
+                head = _head(series, references, cursor, chosen, hidden, "", note, signs)
             head.to(width)
             rows.insert(0, (head.text, head.styles))
         return Picture([row[0] for row in rows], [row[1] for row in rows], left, top, grid)
@@ -237,20 +240,21 @@ class _Page:
         self.styles[row][column : column + len(text)] = bytes([style]) * len(text)
 
     def name_levels(self, references: Sequence[Reference]) -> None:
-        """Write each reference line's name on it, at the right or left, where no series is."""
+        """Write each reference line's name on it, at the right or left, where there is room."""
+        named: list[tuple[int, int, int]] = []
         for one in references:
             row = self.place(one.y) if math.isfinite(one.y) else None
-            if row is None or not 0 <= row < self.grid.rows:
+            text, style = f" {one.title} ", tone(one.tone)
+            if row is None or not 0 <= row < self.grid.rows or len(text) > self.grid.width:
                 continue
             row //= self.grid.down
-            text = f" {one.title} "
-            if len(text) > self.grid.width:
-                continue
-            for column in (self.grid.width - len(text), 0):
-                under = self.styles[row][column : column + len(text)]
-                style = tone(one.tone)
-                if all(cell in {NONE, style} for cell in under):
-                    self.put(row, column, text, style)
+            for start in (self.grid.width - len(text), 0):
+                end = start + len(text)
+                # Lines of others may be written over, names of others and series may not.
+                clear = all(cell < SERIES for cell in self.styles[row][start:end])
+                if clear and not any(r == row and a < end and start < b for r, a, b in named):
+                    self.put(row, start, text, style)
+                    named.append((row, start, end))
                     break
 
     def cross(self, x: float, signs: Symbols) -> None:

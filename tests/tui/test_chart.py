@@ -7,6 +7,7 @@ from textual.app import App, ComposeResult
 from spice_tui.models.chart_view import ChartInput
 from spice_tui.models.plot import Reference
 from spice_tui.models.series import Series
+from spice_tui.theme.symbols import ANSI_SERIES, SERIES
 from spice_tui.widgets.chart import Chart
 
 
@@ -69,6 +70,7 @@ async def test_without_points_it_says_so() -> None:
     app = Host(ChartInput(empty="No episode yet."))
     async with app.run_test(size=(60, 24)) as pilot:
         await pilot.press("l", "plus", "enter")
+        await pilot.pause()
         assert "No episode yet." in text(app.chart)
 
 
@@ -95,13 +97,16 @@ async def test_the_crosshair_walks_from_point_to_point_and_others_follow() -> No
     app = Host(data())
     async with app.run_test(size=(60, 24)) as pilot:
         await pilot.press("l", "h", "h")
+        await pilot.pause()
         assert app.chart.view.walk.cursor == 7.0
         assert "now 36" in text(app.chart)
         assert app.other.view.walk.cursor == 7.0
         assert "now 36" in text(app.other)
         await pilot.press("H", "H", "H", "H")
+        await pilot.pause()
         assert app.chart.view.walk.cursor == 1.0
         await pilot.press("0")
+        await pilot.pause()
         assert app.other.view.walk.cursor is None
 
 
@@ -109,8 +114,10 @@ async def test_zoom_and_back() -> None:
     app = Host(data())
     async with app.run_test(size=(60, 24)) as pilot:
         await pilot.press("plus")
+        await pilot.pause()
         assert app.told[-1] == ("view", 4.5, 9.0, False)
         await pilot.press("minus")
+        await pilot.pause()
         assert app.told[-1] == ("view", 1.0, 10.0, True)
 
 
@@ -119,11 +126,14 @@ async def test_a_point_can_be_opened_and_series_chosen_and_hidden() -> None:
     app = Host(both)
     async with app.run_test(size=(60, 24)) as pilot:
         await pilot.press("right_square_bracket", "right_square_bracket", "l", "enter")
+        await pilot.pause()
         assert app.told[-1] == ("picked", "old", 5.0)
         await pilot.press("space")
+        await pilot.pause()
         assert app.chart.view.hidden == {"old"}
         assert "╌ old" in text(app.chart)
         await pilot.press("c", "e")
+        await pilot.pause()
         assert app.told[-2:] == ["compare", "export"]
 
 
@@ -132,9 +142,11 @@ async def test_log_scale_drops_what_is_not_positive() -> None:
     async with app.run_test(size=(60, 24)) as pilot:
         linear = text(app.chart)
         await pilot.press("g")
+        await pilot.pause()
         assert text(app.chart) != linear
         assert "log" in text(app.chart).splitlines()[0]
         await pilot.press("g")
+        await pilot.pause()
         assert text(app.chart) == linear
 
 
@@ -142,6 +154,7 @@ async def test_a_click_puts_the_crosshair_there() -> None:
     app = Host(data())
     async with app.run_test(size=(60, 24)) as pilot:
         await pilot.click("#one", offset=(30, 5))
+        await pilot.pause()
         assert app.chart.view.walk.cursor == 5.0
 
 
@@ -150,4 +163,21 @@ async def test_it_fits_small_places() -> None:
         app = Host(data())
         async with app.run_test(size=size) as pilot:
             await pilot.press("l", "plus")
+            await pilot.pause()
             assert all(len(line) == app.chart.size.width for line in text(app.chart).splitlines())
+
+
+async def test_16_colours_and_other_themes() -> None:
+    app = Host(data())
+    async with app.run_test(size=(60, 24)) as pilot:
+
+        def colours() -> set[str]:
+            strips = [app.chart.render_line(y) for y in range(app.chart.size.height)]
+            styles = [part.style for strip in strips for part in strip if part.style]
+            return {style.color.name for style in styles if style.color}
+
+        assert SERIES[0].lower() in colours()
+        app.theme = "ansi-dark"
+        await pilot.pause()
+        assert ANSI_SERIES[0] in colours()
+        assert not any(name.startswith("#e69") for name in colours())

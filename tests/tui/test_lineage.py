@@ -33,9 +33,11 @@ async def test_walk_and_open() -> None:
         graph = app.query_one(LineageGraph)
         graph.focus()
         await pilot.press("l", "enter")
+        await pilot.pause()
         assert app.chosen == []
         graph.show(LINEAGE)
         await pilot.press("l", "enter")
+        await pilot.pause()
         assert app.chosen == ["p"]
         text = "\n".join(graph.page.render_line(y).text for y in range(graph.page.size.height))
         assert "prices" in text

@@ -44,6 +44,7 @@ async def test_keys_ask_for_steps_even_before_answers_come() -> None:
         stepper = app.query_one(RewardStepper)
         stepper.focus()
         await pilot.press("l")
+        await pilot.pause()
         assert app.wanted == []
         stepper.show(step(3))
         await pilot.pause()
@@ -51,4 +52,5 @@ async def test_keys_ask_for_steps_even_before_answers_come() -> None:
         assert "Step 4 of 30" in text
         assert "pod.yaml:3: reward = a" in text
         await pilot.press("l", "right", "h", "L", "G", "l", "g", "h")
+        await pilot.pause()
         assert app.wanted == [4, 5, 4, 14, 29, 0]

@@ -63,14 +63,18 @@ async def test_crosshair_zoom_and_pick() -> None:
         timeline.focus()
         assert "No data yet." in text(timeline)
         await pilot.press("l", "plus", "enter")
+        await pilot.pause()
         assert app.told == []
         timeline.show(data())
         await pilot.press("l", "h", "h", "enter")
+        await pilot.pause()
         assert app.told[-2:] == [("cursor", 7 * HOUR), ("picked", 7 * HOUR)]
         assert "1970-01-01 07:00" in text(timeline)
         await pilot.press("plus")
+        await pilot.pause()
         assert app.told[-1] == ("range", int(4.5 * HOUR), int(9.5 * HOUR) + 1)
         await pilot.press("0")
+        await pilot.pause()
         assert app.told[-2:] == [("range", 0, 10 * HOUR + 1), ("cursor", None)]
 
 

@@ -81,9 +81,11 @@ def test_a_training_that_goes_on_grows_its_series_in_place() -> None:
     assert second.series[0] is first.series[0]
     assert list(second.series[0].ys) == [0.2, 0.3]
     assert second.x_until == 40.0
+    assert second.axis() == (1.0, 40.0)
     # Another training of that number, as of a folder that was made anew, is not the same curve.
     third = curves.chart([training(1, [90.0, 91.0, 92.0])])
     assert list(third.series[0].ys) == [0.9, 0.91, 0.92]
+    assert third.axis() == (1.0, 3.0)
 
 
 def test_an_earlier_training_was_the_current_one_before() -> None:

@@ -124,6 +124,13 @@ def test_lines_keep_their_colour_where_they_cross_and_priority_decides() -> None
     assert colours(-1) == {styled.SERIES + 3}
 
 
+def test_names_of_levels_in_one_row_do_not_cover_each_other() -> None:
+    levels = [Reference("one", 5.0, "oracle"), Reference("two", 5.0, "constant")]
+    picture = Plotter().draw([flat(0.0)], levels, TEN, (60, 12))
+    row = next(row for row in picture.texts if " one " in row)
+    assert row.index(" two ") < 10 < row.index(" one ")
+
+
 def test_a_chosen_series_lies_over_all_and_a_hidden_one_is_gone() -> None:
     both = [hill(), Series("x", "x", range(11), range(11), color=3, priority=5)]
     picture = Plotter().draw(both, [], TEN, (80, 20), chosen="hill")
