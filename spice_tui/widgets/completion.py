@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.cells import cell_len
 from textual.app import ComposeResult
@@ -66,6 +66,8 @@ class CompletionPopup(Vertical):
         self._about = Static("", markup=False)
         self.items: list[Completion] = []
         self.start_column = 0
+        self.typed_now: Callable[[], str] = str
+        """Tells what stands between the start and the cursor at this moment."""
 
     def compose(self) -> ComposeResult:
         yield self._list
@@ -129,6 +131,16 @@ class CompletionPopup(Vertical):
             self.close()
             self.post_message(self.Chosen(item, start))
 
+    def _is_wanted(self, key: str) -> bool:
+        """Whether the item still goes with the text: keys may be faster than the list.
+
+        Enter behind what is written out already is a new line.
+        """
+        item, typed = self.items[self._list.highlighted or 0], self.typed_now()
+        if key == "enter" and typed in (item.label, item.insert):
+            return False
+        return bool(matching([item], typed))
+
     def take_key(self, key: str) -> bool:
         """Do what a key means while the list is open; false when it means nothing here."""
         if not self.is_open:
@@ -139,6 +151,9 @@ class CompletionPopup(Vertical):
             case "pagedown" | "pageup":
                 self.step(MAX_ROWS if key == "pagedown" else -MAX_ROWS)
             case "enter" | "tab":
+                if not self._is_wanted(key):
+                    self.close()
+                    return False
                 self.accept()
             case "escape":
                 self.close()

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from pathlib import PurePosixPath
 
+from textual.geometry import Offset
 from textual.widget import Widget
 
 from spice_engine.errors import SpiceError
@@ -55,6 +56,7 @@ class EditorChecks:
         self._area, self._popup = area, popup
         self._on_checked, self._on_preview = on_checked, on_preview
         self._on_help, self._on_failed = on_help, on_failed
+        popup.typed_now = self._typed_of_item
         self._text_number = 0
         self._checked_number = -1
         self._preview_due = False
@@ -154,6 +156,10 @@ class EditorChecks:
     def _opens_here(self) -> bool:
         return self._area.has_focus and bool(_OPENS.search(self._before_cursor()))
 
+    def _typed_of_item(self) -> str:
+        """What is written of the item that the list is for."""
+        return self._before_cursor()[max(self._popup.start_column - 1, 0) :]
+
     def _complete_under_way(self) -> bool:
         """Whether the cursor is still in the word that the list is for."""
         before = self._before_cursor()
@@ -180,7 +186,7 @@ class EditorChecks:
         start = max(found.start_column - 1, 0)
         typed = area.lines[row][start:column]
         x, y = area.cursor_screen_offset
-        self._popup.show(found, typed, area.cursor_screen_offset.__class__(x - len(typed), y))
+        self._popup.show(found, typed, Offset(x - len(typed), y))
 
     def insert(self, item: Completion, start_column: int) -> None:
         """Put an item in place of what was typed of it."""

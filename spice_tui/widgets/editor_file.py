@@ -24,11 +24,14 @@ class EditorFile:
     def __init__(self, area: ManifestArea, door: AuthoringDoor, drafts: Drafts | None) -> None:
         self._area, self._door, self._drafts = area, door, drafts
         self._drafting = asyncio.Lock()
+        self._saving = asyncio.Lock()
         self._clean: str | None = ""
         self.disk: ManifestText | None = None
         self.foreign: ManifestText | None = None
         self.draft_error = ""
         """Why the newest text is not on disk as a draft, if it is not."""
+        self.pending: Draft | None = None
+        """A draft that was found and not decided about; until then it is left alone."""
 
     @property
     def modified(self) -> bool:
@@ -56,7 +59,7 @@ class EditorFile:
 
     def show(self, manifest: ManifestText) -> None:
         """Edit this text from now on."""
-        self.disk, self.foreign, self.draft_error = manifest, None, ""
+        self.disk, self.foreign, self.pending, self.draft_error = manifest, None, None, ""
         self._area.show(manifest.text)
         self._area.read_only = not manifest.writable
         # As the area gives it, which makes all ends of lines the same.
@@ -71,6 +74,10 @@ class EditorFile:
             ChangedOnDisk: somebody else wrote it; `look` tells what.
             SpiceError: it was not written; the draft is kept.
         """
+        async with self._saving:  # one after the other: each makes the base of the next
+            return await self._save()
+
+    async def _save(self) -> Saved:
         disk = self.disk
         if disk is None:
             raise StorageError("no manifest is open.")
@@ -89,7 +96,7 @@ class EditorFile:
     # -- changes by somebody else
 
     async def look(self) -> bool:
-        """Look at the file; true when it changed while the text was edited.
+        """Look at the file; true when it is found changed, while the text was edited.
 
         A text that was not edited follows the file at once.
 
@@ -97,11 +104,12 @@ class EditorFile:
             SpiceError: it cannot be read.
         """
         disk = self.disk
-        if disk is None:
+        if disk is None or self._saving.locked():
             return False
         found = await self.read("", disk.path)
-        if self.disk is not disk or found.digest == (self.foreign or disk).digest:
-            return self.foreign is not None
+        known = (self.foreign or disk).digest
+        if self.disk is not disk or self._saving.locked() or found.digest == known:
+            return False
         if found.exists and self._lines(found.text) == self._area.plain:
             self._accept(found)  # both made the same change
         elif not found.exists:
@@ -143,20 +151,19 @@ class EditorFile:
 
     # -- drafts
 
-    def found_draft(self) -> Draft | None:
-        """A draft of this file whose text is not the one on disk."""
+    def find_draft(self) -> None:
+        """Look for a draft of this file whose text is not the one on disk: `pending`."""
         if self._drafts is None or self.disk is None:
-            return None
+            return
         draft = self._drafts.find(self.disk.path)
-        if draft is None:
-            return None
-        if self._lines(draft.text) == self._area.plain:
+        if draft is not None and self._lines(draft.text) == self._area.plain:
             self._drafts.drop(self.disk.path)
-            return None
-        return draft
+            draft = None
+        self.pending = draft
 
     def restore(self, draft: Draft) -> None:
         """Take a draft's text. If the file has changed since, that is a change by somebody else."""
+        self.pending = None
         self._area.change_to(draft.text)
         if self.disk is not None and draft.base != self.disk.digest:
             self.foreign = self.disk
@@ -164,6 +171,7 @@ class EditorFile:
 
     def discard(self, draft: Draft) -> None:
         """Forget a draft."""
+        self.pending = None
         if self._drafts is not None:
             self._drafts.drop(draft.path)
 
@@ -175,7 +183,7 @@ class EditorFile:
 
     async def keep_draft(self) -> None:
         """Bring the draft on disk up to date: the text, or none when it is saved."""
-        if self._drafts is None or self.disk is None:
+        if self._drafts is None or self.disk is None or self.pending is not None:
             return
         async with self._drafting:
             draft, path = self._draft(), self.disk.path
@@ -191,7 +199,7 @@ class EditorFile:
     def keep_draft_now(self) -> None:
         """The same at once, blocking: the program is about to end, or another file to come."""
         draft = self._draft()
-        if self._drafts is not None and draft is not None:
+        if self._drafts is not None and self.pending is None and draft is not None:
             try:
                 self._drafts.keep(draft)
                 self.draft_error = ""

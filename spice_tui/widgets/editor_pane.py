@@ -17,6 +17,7 @@ from spice_engine.protocol.edits import AddAction, AddDataspace, AddRewards, Edi
 from spice_engine.protocol.pods import ProblemInfo
 from spice_tui.models.authoring_door import AuthoringDoor
 from spice_tui.models.draft import Draft, Drafts
+from spice_tui.screens.changed_on_disk import CHANGED, DRAFT, ChooseText
 from spice_tui.widgets.completion import CompletionPopup
 from spice_tui.widgets.debounce import Debounce
 from spice_tui.widgets.editor_checks import EditorChecks
@@ -100,10 +101,12 @@ class EditorPane(Vertical):
             on_help=self._show_help,
             on_failed=self._check_failed,
         )
-        self.area.take_key = self.popup.take_key
+        self.area.take_key = self._take_key
         self._draft = Debounce(self, DRAFT_AFTER, self.keep_draft)
         self._others: tuple[ProblemInfo, ...] = ()
         self._previewed = ""
+        self._opening = 0
+        self._declined = ""
         self._told: Told | None = None
 
     def compose(self) -> ComposeResult:
@@ -121,15 +124,20 @@ class EditorPane(Vertical):
         Raises:
             SpiceError: it cannot be read; what was edited before stays.
         """
+        self._opening += 1
+        number = self._opening
         found = await self.file.read(pod, path)
+        if number != self._opening:
+            return  # another one was asked for meanwhile
         if self.file.disk is not None and self.file.disk.path == found.path:
             await self.look_at_disk()
             return
-        await self.file.keep_draft()
+        self.file.keep_draft_now()
         self.show_text(found)
-        draft = self.file.found_draft()
-        if draft is not None:
-            self._offer(draft)
+        self.file.find_draft()
+        if self.file.pending is not None:
+            self.tell("There is a draft of this file; go to the text to decide about it.")
+            self._ask_if_here()
 
     def show_text(self, manifest: ManifestText) -> None:
         """Edit this text from now on; its draft is not asked for."""
@@ -140,21 +148,27 @@ class EditorPane(Vertical):
         self.checks.another_text()
         self._show_status()
 
-    def _offer(self, draft: Draft) -> None:
-        from spice_tui.screens.changed_on_disk import DRAFT, ChooseText
+    def _ask_if_here(self) -> None:
+        """Ask what is to be decided, if the person is at the text; else it waits for that."""
+        if not self.area.has_focus or isinstance(self.app.screen, ChooseText):
+            return
+        draft, foreign = self.file.pending, self.file.foreign
+        if draft is not None:
+            why = f"{draft.path} was edited and not saved. What is to become of that text?"
+            self.app.push_screen(
+                ChooseText("A draft was found", why, DRAFT, self.area.plain, draft.text),
+                lambda choice: self._decide(draft, choice),
+            )
+        elif foreign is not None and foreign.digest != self._declined:
+            self.ask_about_change()
 
-        def go_on(choice: str | None) -> None:
-            if choice == "discard":
-                self.file.discard(draft)
-                return
-            self.file.restore(draft)  # nothing is lost by it: undo gives the file's text
-            if self.file.foreign is not None:
-                self.ask_about_change()
-
-        why = f"{draft.path} was edited and not saved. What is to become of that text?"
-        self.app.push_screen(
-            ChooseText("A draft was found", why, DRAFT, self.area.plain, draft.text), go_on
-        )
+    def _decide(self, draft: Draft, choice: str | None) -> None:
+        if choice == "discard":
+            self.file.discard(draft)
+            return
+        self.file.restore(draft)  # nothing is lost by it: undo gives the file's text
+        if self.file.foreign is not None:
+            self.ask_about_change()
 
     # -- what the world tells
 
@@ -176,15 +190,14 @@ class EditorPane(Vertical):
             self.tell(str(error), "warning")
             return
         if differs:
-            self.ask_about_change()
+            self.tell("The file was changed by somebody else while you edited it.", "warning")
+            self._ask_if_here()
         elif before is not self.file.disk:
             self.tell("The file was changed by somebody else; this is its text now.")
         self._show_status()
 
     def ask_about_change(self) -> None:
         """Ask how to go on when the file and the text were both changed."""
-        from spice_tui.screens.changed_on_disk import CHANGED, ChooseText
-
         foreign = self.file.foreign
         if foreign is None or isinstance(self.app.screen, ChooseText):
             return
@@ -196,7 +209,7 @@ class EditorPane(Vertical):
 
     def _resolve(self, choice: str | None) -> None:
         if choice is None:
-            self._show_status()
+            self._declined = self.file.foreign.digest if self.file.foreign else ""
             return
         merged = self.file.resolve(choice)
         if merged is not None and merged.conflicts:
@@ -213,6 +226,7 @@ class EditorPane(Vertical):
             answer = await self.file.save()
         except ChangedOnDisk:
             await self.look_at_disk()
+            self.ask_about_change()
             return None
         except SpiceError as error:
             kept = self.file.draft_error or "The draft is kept."
@@ -249,12 +263,20 @@ class EditorPane(Vertical):
 
     # -- what happens in the text
 
+    def _take_key(self, key: str) -> bool:
+        """Each key comes here first: what was said is read, and the list may want it."""
+        if self._told is not None:
+            self._told = None
+            self._show_help()
+        return self.popup.take_key(key)
+
     @on(ManifestArea.Changed)
     def _area_changed(self, event: ManifestArea.Changed) -> None:
         event.stop()
         if self.file.disk is None or event.text_area is not self.area:
             return
-        self._told = None
+        if self.file.pending is not None:
+            self._ask_if_here()
         self.checks.edited()
         self._draft.again()
         self._show_status()
@@ -287,6 +309,7 @@ class EditorPane(Vertical):
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         if event.widget is self.area and self.file.disk is not None:
+            self._ask_if_here()
             self.run_worker(self.look_at_disk, group="editor-look", exclusive=True)
 
     @on(FindBar.Wanted)
@@ -351,7 +374,7 @@ class EditorPane(Vertical):
     # -- what is said
 
     def tell(self, text: str, severity: str = "information") -> None:
-        """Say something on the help line until the next change."""
+        """Say something on the help line, until the next key."""
         self._told = Told(text, severity)
         self._show_help()
 

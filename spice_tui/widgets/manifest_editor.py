@@ -34,9 +34,9 @@ class ManifestEditor(EditorPane):
 
     # -- saving
 
-    async def action_save(self) -> None:
-        """Save the manifest."""
-        await self.save()
+    def action_save(self) -> None:
+        """Save the manifest; typing goes on meanwhile."""
+        self.run_worker(self.save, group="editor-save")
 
     def action_revert(self) -> None:
         """Go back to the text on disk; undo gives this one again."""
@@ -57,8 +57,11 @@ class ManifestEditor(EditorPane):
         """List what can stand at the cursor."""
         self.checks.complete_now()
 
-    async def action_explain(self) -> None:
+    def action_explain(self) -> None:
         """Explain what stands at the cursor in full; where nothing does, show the keys."""
+        self.run_worker(self._explain_in_full, group="editor-explain", exclusive=True)
+
+    async def _explain_in_full(self) -> None:
         from spice_tui.screens.explanation import Explanation
 
         problem = self.area.problem_at(self.area.cursor_location)
