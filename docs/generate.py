@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import keys_page
 import manifest_page
 import tapes_page
 import typer
@@ -30,7 +31,8 @@ INTRODUCTION = """\
 
 <!-- Made by docs/generate.py from the commands themselves. -->
 
-`spice-tui` with a noun does one thing and leaves; without one it shows what the folder has.
+`spice-tui` opens the full-screen app; with a noun it does one thing and leaves. Where standard
+input or output is no terminal, it prints what the folder has instead.
 The app folder is the nearest one at or above the current directory that has `spicepods/` or
 `spice.config.yaml`, or on which an engine has run; `-C DIR` names another.
 
@@ -144,6 +146,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "api.md": operations,
     "manifest.md": manifest_page.page,
     "tapes.md": tapes_page.page,
+    "keys.md": keys_page.page,
     json_schema.FILE: json_schema.as_text,
 }
 

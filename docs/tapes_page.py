@@ -48,7 +48,8 @@ RULES = """\
   as on a new machine. An engine started for a tape gets a free port and is stopped at the end.
 - `NO_COLOR`, `COLORTERM`, `TEXTUAL*`, `SPICE_*`, `SSH_*`, `TMUX`, `COLUMNS` and `LINES` are
   cleared, the time zone is UTC, nothing is animated, no cursor blinks, and `Set Clock` stops the
-  time that the screen shows. The engine's own times and identifiers go on: mask them.
+  time that the screen shows. The engine's own times go on: in pictures moments of these days
+  become 2026-01-01 12:00:00, and the folder's path `~/` and its name. Mask what else differs.
 - After each key all parts of the screen finish what they have to do. What comes from the engine
   later is awaited with `Wait`, not with `Sleep`.
 - A screenshot is taken when the screen has not changed for a moment, without notifications; to

@@ -25,6 +25,8 @@ _NAMES = {
     "exclamation_mark": "!",
     "vertical_line": "|",
     "tilde": "~",
+    "ampersand": "&",
+    "at": "@",
     "semicolon": ";",
     "escape": "esc",
     "space": "space",
