@@ -21,6 +21,9 @@ MOST_POINTS = 5000
 MOST_ROWS = 20_000
 """Rows at which the policy and the rewards are asked; of longer stretches, evenly spread ones."""
 
+FARTHEST = 2**62
+"""Times beyond are as good as this one, and may not fit into 64 bits."""
+
 MOST_CELLS = 1_000_000
 """Rows times actions: their rewards cross a socket."""
 
@@ -58,7 +61,8 @@ def times_of(table: Table, rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def row_at(table: Table, time: int) -> int:
-    """The row at `time` or the one before it; -1 before the first."""
+    """The row at `time` or the last one before it; negative before the first."""
+    time = max(-FARTHEST, min(time, FARTHEST))
     if table.moments is not None:
         return int(table.moments.searchsorted(time, side="right")) - 1
     return (time - table.start) // table.granularity
