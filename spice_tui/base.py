@@ -158,6 +158,13 @@ class Base(CellDiff, Lifecycle):
         self.keys = keymap.keys_of(changed)
         self.set_keymap({name: ",".join(keys) for name, keys in changed.items()})
 
+    def action_do(self, name: str) -> None:
+        """Do the action of that id, as its key asks; what stands against it is said."""
+        try:
+            self.perform(table()[name])
+        except SpiceError as error:
+            self.complain(error)
+
     def perform(self, action: Action, *arguments: str) -> None:
         """Do an action where it belongs: in the app, or in the part of the screen it is for.
 
@@ -207,10 +214,6 @@ class Base(CellDiff, Lifecycle):
                     found.append(context)
             node = node.parent
         return [*found, "app"]
-
-    def find_action(self, name: str) -> Action:
-        """The action of that id."""
-        return table()[name]
 
 
 async def _awaited(answer: Awaitable[Any]) -> Any:

@@ -84,7 +84,9 @@ class Grid:
                 old = None
             if old is not None and old.strip is strip:
                 continue
-            looks = [(text, pen_of(style)) for text, style, control in strip if not control]
+            looks = [
+                (text, pen_of(style)) for text, style, control in strip if text and not control
+            ]
             if old is not None and old.looks == looks:
                 old.strip = strip
             else:

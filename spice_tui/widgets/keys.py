@@ -12,7 +12,7 @@ def bindings(context: str) -> list[BindingType]:
     return [
         Binding(
             ",".join(action.keys),
-            f"app.{action.name}" if context in OF_APP else action.name,
+            f"app.do('{action.id}')" if context in OF_APP else action.name,
             action.title,
             show=action.footer,
             priority=action.priority,

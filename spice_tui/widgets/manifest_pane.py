@@ -9,6 +9,7 @@ from textual import on
 
 from spice_engine.errors import SpiceError
 from spice_engine.protocol.authoring import StartPreview
+from spice_tui.actions import table
 from spice_tui.models.authoring_door import EngineDoor
 from spice_tui.models.draft import Drafts
 from spice_tui.models.world import World
@@ -65,6 +66,10 @@ class ManifestPane(Pane):
         if known is not None:
             self._known = known
             self.editor.show_problems(known.problems)
+
+    @on(EditorPane.Saved)
+    def _saved(self) -> None:
+        self._app.performed(table()["editor.save"])
 
     @on(EditorPane.PreviewWanted)
     def _preview(self, event: EditorPane.PreviewWanted) -> None:
