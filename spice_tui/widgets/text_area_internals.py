@@ -1,7 +1,8 @@
 """The only place that uses private names of Textual's TextArea (of 8.2.8; a test watches them).
 
-Textual rebuilds the highlights of the whole text at every key; here those of the lines that are
-drawn are made when they are drawn, so that a key costs the same in texts of any length.
+Textual rebuilds the highlights of the whole text at every key, and then draws every line anew.
+Here the highlights of lines are made when they are drawn, and lines that look as before are not
+drawn again, so that a key costs the same in texts of any length.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from textual.cache import LRUCache
+from textual.strip import Strip
 from textual.widgets import TextArea
 
 from spice_tui.widgets.manifest_syntax import ORDER, Highlight, add_node, code_highlights
@@ -45,6 +48,8 @@ class HighlightedArea(TextArea):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self.marks = {}
+        self._drawn: LRUCache[tuple[Any, ...], Strip] = LRUCache(1024)
+        self._drawn_theme: object = None
         super().__init__(*arguments, **options)
 
     def redraw_marks(self) -> None:
@@ -59,6 +64,28 @@ class HighlightedArea(TextArea):
     def _build_highlight_map(self) -> None:
         self._line_cache.clear()
         self._highlights = _Lazy(self._highlights_from)  # type: ignore[assignment]
+
+    def _render_line(self, y: int) -> Strip:
+        row = y + self.scroll_offset.y
+        if self.soft_wrap or row >= self.document.line_count or self._is_special(row):
+            return super()._render_line(y)
+        theme = self._theme
+        if theme is not self._drawn_theme:
+            self._drawn.clear()
+            self._drawn_theme = theme
+        look = (row, self.document[row], tuple(self._highlights[row]))
+        frame = (self.size, self.virtual_size.width, self.scroll_offset.x, self.gutter_width)
+        key = (*look, *frame, theme.base_style, theme.gutter_style)
+        strip = self._drawn.get(key)
+        if strip is None:
+            strip = self._drawn[key] = super()._render_line(y)
+        return strip
+
+    def _is_special(self, row: int) -> bool:
+        """Whether a line has the cursor, a selection, or the partner of a bracket."""
+        top, bottom = sorted(self.selection)
+        partner = self._matching_bracket_location
+        return top[0] <= row <= bottom[0] or (partner is not None and partner[0] == row)
 
     def _highlights_from(self, first: int) -> dict[int, list[Highlight]]:
         found: dict[int, list[Highlight]] = {}

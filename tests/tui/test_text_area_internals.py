@@ -28,9 +28,10 @@ class Host(App[None]):
 
 
 def test_textual_still_has_the_names() -> None:
-    names = {"_build_highlight_map", "_replace_via_keyboard"}
+    names = {"_build_highlight_map", "_replace_via_keyboard", "_render_line"}
     assert names <= set(dir(TextArea))
-    assert {"_line_cache", "_highlights", "_highlight_query"} <= set(vars(TextArea()))
+    fields = {"_line_cache", "_highlights", "_highlight_query", "_matching_bracket_location"}
+    assert fields | {"_theme"} <= set(vars(TextArea()))
 
 
 async def test_only_lines_that_are_drawn_are_coloured() -> None:
@@ -44,6 +45,29 @@ async def test_only_lines_that_are_drawn_are_coloured() -> None:
         await pilot.pause()
         assert len(app.area._highlights) <= 2 * CHUNK
         assert [name for *_, name in app.area._highlights[1500]] == ["string", "key", "punctuation"]
+
+
+async def test_a_line_that_is_drawn_from_memory_looks_as_if_drawn_anew() -> None:
+    app = Host()
+    async with app.run_test(size=(60, 20)) as pilot:
+        app.area.show("\n".join(f"key{i}: [{i}, 'text {i}']" for i in range(200)))
+        for keys in (
+            ["down", "down", "x", "enter"],
+            ["shift+down", "shift+down"],
+            ["left", "pagedown", "y"],
+            ["end", "left"],
+            ["backspace", "ctrl+z"],
+        ):
+            await pilot.press(*keys)
+            await pilot.pause()
+            for y in range(20):
+                shown = app.area.render_line(y)
+                assert shown == TextArea._render_line(app.area, y), (keys, y)
+        app.theme = "textual-light"
+        await pilot.pause()
+        assert [app.area.render_line(y) for y in range(20)] == [
+            TextArea._render_line(app.area, y) for y in range(20)
+        ]
 
 
 async def test_marks_lie_over_the_colours_and_move_with_them() -> None:
