@@ -131,12 +131,16 @@ def _goes_on(kept: _Kept, episodes: Sequence[Episode]) -> bool:
 
 
 def members_of(episodes: Sequence[Episode]) -> dict[str, list[Episode]]:
-    """Episodes by the member or algorithm that their detail names; empty when there is just one."""
+    """Episodes by what their detail names: a member, an algorithm, or a family of candidates.
+
+    Candidates are named as `tree 3`: a family's word and a number. Empty when there is just one.
+    """
     found: dict[str, list[Episode]] = {}
     for one in episodes:
-        name = one.detail.get("member") or one.detail.get("algorithm")
-        if name:
-            found.setdefault(str(name), []).append(one)
+        detail = one.detail
+        name = detail.get("member") or detail.get("algorithm") or detail.get("candidate") or ""
+        if words := str(name).split():
+            found.setdefault(words[0], []).append(one)
     return found if len(found) > 1 else {}
 
 
@@ -171,8 +175,11 @@ def _references(
         yield Reference("oracle", 1.0, "oracle")
     else:
         last = source.episodes[-1]
-        steps = sum(last.actions_taken.values())
-        yield from _lines(last.detail, steps, options.measure, "")
+        # While it trains, the oracle may be a first guess; the evaluation has searched on.
+        part = (source.evaluation or {}).get("in_sample")
+        figures = part if isinstance(part, Mapping) else last.detail
+        steps = int(figures.get("steps") or 0) or sum(last.actions_taken.values())
+        yield from _lines(figures, steps, options.measure, "")
     part = (source.evaluation or {}).get("held_out")
     if not isinstance(part, Mapping) or not options.held_out:
         return

@@ -132,7 +132,7 @@ async def test_a_point_can_be_opened_and_series_chosen_and_hidden() -> None:
         await pilot.pause()
         assert app.chart.view.hidden == {"old"}
         assert "╌ old" in text(app.chart)
-        await pilot.press("c", "e")
+        await pilot.press("c", "w")
         await pilot.pause()
         assert app.told[-2:] == ["compare", "export"]
 

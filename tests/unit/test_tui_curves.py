@@ -113,6 +113,20 @@ def test_members_are_named_by_the_episodes_detail() -> None:
     assert not members_of(episodes[1:])
 
 
+def test_candidates_are_members_by_their_family() -> None:
+    episodes = [episode(i, 1.0, candidate=name) for i, name in enumerate(["constant 1", "tree 1"])]
+    assert list(members_of(episodes)) == ["constant", "tree"]
+
+
+def test_an_evaluation_knows_the_lines_better_than_episodes() -> None:
+    figures = {"steps": 50, "random": 5.0, "best_constant": 20.0, "oracle": 45.0}
+    assert levels(Curves().chart([training(1, [20.0], {"in_sample": figures})])) == {
+        "random": 0.1,
+        "best constant": 0.4,
+        "oracle": 0.9,
+    }
+
+
 def test_a_failed_episode_is_a_gap() -> None:
     failed = Episode(2, 0.0, 1.0, 0.0, error="reward failed")
     one = training(1, [20.0])
