@@ -7,6 +7,7 @@ that are private: `_writer_thread`, `_key_thread`, `_file`, `_enable_mouse_suppo
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import sys
@@ -109,7 +110,7 @@ class SpiceDriver(LinuxDriver):
             self._call_in_loop(lost)
 
     def _call_in_loop(self, call: Callable[[], None]) -> None:
-        if not self._loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(call)
 
     def _enable_mouse_support(self) -> None:
@@ -119,7 +120,7 @@ class SpiceDriver(LinuxDriver):
 
     def _disable_mouse_support(self) -> None:
         if self._mouse and not self._is_simple:
-            self.write("\x1b[?1006l\x1b[?1002l\x1b[?1000l")
+            self.write("\x1b[?1016l\x1b[?1006l\x1b[?1002l\x1b[?1000l")
 
     def _enable_mouse_pixels(self) -> None:
         if not self._is_simple:
@@ -152,11 +153,9 @@ class SpiceDriver(LinuxDriver):
         except OSError:
             self._on_lost()
         finally:
-            try:
+            with contextlib.suppress(EOFError, ParseError):
                 for _ in parser.feed(""):
                     pass
-            except (EOFError, ParseError):
-                pass
 
 
 def _terminal_fd() -> int:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from rich.text import Text
@@ -20,6 +21,7 @@ from spice_tui.terminal.crash import write_report
 from spice_tui.terminal.driver import SpiceDriver
 
 DEFECT = 70
+_DEAF_SECONDS = 0.3
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
@@ -27,6 +29,7 @@ class Lifecycle(App[int]):
     """An app that ends well. The engine and its runs go on, whatever ends the screen."""
 
     _ending = 0
+    _is_deaf = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -38,12 +41,35 @@ class Lifecycle(App[int]):
         return self._ending
 
     def end_by(self, number: int) -> None:
-        """Leave because of a signal; the second one does not wait for anybody."""
+        """Leave because of a signal; the second one does not wait for anybody.
+
+        A terminal that closes sends several SIGHUP: they are one.
+        """
+        if number == signal.SIGINT and self._is_deaf:
+            return
         if self._ending:
+            if number == signal.SIGHUP:
+                return
             restore.now()
             os._exit(self._ending)
         self._ending = 128 + number
         self.exit(return_code=self._ending)
+
+    @contextlib.contextmanager
+    def suspend(self) -> Iterator[None]:
+        """Lend the terminal to another program; the keys for interrupting are that program's.
+
+        The terminal sends SIGINT to this process too. The loop sees it when it is back.
+        """
+        self._is_deaf = True
+        try:
+            with super().suspend():
+                yield
+        finally:
+            self.set_timer(_DEAF_SECONDS, self._listen)
+
+    def _listen(self) -> None:
+        self._is_deaf = False
 
     def terminal_lost(self) -> None:
         """The terminal is gone (its window closed, the link broke): detach."""
@@ -65,7 +91,9 @@ class Lifecycle(App[int]):
         if self._exception is None:
             self._exception = error
             self._exception_event.set()
-            self._exit_renderables.append(Text(write_report(error)))
+            # The terminal wraps a long path so that it can still be copied; Rich would cut it.
+            line = Text(write_report(error), no_wrap=True, overflow="ignore")
+            self._exit_renderables.append(line)
         self._return_code = DEFECT
         self._close_messages_no_wait()
 

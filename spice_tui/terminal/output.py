@@ -14,6 +14,9 @@ from collections.abc import Callable
 _CHUNK = 1024
 """Bytes a write: the kernel takes that many at once when it says that it takes any."""
 
+_LOOK_SECONDS = 0.2
+"""How often a stalled writer looks whether it was given up."""
+
 
 class Output(threading.Thread):
     """Writes what `write` gets to a descriptor, in order.
@@ -48,7 +51,11 @@ class Output(threading.Thread):
             self._closing = True
             self._wake.notify()
         self.join(seconds)
-        return not self.is_alive()
+        done = not self.is_alive()
+        with self._wake:  # what is late must not come after what is written next
+            self._lost = True
+            self._queue.clear()
+        return done
 
     def run(self) -> None:
         while True:
@@ -73,8 +80,9 @@ class Output(threading.Thread):
 
     def _write_all(self, data: bytes) -> None:
         view = memoryview(data)
-        while view:
-            select.select([], [self._fd], [])
+        while view and not self._lost:
+            if not select.select([], [self._fd], [], _LOOK_SECONDS)[1]:
+                continue
             try:
                 count = os.write(self._fd, view[:_CHUNK])
             except BlockingIOError:  # somebody else made the terminal non-blocking

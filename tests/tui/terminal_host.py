@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -54,6 +55,7 @@ class Host(CellDiff, Lifecycle):
         with self.suspend():
             sys.__stdout__.write("other program\n")
             sys.__stdout__.flush()
+            os.kill(os.getpid(), signal.SIGINT)  # as ctrl+c there does
 
 
 if __name__ == "__main__":

@@ -97,3 +97,15 @@ def test_a_simple_console_is_asked_nothing(tmp_path: Path) -> None:
         assert b"$p" not in terminal.seen
         assert not terminal.modes() & {"1000", "1002", "1003"}
         assert left_clean(terminal), terminal.modes()
+
+
+def test_modes_that_a_modern_terminal_offers_end_too(tmp_path: Path) -> None:
+    with host_in_pty(tmp_path) as terminal:
+        assert "1003" not in terminal.modes()  # no event for each move of the mouse
+        terminal.press(
+            "\x1b[?2026;2$y\x1b[?2048;2$y"
+        )  # it can do updates at once and tell its size
+        terminal.until(lambda: {"2048", "1016"} <= terminal.modes(), "the size reports")
+        os.kill(terminal.process.pid, signal.SIGTERM)
+        assert terminal.ends() == 143
+        assert left_clean(terminal), terminal.modes()
