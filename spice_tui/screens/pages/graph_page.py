@@ -56,13 +56,14 @@ class GraphPage(Page):
         if pod != self._pod:
             self._pod, self._curves = pod, Curves()
         preview = world.previews.get(pod)
-        state = (pod, world.trainings, world.episodes, preview, self._options)
+        known = world.pods.get(pod)
+        state = (pod, known, world.trainings, world.episodes, preview, self._options)
         if self._drawn and all(new is old for new, old in zip(state, self._drawn, strict=True)):
             return
         self._drawn = state
         trainings = world.trainings_of(pod)
         self._chart.show(self._curves.chart(trainings, preview, self._options))
-        said = verdict.of_pod(world.pods.get(pod), preview)
+        said = verdict.of_pod(known, preview)
         if said != self._said:
             self._said = said
             self._verdict.update(said)
