@@ -47,9 +47,21 @@ class EditorFile:
             return "changed on disk"
         if self.modified:
             return "modified"
-        if not self.disk.writable:
+        if self._area.read_only:
             return "read-only"
         return "saved" if self.disk.exists else "new"
+
+    @property
+    def is_altered(self) -> bool:
+        """Whether the text area cannot hold the file's text as it is.
+
+        It parts lines at some characters, such as form feeds, and would write line feeds there.
+        """
+        return (
+            self.disk is not None
+            and not self.modified
+            and (self._area.plain != self.disk.text.replace("\r\n", "\n").replace("\r", "\n"))
+        )
 
     # -- reading
 
@@ -61,9 +73,9 @@ class EditorFile:
         """Edit this text from now on."""
         self.disk, self.foreign, self.pending, self.draft_error = manifest, None, None, ""
         self._area.show(manifest.text)
-        self._area.read_only = not manifest.writable
         # As the area gives it, which makes all ends of lines the same.
         self._clean = self._area.text
+        self._area.read_only = not manifest.writable or self.is_altered
 
     # -- saving
 
@@ -124,7 +136,7 @@ class EditorFile:
 
     def _accept(self, found: ManifestText) -> None:
         self.disk, self.foreign, self._clean = found, None, self._area.text
-        self._area.read_only = not found.writable
+        self._area.read_only = not found.writable or self.is_altered
 
     @staticmethod
     def _lines(text: str) -> str:

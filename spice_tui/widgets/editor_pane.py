@@ -16,13 +16,13 @@ from spice_engine.protocol.authoring import Saved as SavedAnswer
 from spice_engine.protocol.edits import AddAction, AddDataspace, AddRewards, Edited
 from spice_engine.protocol.pods import ProblemInfo
 from spice_tui.models.authoring_door import AuthoringDoor
-from spice_tui.models.draft import Draft, Drafts
-from spice_tui.screens.changed_on_disk import CHANGED, DRAFT, ChooseText
+from spice_tui.models.draft import Drafts
 from spice_tui.widgets.completion import CompletionPopup
 from spice_tui.widgets.debounce import Debounce
 from spice_tui.widgets.editor_checks import EditorChecks
 from spice_tui.widgets.editor_file import EditorFile
 from spice_tui.widgets.editor_lines import HelpLine, StatusLine, Told
+from spice_tui.widgets.editor_questions import EditorQuestions
 from spice_tui.widgets.editor_search import EditorSearch
 from spice_tui.widgets.find_bar import FindBar
 from spice_tui.widgets.manifest_area import ManifestArea
@@ -90,6 +90,7 @@ class EditorPane(Vertical):
         self.help = HelpLine()
         self.status = StatusLine()
         self.file = EditorFile(self.area, door, drafts)
+        self.questions = EditorQuestions(self)
         self.search = EditorSearch(self.area, self.bar)
         self.checks = EditorChecks(
             self,
@@ -106,7 +107,6 @@ class EditorPane(Vertical):
         self._others: tuple[ProblemInfo, ...] = ()
         self._previewed = ""
         self._opening = 0
-        self._declined = ""
         self._told: Told | None = None
 
     def compose(self) -> ComposeResult:
@@ -137,38 +137,21 @@ class EditorPane(Vertical):
         self.file.find_draft()
         if self.file.pending is not None:
             self.tell("There is a draft of this file; go to the text to decide about it.")
-            self._ask_if_here()
+            self.questions.ask_if_here()
 
     def show_text(self, manifest: ManifestText) -> None:
         """Edit this text from now on; its draft is not asked for."""
         self._end_preview()
         self._others, self._told = (), None
         self.file.show(manifest)
+        if self.file.is_altered:
+            self.tell(
+                "This file has characters that would be lost here. Write it with your own editor.",
+                "warning",
+            )
         self.checks.path = manifest.path
         self.checks.another_text()
-        self._show_status()
-
-    def _ask_if_here(self) -> None:
-        """Ask what is to be decided, if the person is at the text; else it waits for that."""
-        if not self.area.has_focus or isinstance(self.app.screen, ChooseText):
-            return
-        draft, foreign = self.file.pending, self.file.foreign
-        if draft is not None:
-            why = f"{draft.path} was edited and not saved. What is to become of that text?"
-            self.app.push_screen(
-                ChooseText("A draft was found", why, DRAFT, self.area.plain, draft.text),
-                lambda choice: self._decide(draft, choice),
-            )
-        elif foreign is not None and foreign.digest != self._declined:
-            self.ask_about_change()
-
-    def _decide(self, draft: Draft, choice: str | None) -> None:
-        if choice == "discard":
-            self.file.discard(draft)
-            return
-        self.file.restore(draft)  # nothing is lost by it: undo gives the file's text
-        if self.file.foreign is not None:
-            self.ask_about_change()
+        self.show_status()
 
     # -- what the world tells
 
@@ -191,31 +174,10 @@ class EditorPane(Vertical):
             return
         if differs:
             self.tell("The file was changed by somebody else while you edited it.", "warning")
-            self._ask_if_here()
+            self.questions.ask_if_here()
         elif before is not self.file.disk:
             self.tell("The file was changed by somebody else; this is its text now.")
-        self._show_status()
-
-    def ask_about_change(self) -> None:
-        """Ask how to go on when the file and the text were both changed."""
-        foreign = self.file.foreign
-        if foreign is None or isinstance(self.app.screen, ChooseText):
-            return
-        why = f"{foreign.path} was changed by somebody else while you edited it."
-        self.app.push_screen(
-            ChooseText("Changed on disk", why, CHANGED, foreign.text, self.area.plain),
-            self._resolve,
-        )
-
-    def _resolve(self, choice: str | None) -> None:
-        if choice is None:
-            self._declined = self.file.foreign.digest if self.file.foreign else ""
-            return
-        merged = self.file.resolve(choice)
-        if merged is not None and merged.conflicts:
-            self.tell(f"{merged.conflicts} places could not be merged; they are marked.", "warning")
-        self.keep_draft()
-        self._show_status()
+        self.show_status()
 
     # -- saving
 
@@ -226,7 +188,7 @@ class EditorPane(Vertical):
             answer = await self.file.save()
         except ChangedOnDisk:
             await self.look_at_disk()
-            self.ask_about_change()
+            self.questions.ask_about_change()
             return None
         except SpiceError as error:
             kept = self.file.draft_error or "The draft is kept."
@@ -238,7 +200,7 @@ class EditorPane(Vertical):
             self.tell(
                 " ".join(part for part in ("Not saved:", str(error), kept, hint) if part), "error"
             )
-            self._show_status()
+            self.show_status()
             return None
         self._previewed = ""  # the engine ends the preview of what is saved
         self._others = tuple(answer.problems)
@@ -254,7 +216,7 @@ class EditorPane(Vertical):
 
     async def _keeping(self) -> None:
         await self.file.keep_draft()
-        self._show_status()
+        self.show_status()
 
     def on_unmount(self) -> None:
         self.checks.stop()
@@ -276,17 +238,17 @@ class EditorPane(Vertical):
         if self.file.disk is None or event.text_area is not self.area:
             return
         if self.file.pending is not None:
-            self._ask_if_here()
+            self.questions.ask_if_here()
         self.checks.edited()
         self._draft.again()
-        self._show_status()
+        self.show_status()
 
     @on(ManifestArea.SelectionChanged)
     def _moved(self, event: ManifestArea.SelectionChanged) -> None:
         event.stop()
         self.checks.moved()
         self._show_help()
-        self._show_status()
+        self.show_status()
 
     @on(ManifestArea.Left)
     def _left(self, event: ManifestArea.Left) -> None:
@@ -309,7 +271,7 @@ class EditorPane(Vertical):
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         if event.widget is self.area and self.file.disk is not None:
-            self._ask_if_here()
+            self.questions.ask_if_here()
             self.run_worker(self.look_at_disk, group="editor-look", exclusive=True)
 
     @on(FindBar.Wanted)
@@ -318,12 +280,12 @@ class EditorPane(Vertical):
         self.search.wanted()
 
     @on(FindBar.Step)
-    def _find_step(self, event: FindBar.Step) -> None:
+    def _step_wanted(self, event: FindBar.Step) -> None:
         event.stop()
         self.search.step(backwards=event.backwards)
 
     @on(FindBar.Replace)
-    def _find_replace(self, event: FindBar.Replace) -> None:
+    def _replace_wanted(self, event: FindBar.Replace) -> None:
         event.stop()
         self.search.replace(every=event.every)
 
@@ -358,7 +320,7 @@ class EditorPane(Vertical):
             self.area.show_problems(here)
             self.post_message(self.ProblemsChanged(tuple(found)))
         self._show_help()
-        self._show_status()
+        self.show_status()
 
     def _preview(self) -> None:
         disk, text = self.file.disk, self.area.text
@@ -382,7 +344,8 @@ class EditorPane(Vertical):
         problem = self.area.problem_at(self.area.cursor_location)
         self.help.show(self._told, problem, self.checks.hover)
 
-    def _show_status(self) -> None:
+    def show_status(self) -> None:
+        """Bring the status line up to date."""
         self.status.show(
             self.file.disk.path if self.file.disk else "",
             self.file.state,

@@ -40,7 +40,9 @@ class ManifestEditor(EditorPane):
 
     def action_revert(self) -> None:
         """Go back to the text on disk; undo gives this one again."""
-        if self.file.disk is not None:
+        if self.file.foreign is not None:
+            self.file.resolve("theirs")
+        elif self.file.disk is not None:
             self.area.change_to(self.file.disk.text)
 
     def action_compare(self) -> None:
@@ -121,11 +123,17 @@ class ManifestEditor(EditorPane):
 
     def action_find_next(self) -> None:
         """Go to the next hit."""
-        self.search.step(backwards=False)
+        self._find_step(backwards=False)
 
     def action_find_previous(self) -> None:
         """Go to the hit before."""
-        self.search.step(backwards=True)
+        self._find_step(backwards=True)
+
+    def _find_step(self, *, backwards: bool) -> None:
+        if self.bar.wanted:
+            self.search.step(backwards=backwards)
+        else:
+            self.search.open()
 
     def action_go_to_line(self, number: str = "") -> None:
         """Go to a line."""

@@ -15,6 +15,7 @@ from textual.app import App, ComposeResult
 from textual.message import Message
 from textual.pilot import Pilot
 
+from spice_engine.protocol.authoring import ManifestText
 from spice_tui.async_client import AsyncClient
 from spice_tui.models.authoring_door import EngineDoor
 from spice_tui.models.draft import Draft, Drafts
@@ -519,6 +520,30 @@ async def test_a_file_that_cannot_be_written_is_read_only(shop: EngineFixture) -
         assert editor.area.text == MANIFEST
         assert editor.file.state == "read-only"
         assert "read-only" in editor.status.plain
+
+
+@pytest.mark.parametrize(
+    ("text", "lossless"), [("a: 1\r\nb: 2\r\n", True), ("a: 1\x0cb: 2\n", False), ("", True)]
+)
+async def test_a_text_that_would_be_altered_cannot_be_edited(
+    shop: EngineFixture, text: str, lossless: bool
+) -> None:
+    async with editing(shop) as (app, pilot):
+        editor = await opened(app, pilot)
+        editor.show_text(ManifestText("shop", "spicepods/shop.yaml", text, "1"))
+        assert editor.file.state == ("saved" if lossless else "read-only")
+        editor.area.insert_typed("x")
+        assert editor.area.text == ("x" + text if lossless else "a: 1\nb: 2\n")
+
+
+async def test_going_back_to_the_text_on_disk_can_be_undone(shop: EngineFixture) -> None:
+    async with editing(shop) as (app, pilot):
+        editor = await opened(app, pilot)
+        editor.area.insert_typed("# mine\n")
+        editor.action_revert()
+        assert editor.file.state == "saved"
+        editor.action_undo()
+        assert editor.area.text == "# mine\n" + MANIFEST
 
 
 async def test_it_fits_into_a_tiny_screen(shop: EngineFixture) -> None:
