@@ -100,9 +100,16 @@ def _target(session: Session, options: ScreenOptions) -> Location | Socket:
 
     Raises:
         NotFound: there is nothing at the path given.
+        InvalidRequest: the folder is the home directory or the root, and no app folder yet.
     """
     if not options.attach:
-        return session.location
+        location = session.location
+        if not session.known and location.root in (Path.home(), Path("/")):
+            raise InvalidRequest(
+                f"{location.root} is no place for an app folder.",
+                hint="Make a folder and begin there: mkdir my-app; cd my-app; spice-tui.",
+            )
+        return location
     path = expand(options.attach).absolute()
     if path.is_socket():
         return Socket(path, path.parent)

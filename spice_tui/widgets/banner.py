@@ -29,9 +29,10 @@ class Banner(Static):
             text = f"{symbols().failed} {connection.message}"
         elif connection.state == "lost":
             tries = f" ({connection.attempts} tries so far)" if connection.attempts else ""
+            why = connection.message or "No engine answers."
             text = (
-                f"{symbols().warning} No engine answers. What is shown is as it was; "
-                f"trying again{tries}. E starts one."
+                f"{symbols().warning} {why} What is shown is as it was; "
+                f"trying again{tries}. E starts an engine."
             )
         if text != self._text:
             self._text = text
