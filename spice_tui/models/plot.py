@@ -7,23 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spice_tui.models import raster, scale
+from spice_tui.models.plot_page import Page, Reference, View, column_of, marker, style_of
 from spice_tui.models.raster import Grid
 from spice_tui.models.series import Column, Series
-from spice_tui.models.styled import (
-    AXIS,
-    CHOSEN,
-    COLORS,
-    CROSS,
-    DIM,
-    LABEL,
-    NONE,
-    REFERENCE,
-    SERIES,
-    TITLE,
-    TONES,
-    Line,
-    tone,
-)
+from spice_tui.models.styled import AXIS, CHOSEN, LABEL, TITLE, Line, tone
 from spice_tui.theme.symbols import Symbols, symbols
 
 _GUTTER = 8
@@ -35,27 +22,6 @@ _ENDLESS = 1e300
 _SHORT = 6
 _DASH = (6, 4)
 _PATTERNS = {"random": (1, 3), "constant": (3, 3), "oracle": (6, 2), "plain": (2, 2)}
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A level line across the chart; `tone`: random, constant, oracle or plain."""
-
-    title: str
-    y: float
-    tone: str = "plain"
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """The part of the plane that is seen. `x_kind`: number, whole or time (Unix seconds)."""
-
-    x_lo: float
-    x_hi: float
-    y_lo: float | None = None
-    y_hi: float | None = None
-    log: bool = False
-    x_kind: str = "number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +37,11 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    version: int
+    """Dots, and the series they are of as it was then; None: of a reference line."""
+
     dots: bytes
+    series: Series | None = None
+    version: int = 0
 
 
 class Plotter:
@@ -114,18 +83,18 @@ class Plotter:
         )
         cut = [one.columns(view.x_lo, view.x_hi, grid.columns) for one in shown]
         lo, hi, ticks = y_axis(cut, references, view, max(2, grid.height // 3))
-        page = _Page(grid, view, lo, hi)
+        page = Page(grid, view, lo, hi)
         kept: dict[tuple[object, ...], _Layer] = {}
         for reference in references:
             key = (reference, lo, hi, view.log, grid)
-            found = self._layers.get(key) or _Layer(0, _level(reference, page))
+            found = self._layers.get(key) or _Layer(_level(reference, page))
             kept[key] = found
             page.add(found.dots, tone(reference.tone))
         for one, columns in zip(shown, cut, strict=True):
-            key = (one.key, id(one), view.x_lo, view.x_hi, lo, hi, view.log, one.dashed, grid)
+            key = (one.key, view.x_lo, view.x_hi, lo, hi, view.log, one.dashed, grid)
             found = self._layers.get(key)
-            if found is None or found.version != one.version:
-                found = _Layer(one.version, _line(one, columns, page))
+            if found is None or found.series is not one or found.version != one.version:
+                found = _Layer(_line(one, columns, page), one, one.version)
             kept[key] = found
             page.add(found.dots, style_of(one))
         self._layers = kept
@@ -154,18 +123,6 @@ def gutter(width: int) -> int:
     return _GUTTER if width >= _NARROW else 0
 
 
-def column_of(x: float, view: View, width: int) -> int:
-    """The cell of an x among `width`; it may lie outside. The last x is in the last cell."""
-    span = (view.x_hi - view.x_lo) or 1.0
-    column = math.floor((x - view.x_lo) / span * width + 1e-9)
-    return min(column, width - 1) if x <= view.x_hi else column
-
-
-def style_of(series: Series) -> int:
-    """The style byte of a series."""
-    return (DIM if series.dim else SERIES) + series.color % COLORS
-
-
 def y_axis(
     cut: Sequence[Sequence[Column]], references: Sequence[Reference], view: View, count: int
 ) -> tuple[float, float, list[float]]:
@@ -187,7 +144,7 @@ def y_axis(
     return lo, hi, scale.linear_ticks(lo, hi, count)
 
 
-def _line(series: Series, columns: Sequence[Column], page: _Page) -> bytes:
+def _line(series: Series, columns: Sequence[Column], page: Page) -> bytes:
     found = raster.spans(columns, page.grid.columns, page.place)
     if series.dashed:
         on, off = _DASH
@@ -195,7 +152,7 @@ def _line(series: Series, columns: Sequence[Column], page: _Page) -> bytes:
     return raster.layer(found, page.grid)
 
 
-def _level(reference: Reference, page: _Page) -> bytes:
+def _level(reference: Reference, page: Page) -> bytes:
     row = page.place(reference.y) if math.isfinite(reference.y) else None
     if row is None:
         return bytes(page.grid.width * page.grid.height)
@@ -203,99 +160,8 @@ def _level(reference: Reference, page: _Page) -> bytes:
     return raster.layer(raster.dashed(level, *_PATTERNS[reference.tone]), page.grid)
 
 
-class _Page:
-    """The drawing area while it is drawn."""
-
-    def __init__(self, grid: Grid, view: View, lo: float, hi: float) -> None:
-        self.grid, self.view, self.lo, self.hi = grid, view, lo, hi
-        self.place = raster.placing(lo, hi, grid.rows, log=view.log)
-        self._dots = self._styles = bytes(grid.width * grid.height)
-        self.texts: list[str] = []
-        self.styles: list[bytearray] = []
-
-    def add(self, dots: bytes, style: int) -> None:
-        """Draw over what is there; dots of both stay, the cell takes the new style."""
-        self._dots = raster.union(self._dots, dots)
-        self._styles = raster.over(self._styles, raster.paint(dots, style))
-
-    def finish(self, signs: Symbols) -> None:
-        """Turn dots into characters."""
-        width = self.grid.width
-        if signs.braille:
-            text = raster.text(self._dots, raster.BRAILLE)
-        else:
-            text = raster.text(self._styles, _letters(signs))
-        every = range(0, width * self.grid.height, width)
-        self.texts = [text[at : at + width] for at in every]
-        self.styles = [bytearray(self._styles[at : at + width]) for at in every]
-
-    def column(self, x: float) -> int:
-        """The cell column of an x; it may lie outside."""
-        return column_of(x, self.view, self.grid.width)
-
-    def put(self, row: int, column: int, text: str, style: int) -> None:
-        """Write over the cells of one row."""
-        line = self.texts[row]
-        self.texts[row] = f"{line[:column]}{text}{line[column + len(text) :]}"
-        self.styles[row][column : column + len(text)] = bytes([style]) * len(text)
-
-    def name_levels(self, references: Sequence[Reference]) -> None:
-        """Write each reference line's name on it, at the right or left, where there is room."""
-        named: list[tuple[int, int, int]] = []
-        for one in references:
-            row = self.place(one.y) if math.isfinite(one.y) else None
-            text, style = f" {one.title} ", tone(one.tone)
-            if row is None or not 0 <= row < self.grid.rows or len(text) > self.grid.width:
-                continue
-            row //= self.grid.down
-            for start in (self.grid.width - len(text), 0):
-                end = start + len(text)
-                # Lines of others may be written over, names of others and series may not.
-                clear = all(cell < SERIES for cell in self.styles[row][start:end])
-                if clear and not any(r == row and a < end and start < b for r, a, b in named):
-                    self.put(row, start, text, style)
-                    named.append((row, start, end))
-                    break
-
-    def cross(self, x: float, signs: Symbols) -> None:
-        """A vertical line at x, behind everything."""
-        column = self.column(x)
-        if not 0 <= column < self.grid.width:
-            return
-        for row in range(self.grid.height):
-            if self.styles[row][column] == NONE:
-                self.put(row, column, signs.vertical, CROSS)
-
-    def mark_end(self, series: Series, signs: Symbols) -> None:
-        """The series' marker on its last point that is seen."""
-        point = series.at(self.view.x_hi)
-        if point is None or not self.view.x_lo <= point[0] <= self.view.x_hi:
-            return
-        row = self.place(point[1])
-        if row is None or not 0 <= row < self.grid.rows:
-            return
-        column = min(max(self.column(point[0]), 0), self.grid.width - 1)
-        self.put(row // self.grid.down, column, marker(series, signs), style_of(series))
-
-
-def marker(series: Series, signs: Symbols) -> str:
-    """The sign of a series in the legend and at its end."""
-    return signs.markers[series.marker % len(signs.markers)]
-
-
-def _letters(signs: Symbols) -> str:
-    """What stands for each style where a cell has one dot only."""
-    table = [" "] * 64
-    for index in range(len(TONES)):
-        table[REFERENCE + index] = signs.horizontal
-    for color in range(COLORS):
-        sign = signs.markers[color % len(signs.markers)]
-        table[SERIES + color], table[DIM + color] = sign, sign
-    return "".join(table)
-
-
 def _frame(
-    page: _Page, ticks: Sequence[float], left: int, below: int, signs: Symbols
+    page: Page, ticks: Sequence[float], left: int, below: int, signs: Symbols
 ) -> list[tuple[str, bytes]]:
     """The plot's rows with the axes around them."""
     names: dict[int, str] = {}

@@ -174,6 +174,15 @@ def test_every_size_is_filled_exactly(size: tuple[int, int], log: bool) -> None:
         assert [len(row) for row in picture.styles] == [size[0]] * size[1]
 
 
+def test_another_series_of_the_same_key_is_drawn_anew() -> None:
+    plotter = Plotter()
+    for height in (1, 5, 3, 4):
+        values = [0.0, float(height), 5.0]
+        kept = plotter.draw([Series("s", "s", range(3), values)], [], View(0, 2), (60, 15))
+        fresh = Plotter().draw([Series("s", "s", range(3), values)], [], View(0, 2), (60, 15))
+        assert kept == fresh
+
+
 def test_growing_pictures_equal_new_ones() -> None:
     chance = random.Random(2)
     plotter, grown = Plotter(), Series("s", "s")
