@@ -24,6 +24,7 @@ from spice_tui.models.world import World
 from spice_tui.terminal.abilities import Abilities, detect
 from spice_tui.terminal.cells import CellDiff
 from spice_tui.terminal.lifecycle import Lifecycle
+from spice_tui.terminal.typed_ahead import TypedAhead
 
 T = TypeVar("T")
 
@@ -34,7 +35,7 @@ class Refused(SpiceError):
     code = "refused"
 
 
-class Base(CellDiff, Lifecycle):
+class Base(CellDiff, TypedAhead, Lifecycle):
     """Holds what all deeds need. Deeds are methods `action_<name>` in mixins of their own."""
 
     def __init__(
@@ -128,6 +129,7 @@ class Base(CellDiff, Lifecycle):
                 answer.set_result(value)
 
         await self.push_screen(screen, given)
+        self.let_keys_go()
         return await answer
 
     # -- doing later
@@ -188,7 +190,7 @@ class Base(CellDiff, Lifecycle):
         answer = method(*arguments)
         self.performed(action)
         if inspect.isawaitable(answer):
-            self.begin(_awaited(answer))
+            self.hold_keys(self.begin(_awaited(answer)))
 
     def performed(self, action: Action) -> None:
         """An action was begun."""
