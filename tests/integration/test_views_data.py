@@ -388,3 +388,20 @@ def test_a_step_names_the_line_of_a_file_that_returned(world: EngineFixture):
     assert rewards[1]["value"] is None
     assert "never" in rewards[1]["error"]
     assert rewards[1]["line"] == 8
+
+
+# -- what changes the data comes last
+
+
+def test_a_grid_shows_what_was_written_and_posted_since(world: EngineFixture):
+    before = world.call("pods.grid", pod=POD)["rows"]
+    observation = "time,hostmetrics.service.cpu\n1767225601,77\n"
+    world.call("pods.observe", pod=POD, data=observation.encode())
+    grid = world.call("pods.grid", pod=POD)
+    assert grid["rows"] == before + 1
+    assert grid["cells"][1] == [1767225601, 77, None]
+    path = world.location.root / "data" / "odd.csv"
+    with path.open("a") as out:
+        out.write(f"{1767225600 + 30 * 100},1000,5,big,h,hot\n")
+    columns = world.call("pods.grid", pod=FILED)["columns"]
+    assert columns[1]["greatest"] == 1000

@@ -109,7 +109,7 @@ def grid(params: dict[str, Any], report: Report) -> dict[str, Any]:
 
     `params` are those of `load` with `offset` and `limit`.
     """
-    return raw_grid.grid(params, list(read_pod(params, CACHE, report)))
+    return raw_grid.grid(params, lambda: list(read_pod(params, CACHE, report)))
 
 
 def write_parquet(params: dict[str, Any], report: Report) -> int:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spice_engine.data.connectors.file import opened
-from spice_engine.data.feeds import FeedTable
+from spice_engine.data.connectors.file import opened, resolve
+from spice_engine.data.feeds import ENGINE_CONNECTORS, FeedTable
 from spice_engine.data.pod_tables import DataspaceTables, grid_of
 from spice_engine.data.served import Sheet, number, sheet_of
 from spice_engine.data.table import Labels, Table
@@ -27,46 +28,71 @@ MOST_TEXT = 500
 
 MOST_BAD = 100
 
-_last: list[tuple[str, Sheet, list[dict[str, Any]]]] = []
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """All rows of a pod within its period, what can be said of them, and what was left out."""
+
+    sheet: Sheet
+    columns: list[dict[str, Any]]
+    bad: list[dict[str, Any]]
+    bad_rows: int
+
+
+_last: list[tuple[str, _Rows]] = []
 """The rows that were asked for last: whoever scrolls asks for the next of them soon."""
 
 
-def grid(params: Mapping[str, Any], spaces: Sequence[DataspaceTables]) -> dict[str, Any]:
+def grid(params: Mapping[str, Any], read: Callable[[], list[DataspaceTables]]) -> dict[str, Any]:
     """Rows `offset`.. of all, at most `limit`, as `spice_engine.protocol.views.Grid` says.
 
-    `params` are the loader's with `offset` and `limit`.
+    `params` are the loader's with `offset` and `limit`; `read` reads the pod's tables.
     """
-    sheet, columns = _sheet(params, spaces)
+    key = _key(params)
+    if not key or not _last or _last[0][0] != key:
+        _last.clear()
+        _last.append((key, _rows(params, read())))
+    rows = _last[0][1]
+    sheet = rows.sheet
     offset = max(0, min(params["offset"], len(sheet)))
-    limit = max(0, min(params["limit"], MOST_CELLS // len(columns)))
+    limit = max(0, min(params["limit"], MOST_CELLS // len(rows.columns)))
     part = slice(offset, min(offset + limit, len(sheet)))
     return {
         "offset": offset,
         "rows": len(sheet),
-        "columns": columns,
+        "columns": rows.columns,
         "cells": _cells(sheet, part),
         "gaps": _gaps(sheet.times, part, params["granularity"]),
-        "bad": _bad(params, spaces),
-        "bad_rows": sum(table.bad_rows for space in spaces for table in space.tables),
+        "bad": rows.bad,
+        "bad_rows": rows.bad_rows,
     }
 
 
-def _sheet(
-    params: Mapping[str, Any], spaces: Sequence[DataspaceTables]
-) -> tuple[Sheet, list[dict[str, Any]]]:
-    """All rows within the period, and what can be said of their columns."""
-    made = [
-        str(grid_of(params)),
-        params["dataspaces"],
-        params["observations"],
-        [feed.digest for space in spaces for feed in space.feeds],
-    ]
-    key = json.dumps(made, sort_keys=True, default=str)
-    if not _last or _last[0][0] != key:
-        every = {**params, "start": None, "end": None, "limit": None, "offset": None}
-        sheet = sheet_of(every, spaces)
-        _last[:] = [(key, sheet, _columns(sheet, spaces))]
-    return _last[0][1], _last[0][2]
+def _rows(params: Mapping[str, Any], spaces: list[DataspaceTables]) -> _Rows:
+    every = {**params, "start": None, "end": None, "limit": None, "offset": None}
+    sheet = sheet_of(every, spaces)
+    bad_rows = sum(table.bad_rows for space in spaces for table in space.tables)
+    return _Rows(sheet, _columns(sheet, spaces), _bad(params, spaces), bad_rows)
+
+
+def _key(params: Mapping[str, Any]) -> str:
+    """What tells these rows from others; empty where only reading them can tell."""
+    stamps: list[Any] = []
+    for spec in params["dataspaces"]:
+        for feed in (spec["seed"], spec["data"]):
+            connector = feed["connector"] if feed else None
+            if connector is None or connector["name"] in ENGINE_CONNECTORS:
+                continue
+            if connector["name"] != "file":
+                return ""
+            try:
+                path = resolve(Path(params["app_folder"]), connector["params"].get("path", ""))
+                status = path.stat()
+            except (OSError, InvalidData):  # reading tells what is wrong
+                return ""
+            stamps.append((str(path), status.st_mtime_ns, status.st_size, status.st_ino))
+    said = [str(grid_of(params)), params["dataspaces"], params["observations"], stamps]
+    return json.dumps(said, sort_keys=True, default=str)
 
 
 def _columns(sheet: Sheet, spaces: Sequence[DataspaceTables]) -> list[dict[str, Any]]:
