@@ -24,7 +24,7 @@ def columns_of(grid: Grid) -> tuple[Column, ...]:
 
 def _column(number: int, column: GridColumn) -> Column:
     kind = TYPES.get(column.kind, column.kind)
-    title = column.name if column.kind == "time" else f"{column.name} {kind}"
+    title = column.name if column.kind == "time" else f"{_short(column)} {kind}"
     number_like = column.kind == "number"
     return Column(
         f"c{number}",
@@ -34,6 +34,15 @@ def _column(number: int, column: GridColumn) -> Column:
         most=40,
         importance=9 if column.kind == "time" else 5,
     )
+
+
+def _short(column: GridColumn) -> str:
+    """A field's own name: that of its dataspace before it takes the width of the column."""
+    for joint in "_.":
+        name = column.dataspace.replace("/", joint) + joint
+        if column.dataspace and column.name.startswith(name):
+            return column.name.removeprefix(name)
+    return column.name
 
 
 def rows_of(grid: Grid) -> Iterator[Row]:

@@ -56,6 +56,13 @@ SERVERS = (
     Column("rows", "rows", "number", least=4, most=9, importance=4),
     Column("detail", "detail", least=8, most=60, weight=2, importance=5),
 )
+ENDPOINTS = (
+    Column("state", "", "state", least=1, most=1),
+    Column("name", "endpoint", least=8, most=30, weight=2, importance=9),
+    Column("version", "v", "number", least=2, most=4, importance=7),
+    Column("detail", "", least=8, most=40, weight=1, importance=3),
+)
+"""Servers in a narrow pane."""
 INTERPRETATIONS = (
     Column("start", "from", least=19, most=19, importance=9),
     Column("end", "to", least=19, most=19, importance=7),

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 
 from spice_tui.models import clock
-from spice_tui.models.rows import PODS, SERVERS, pod_rows, server_rows
+from spice_tui.models.rows import ENDPOINTS, PODS, pod_rows, server_rows
 from spice_tui.models.world import World
 from spice_tui.screens.pages.makers import PAGES, make_page
 from spice_tui.screens.view import View
@@ -53,7 +53,7 @@ class PodsView(View):
             id="pod",
             first=app.saved.pages.get("pod", ""),
         )
-        self._servers = TablePane(SERVERS, empty="No pod has a policy yet.")
+        self._servers = TablePane(ENDPOINTS, empty="No pod has a policy yet.")
         self._log = RunLog(app)
         self._metrics = MetricsStrip()
 
