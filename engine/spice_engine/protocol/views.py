@@ -189,7 +189,10 @@ class LogBytes:
 
 @dataclass(frozen=True, slots=True)
 class GetLineIndex:
-    """Ask where lines of a log begin, from line `line` on, which begins at `offset`."""
+    """Ask where lines of a log begin, from line `line` on, which begins at `offset`.
+
+    A log that has become shorter than that is gone through from its start.
+    """
 
     source: str
     line: int = 0
@@ -200,7 +203,8 @@ class GetLineIndex:
 class LineIndex:
     """Where every `stride`th line begins: `offsets[i]` is the start of line `line + i * stride`.
 
-    Up to `size` there are `lines` whole lines in all; a torn last one begins at `end`.
+    Up to `size`, where the log ends or the answer got long, there are `lines` whole lines in all;
+    a torn last one begins at `end`.
     """
 
     line: int
@@ -215,8 +219,9 @@ class LineIndex:
 class SearchLog:
     """Find lines that match, from `offset` (the start of a line) on, or backwards from it.
 
-    `pattern` is a regular expression of Python on the line's bytes as UTF-8, or plain text.
-    `limit` matches at most are given, `first` stops at that many bytes looked at (0: no limit).
+    `pattern` is a regular expression of Python, or plain text. One of ASCII characters is compared
+    with the line's bytes, another with its text in UTF-8; a line's end is no part of it. At most
+    `limit` matches are given, and a bounded part is looked at: go on from `next` until `done`.
     """
 
     source: str
