@@ -13,13 +13,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from spice_engine.errors import InvalidSettings, Place
 from spice_tui.actions import table
-
-ALWAYS = "app"
-"""Actions of this context work beside those of every other."""
 
 
 def config_home() -> Path:
@@ -56,9 +53,16 @@ def load_keymap(path: Path) -> dict[str, tuple[str, ...]]:
 
 
 def _keys(path: Path, text: str, name: str, value: Any) -> tuple[str, ...]:
-    line = next((i for i, row in enumerate(text.splitlines(), 1) if f'"{name}"' in row), 0)
+    starts = (f'"{name}"', f"'{name}'", name)
+    rows = enumerate(text.splitlines(), 1)
+    line = next((i for i, row in rows if row.strip().startswith(starts)), 0)
     place = Place(str(path), line, 1 if line else 0)
     known = table()
+    if isinstance(value, dict) and (inner := next(iter(cast("dict[str, Any]", value)), "")):
+        # In TOML a dot outside quotation marks means a table within a table.
+        raise InvalidSettings(
+            f"{name} is no action.", hint=f'Write "{name}.{inner}" in quotation marks.', place=place
+        )
     if name not in known:
         near = get_close_matches(name, known, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else "docs/keys.md lists all actions."

@@ -49,13 +49,15 @@ def load_session(path: Path | None) -> SavedSession:
 
 def _is_sound(session: SavedSession) -> bool:
     """Whether each value is of its type: the file may have been edited by hand."""
+    if not isinstance(session.history, list) or not isinstance(session.tutorial_seen, bool):
+        return False
     texts = (session.view, session.pod, session.theme, *session.history)
     maps = (session.pages, session.filters, session.sorts)
     return (
         all(isinstance(text, str) for text in texts)
         and all(isinstance(one, dict) for one in (*maps, session.sizes))
         and all(isinstance(value, str) for one in maps for value in one.values())
-        and all(isinstance(value, int) for value in session.sizes.values())
+        and all(type(value) is int and value > 0 for value in session.sizes.values())
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 from spice_engine.protocol.engine import QueryResult
@@ -50,7 +51,7 @@ def series_of(answer: QueryResult) -> tuple[Series, ...]:
     if not numbers or len(answer.rows) < 2:
         return ()
     first = [_number(row[numbers[0]]) for row in answer.rows]
-    over_first = len(numbers) > 1 and all(a < b for a, b in zip(first, first[1:], strict=False))
+    over_first = len(numbers) > 1 and all(a < b for a, b in pairwise(first))
     xs = first if over_first else [float(i) for i in range(len(answer.rows))]
     drawn = numbers[1:] if over_first else numbers
     return tuple(

@@ -26,10 +26,10 @@ class Step:
 
 
 def _did(action: str) -> Callable[[World, Seen], bool]:
-    return lambda world, seen: action in seen.did
+    return lambda _, seen: action in seen.did
 
 
-def _trained(world: World, seen: Seen) -> bool:
+def _trained(world: World, _: Seen) -> bool:
     pod = world.pods.get(SAMPLE)
     return pod is not None and pod.policy_version is not None and pod.training is None
 
@@ -47,7 +47,10 @@ STEPS: tuple[Step, ...] = (
         "Change a number in the rewards and press ctrl+s: the pod trains again at once.",
         _did("editor.save"),
     ),
-    Step("Press esc, then ctrl+p: every command is in there. ? shows the keys.", _did("app.palette")),
+    Step(
+        "Press esc, then ctrl+p: every command is in there. ? shows the keys.",
+        _did("app.palette"),
+    ),
 )
 
 END = "That was the tutorial. :new NAME begins a pod of your own, q leaves."

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
+from spice_engine.errors import ProtocolError
 from spice_engine.protocol.authoring import PreviewInfo
 from spice_engine.protocol.engine import EngineStatus
 from spice_engine.protocol.pods import Episode, PodInfo, TrainingInfo
@@ -103,11 +104,18 @@ class Keeper:
         """Take in a snapshot or a delta of a topic; one of no known form changes nothing."""
         if not isinstance(data, Mapping):
             return
+        try:
+            self._apply(topic, kind, data)
+        except (ProtocolError, AttributeError, TypeError, ValueError):
+            # An engine of another version: the topic's next message may be known again.
+            return
+
+    def _apply(self, topic: str, kind: str, data: Mapping[str, Any]) -> None:
         if topic == "engine":
             self._engine = build(EngineStatus, data)
         elif topic == "episodes":
             rows = data.get("rows", ()) if kind == "delta" else ()
-            self._take_episodes(row for row in rows if isinstance(row, Mapping))
+            self._take_episodes([row for row in rows if isinstance(row, Mapping)])
         elif topic == "pods":
             _merge(self._pods, kind, data, PodInfo, str)
             self.told_pods = True
@@ -173,11 +181,10 @@ def _in_order(episodes: Mapping[int, Episode]) -> tuple[Episode, ...]:
 
 
 def _merge(known: dict[Any, Any], kind: str, data: Mapping[str, Any], cls: Any, key: Any) -> None:
-    """Put a snapshot in place of what is known, or a delta's items into it."""
+    """Put a snapshot in place of what is known, or a delta's items into it: all, or nothing."""
     items = data if kind == "snapshot" else data.get("set", {})
-    if kind == "snapshot":
-        known.clear()
-    for name, item in items.items():
-        known[key(name)] = build(cls, item)
-    for name in data.get("del", ()) if kind == "delta" else ():
-        known.pop(key(name), None)
+    fresh = {key(name): build(cls, item) for name, item in items.items()}
+    gone = [key(name) for name in data.get("del", ())] if kind == "delta" else list(known)
+    for name in gone:
+        known.pop(name, None)
+    known.update(fresh)

@@ -1,0 +1,172 @@
+"""What the screens know: snapshots, deltas and histories become one immutable world."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from spice_engine.protocol.pods import Episode, TrainingInfo
+from spice_tui.models.world import Connection, Keeper
+
+POD: dict[str, Any] = {
+    "name": "shop",
+    "manifest": "spicepods/shop.yaml",
+    "state": "ready",
+    "actions": ["buy", "wait"],
+    "fields": ["price"],
+    "episodes": 30,
+    "policy_version": 2,
+    "training": None,
+    "problems": [],
+    "last_training": 3,
+}
+RUN: dict[str, Any] = {
+    "id": 7,
+    "kind": "command",
+    "name": "",
+    "command": ["sleep", "60"],
+    "cwd": "",
+    "state": "running",
+    "outcome": None,
+    "exit_code": None,
+    "message": "",
+    "created": 1.0,
+    "started": 1.5,
+    "ended": None,
+    "labels": [],
+}
+
+
+def training(number: int, pod: str = "shop", *scores: float) -> TrainingInfo:
+    episodes = [Episode(i, i, i + 1.0, score) for i, score in enumerate(scores, 1)]
+    return TrainingInfo(
+        pod, number, "tree", "complete", 10.0, 12.0, "", "", number, None, episodes, 30
+    )
+
+
+def row(number: int, episode: int, score: float) -> dict[str, Any]:
+    return {
+        "pod": "shop",
+        "number": number,
+        "episode": episode,
+        "start": 0.0,
+        "end": 1.0,
+        "score": score,
+    }
+
+
+def test_a_snapshot_replaces_what_was_known() -> None:
+    keeper = Keeper()
+    keeper.apply("pods", "snapshot", {"shop": POD, "old": {**POD, "name": "old"}})
+    assert set(keeper.take().pods) == {"shop", "old"}
+    keeper.apply("pods", "snapshot", {"shop": POD})
+    assert set(keeper.take().pods) == {"shop"}
+
+
+def test_a_delta_sets_and_deletes() -> None:
+    keeper = Keeper()
+    keeper.apply("runs", "snapshot", {"7": RUN})
+    before = keeper.take()
+    keeper.apply("runs", "delta", {"set": {"8": {**RUN, "id": 8, "state": "queued"}}})
+    keeper.apply("runs", "delta", {"set": {}, "del": ["7", "99"]})
+    after = keeper.take()
+    assert set(before.runs) == {7}, "a world that was given out never changes"
+    assert {number: run.state for number, run in after.runs.items()} == {8: "queued"}
+    with pytest.raises(TypeError):
+        after.runs[9] = after.runs[8]  # type: ignore[index]
+
+
+def test_only_what_changed_is_made_anew() -> None:
+    keeper = Keeper()
+    keeper.apply("pods", "snapshot", {"shop": POD})
+    keeper.apply("runs", "snapshot", {"7": RUN})
+    keeper.history([training(1, "shop", 0.5)])
+    first = keeper.take()
+    assert keeper.take() is first, "nothing changed"
+
+    keeper.apply("runs", "delta", {"set": {"7": {**RUN, "state": "complete"}}})
+    assert keeper.changed == {"runs"}
+    second = keeper.take()
+    assert second.pods is first.pods
+    assert second.trainings is first.trainings
+    assert second.episodes is first.episodes
+    assert second.runs is not first.runs
+
+    keeper.apply("episodes", "delta", {"rows": [row(2, 1, 0.25)]})
+    third = keeper.take()
+    assert third.episodes["shop/1"] is first.episodes["shop/1"]
+    assert [e.score for e in third.episodes["shop/2"]] == [0.25]
+
+
+def test_recent_trainings_do_not_make_older_ones_unknown() -> None:
+    keeper = Keeper()
+    keeper.history([training(1, "shop", 0.5, 0.75), training(2)])
+    keeper.apply("trainings", "snapshot", {"shop/2": asdict(training(2))})
+    world = keeper.take()
+    assert [info.number for info in world.trainings_of("shop")] == [1, 2]
+    assert [e.score for e in world.trainings_of("shop")[0].episodes] == [0.5, 0.75]
+    newest = world.newest_training("shop")
+    assert newest is not None
+    assert newest.number == 2
+    assert world.newest_training("other") is None
+
+
+def test_episodes_that_were_missed_are_filled_in_by_the_history() -> None:
+    keeper = Keeper()
+    keeper.apply("episodes", "delta", {"rows": [row(1, 3, 3.0), row(1, 1, 1.0)]})
+    keeper.history([training(1, "shop", 1.0, 2.0)])
+    assert [e.score for e in keeper.take().episodes["shop/1"]] == [1.0, 2.0, 3.0]
+
+
+def test_data_of_other_versions_of_the_engine() -> None:
+    keeper = Keeper()
+    newer = {**POD, "mood": "sunny", "problems": [{"code": "x", "severity": "error", "extra": 1}]}
+    older = {"name": "old", "state": "ready"}
+    keeper.apply("pods", "snapshot", {"shop": newer, "old": older})
+    keeper.apply("engine", "snapshot", {"version": "9.9", "pid": 4, "news": []})
+    world = keeper.take()
+    assert world.pods["shop"].problems[0].code == "x"
+    assert world.pods["shop"].problems[0].line == 0
+    assert world.pods["old"].actions == []
+    assert world.pods["old"].policy_version is None
+    assert world.engine is not None
+    assert (world.engine.version, world.engine.loop_lag.p99) == ("9.9", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("topic", "kind", "data"),
+    [
+        ("pods", "snapshot", None),
+        ("pods", "snapshot", {"shop": "ready"}),
+        ("pods", "delta", {"set": ["shop"]}),
+        ("pods", "delta", {"del": 3}),
+        ("runs", "delta", {"set": {"seven": RUN}}),
+        ("pods", "snapshot", {"shop": {**POD, "problems": ["bad"]}}),
+        ("episodes", "delta", {"rows": ["bad"]}),
+        ("episodes", "delta", {"rows": 3}),
+        ("weather", "snapshot", {"sun": 1}),
+    ],
+)
+def test_data_of_no_known_form_change_nothing(topic: str, kind: str, data: Any) -> None:
+    keeper = Keeper()
+    keeper.apply("pods", "snapshot", {"shop": POD})
+    keeper.apply("runs", "snapshot", {"7": RUN})
+    before = keeper.take()
+    keeper.apply(topic, kind, data)
+    after = keeper.take()
+    assert (after.pods, after.runs, after.episodes) == (before.pods, before.runs, before.episodes)
+
+
+def test_what_runs_is_told_in_words() -> None:
+    keeper = Keeper()
+    keeper.connection(Connection("attached"))
+    keeper.apply("runs", "snapshot", {"7": RUN, "8": {**RUN, "id": 8}})
+    keeper.apply("pods", "snapshot", {"shop": {**POD, "training": 4}, "idle": POD})
+    world = keeper.take()
+    assert world.attached
+    assert world.busy == ["2 runs", "1 training"]
+    keeper.apply("runs", "snapshot", {"7": {**RUN, "state": "complete", "outcome": "ok"}})
+    keeper.apply("pods", "snapshot", {"shop": POD})
+    assert keeper.take().busy == []
