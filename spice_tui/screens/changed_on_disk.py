@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -49,9 +49,9 @@ class DifferenceView(VerticalScroll, can_focus=True):
         self._lines = merge.difference(theirs, mine) or ["There is no difference."]
 
     def compose(self) -> ComposeResult:
-        styles = {"+": "green", "-": "red", "@": "bold"}
-        text = Text("\n").join(Text(line, styles.get(line[:1], "")) for line in self._lines)
-        yield Static(text)
+        styles = {"+": "$text-success", "-": "$text-error", "@": "bold"}
+        lines = (Content.styled(line, styles.get(line[:1], "")) for line in self._lines)
+        yield Static(Content("\n").join(lines))
 
 
 class Difference(Dialog[None]):

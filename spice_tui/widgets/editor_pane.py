@@ -175,8 +175,13 @@ class EditorPane(Vertical):
         if differs:
             self.tell("The file was changed by somebody else while you edited it.", "warning")
             self.questions.ask_if_here()
-        elif before is not self.file.disk:
-            self.tell("The file was changed by somebody else; this is its text now.")
+        elif self.file.disk is not None and before is not self.file.disk:
+            if self.file.disk.exists:
+                self.tell("The file was changed by somebody else; this is its text now.")
+            else:
+                self.tell("The file was removed; saving makes it again.", "warning")
+        if not self.checks.is_current:
+            self.checks.check_now()  # the last answer was lost with the engine
         self.show_status()
 
     # -- saving
@@ -324,7 +329,9 @@ class EditorPane(Vertical):
 
     def _preview(self) -> None:
         disk, text = self.file.disk, self.area.text
-        if disk is not None and self.file.modified and text != self._previewed:
+        if disk is None or not disk.pod:
+            return  # a preview runs beside a pod, and there is none yet
+        if self.file.modified and text != self._previewed:
             self._previewed = text
             self.post_message(self.PreviewWanted(disk.pod, disk.path, text))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from spice_tui.models.draft import Draft
@@ -33,7 +34,8 @@ class EditorQuestions:
             self.ask_about_change()
 
     def _ask_about_draft(self, draft: Draft) -> None:
-        why = f"{draft.path} was edited and not saved. What is to become of that text?"
+        moment = time.strftime("%Y-%m-%d %H:%M", time.localtime(draft.written))
+        why = f"{draft.path} was edited on {moment} and not saved. What is to become of that text?"
         self._pane.app.push_screen(
             ChooseText("A draft was found", why, DRAFT, self._pane.area.plain, draft.text),
             lambda choice: self._decide(draft, choice),

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
-from textual import events
+from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
@@ -56,7 +56,7 @@ class ManifestArea(HighlightedArea, inherit_bindings=False):
     }
     DEFAULT_CSS = """
     ManifestArea {
-        border: none; padding: 0;
+        border: none; padding: 0; scrollbar-size-horizontal: 0; scrollbar-size-vertical: 1;
         &:focus { border: none; }
         .manifest--code { color: $foreground; }
         .manifest--string { color: $text-success; }
@@ -142,6 +142,13 @@ class ManifestArea(HighlightedArea, inherit_bindings=False):
     def go(self, position: Position) -> None:
         """Put the cursor somewhere and show it in the middle."""
         self.move_cursor(self.clamp_visitable(position), center=True)
+
+    @on(TextArea.SelectionChanged)
+    def _show_line_starts(self) -> None:
+        """Scroll back to the left where the cursor does not need the room on the right."""
+        column = self.cursor_screen_offset.x - self.content_region.x + self.scroll_offset.x
+        if self.scroll_offset.x and column < self.scrollable_content_region.width - 1:
+            self.scroll_to(x=0, animate=False)
 
     # -- findings
 

@@ -15,7 +15,7 @@ from textual.app import App, ComposeResult
 from textual.message import Message
 from textual.pilot import Pilot
 
-from spice_engine.protocol.authoring import ManifestText
+from spice_engine.protocol.authoring import ManifestText, StartPreview
 from spice_tui.async_client import AsyncClient
 from spice_tui.models.authoring_door import EngineDoor
 from spice_tui.models.draft import Draft, Drafts
@@ -57,6 +57,7 @@ class Host(App[None]):
 
     def __init__(self, client: AsyncClient, drafts: Drafts | None) -> None:
         super().__init__()
+        self.client = client
         self.editor = ManifestEditor(EngineDoor(client), drafts)
         self.told: list[Message] = []
 
@@ -544,6 +545,62 @@ async def test_going_back_to_the_text_on_disk_can_be_undone(shop: EngineFixture)
         assert editor.file.state == "saved"
         editor.action_undo()
         assert editor.area.text == "# mine\n" + MANIFEST
+
+
+async def test_lines_are_shown_from_their_start_when_the_cursor_allows_it(
+    shop: EngineFixture,
+) -> None:
+    async with editing(shop, size=(40, 20)) as (app, pilot):
+        editor = await opened(app, pilot)
+        await pilot.press(*"# a comment that is longer than the screen is wide")
+        await pilot.pause()
+        assert editor.area.scroll_offset.x > 0
+        await pilot.press("enter")
+        await pilot.pause()
+        assert editor.area.scroll_offset.x == 0
+        assert editor.area.lines[0] == "# a comment that is longer than the screen is wide"
+
+
+async def test_tab_indents_or_completes(shop: EngineFixture) -> None:
+    async with editing(shop) as (app, pilot):
+        editor = await opened(app, pilot)
+        area = editor.area
+        area.move_cursor((2, 0))
+        area.move_cursor((4, 0), select=True)
+        await pilot.press("tab")
+        assert area.lines[2:4] == ["    epoch_time: 1756684800", "    period: 100h"]
+        await pilot.press("shift+tab")
+        assert area.text == MANIFEST
+        area.go((5, len("  granularity: 1h")))
+        await pilot.press("enter", "tab")
+        assert area.lines[6] == "    "
+        await pilot.press("shift+tab", "e", "tab")
+        await until(pilot, lambda: editor.popup.is_open, "the list")
+        assert area.lines[6] == "  e"
+
+
+async def test_a_file_that_was_removed_is_made_again(shop: EngineFixture) -> None:
+    async with editing(shop) as (app, pilot):
+        editor = await opened(app, pilot)
+        path_of(shop).unlink()
+        editor.area.insert_typed("# mine\n")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "removed" in editor.help.plain, "what happened")
+        assert editor.file.state == "modified"
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: editor.file.state == "saved", "the save")
+        assert path_of(shop).read_text() == "# mine\n" + MANIFEST
+
+
+async def test_previews_go_through_the_door(shop: EngineFixture) -> None:
+    async with editing(shop) as (app, _):
+        door, feed = app.editor.door, app.client.subscribe("previews")
+        await door.preview(StartPreview("shop", MANIFEST.replace("1.5", "2.5")))
+        await door.end_preview("shop")
+        async for event in feed:
+            if "ended" in repr(event.data):
+                break
+        feed.close()
 
 
 async def test_it_fits_into_a_tiny_screen(shop: EngineFixture) -> None:
