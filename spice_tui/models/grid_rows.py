@@ -68,16 +68,20 @@ def _cell(kind: str, cell: object) -> object:
 
 def summary(grid: Grid) -> str:
     """How many rows there are, and what is wrong with them, in one line."""
-    parts = [f"{grid.rows:,} rows"]
+    parts = [_count(grid.rows, "row")]
     missing = sum(column.missing for column in grid.columns)
     bad = grid.bad_rows + sum(column.bad for column in grid.columns)
     if missing:
-        parts.append(f"{missing:,} cells missing ({MISSING})")
+        parts.append(f"{_count(missing, 'cell')} missing ({MISSING})")
     if grid.gaps:
-        parts.append(f"{len(grid.gaps)} gaps here ({symbols().gap})")
+        parts.append(f"{_count(len(grid.gaps), 'gap')} here ({symbols().gap})")
     if bad:
         parts.append(f"{symbols().warning} {bad:,} bad left out")
     return ", ".join(parts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def bad_lines(grid: Grid, limit: int = 3) -> str:

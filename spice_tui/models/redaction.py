@@ -27,9 +27,16 @@ def redact(value: Any, scrub: Callable[[str], str] = str) -> Any:
 
 def _item(key: str, item: Any, scrub: Callable[[str], str]) -> Any:
     if key in WHOLE or _SECRET.search(key):
-        if isinstance(item, Mapping):
-            return {str(name): HIDDEN for name in item}
-        if isinstance(item, bytes):
-            return b""
-        return item if item in (None, "") else HIDDEN
+        return _hidden(item)
     return redact(item, scrub)
+
+
+def _hidden(item: Any) -> Any:
+    """Nothing of what it holds. Its form stays: it may be a pod that is called `auth`."""
+    if isinstance(item, Mapping):
+        return {key: _hidden(value) for key, value in item.items()}
+    if isinstance(item, list | tuple):
+        return [_hidden(value) for value in item]
+    if isinstance(item, bytes):
+        return b""
+    return item if item in (None, "") or isinstance(item, bool) else HIDDEN
