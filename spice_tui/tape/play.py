@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -94,13 +95,12 @@ async def _play(
         commands = await _before(tape, stage)
         app = make_app(stage, settings)
         app.animation_level = "none"
-        hide = PatternMask(re.compile(re.escape(str(stage.location.root))), f"~/{stage.name}")
         player = Player(
             app,
             snapshots,
             f"spice-tui {stage.name}",
             stage.location.root,
-            [hide],
+            _own_masks(stage),
             len(tape.commands) - len(commands),
         )
         await _on_screen(player, tape, settings, commands)
@@ -113,6 +113,18 @@ async def _play(
     kept = str(stage.location.root.parent) if options.keep and stage.temporary else ""
     steps = player.steps if player is not None else 0
     return TapeResult(tape.file, steps, tuple(snapshots.taken.values()), failed, kept)
+
+
+def _own_masks(stage: Stage) -> list[PatternMask]:
+    """Over what differs with every play: the folder's path, and moments of these days."""
+    now = datetime.now(UTC)
+    days = "|".join(f"{now + timedelta(days=shift):%Y-%m-%d}" for shift in (-1, 0, 1))
+    root = re.escape(str(stage.location.root))
+    return [
+        PatternMask(re.compile(root), f"~/{stage.name}"),
+        PatternMask(re.compile(f"({days})T[0-9:.]+Z?"), "2026-01-01T12:00:00.000Z"),
+        PatternMask(re.compile(f"({days}) [0-9][0-9:.]+"), "2026-01-01 12:00:00"),
+    ]
 
 
 async def _on_screen(

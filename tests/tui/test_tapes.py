@@ -1,0 +1,30 @@
+"""Every tape of the repository plays as it says, and its screens are those that are stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spice_tui.tape.play import play_file
+from spice_tui.tape.screen import make_app
+
+TAPES = sorted((Path(__file__).parent.parent.parent / "tapes").glob("*.tape"))
+
+
+def test_there_are_tapes() -> None:
+    assert len(TAPES) >= 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tape", TAPES, ids=lambda path: path.stem)
+def test_a_tape_plays_and_shows_the_stored_screens(tape: Path) -> None:
+    """If only screens differ on purpose: spice-tui play tapes/*.tape --update."""
+    result = play_file(tape, make_app)
+    assert result.failed is None, f"{result.failed.message}\n{result.failed.screen}"
+    differences = [
+        f"{shot.name}: {shot.status}\n{shot.difference}"
+        for shot in result.screenshots
+        if shot.status != "same"
+    ]
+    assert not differences, "\n\n".join(differences)
