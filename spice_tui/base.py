@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from textual.screen import Screen
 from textual.widget import Widget
+from textual.widgets import Input
 
 from spice_engine.errors import InvalidSettings, SpiceError
 from spice_tui.actions import OF_APP, Action, table
@@ -208,7 +209,7 @@ class Base(CellDiff, TypedAhead, Lifecycle):
 
     def contexts(self) -> list[str]:
         """The contexts that keys work in now, the nearest first."""
-        found: list[str] = []
+        found = ["typing"] if isinstance(self.focused, Input) else []
         node = self.focused or self.screen
         while isinstance(node, Widget):
             for context in (getattr(node, "CONTEXT", ""), *getattr(node, "CONTEXTS", ())):

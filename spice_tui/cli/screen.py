@@ -72,13 +72,16 @@ def open_screen(session: Session, options: ScreenOptions) -> int:
         for observer in observers:
             observer(direction, message)
 
-    first = [starting]
-
     async def connect() -> AsyncClient:
-        begun, first[0] = first[0], None
-        if begun is not None:
-            await asyncio.wrap_future(begun)
-        return await AsyncClient.connect(target, observer=observe)
+        if starting is not None and not starting.done():
+            await asyncio.wait([asyncio.wrap_future(starting)])
+        try:
+            return await AsyncClient.connect(target, observer=observe)
+        except EngineUnavailable:
+            # Why it did not start says more than that it does not answer.
+            if starting is not None and (failure := starting.exception()) is not None:
+                raise failure from None
+            raise
 
     starter = (lambda: _start(target)) if isinstance(target, Location) else None
     app = SpiceApp(_settings(target, options, able), connect, able, start_engine=starter, ring=ring)

@@ -76,6 +76,8 @@ class SqlView(View):
         self._note.update(f"{len(answer.rows):,} rows{more}")
         self._table.table.set_columns(sql_answer.columns_of(answer))
         self._table.show(sql_answer.rows_of(answer), clock.now())
+        if answer.rows:
+            self._table.table.focus()
         series = sql_answer.series_of(answer)
         self.query_one("#sql-chart").set_class(not series, "-none")
         if series:

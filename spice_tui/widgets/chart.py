@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 from textual import events
 from textual.message import Message
 
@@ -91,6 +94,14 @@ class Chart(PictureWidget, can_focus=True):
         """See this stretch, or everything, as another chart in step with this one does."""
         self.view.walk.zoom = None if whole else (lo, hi)
         self.redraw()
+
+    def export(self) -> tuple[list[str], list[list[Any]]]:
+        """All points: a column of places and one of each series; None where it has no point."""
+        shown = self.data.series
+        points = [dict(zip(one.xs, one.ys, strict=True)) for one in shown]
+        places = sorted({x for one in points for x in one})
+        names = ["x", *(one.title for one in shown)]
+        return names, [[x, *(_value(one.get(x)) for one in points)] for x in places]
 
     # -- drawing
 
@@ -230,3 +241,7 @@ class Chart(PictureWidget, can_focus=True):
         self.view.walk.cursor = found[0] if found else x
         self.redraw()
         self.post_message(self.CursorMoved(self, self.view.walk.cursor))
+
+
+def _value(y: float | None) -> float | None:
+    return y if y is not None and math.isfinite(y) else None

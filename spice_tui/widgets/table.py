@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -125,6 +125,12 @@ class GridTable(Paging, ScrollView, can_focus=True):
         self._arranged(see=True)
         return found
 
+    def export(self) -> tuple[list[str], list[list[Any]]]:
+        """The rows that match, in order, as plain values under the columns' titles."""
+        columns = self.model.columns
+        names = [column.title.strip() or column.key for column in columns]
+        return names, [[row.values.get(c.key) for c in columns] for row in self.model.rows]
+
     # -- drawing
 
     @property
@@ -147,7 +153,9 @@ class GridTable(Paging, ScrollView, can_focus=True):
         in_sight = self._top <= self._cursor < self._top + self._room
         places = self.model.layout(self.size.width, wide=self._wide)
         width = places[-1].x + places[-1].width if places else 0
-        size = Size(max(width, self.size.width), len(self.model.rows) + HEADER)
+        # Columns that fit ask for no width: the other scroll bar may just have taken some.
+        beyond = width if width > self.size.width else 0
+        size = Size(beyond, len(self.model.rows) + HEADER)
         relaid = places != self._places
         self._places = places
         if size != self.virtual_size:
