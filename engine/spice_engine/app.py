@@ -48,14 +48,8 @@ from spice_engine.pods import (
     view_operations,
 )
 from spice_engine.pods import operations as pod_operations
-from spice_engine.pods.advisor import Advisor
-from spice_engine.pods.authoring_operations import Authoring
-from spice_engine.pods.edit_operations import Manifests
-from spice_engine.pods.pod_data import PodData
-from spice_engine.pods.pools import PodPools, PreviewPools, make_pools
-from spice_engine.pods.previews import Previews
-from spice_engine.pods.service import Pods
-from spice_engine.pods.trust import Trust
+from spice_engine.pods.assembly import build_pod_services
+from spice_engine.pods.pools import make_pools
 from spice_engine.protocol.location import Location
 from spice_engine.runs import log_operations
 from spice_engine.runs import operations as run_operations
@@ -67,7 +61,6 @@ from spice_engine.store.metrics import MetricStore
 from spice_engine.store.objects import ObjectStore
 from spice_engine.workers.limits import detect, sweep
 from spice_engine.workers.placement import UNCOUNTED, LocalPlacement
-from spice_engine.workers.pool import ChildPool
 from spice_engine.workers.shims import ShimHost
 
 log = logging.getLogger(__name__)
@@ -219,11 +212,21 @@ class Engine:
         stack.push_async_callback(self._close_runs)
         logs = Logs(self.runs, pools)
         stack.callback(logs.close)
-        pod_services = self._pod_services(stack, database, objects, pools)
+        built = build_pod_services(
+            stack,
+            location,
+            self.loaded.values,
+            database,
+            objects,
+            pools,
+            self.bus,
+            trusted=self.trusted,
+        )
+        self.pods, self.manifests = built.pods, built.manifests
         self.control = EngineControl(
             location, self.loaded, self.bus, self.lag, pools["query"], self._counts()
         )
-        services = [self.runs, logs, *pod_services, self.control]
+        services = [self.runs, logs, *built.all, self.control]
         dispatcher = Dispatcher(TABLE, services)
 
         self.door = PrivateDoor(dispatcher, self.bus, started=self.control.started)
@@ -267,44 +270,6 @@ class Engine:
         loop.add_signal_handler(signal.SIGHUP, lambda: None)
         ticker = asyncio.create_task(self._tick(), name="engine ticker")
         stack.push_async_callback(_end, ticker)
-
-    def _pod_services(
-        self,
-        stack: contextlib.AsyncExitStack,
-        database: Database,
-        objects: ObjectStore,
-        pools: dict[str, ChildPool],
-    ) -> list[object]:
-        """All that works on pods."""
-        location, settings, trust = self.location, self.loaded.values, Trust()
-        self.pods = Pods(
-            location,
-            settings,
-            database,
-            objects,
-            PodPools(pools["loader"], pools["ingest"], pools["fetcher"], pools["trainer"]),
-            trust,
-            self.bus,
-            trusted=self.trusted,
-        )
-        stack.push_async_callback(self.pods.close)
-        advisor = Advisor(self.pods, database)
-        packages = package_operations.package_services(
-            location, settings.registries, database, objects, self.pods, advisor, trust
-        )
-        stack.push_async_callback(packages.catalogue.close)
-        data = PodData(self.pods, database)
-        self.manifests = Manifests(location, self.pods.rescan)
-        previews = Previews(
-            self.pods,
-            PreviewPools(pools["preview_loader"], pools["preview_trainer"]),
-            self.bus,
-            settings.training_seconds,
-        )
-        stack.push_async_callback(previews.close)
-        authoring = Authoring(self.pods, self.manifests, previews)
-        views = view_operations.view_services(self.pods, advisor, database)
-        return [self.pods, advisor, data, self.manifests, authoring, previews, *packages, *views]
 
     def _counts(self) -> EngineCounts:
         return EngineCounts(

@@ -1,0 +1,75 @@
+"""Builds all services that work on pods, and says what must be closed after them."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+from spice_engine.events import Bus
+from spice_engine.pods import package_operations, view_operations
+from spice_engine.pods.advisor import Advisor
+from spice_engine.pods.authoring_operations import Authoring
+from spice_engine.pods.edit_operations import Manifests
+from spice_engine.pods.pod_data import PodData
+from spice_engine.pods.pools import PodPools, PreviewPools
+from spice_engine.pods.previews import Previews
+from spice_engine.pods.service import Pods
+from spice_engine.pods.trust import Trust
+from spice_engine.protocol.location import Location
+from spice_engine.settings import Settings
+from spice_engine.store.database import Database
+from spice_engine.store.objects import ObjectStore
+from spice_engine.workers.pool import ChildPool
+
+
+@dataclass(frozen=True, slots=True)
+class PodServices:
+    """The services; `all` are those that operations ask for."""
+
+    pods: Pods
+    manifests: Manifests
+    all: list[object]
+
+
+def build_pod_services(
+    stack: contextlib.AsyncExitStack,
+    location: Location,
+    settings: Settings,
+    database: Database,
+    objects: ObjectStore,
+    pools: dict[str, ChildPool],
+    bus: Bus,
+    *,
+    trusted: bool,
+) -> PodServices:
+    """Build them; `stack` closes them in the order that is right."""
+    trust = Trust()
+    pods = Pods(
+        location,
+        settings,
+        database,
+        objects,
+        PodPools(pools["loader"], pools["ingest"], pools["fetcher"], pools["trainer"]),
+        trust,
+        bus,
+        trusted=trusted,
+    )
+    stack.push_async_callback(pods.close)
+    advisor = Advisor(pods, database)
+    packages = package_operations.package_services(
+        location, settings.registries, database, objects, pods, advisor, trust
+    )
+    stack.push_async_callback(packages.catalogue.close)
+    manifests = Manifests(location, pods.rescan)
+    previews = Previews(
+        pods,
+        PreviewPools(pools["preview_loader"], pools["preview_trainer"]),
+        bus,
+        settings.training_seconds,
+    )
+    stack.push_async_callback(previews.close)
+    authoring = Authoring(pods, manifests, previews)
+    views = view_operations.view_services(pods, advisor, database)
+    data = PodData(pods, database)
+    services = [pods, advisor, data, manifests, authoring, previews, *packages, *views]
+    return PodServices(pods, manifests, services)
