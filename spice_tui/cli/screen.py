@@ -94,7 +94,10 @@ def open_screen(session: Session, options: ScreenOptions) -> int:
 
 def _run(app: SpiceApp, options: ScreenOptions) -> int:
     from spice_tui.terminal.lifecycle import run_app
+    from spice_tui.theme.scroll_bars import use_ascii_bars
 
+    if symbols.symbols() is symbols.ASCII:
+        use_ascii_bars()
     return run_app(app, mouse=options.mouse)
 
 
