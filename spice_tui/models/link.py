@@ -202,8 +202,10 @@ class Link:
     async def _load_history(self, pod: str) -> None:
         try:
             answer = await self.call("pods.trainings", {"pod": pod})
+        except EngineUnavailable:
+            return  # it is read when attached again
         except SpiceError:
-            self._histories.discard(pod)  # no such pod any more, or the engine is gone
+            self._histories.discard(pod)  # no such pod any more
             return
         self._keeper.history(build(TrainingList, answer).trainings)
         self._on_change()
