@@ -80,7 +80,7 @@ class Link:
                     self._say(Connection("refused", str(error)))
                     return
                 except SpiceError as error:
-                    await self._wait(str(error), attempts)
+                    await self._wait(error.message, attempts)
                     attempts += 1
                     continue
                 attempts = 0

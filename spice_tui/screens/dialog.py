@@ -19,6 +19,7 @@ class Dialog(ModalScreen[T]):
     Dialog > .frame { border: round $primary; background: $surface; padding: 0 1;
                       width: 80%; max-width: 100; height: auto; max-height: 90%;
                       border-title-style: bold; }
+    Dialog OptionList, Dialog OptionList:focus { border: none; padding: 0; background: $surface; }
     """
 
     def action_leave(self) -> None:

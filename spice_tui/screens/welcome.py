@@ -11,7 +11,7 @@ from textual.widgets.option_list import Option
 from spice_tui.screens.dialog import Dialog
 
 TEXT = """\
-A pod is a YAML file: data, actions, and what each action is worth. It is trained
+A pod is a YAML file: data, actions, and what each action is worth. It is trained \
 whenever you save it, and then says what to do.
 
 This folder has no pod yet.
