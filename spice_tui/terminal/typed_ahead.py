@@ -31,29 +31,54 @@ class TypedAhead(App[int]):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._typed: deque[events.Event] = deque()
-        self._turn = 0
-        self._in_hand = False
-        self._holding: set[asyncio.Task[Any]] = set()
-        self._let_go = asyncio.Event()
-        self._waiting: asyncio.Task[None] | None = None
-        self._lost: asyncio.TimerHandle | None = None
+        self._key_queue = _KeyQueue(self)
 
     def hold_keys(self, deed: asyncio.Task[Any]) -> None:
         """Keys typed after the one that began this wait for it, if it does not take long."""
-        if self._in_hand:
-            self._holding.add(deed)
-            deed.add_done_callback(self._holding.discard)
+        self._key_queue.hold(deed)
 
     def let_keys_go(self) -> None:
         """What waits now waits for a person: keys are for whatever has the focus."""
-        self._holding.clear()
-        self._let_go.set()
+        self._key_queue.let_go()
 
     async def on_event(self, event: events.Event) -> None:
-        if not isinstance(event, (events.Key, events.Paste)) or event.is_forwarded:
+        if isinstance(event, (events.Key, events.Paste)) and not event.is_forwarded:
+            await self._key_queue.take(event)
+        else:
             await super().on_event(event)
-        elif self._in_hand or self._typed:
+
+    async def hand_on(self, event: events.Event) -> None:
+        """Give a key to whatever has the focus."""
+        await super().on_event(event)
+
+
+class _KeyQueue:
+    """Of one app: the key that is being handled, and those behind it."""
+
+    def __init__(self, app: TypedAhead) -> None:
+        self._app = app
+        self._typed: deque[events.Event] = deque()
+        self._turn = 0
+        self._in_hand = False
+        self._deeds: set[asyncio.Task[Any]] = set()
+        self._free = asyncio.Event()
+        self._waiting: asyncio.Task[None] | None = None
+        self._lost: asyncio.TimerHandle | None = None
+
+    def hold(self, deed: asyncio.Task[Any]) -> None:
+        """The key in hand began this."""
+        if self._in_hand:
+            self._deeds.add(deed)
+            deed.add_done_callback(self._deeds.discard)
+
+    def let_go(self) -> None:
+        """Wait for no deed of the key in hand."""
+        self._deeds.clear()
+        self._free.set()
+
+    async def take(self, event: events.Event) -> None:
+        """Hand a key on, now or after those before it."""
+        if self._in_hand or self._typed:
             self._typed.append(event)
         else:
             await self._hand_on(event)
@@ -61,11 +86,11 @@ class TypedAhead(App[int]):
     async def _hand_on(self, event: events.Event) -> None:
         self._in_hand = True
         self._turn += 1
-        self._let_go.clear()
-        pumps: list[MessagePump] = list((self.focused or self.screen).ancestors_with_self)
-        await super().on_event(event)
-        loop = asyncio.get_running_loop()
-        self._lost = loop.call_later(_LOST, self._handled, self._turn)
+        self._free.clear()
+        first = self._app.focused or self._app.screen
+        pumps: list[MessagePump] = list(first.ancestors_with_self)
+        await self._app.hand_on(event)
+        self._lost = asyncio.get_running_loop().call_later(_LOST, self._handled, self._turn)
         self._follow(self._turn, pumps * _ROUNDS)
 
     def _follow(self, turn: int, pumps: list[MessagePump]) -> None:
@@ -81,23 +106,23 @@ class TypedAhead(App[int]):
         self._turn += 1
         if self._lost is not None:
             self._lost.cancel()
-        if self._holding and not self._let_go.is_set():
+        if self._deeds and not self._free.is_set():
             self._waiting = asyncio.ensure_future(self._wait())
         else:
             self._next()
 
     async def _wait(self) -> None:
-        gone = asyncio.ensure_future(self._let_go.wait())
-        done = asyncio.gather(*self._holding, return_exceptions=True)
-        await asyncio.wait({gone, done}, timeout=_PATIENCE, return_when="FIRST_COMPLETED")
-        gone.cancel()
+        free = asyncio.ensure_future(self._free.wait())
+        done = asyncio.gather(*self._deeds, return_exceptions=True)
+        await asyncio.wait({free, done}, timeout=_PATIENCE, return_when="FIRST_COMPLETED")
+        free.cancel()
         self._next()
 
     def _next(self) -> None:
-        self._holding.clear()
+        self._deeds.clear()
         self._in_hand = False
         # Behind the changes of focus that are on their way.
-        if self._typed and not self.call_later(self._go_on):
+        if self._typed and not self._app.call_later(self._go_on):
             self._typed.clear()
 
     async def _go_on(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from textual import events
 from textual.message import Message
 from textual.suggester import Suggester
+from textual.widget import Widget
 from textual.widgets import Input
 
 from spice_tui.models import command_line
@@ -48,25 +49,35 @@ class Prompt(Input):
         self._back = 0
         super().__init__(id="prompt", compact=True, suggester=_Ghost(names, lambda: self.history))
         self.cursor_blink = False
+        # While it is hidden it must not take the keys of a person who types before the first
+        # view is there.
+        self.can_focus = False
+        self._left: Widget | None = None
 
     def open(self, line: str = "") -> None:
         """Appear, with the beginning of a command."""
         self._back = 0
         self.value = line
         self.placeholder = "a command; esc leaves, tab completes, up and down go through history"
+        if not self.has_focus:
+            self._left = self.screen.focused
         self.add_class("-open")
+        self.can_focus = True
         self.focus()
         self.cursor_position = len(line)
 
     def close(self) -> None:
-        """Go away."""
+        """Go away; the focus is where it was before."""
+        if self.has_focus:
+            back, self._left = self._left, None
+            self.screen.set_focus(back if back is not None and back.is_attached else None)
         self.remove_class("-open")
+        self.can_focus = False
         self.value = ""
 
     def on_key(self, event: events.Key) -> None:
         if event.key == "escape" or (event.key == "backspace" and not self.value):
             self.close()
-            self.screen.focus_previous()
         elif event.key == "tab":
             self.action_cursor_right() if self.cursor_position < len(self.value) else None
             if self._suggestion:
