@@ -52,6 +52,9 @@ class SpiceApp(BeginningDeeds, EngineDeeds, ReportDeeds):
     Screen { layout: vertical; }
     #views { height: 1fr; }
     Toast { max-width: 70; }
+    OptionList:nocolor > .option-list--option-highlighted { text-style: reverse; }
+    TextArea:nocolor > .text-area--selection { text-style: reverse; }
+    Input:nocolor > .input--selection { text-style: reverse; }
     """
 
     def __init__(

@@ -106,7 +106,9 @@ class CellDiff(App[int]):
         if self._pens is None:
             # The same choice as Textual's strips make; filters ran before.
             name = self.console.color_system or ""
-            self._pens = Pens(_SYSTEMS.get(name, ColorSystem.TRUECOLOR))
+            system = _SYSTEMS.get(name, ColorSystem.TRUECOLOR)
+            # Textual makes greys of colours then, and black of those of 16.
+            self._pens = Pens(None if self.no_color else system)
         grid = self._grid
         if grid is None or (grid.width, grid.height) != (width, height):
             # GNU screen does not erase with colours, unless told to; its TERM says so.

@@ -22,6 +22,8 @@ from textual.drivers.linux_driver import LinuxDriver
 
 from spice_tui.terminal import restore
 from spice_tui.terminal.output import Output
+from spice_tui.terminal.plain_signs import plain
+from spice_tui.theme import symbols
 
 _BEHIND = 8192
 """Bytes not taken by the terminal from which on frames are skipped: a busy frame or two."""
@@ -68,7 +70,7 @@ class SpiceDriver(LinuxDriver):
         if self._is_simple and data.startswith(_KITTY):
             return
         if self._output is not None and data:
-            self._output.write(data)
+            self._output.write(plain(data) if symbols.symbols() is symbols.ASCII else data)
 
     def start_application_mode(self) -> None:
         """Take the terminal; after a suspension all of it is drawn again."""
