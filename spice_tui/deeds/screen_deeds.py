@@ -123,6 +123,12 @@ class ScreenDeeds(Base):
 
         await self.push_screen(HelpScreen(self.contexts(), self.keys))
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The palette's key works before all others, but in a dialog it is the dialog's."""
+        if action == "do" and parameters == ("app.palette",) and len(self.screen_stack) > 1:
+            return False
+        return super().check_action(action, parameters)
+
     async def action_palette(self) -> None:
         """Find a command by its name."""
         from spice_tui.screens.palette import Palette

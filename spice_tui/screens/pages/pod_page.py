@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spice_engine.errors import SpiceError
-from spice_engine.protocol.pods import PodInfo
-from spice_tui.models.world import World
 from spice_tui.widgets.pane import Page
 
 if TYPE_CHECKING:
+    from spice_engine.protocol.pods import PodInfo
     from spice_tui.app import SpiceApp
+    from spice_tui.models.world import World
 
 
 class PodPage(Page):
@@ -21,6 +21,7 @@ class PodPage(Page):
         self.spice = app
         self._shown: object = None
         self._loading = False
+        self._outdated = False
 
     def state_of(self, pod: PodInfo) -> object:
         """What must be the same for what was loaded to be still good."""
@@ -45,6 +46,7 @@ class PodPage(Page):
     def reload(self) -> None:
         """What was loaded is no longer good."""
         self._shown = None
+        self._outdated = True  # also what is being loaded at this moment
         self.show(self.spice.world)
 
     def show(self, world: World) -> None:
@@ -58,10 +60,12 @@ class PodPage(Page):
             self.spice.begin(self._load(pod, state))
 
     async def _load(self, pod: PodInfo, state: object) -> None:
+        self._outdated = False
         try:
             await self.load(pod)
         except SpiceError as error:
             self.refused(error)
         finally:
-            self._shown, self._loading = state, False
+            self._shown = None if self._outdated else state
+            self._loading = False
         self.show(self.spice.world)  # it may have changed meanwhile

@@ -8,13 +8,13 @@ from textual import on
 from textual.app import ComposeResult
 from textual.widgets import Static
 
-from spice_engine.errors import SpiceError
-from spice_engine.protocol.pods import PodInfo
 from spice_engine.protocol.views import Step
 from spice_tui.screens.pages.pod_page import PodPage
 from spice_tui.widgets.stepper import RewardStepper
 
 if TYPE_CHECKING:
+    from spice_engine.errors import SpiceError
+    from spice_engine.protocol.pods import PodInfo
     from spice_tui.app import SpiceApp
 
 
@@ -32,6 +32,7 @@ class StepperPage(PodPage):
         self._note = Static("", markup=False)
         self._place: dict[str, Any] = {}
         self._pod = ""
+        self._asked = False
 
     def compose(self) -> ComposeResult:
         yield self._stepper
@@ -40,9 +41,14 @@ class StepperPage(PodPage):
     async def load(self, pod: PodInfo) -> None:
         """Show the step."""
         if pod.name != self._pod:
-            self._pod, self._place = pod.name, {}
-        step = await self.spice.fetch(Step, "pods.step", pod=pod.name, **self._place)
-        self._place = {"row": step.row}
+            # Another pod begins at its newest step, unless one was asked for on the way here.
+            self._place = self._place if self._asked else {}
+            self._pod = pod.name
+        self._asked = False
+        place = self._place
+        step = await self.spice.fetch(Step, "pods.step", pod=pod.name, **place)
+        if self._place is place:  # else another one was asked for meanwhile
+            self._place = {"row": step.row}
         self._stepper.show(step)
         self._note.update("")
 
@@ -52,12 +58,12 @@ class StepperPage(PodPage):
 
     def go_to_row(self, row: int) -> None:
         """Show the step of this row."""
-        self._place = {"row": row}
+        self._place, self._asked = {"row": row}, True
         self.reload()
 
     def go_to_time(self, moment: int) -> None:
         """Show the step at a time (Unix seconds)."""
-        self._place = {"time": moment}
+        self._place, self._asked = {"time": moment}, True
         self.reload()
 
     @on(RewardStepper.StepWanted)
