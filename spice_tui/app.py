@@ -5,27 +5,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Container
 
 from spice_engine.errors import SpiceError
-from spice_tui.actions import Action
 from spice_tui.deeds.beginning_deeds import BeginningDeeds
 from spice_tui.deeds.engine_deeds import EngineDeeds
 from spice_tui.deeds.report_deeds import ReportDeeds
 from spice_tui.models import command_line, keymap
-from spice_tui.models.app_settings import AppSettings
 from spice_tui.models.endings import ended
-from spice_tui.models.link import Connect
 from spice_tui.models.session import save_session
-from spice_tui.models.stream_ring import StreamRing
-from spice_tui.models.world import World
-from spice_tui.screens.view import View
 from spice_tui.screens.views import make_view
-from spice_tui.terminal.abilities import Abilities
 from spice_tui.terminal.notify import notice
 from spice_tui.theme import themes
 from spice_tui.theme.themes import register_themes
@@ -36,6 +29,15 @@ from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.prompt import Prompt
 from spice_tui.widgets.top_bar import TopBar
 from spice_tui.widgets.tutorial_bar import TutorialBar
+
+if TYPE_CHECKING:
+    from spice_tui.actions import Action
+    from spice_tui.models.app_settings import AppSettings
+    from spice_tui.models.link import Connect
+    from spice_tui.models.stream_ring import StreamRing
+    from spice_tui.models.world import World
+    from spice_tui.screens.view import View
+    from spice_tui.terminal.abilities import Abilities
 
 FILES_SECONDS = 2.0
 """How often the files of keymap and theme are looked at."""

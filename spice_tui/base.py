@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from textual.screen import Screen
 from textual.widget import Widget
@@ -15,7 +15,6 @@ from textual.widgets import Input
 from spice_engine.errors import InvalidSettings, SpiceError
 from spice_tui.actions import OF_APP, Action, table
 from spice_tui.models import command_line, keymap
-from spice_tui.models.app_settings import AppSettings
 from spice_tui.models.build import build
 from spice_tui.models.coalesce import Coalescer
 from spice_tui.models.link import Connect, Link
@@ -26,6 +25,9 @@ from spice_tui.terminal.abilities import Abilities, detect
 from spice_tui.terminal.cells import CellDiff
 from spice_tui.terminal.lifecycle import Lifecycle
 from spice_tui.terminal.typed_ahead import TypedAhead
+
+if TYPE_CHECKING:
+    from spice_tui.models.app_settings import AppSettings
 
 T = TypeVar("T")
 

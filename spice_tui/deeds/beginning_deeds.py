@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 from spice_engine.errors import SpiceError
 from spice_tui.deeds.page_deeds import PageDeeds
 from spice_tui.models import tutorial
-from spice_tui.widgets.tutorial_bar import TutorialBar
+
+if TYPE_CHECKING:
+    from spice_tui.widgets.tutorial_bar import TutorialBar
 
 
 class BeginningDeeds(PageDeeds):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spice_engine.errors import InvalidRequest
-from spice_engine.protocol.views import Exported, Lineage, LineageNode
 from spice_tui.base import Refused
 from spice_tui.deeds.pod_deeds import PodDeeds
 from spice_tui.deeds.run_deeds import RunDeeds
 from spice_tui.deeds.screen_deeds import ScreenDeeds
 from spice_tui.models.exports import Exportable
-from spice_tui.widgets.pane import Page
+
+if TYPE_CHECKING:
+    from spice_engine.protocol.views import LineageNode
+    from spice_tui.widgets.pane import Page
 
 FORMATS = ("csv", "json", "parquet")
 
@@ -102,6 +104,8 @@ class PageDeeds(PodDeeds, RunDeeds, ScreenDeeds):
             params["run"] = int(of)
         elif of:
             params["pod"] = self.pod_named(of).name
+        from spice_engine.protocol.views import Lineage
+
         lineage = await self.fetch(Lineage, "store.lineage", **params)
         if not lineage.nodes:
             raise Refused("nothing came from anything yet.")
@@ -138,6 +142,7 @@ class PageDeeds(PodDeeds, RunDeeds, ScreenDeeds):
 
     async def action_write(self, file: str) -> None:
         """Write the table or chart with the focus into a file of the folder."""
+
         kind = file.rpartition(".")[2].lower()
         if kind not in FORMATS:
             raise InvalidRequest(
@@ -146,6 +151,8 @@ class PageDeeds(PodDeeds, RunDeeds, ScreenDeeds):
         found = self._exportable()
         if found is None:
             raise Refused("there is no table and no chart here.", hint="Go to one first.")
+        from spice_engine.protocol.views import Exported
+
         columns, rows = found.export()
         written = await self.fetch(
             Exported, "store.export", path=file, format=kind, columns=columns, rows=rows

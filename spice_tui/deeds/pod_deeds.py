@@ -7,7 +7,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from spice_engine.errors import InvalidRequest, NotFound
-from spice_engine.protocol.packages import AddedPackages, Exported, Imported
 from spice_engine.protocol.pods import Observed, PodInfo, Recommendation, RewardTests
 from spice_tui.base import Base, Refused
 
@@ -127,6 +126,8 @@ class PodDeeds(Base):
 
     async def action_export(self, file: str = "") -> None:
         """Write the chosen pod into a file of the folder."""
+        from spice_engine.protocol.packages import Exported
+
         found = self.pod_named()
         where = PurePosixPath(file or f"{found.name}.spicepod")
         written = await self.fetch(
@@ -140,12 +141,16 @@ class PodDeeds(Base):
 
     async def action_import_pod(self, file: str) -> None:
         """Take a pod in from a file of the folder."""
+        from spice_engine.protocol.packages import Imported
+
         taken = await self.fetch(Imported, "pods.import", path=file)
         self.say(f"{taken.pod} was taken in.")
         self.choose_pod(taken.pod)
 
     async def action_add(self, reference: str) -> None:
         """Add a package or a sample."""
+        from spice_engine.protocol.packages import AddedPackages
+
         added = await self.fetch(AddedPackages, "packages.add", reference=reference)
         for package in added.packages:
             self.say(f"{package.name} {package.version} was added.")

@@ -8,19 +8,18 @@ import json
 import os
 import platform
 import sys
-import zipfile
 from datetime import UTC, datetime
-from importlib.metadata import version
-from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spice_engine.errors import SpiceError, StorageError
 from spice_engine.protocol.location import state_home
 from spice_tui.base import Base
 from spice_tui.models.redaction import redact
-from spice_tui.models.stream_ring import StreamRing
 from spice_tui.terminal.crash import scrub
+
+if TYPE_CHECKING:
+    from spice_tui.models.stream_ring import StreamRing
 
 LOG_LINES = 400
 DOCTOR_SECONDS = 20.0
@@ -44,6 +43,8 @@ class ReportDeeds(Base):
         self.say(f"A bug report without secrets is in {path}.")
 
     def _about(self) -> str:
+        from importlib.metadata import version
+
         able = self.abilities
         engine = self.world.engine
         lines = [
@@ -123,6 +124,9 @@ def _write(parts: dict[str, str], ring: StreamRing | None) -> Path:
     Raises:
         StorageError: the state directory cannot be written.
     """
+    import zipfile
+    from io import BytesIO
+
     folder = state_home() / "reports"
     path = folder / f"report-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.zip"
     buffer = BytesIO()

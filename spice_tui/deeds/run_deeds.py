@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from typing import TYPE_CHECKING
 
 from spice_engine.errors import NotFound
-from spice_engine.protocol.runs import RunInfo
 from spice_tui.base import Base, Refused
 from spice_tui.models.world import ACTIVE_RUN
+
+if TYPE_CHECKING:
+    from spice_engine.protocol.runs import RunInfo
 
 
 class RunDeeds(Base):

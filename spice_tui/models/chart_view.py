@@ -5,10 +5,13 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from spice_tui.models import scale
 from spice_tui.models.plot import Reference, View
-from spice_tui.models.series import Series
+
+if TYPE_CHECKING:
+    from spice_tui.models.series import Series
 
 _CLOSEST = 1e-9
 

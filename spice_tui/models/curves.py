@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from spice_engine.protocol.authoring import PreviewInfo
-from spice_engine.protocol.pods import Episode, TrainingInfo
 from spice_tui.models.chart_view import ChartInput
 from spice_tui.models.plot import Reference
 from spice_tui.models.series import Series
+
+if TYPE_CHECKING:
+    from spice_engine.protocol.authoring import PreviewInfo
+    from spice_engine.protocol.pods import Episode, TrainingInfo
 
 MEASURES = ("step", "sum", "regret")
 """Reward of a step (parts of different length compare), sum of rewards, share of regret closed."""

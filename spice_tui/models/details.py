@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from spice_engine.protocol.pods import TrainingInfo
-from spice_engine.protocol.runs import RunInfo
 from spice_tui.models.cells import cell_of
 from spice_tui.models.moments import ago, moment
+
+if TYPE_CHECKING:
+    from spice_engine.protocol.pods import TrainingInfo
+    from spice_engine.protocol.runs import RunInfo
 
 
 def lines(items: Iterable[tuple[str, object]]) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from spice_engine.protocol.runs import RunInfo
+from typing import TYPE_CHECKING
+
 from spice_tui.models.rows import held_out, run_state
 from spice_tui.models.world import ACTIVE_RUN, ACTIVE_TRAINING, World
+
+if TYPE_CHECKING:
+    from spice_engine.protocol.runs import RunInfo
 
 LONG_SECONDS = 5.0
 """What took less is not worth a bell: whoever started it still looks."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from spice_engine.protocol.views import Grid, GridColumn
 from spice_tui.models.columns import Column, Row
 from spice_tui.models.moments import moment
 from spice_tui.theme.symbols import symbols
+
+if TYPE_CHECKING:
+    from spice_engine.protocol.views import Grid, GridColumn
 
 MISSING = "-"
 TYPES = {"number": "#", "category": "abc", "identifier": "id", "tag": "tag", "time": "time"}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from typing import TYPE_CHECKING
 
-from spice_engine.protocol.views import LineIndex
+if TYPE_CHECKING:
+    from spice_engine.protocol.views import LineIndex
 
 
 class LineMap:

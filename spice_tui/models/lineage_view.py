@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from spice_engine.protocol.views import Lineage, LineageNode
 from spice_tui.models.styled import AXIS, BAD, CHOSEN, GOOD, LABEL, NONE, TITLE, Line
 from spice_tui.theme.symbols import symbols
+
+if TYPE_CHECKING:
+    from spice_engine.protocol.views import Lineage, LineageNode
 
 _LINK, _LANES = 5, 4
 _LEAST, _MOST = 12, 28

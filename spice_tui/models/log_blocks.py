@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
-from spice_tui.models.log_door import LogDoor
+if TYPE_CHECKING:
+    from spice_tui.models.log_door import LogDoor
 
 BLOCK = 32 * 1024
 """Bytes of a block; blocks begin at multiples of it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from spice_engine.protocol.views import (
     GetLineIndex,
@@ -15,8 +15,10 @@ from spice_engine.protocol.views import (
     ReadBytes,
     SearchLog,
 )
-from spice_tui.models.authoring_door import Caller
 from spice_tui.models.build import build
+
+if TYPE_CHECKING:
+    from spice_tui.models.authoring_door import Caller
 
 T = TypeVar("T")
 

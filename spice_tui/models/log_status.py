@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from spice_tui.models.log_view import LogPage
+from typing import TYPE_CHECKING
+
 from spice_tui.theme.symbols import symbols
+
+if TYPE_CHECKING:
+    from spice_tui.models.log_view import LogPage
 
 
 def status(page: LogPage, left: int = 0, said: str = "") -> str:

@@ -8,12 +8,15 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from spice_tui.models.line_map import LineMap
 from spice_tui.models.log_blocks import LogBlocks
-from spice_tui.models.log_door import LogDoor
 from spice_tui.models.log_text import LONGEST, LogLine, log_line
 from spice_tui.models.log_walk import EveryLine, MatchingLines, Walk
+
+if TYPE_CHECKING:
+    from spice_tui.models.log_door import LogDoor
 
 LINES_KEPT = 400
 """Decoded lines that are kept."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from spice_tui.models.log_blocks import LogBlocks
-from spice_tui.models.log_door import LogDoor
+if TYPE_CHECKING:
+    from spice_tui.models.log_blocks import LogBlocks
+    from spice_tui.models.log_door import LogDoor
 
 FOUND_AT_ONCE = 50
 """So many matching lines are asked for at least."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from spice_engine.protocol.pods import TrainingInfo
-from spice_engine.protocol.runs import MetricSeries
 from spice_tui.models.series import Series
+
+if TYPE_CHECKING:
+    from spice_engine.protocol.pods import TrainingInfo
+    from spice_engine.protocol.runs import MetricSeries
 
 
 def of_run(found: Iterable[MetricSeries]) -> tuple[Series, ...]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from spice_tui.models import raster, scale
 from spice_tui.models.plot_page import Page, Reference, View, column_of, marker, style_of
 from spice_tui.models.raster import Grid
-from spice_tui.models.series import Column, Series
 from spice_tui.models.styled import AXIS, CHOSEN, LABEL, TITLE, Line, tone
 from spice_tui.theme.symbols import Symbols, symbols
+
+if TYPE_CHECKING:
+    from spice_tui.models.series import Column, Series
 
 _GUTTER = 8
 _NARROW = 30

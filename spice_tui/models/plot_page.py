@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from spice_tui.models import raster
-from spice_tui.models.raster import Grid
-from spice_tui.models.series import Series
 from spice_tui.models.styled import COLORS, CROSS, DIM, NONE, REFERENCE, SERIES, TONES, tone
-from spice_tui.theme.symbols import Symbols
+
+if TYPE_CHECKING:
+    from spice_tui.models.raster import Grid
+    from spice_tui.models.series import Series
+    from spice_tui.theme.symbols import Symbols
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from spice_tui.models.series import Column
+if TYPE_CHECKING:
+    from spice_tui.models.series import Column
 
 Span = tuple[int, int] | None
 """The topmost and lowest dot of a column of dots that are set; None where none is."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from spice_engine.protocol.packages import PackageInfo, PolicyVersion
-from spice_engine.protocol.pods import FeedInfo, Interpretation, PodInfo, TrainingInfo
-from spice_engine.protocol.runs import RunInfo
 from spice_tui.models.columns import Column, Row
-from spice_tui.models.world import World
+
+if TYPE_CHECKING:
+    from spice_engine.protocol.packages import PackageInfo, PolicyVersion
+    from spice_engine.protocol.pods import FeedInfo, Interpretation, PodInfo, TrainingInfo
+    from spice_engine.protocol.runs import RunInfo
+    from spice_tui.models.world import World
 
 PODS = (
     Column("state", "", "state", least=1, most=1),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from spice_engine.protocol.engine import QueryResult
 from spice_tui.models.columns import Column, Row
 from spice_tui.models.series import Series
+
+if TYPE_CHECKING:
+    from spice_engine.protocol.engine import QueryResult
 
 MAX_SERIES = 8
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from spice_engine.protocol.views import Step, StepReward
 from spice_tui.models import scale
 from spice_tui.models.styled import (
     BAD,
@@ -19,6 +19,9 @@ from spice_tui.models.styled import (
     bar,
 )
 from spice_tui.theme.symbols import symbols
+
+if TYPE_CHECKING:
+    from spice_engine.protocol.views import Step, StepReward
 
 _VALUE = 12
 _LEAST_NAME, _MOST_NAME = 8, 32

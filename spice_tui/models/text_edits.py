@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from spice_engine.protocol.pods import ProblemInfo
+if TYPE_CHECKING:
+    from spice_engine.protocol.pods import ProblemInfo
 
 INDENT = 2
 """Spaces of one level."""

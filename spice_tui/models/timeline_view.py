@@ -6,8 +6,8 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from spice_engine.protocol.views import Timeline
 from spice_tui.models import scale
 from spice_tui.models.plot import Plotter, View, column_of, gutter, x_axis
 from spice_tui.models.series import Series
@@ -25,6 +25,9 @@ from spice_tui.models.styled import (
     Rows,
 )
 from spice_tui.theme.symbols import symbols
+
+if TYPE_CHECKING:
+    from spice_engine.protocol.views import Timeline
 
 REWARD = "reward"
 _LEAST, _MOST = 3, 8

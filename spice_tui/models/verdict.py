@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from spice_engine.protocol.authoring import PreviewInfo
-from spice_engine.protocol.pods import PodInfo
+if TYPE_CHECKING:
+    from spice_engine.protocol.authoring import PreviewInfo
+    from spice_engine.protocol.pods import PodInfo
 
 
 def of_pod(pod: PodInfo | None, preview: PreviewInfo | None = None) -> str:

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import import_module
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from spice_engine.errors import ProtocolError
-from spice_engine.protocol.authoring import PreviewInfo
-from spice_engine.protocol.engine import EngineStatus
-from spice_engine.protocol.pods import Episode, PodInfo, TrainingInfo
-from spice_engine.protocol.runs import RunInfo
 from spice_tui.models.build import build
+
+if TYPE_CHECKING:
+    from spice_engine.protocol.authoring import PreviewInfo
+    from spice_engine.protocol.engine import EngineStatus
+    from spice_engine.protocol.pods import Episode, PodInfo, TrainingInfo
+    from spice_engine.protocol.runs import RunInfo
+
+OF_TOPICS = {
+    "engine": "engine.EngineStatus",
+    "pods": "pods.PodInfo",
+    "trainings": "pods.TrainingInfo",
+    "episodes": "pods.Episode",
+    "runs": "runs.RunInfo",
+    "previews": "authoring.PreviewInfo",
+}
+"""What the items of topics are. Their modules are imported when the first item comes: classes by
+the dozen take longer to make than the first screen has."""
 
 ACTIVE_TRAINING = frozenset({"requested", "queued", "loading", "running", "training", "stopping"})
 ACTIVE_RUN = frozenset({"requested", "queued", "starting", "running", "stopping", "killing"})
@@ -112,21 +127,21 @@ class Keeper:
 
     def _apply(self, topic: str, kind: str, data: Mapping[str, Any]) -> None:
         if topic == "engine":
-            self._engine = build(EngineStatus, data)
+            self._engine = build(_class("engine"), data)
         elif topic == "episodes":
             rows = data.get("rows", ()) if kind == "delta" else ()
             self._take_episodes([row for row in rows if isinstance(row, Mapping)])
         elif topic == "pods":
-            _merge(self._pods, kind, data, PodInfo, str)
+            _merge(self._pods, kind, data, topic, str)
             self.told_pods = True
         elif topic == "runs":
-            _merge(self._runs, kind, data, RunInfo, int)
+            _merge(self._runs, kind, data, topic, int)
         elif topic == "previews":
-            _merge(self._previews, kind, data, PreviewInfo, str)
+            _merge(self._previews, kind, data, topic, str)
         elif topic == "trainings":
             # A snapshot holds the recent ones only; older ones that are known stay.
             changes = data if kind == "delta" else {"set": data}
-            _merge(self._trainings, "delta", changes, TrainingInfo, str)
+            _merge(self._trainings, "delta", changes, topic, str)
         else:
             return
         self.changed.add(topic)
@@ -145,7 +160,7 @@ class Keeper:
     def _take_episodes(self, rows: Iterable[Mapping[str, Any]]) -> None:
         for row in rows:
             key = f"{row.get('pod', '')}/{row.get('number', 0)}"
-            episode = build(Episode, row)
+            episode = build(_class("episodes"), row)
             self._episodes.setdefault(key, {})[episode.episode] = episode
             self._grown.add(key)
 
@@ -180,10 +195,17 @@ def _in_order(episodes: Mapping[int, Episode]) -> tuple[Episode, ...]:
     return tuple(episodes[number] for number in sorted(episodes))
 
 
-def _merge(known: dict[Any, Any], kind: str, data: Mapping[str, Any], cls: Any, key: Any) -> None:
+@cache
+def _class(topic: str) -> Any:
+    """The dataclass of a topic's items."""
+    module, _, name = OF_TOPICS[topic].partition(".")
+    return getattr(import_module(f"spice_engine.protocol.{module}"), name)
+
+
+def _merge(known: dict[Any, Any], kind: str, data: Mapping[str, Any], topic: str, key: Any) -> None:
     """Put a snapshot in place of what is known, or a delta's items into it: all, or nothing."""
     items = data if kind == "snapshot" else data.get("set", {})
-    fresh = {key(name): build(cls, item) for name, item in items.items()}
+    fresh = {key(name): build(_class(topic), item) for name, item in items.items()}
     gone = [key(name) for name in data.get("del", ())] if kind == "delta" else list(known)
     for name in gone:
         known.pop(name, None)

@@ -9,7 +9,6 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Static
 
-from spice_tui.models.columns import Column
 from spice_tui.screens.view import View
 from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.pane import Pane
@@ -18,6 +17,7 @@ from spice_tui.widgets.table_pane import TablePane
 
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
+    from spice_tui.models.columns import Column
 
 
 class ListView(View):

@@ -12,7 +12,6 @@ from spice_engine.errors import SpiceError
 from spice_engine.protocol.views import LogSources
 from spice_tui.models import clock
 from spice_tui.models.columns import Column, Row
-from spice_tui.models.world import World
 from spice_tui.screens.view import View
 from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.pane import Pane
@@ -22,6 +21,7 @@ from spice_tui.widgets.table_pane import TablePane
 
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
+    from spice_tui.models.world import World
 
 COLUMNS = (
     Column("live", "", "state", least=1, most=1),

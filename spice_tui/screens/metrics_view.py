@@ -14,7 +14,6 @@ from spice_tui.models import clock, metric_series
 from spice_tui.models.chart_view import ChartInput
 from spice_tui.models.columns import Column, Row
 from spice_tui.models.rows import run_state
-from spice_tui.models.series import Series
 from spice_tui.models.world import ACTIVE_RUN, World
 from spice_tui.screens.view import View
 from spice_tui.widgets.chart import Chart
@@ -25,6 +24,7 @@ from spice_tui.widgets.table_pane import TablePane
 
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
+    from spice_tui.models.series import Series
 
 COLUMNS = (
     Column("state", "", "state", least=1, most=1),

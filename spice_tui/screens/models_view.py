@@ -10,12 +10,12 @@ from spice_engine.errors import SpiceError
 from spice_engine.protocol.packages import PolicyVersion, PolicyVersions
 from spice_tui.models import clock, details
 from spice_tui.models.rows import MODELS, model_rows
-from spice_tui.models.world import World
 from spice_tui.screens.list_view import ListView
 from spice_tui.widgets.table import GridTable
 
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
+    from spice_tui.models.world import World
 
 
 class ModelsView(ListView):

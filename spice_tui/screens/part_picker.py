@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from textual import events
 from textual.app import ComposeResult
@@ -10,8 +11,10 @@ from textual.containers import Vertical
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
-from spice_engine.protocol.authoring import OutlineItem
 from spice_tui.screens.dialog import Dialog
+
+if TYPE_CHECKING:
+    from spice_engine.protocol.authoring import OutlineItem
 
 
 class _Parts(OptionList, can_focus=False):

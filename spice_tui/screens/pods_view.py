@@ -11,20 +11,22 @@ from textual.containers import Horizontal
 
 from spice_tui.models import clock
 from spice_tui.models.rows import ENDPOINTS, PODS, pod_rows, server_rows
-from spice_tui.models.world import World
 from spice_tui.screens.pages.makers import PAGES, make_page
 from spice_tui.screens.view import View
-from spice_tui.widgets.editor_pane import EditorPane
 from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.manifest_pane import ManifestPane
-from spice_tui.widgets.metrics_strip import MetricsStrip
 from spice_tui.widgets.pane import Deck, Page, Pane
-from spice_tui.widgets.run_log import RunLog
 from spice_tui.widgets.table import GridTable
 from spice_tui.widgets.table_pane import TablePane
 
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
+    from spice_tui.models.world import World
+    from spice_tui.widgets.metrics_strip import MetricsStrip
+    from spice_tui.widgets.run_log import RunLog
+
+FILL_SECONDS = 0.3
+"""So long the other panes wait for the pods to be there."""
 
 
 class PodsView(View):
@@ -53,9 +55,8 @@ class PodsView(View):
             id="pod",
             first=app.saved.pages.get("pod", ""),
         )
-        self._servers = TablePane(ENDPOINTS, empty="No pod has a policy yet.")
-        self._log = RunLog(app)
-        self._metrics = MetricsStrip()
+        self._filling = False
+        self._parts: tuple[TablePane, RunLog, MetricsStrip] | None = None
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="upper"):
@@ -63,23 +64,53 @@ class PodsView(View):
             yield self.manifest
             yield self.deck
         with Horizontal(classes="lower", id="pods-lower"):
-            yield Pane("Model server pods", self._servers, id="endpoints")
-            yield Pane("Log", self._log, id="log")
-            yield Pane("Metrics", self._metrics, id="metrics")
+            yield Pane("Model server pods", id="endpoints")
+            yield Pane("Log", id="log")
+            yield Pane("Metrics", id="metrics")
 
     def on_mount(self) -> None:
-        self._log.follow("engine")
         self.table.table.focus()
+        self.set_timer(FILL_SECONDS, self._begin_to_fill)
+
+    def _begin_to_fill(self) -> None:
+        if not self._filling:
+            self._filling = True
+            self.spice.begin(self._fill())
+
+    async def _fill(self) -> None:
+        """Put contents into the frames, one by one: the pods' paint has waited for none of them."""
+        await self.deck.fill()
+        await self.manifest.fill()
+        await self._fill_lower()
+        self.restore(self.spice.saved)
+        self.show(self.spice.world)
+
+    async def _fill_lower(self) -> None:
+        from spice_tui.widgets.metrics_strip import MetricsStrip
+        from spice_tui.widgets.run_log import RunLog
+
+        servers = TablePane(ENDPOINTS, empty="No pod has a policy yet.")
+        log, metrics = RunLog(self.spice), MetricsStrip()
+        await self.query_one("#endpoints").mount(servers)
+        await self.query_one("#log").mount(log)
+        await self.query_one("#metrics").mount(metrics)
+        log.follow("engine")
+        self._parts = servers, log, metrics
 
     def show(self, world: World) -> None:
         """Show what is new."""
         self.table.show(pod_rows(world), clock.now())
         if self.spice.pod:
             self.table.table.go_to(self.spice.pod)
-        self._servers.show(server_rows(world), clock.now())
+        if not self._filling and self.spice.link.knows_pods:
+            self.call_after_refresh(self._begin_to_fill)
         self.manifest.show(world)
-        self._metrics.show_pod(world, self.spice.pod)
-        self.deck.top.show(world)
+        if self.deck.top.is_attached:
+            self.deck.top.show(world)
+        if self._parts is not None:
+            servers, _, metrics = self._parts
+            servers.show(server_rows(world), clock.now())
+            metrics.show_pod(world, self.spice.pod)
 
     async def turn_to(self, page: str, *, focus: bool = True) -> Page:
         """Put a page of the chosen pod on top."""
@@ -94,8 +125,8 @@ class PodsView(View):
         if focus:
             self.go_to(self.manifest)
 
-    @on(EditorPane.Left)
-    def _left_editor(self) -> None:
+    def on_editor_pane_left(self) -> None:
+        """Back from the text to the pods."""
         self.go_to(self.panes[0])
 
     @on(GridTable.Highlighted)

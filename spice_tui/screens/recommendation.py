@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.style import Style
 from rich.text import Text
@@ -12,11 +12,13 @@ from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from spice_engine.protocol.pods import Recommendation
 from spice_tui.models.moments import moment
 from spice_tui.screens.dialog import Dialog
 from spice_tui.theme.symbols import symbols
 from spice_tui.widgets.copying import CopyText
+
+if TYPE_CHECKING:
+    from spice_engine.protocol.pods import Recommendation
 
 BAR = 24
 FEATURES = 8

@@ -10,12 +10,12 @@ from spice_engine.errors import SpiceError
 from spice_engine.protocol.views import GetLineage, Lineage, LineageNode
 from spice_tui.models import clock, details
 from spice_tui.models.columns import Column, Row
-from spice_tui.models.world import World
 from spice_tui.screens.list_view import ListView
 from spice_tui.widgets.table import GridTable
 
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
+    from spice_tui.models.world import World
 
 
 class ResourcesView(ListView):

@@ -11,7 +11,6 @@ from textual.widgets import Static
 
 from spice_tui.models import clock, details
 from spice_tui.models.rows import RUNS, run_rows
-from spice_tui.models.world import World
 from spice_tui.screens.view import View
 from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.pane import Pane
@@ -21,6 +20,7 @@ from spice_tui.widgets.table_pane import TablePane
 
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
+    from spice_tui.models.world import World
 
 
 class RunsView(View):

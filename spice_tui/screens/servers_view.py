@@ -11,12 +11,12 @@ from spice_engine.protocol.pods import FeedInfo, FeedList
 from spice_tui.models import clock, details
 from spice_tui.models.moments import ago
 from spice_tui.models.rows import SERVERS, server_rows
-from spice_tui.models.world import World
 from spice_tui.screens.list_view import ListView
 from spice_tui.widgets.table import GridTable
 
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
+    from spice_tui.models.world import World
 
 
 class ServersView(ListView):

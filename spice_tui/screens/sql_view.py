@@ -12,7 +12,6 @@ from spice_engine.errors import SpiceError
 from spice_engine.protocol.engine import QueryResult
 from spice_tui.models import clock, sql_answer
 from spice_tui.models.chart_view import ChartInput
-from spice_tui.models.world import World
 from spice_tui.screens.view import View
 from spice_tui.widgets.chart import Chart
 from spice_tui.widgets.pane import Pane
@@ -20,6 +19,7 @@ from spice_tui.widgets.table_pane import TablePane
 
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
+    from spice_tui.models.world import World
 
 LIMIT = 5000
 TABLES = (

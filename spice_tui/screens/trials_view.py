@@ -9,12 +9,12 @@ from textual import on
 
 from spice_tui.models import clock, details
 from spice_tui.models.rows import TRIALS, trial_rows
-from spice_tui.models.world import World
 from spice_tui.screens.list_view import ListView
 from spice_tui.widgets.table import GridTable
 
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
+    from spice_tui.models.world import World
 
 
 class TrialsView(ListView):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.binding import BindingType
 from textual.containers import Container
 from textual.widget import Widget
 
-from spice_tui.models.session import SavedSession
-from spice_tui.models.world import World
 from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.pane import Deck, Pane
 from spice_tui.widgets.table_pane import TablePane
+
+if TYPE_CHECKING:
+    from spice_tui.models.session import SavedSession
+    from spice_tui.models.world import World
 
 NARROW_WIDTH = 100
 NARROW_HEIGHT = 28

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spice_tui.screens.view import View
-
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
+    from spice_tui.screens.view import View
 
 
 def make_view(name: str, app: SpiceApp) -> View:

@@ -13,7 +13,6 @@ import sys
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from spice_engine.protocol.location import state_home
@@ -49,6 +48,8 @@ def scrub(text: str, environ: Mapping[str, str] = os.environ) -> str:
 
 def describe(error: BaseException) -> str:
     """The report's text."""
+    from importlib.metadata import version  # it takes longer to import than all the rest here
+
     told = ", ".join(f"{name}={os.environ[name]}" for name in _TELLING if name in os.environ)
     trace = "".join(traceback.TracebackException.from_exception(error).format())
     now = datetime.now(UTC)

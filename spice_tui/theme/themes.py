@@ -9,7 +9,6 @@ A file `themes/NAME.toml` in the configuration folder holds the fields of a them
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,6 +86,8 @@ def read_theme(path: Path) -> Theme:
     Raises:
         InvalidSettings: the file is no TOML, or holds something that is no part of a theme.
     """
+    import tomllib
+
     from textual.color import Color, ColorParseError
     from textual.theme import Theme
 
@@ -106,7 +107,9 @@ def read_theme(path: Path) -> Theme:
     try:
         return Theme(name=path.stem, **data)
     except TypeError as error:
-        raise InvalidSettings(f"{path} is no theme: {error}.", hint="It needs `primary`.") from error
+        raise InvalidSettings(
+            f"{path} is no theme: {error}.", hint="It needs `primary`."
+        ) from error
 
 
 def register_themes(app: App[Any]) -> None:

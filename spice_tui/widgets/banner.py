@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual.widgets import Static
 
-from spice_tui.models.world import World
 from spice_tui.theme.symbols import symbols
+
+if TYPE_CHECKING:
+    from spice_tui.models.world import World
 
 
 class Banner(Static):

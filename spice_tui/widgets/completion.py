@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from textual.app import ComposeResult
@@ -13,7 +14,8 @@ from textual.message import Message
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from spice_engine.protocol.authoring import Completion, Completions
+if TYPE_CHECKING:
+    from spice_engine.protocol.authoring import Completion, Completions
 
 MAX_ROWS = 8
 MAX_WIDTH = 60

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from textual.geometry import Offset
 from textual.widget import Widget
@@ -21,12 +22,14 @@ from spice_engine.protocol.authoring import (
     TextPosition,
     UnsavedManifest,
 )
-from spice_engine.protocol.pods import ProblemInfo
-from spice_tui.models.authoring_door import AuthoringDoor
 from spice_tui.models.text_edits import TextEdit
-from spice_tui.widgets.completion import CompletionPopup
 from spice_tui.widgets.debounce import Debounce
-from spice_tui.widgets.manifest_area import ManifestArea
+
+if TYPE_CHECKING:
+    from spice_engine.protocol.pods import ProblemInfo
+    from spice_tui.models.authoring_door import AuthoringDoor
+    from spice_tui.widgets.completion import CompletionPopup
+    from spice_tui.widgets.manifest_area import ManifestArea
 
 CHECK_AFTER = 0.15
 PREVIEW_AFTER = 0.4

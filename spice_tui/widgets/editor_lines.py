@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.widgets import Static
 
-from spice_engine.protocol.authoring import Hover
-from spice_engine.protocol.pods import ProblemInfo
 from spice_tui.theme.symbols import symbols
+
+if TYPE_CHECKING:
+    from spice_engine.protocol.authoring import Hover
+    from spice_engine.protocol.pods import ProblemInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -11,12 +12,6 @@ from textual.containers import Vertical
 from textual.message import Message
 
 from spice_engine.errors import ChangedOnDisk, EngineUnavailable, SpiceError
-from spice_engine.protocol.authoring import Checked, ManifestText
-from spice_engine.protocol.authoring import Saved as SavedAnswer
-from spice_engine.protocol.edits import AddAction, AddDataspace, AddRewards, Edited
-from spice_engine.protocol.pods import ProblemInfo
-from spice_tui.models.authoring_door import AuthoringDoor
-from spice_tui.models.draft import Drafts
 from spice_tui.widgets.completion import CompletionPopup
 from spice_tui.widgets.debounce import Debounce
 from spice_tui.widgets.editor_checks import EditorChecks
@@ -26,6 +21,14 @@ from spice_tui.widgets.editor_questions import EditorQuestions
 from spice_tui.widgets.editor_search import EditorSearch
 from spice_tui.widgets.find_bar import FindBar
 from spice_tui.widgets.manifest_area import ManifestArea
+
+if TYPE_CHECKING:
+    from spice_engine.protocol.authoring import Checked, ManifestText
+    from spice_engine.protocol.authoring import Saved as SavedAnswer
+    from spice_engine.protocol.edits import AddAction, AddDataspace, AddRewards, Edited
+    from spice_engine.protocol.pods import ProblemInfo
+    from spice_tui.models.authoring_door import AuthoringDoor
+    from spice_tui.models.draft import Drafts
 
 DRAFT_AFTER = 1.0
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from spice_tui.models.draft import Draft
 from spice_tui.screens.changed_on_disk import CHANGED, DRAFT, ChooseText
 
 if TYPE_CHECKING:
+    from spice_tui.models.draft import Draft
     from spice_tui.widgets.editor_pane import EditorPane
 
 

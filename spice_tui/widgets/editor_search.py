@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from spice_engine.errors import InvalidRequest
 from spice_tui.models import text_search
 from spice_tui.models.text_edits import TextEdit, offset_of, position_at
-from spice_tui.widgets.find_bar import FindBar
-from spice_tui.widgets.manifest_area import ManifestArea
+
+if TYPE_CHECKING:
+    from spice_tui.widgets.find_bar import FindBar
+    from spice_tui.widgets.manifest_area import ManifestArea
 
 
 class EditorSearch:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spice_tui.models.evaluation_view import evaluation_view, lines
-from spice_tui.models.styled import Line
 from spice_tui.widgets.scroll_picture import ScrollPicture
+
+if TYPE_CHECKING:
+    from spice_tui.models.styled import Line
 
 
 class EvaluationPane(ScrollPicture):

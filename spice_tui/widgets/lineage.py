@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual.geometry import Region
 from textual.message import Message
 
 from spice_engine.protocol.views import Lineage, LineageNode
 from spice_tui.models.lineage_view import LineageView
-from spice_tui.models.styled import Line
 from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.scroll_picture import ScrollPicture
+
+if TYPE_CHECKING:
+    from spice_tui.models.styled import Line
 
 
 class LineageGraph(ScrollPicture):

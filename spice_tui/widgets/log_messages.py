@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from spice_tui.models.log_text import LogLine
-from spice_tui.models.log_view import LogPage
-
 if TYPE_CHECKING:
+    from spice_tui.models.log_text import LogLine
+    from spice_tui.models.log_view import LogPage
     from spice_tui.widgets.log_view import LogView
 
 

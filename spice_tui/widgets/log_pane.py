@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -11,11 +12,13 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
 from spice_engine.errors import InvalidRequest
-from spice_tui.models.log_door import LogDoor
 from spice_tui.models.log_text import pretty
 from spice_tui.models.time_input import parse_moment
 from spice_tui.widgets.filter_bar import FilterBar
 from spice_tui.widgets.log_view import LogView
+
+if TYPE_CHECKING:
+    from spice_tui.models.log_door import LogDoor
 
 _ASKS = {
     "search": ("/", "regular expression"),

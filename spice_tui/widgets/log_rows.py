@@ -7,14 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from rich.cells import get_character_cell_size
 from rich.errors import StyleSyntaxError
 from rich.segment import Segment
 from rich.style import Style
 
-from spice_tui.models.log_text import LogLine, Span
-from spice_tui.models.log_view import LogPage
+if TYPE_CHECKING:
+    from spice_tui.models.log_text import LogLine, Span
+    from spice_tui.models.log_view import LogPage
 
 _LEVEL = re.compile(r"\b(?:(CRITICAL|FATAL|ERROR)|(WARN(?:ING)?))\b")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -13,7 +13,6 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from spice_tui.models.cells import fitted, width_of
-from spice_tui.models.log_door import LogDoor
 from spice_tui.models.log_status import badge, status
 from spice_tui.models.log_view import LogPage, LogWindow, expression
 from spice_tui.theme.symbols import symbols
@@ -23,6 +22,9 @@ from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.log_jobs import LogJobs
 from spice_tui.widgets.log_rows import LogRow, LogStyles, page_rows, segments
 from spice_tui.widgets.paging import Paging
+
+if TYPE_CHECKING:
+    from spice_tui.models.log_door import LogDoor
 
 SIDEWAYS = 16
 """Cells that one step to the right shows."""

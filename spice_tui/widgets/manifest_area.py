@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -14,12 +14,14 @@ from textual.strip import Strip
 from textual.widgets import TextArea
 from textual.widgets.text_area import TextAreaTheme
 
-from spice_engine.protocol.pods import ProblemInfo
 from spice_tui.models import text_edits
 from spice_tui.models.text_edits import Position, TextEdit
 from spice_tui.theme.symbols import symbols
 from spice_tui.widgets.manifest_syntax import STYLES, YAML, yaml_language
 from spice_tui.widgets.text_area_internals import HighlightedArea
+
+if TYPE_CHECKING:
+    from spice_engine.protocol.pods import ProblemInfo
 
 MAX_HIGHLIGHTED_LINES = 3_000
 """Longer texts are shown plain: reading them in would hold the screen up."""

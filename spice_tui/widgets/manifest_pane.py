@@ -5,20 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from textual import on
-
 from spice_engine.errors import SpiceError
-from spice_engine.protocol.authoring import StartPreview
 from spice_tui.actions import table
-from spice_tui.models.authoring_door import EngineDoor
-from spice_tui.models.draft import Drafts
-from spice_tui.models.world import World
-from spice_tui.widgets.editor_pane import EditorPane
-from spice_tui.widgets.manifest_editor import ManifestEditor
 from spice_tui.widgets.pane import Pane
 
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
+    from spice_tui.models.world import World
+    from spice_tui.widgets.editor_pane import EditorPane
+    from spice_tui.widgets.manifest_editor import ManifestEditor
 
 
 class ManifestPane(Pane):
@@ -26,17 +21,36 @@ class ManifestPane(Pane):
 
     def __init__(self, app: SpiceApp) -> None:
         self._app = app
-        self._door = EngineDoor(app.link)
-        drafts = Drafts.of_folder(app.settings.key) if app.settings.remember else None
-        self.editor = ManifestEditor(self._door, drafts)
-        super().__init__("Manifest", self.editor, id="manifest")
+        super().__init__("Manifest", id="manifest")
+        self._editor: ManifestEditor | None = None
         self._pod = ""
         self._known: object = None
         self._attached = False
         self._opening = False
 
+    @property
+    def editor(self) -> ManifestEditor:
+        """The editor; made when it is first wanted, which is after the first paint."""
+        if self._editor is None:
+            from spice_tui.models.authoring_door import EngineDoor
+            from spice_tui.models.draft import Drafts
+            from spice_tui.widgets.manifest_editor import ManifestEditor
+
+            settings = self._app.settings
+            drafts = Drafts.of_folder(settings.key) if settings.remember else None
+            self._editor = ManifestEditor(EngineDoor(self._app.link), drafts)
+        return self._editor
+
+    async def fill(self) -> None:
+        """Put the editor into the frame."""
+        if not self.editor.is_attached:
+            await self.mount(self.editor)
+            self.show(self._app.world)
+
     def show(self, world: World) -> None:
         """Open the chosen pod's manifest; look again at it when the pod changed."""
+        if self._editor is None or not self._editor.is_attached:
+            return
         if self._attached and not world.attached:
             self.editor.engine_lost()
         self._attached = world.attached
@@ -53,6 +67,7 @@ class ManifestPane(Pane):
 
     async def open(self, pod: str, path: str) -> None:
         """Edit a manifest."""
+        await self.fill()
         self._pod, self._opening = pod, True
         try:
             await self.editor.open(pod, path)
@@ -67,18 +82,22 @@ class ManifestPane(Pane):
             self._known = known
             self.editor.show_problems(known.problems)
 
-    @on(EditorPane.Saved)
-    def _saved(self) -> None:
+    # Handlers by name: a decorator would need the editor's module, and that the first paint's time.
+
+    def on_editor_pane_saved(self) -> None:
+        """Tell the tutorial."""
         self._app.performed(table()["editor.save"])
 
-    @on(EditorPane.PreviewWanted)
-    def _preview(self, event: EditorPane.PreviewWanted) -> None:
+    def on_editor_pane_preview_wanted(self, event: EditorPane.PreviewWanted) -> None:
+        """Train what is being written, beside the saved pod."""
+        from spice_engine.protocol.authoring import StartPreview
+
         event.stop()
         request = StartPreview(event.pod, event.text, event.path)
         self._app.begin(self._app.link.call("previews.start", asdict(request)))
 
-    @on(EditorPane.PreviewOver)
-    def _preview_over(self, event: EditorPane.PreviewOver) -> None:
+    def on_editor_pane_preview_over(self, event: EditorPane.PreviewOver) -> None:
+        """The preview is of no use any more."""
         event.stop()
         if self._app.world.attached:
-            self._app.begin(self._door.end_preview(event.pod))
+            self._app.begin(self._app.link.call("previews.end", {"pod": event.pod}))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from spice_tui.models import metric_series
 from spice_tui.models.chart_view import ChartInput
-from spice_tui.models.world import World
 from spice_tui.widgets.chart import Chart
+
+if TYPE_CHECKING:
+    from spice_tui.models.world import World
 
 
 class MetricsStrip(Chart):

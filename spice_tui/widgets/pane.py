@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
 from textual.widget import Widget
 
-from spice_tui.models.world import World
 from spice_tui.theme.symbols import symbols
+
+if TYPE_CHECKING:
+    from spice_tui.models.world import World
 
 
 class Pane(Vertical):
@@ -90,12 +92,14 @@ class Deck(Pane):
         self._pages: dict[str, Page] = {}
         self.page = first if first in self._makers else pages[0][0]
 
-    def compose(self) -> ComposeResult:
-        yield self._made(self.page)
-
     def on_mount(self) -> None:
         self._title()
-        self.top.opened()
+
+    async def fill(self) -> None:
+        """Put the first page into the frame."""
+        if not self.top.is_attached:
+            await self.mount(self.top)
+            self.top.opened()
 
     def _made(self, name: str) -> Page:
         if name not in self._pages:

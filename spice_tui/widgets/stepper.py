@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual.message import Message
 
-from spice_engine.protocol.views import Step
 from spice_tui.models.step_view import lines
 from spice_tui.models.styled import LABEL, Line
 from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.scroll_picture import ScrollPicture
+
+if TYPE_CHECKING:
+    from spice_engine.protocol.views import Step
 
 _FAR = 10
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -13,13 +13,15 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from spice_tui.models.cells import fitted
-from spice_tui.models.columns import Column, Place, Row
 from spice_tui.models.table import Table, values_text
 from spice_tui.widgets import table_messages
 from spice_tui.widgets.copying import CopyText
 from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.paging import Paging
 from spice_tui.widgets.table_rows import TableLooks, header_strip, row_strip
+
+if TYPE_CHECKING:
+    from spice_tui.models.columns import Column, Place, Row
 
 HEADER = 1
 """Lines above the rows."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widget import Widget
 
-from spice_tui.models.columns import Column, Row
 from spice_tui.theme.symbols import symbols
 from spice_tui.widgets.filter_bar import FilterBar
 from spice_tui.widgets.table import GridTable
+
+if TYPE_CHECKING:
+    from spice_tui.models.columns import Column, Row
 
 
 class TablePane(Vertical):

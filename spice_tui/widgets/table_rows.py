@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
 from spice_tui.models.cells import cut, fitted, width_of
-from spice_tui.models.columns import Place
-from spice_tui.models.table import Table
 from spice_tui.theme.symbols import symbols
+
+if TYPE_CHECKING:
+    from spice_tui.models.columns import Place
+    from spice_tui.models.table import Table
 
 
 @dataclass(frozen=True, slots=True)

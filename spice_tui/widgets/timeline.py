@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual.message import Message
 
-from spice_engine.protocol.views import Timeline
 from spice_tui.models.chart_view import Walk
 from spice_tui.models.plot import gutter
 from spice_tui.models.styled import LABEL, Line, Rows, rows_of
 from spice_tui.models.timeline_view import TimelineView
 from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.picture import PictureWidget
+
+if TYPE_CHECKING:
+    from spice_engine.protocol.views import Timeline
 
 _FAR = 10
 

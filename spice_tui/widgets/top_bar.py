@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
@@ -11,8 +13,10 @@ from textual.message import Message
 from textual.widget import Widget
 
 from spice_tui.actions.app_actions import VIEWS
-from spice_tui.models.world import World
 from spice_tui.theme.symbols import symbols
+
+if TYPE_CHECKING:
+    from spice_tui.models.world import World
 
 SQL_VIEW = ("sql", "SQL", "")
 

@@ -30,14 +30,22 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 
 class PtyTerminal:
-    """One process on a terminal of 80x24. The terminal's own side stays open for looking."""
+    """One process on a terminal. The terminal's own side stays open for looking."""
 
-    def __init__(self, command: list[str], env: dict[str, str], *, controlling: bool) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        env: dict[str, str],
+        *,
+        controlling: bool,
+        size: tuple[int, int] = (80, 24),
+    ) -> None:
+        columns, rows = size
         self.master, self.slave = pty.openpty()
-        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.attributes = termios.tcgetattr(self.slave)
         self.seen = b""
-        self.screen = pyte.Screen(80, 24)
+        self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         self._reading = threading.Event()
         self._reading.set()
@@ -71,6 +79,11 @@ class PtyTerminal:
             self.seen += data
             # pyte knows no private parameters of CSI u and prints them.
             self._stream.feed(re.sub(rb"\x1b\[[<>=?][0-9;]*u|\x1b\[\?[0-9;]*\$p", b"", data))
+
+    def resize(self, columns: int, rows: int) -> None:
+        """The window gets another size; the kernel tells the program."""
+        self.screen.resize(rows, columns)
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def pause(self) -> None:
         """Take nothing from the program, as a link that stalls."""

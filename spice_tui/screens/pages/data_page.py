@@ -8,8 +8,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.widgets import Static
 
-from spice_engine.errors import SpiceError
-from spice_engine.protocol.pods import PodInfo
 from spice_engine.protocol.views import Grid
 from spice_tui.models import clock, grid_rows
 from spice_tui.screens.pages.pod_page import PodPage
@@ -17,6 +15,8 @@ from spice_tui.widgets.table import GridTable
 from spice_tui.widgets.table_pane import TablePane
 
 if TYPE_CHECKING:
+    from spice_engine.errors import SpiceError
+    from spice_engine.protocol.pods import PodInfo
     from spice_tui.app import SpiceApp
 
 WINDOW = 1000

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 
-from spice_tui.models.world import World
 from spice_tui.widgets.evaluation import EvaluationPane
 from spice_tui.widgets.pane import Page
 
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
+    from spice_tui.models.world import World
 
 
 class EvaluationPage(Page):

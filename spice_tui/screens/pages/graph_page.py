@@ -10,12 +10,12 @@ from textual.widgets import Static
 
 from spice_tui.models import verdict
 from spice_tui.models.curves import CurveOptions, Curves
-from spice_tui.models.world import World
 from spice_tui.widgets.chart import Chart
 from spice_tui.widgets.pane import Page
 
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
+    from spice_tui.models.world import World
 
 COMPARED = 4
 """Earlier trainings shown when comparing."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spice_tui.widgets.pane import Page
-
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
+    from spice_tui.widgets.pane import Page
 
 PAGES = (
     ("graph", "Rewards"),

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from textual.app import ComposeResult
 from textual.widgets import Static
 
-from spice_engine.errors import SpiceError
 from spice_engine.protocol.pods import Interpretations, PodInfo
 from spice_tui.models.moments import moment
 from spice_tui.models.rows import INTERPRETATIONS, interpretation_rows
@@ -15,6 +14,7 @@ from spice_tui.screens.pages.pod_page import PodPage
 from spice_tui.widgets.table_pane import TablePane
 
 if TYPE_CHECKING:
+    from spice_engine.errors import SpiceError
     from spice_tui.app import SpiceApp
 
 HINT = "Add one: :interpret START END NAME [TAGS …], times in Unix seconds."

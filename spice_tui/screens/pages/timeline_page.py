@@ -8,14 +8,14 @@ from textual import on
 from textual.app import ComposeResult
 from textual.widgets import Static
 
-from spice_engine.errors import SpiceError
-from spice_engine.protocol.pods import PodInfo
 from spice_engine.protocol.views import Timeline
 from spice_tui.screens.pages.pod_page import PodPage
 from spice_tui.screens.pages.stepper_page import StepperPage
 from spice_tui.widgets.timeline import DecisionTimeline
 
 if TYPE_CHECKING:
+    from spice_engine.errors import SpiceError
+    from spice_engine.protocol.pods import PodInfo
     from spice_tui.app import SpiceApp
 
 
