@@ -74,6 +74,6 @@ class ModelsView(ListView):
         return key.rpartition(":")[0]
 
     @on(GridTable.Chosen)
-    async def _chosen(self, event: GridTable.Chosen) -> None:
+    def _chosen(self, event: GridTable.Chosen) -> None:
         self.spice.choose_pod(self.pod_of(event.key))
-        await self.spice.action_rollback(event.key.rpartition(":")[2])
+        self.spice.begin(self.spice.action_rollback(event.key.rpartition(":")[2]))

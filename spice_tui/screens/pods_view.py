@@ -135,8 +135,8 @@ class PodsView(View):
             self.spice.choose_pod(event.key)
 
     @on(GridTable.Chosen)
-    async def _chosen(self, event: GridTable.Chosen) -> None:
+    def _chosen(self, event: GridTable.Chosen) -> None:
         if event.table is self.table.table:
-            await self.spice.action_edit(event.key)
+            self.spice.begin(self.spice.action_edit(event.key))
         elif event.key:
-            await self.spice.action_recommend(event.key.partition("/")[0])
+            self.spice.begin(self.spice.action_recommend(event.key.partition("/")[0]))

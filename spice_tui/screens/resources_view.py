@@ -87,8 +87,8 @@ class ResourcesView(ListView):
         return text
 
     @on(GridTable.Chosen)
-    async def _chosen(self, event: GridTable.Chosen) -> None:
-        await self.spice.action_lineage()
+    def _chosen(self, event: GridTable.Chosen) -> None:
+        self.spice.begin(self.spice.action_lineage())
 
 
 def _everything() -> dict[str, object]:

@@ -59,9 +59,9 @@ class RunsView(View):
         self._show_run()
 
     @on(GridTable.Chosen)
-    async def _chosen(self, event: GridTable.Chosen) -> None:
+    def _chosen(self, event: GridTable.Chosen) -> None:
         self._app.run_number = int(event.key)
-        await self._app.action_show_log()
+        self._app.begin(self._app.action_show_log())
 
     def _show_run(self) -> None:
         run = self._app.world.runs.get(self._app.run_number or -1)

@@ -87,5 +87,5 @@ class ServersView(ListView):
         return key.partition("/")[0]
 
     @on(GridTable.Chosen)
-    async def _chosen(self, event: GridTable.Chosen) -> None:
-        await self.spice.action_recommend(self.pod_of(event.key))
+    def _chosen(self, event: GridTable.Chosen) -> None:
+        self.spice.begin(self.spice.action_recommend(self.pod_of(event.key)))

@@ -50,5 +50,5 @@ class TrialsView(ListView):
         return key.rpartition("/")[0]
 
     @on(GridTable.Chosen)
-    async def _chosen(self, event: GridTable.Chosen) -> None:
-        await self.spice.action_graph(self.pod_of(event.key))
+    def _chosen(self, event: GridTable.Chosen) -> None:
+        self.spice.begin(self.spice.action_graph(self.pod_of(event.key)))

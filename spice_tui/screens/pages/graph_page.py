@@ -85,5 +85,5 @@ class GraphPage(Page):
         self._app.prompt.open(f"write {self._app.pod}-rewards.csv")
 
     @on(Chart.Picked)
-    async def _picked(self, event: Chart.Picked) -> None:
-        await self._app.action_evaluation()
+    def _picked(self, event: Chart.Picked) -> None:
+        self._app.begin(self._app.action_evaluation())

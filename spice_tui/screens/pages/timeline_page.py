@@ -61,8 +61,11 @@ class TimelinePage(PodPage):
         self.reload()
 
     @on(DecisionTimeline.Picked)
-    async def _picked(self, event: DecisionTimeline.Picked) -> None:
+    def _picked(self, event: DecisionTimeline.Picked) -> None:
+        self.spice.begin(self._walk_on(event.moment))
+
+    async def _walk_on(self, moment: int) -> None:
         await self.spice.action_stepper()
         page = self.screen.query(StepperPage)
         if page:
-            page.first().go_to_time(event.moment)
+            page.first().go_to_time(moment)
