@@ -68,7 +68,8 @@ class Prompt(Input):
 
     def close(self) -> None:
         """Go away; the focus is where it was before."""
-        if self.has_focus:
+        # Not `has_focus`: while the blur is told it is still set, and the focus is elsewhere.
+        if self.screen.focused is self:
             back, self._left = self._left, None
             self.screen.set_focus(back if back is not None and back.is_attached else None)
         self.remove_class("-open")
