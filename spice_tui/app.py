@@ -262,6 +262,12 @@ class SpiceApp(BeginningDeeds, EngineDeeds, ReportDeeds):
 
     # -- leaving
 
+    def end_by(self, number: int) -> None:
+        """A signal, or a link that broke, loses no more than `q` does."""
+        if not self.ending and self.top_bar.is_attached:
+            self.remember()
+        super().end_by(number)
+
     def remember(self) -> None:
         """Keep the session for the next start."""
         views = self.views.values()
