@@ -18,7 +18,7 @@ from spice_tui.deeds.report_deeds import ReportDeeds
 from spice_tui.models import command_line, keymap
 from spice_tui.models.endings import ended
 from spice_tui.models.session import save_session
-from spice_tui.screens.views import make_view
+from spice_tui.screens.views import NAMES, make_view
 from spice_tui.terminal.notify import notice
 from spice_tui.theme import themes
 from spice_tui.theme.themes import register_themes
@@ -71,7 +71,8 @@ class SpiceApp(BeginningDeeds, EngineDeeds, ReportDeeds):
         super().__init__(settings, connect, abilities)
         self.ring = ring
         self.start_engine = start_engine
-        self.view_name = settings.view or self.saved.view
+        wanted = settings.view or self.saved.view
+        self.view_name = wanted if wanted in NAMES else "pods"
         self.last_view = "pods"
         self.views: dict[str, View] = {}
         self.top_bar = TopBar(settings.folder)
@@ -272,12 +273,17 @@ class SpiceApp(BeginningDeeds, EngineDeeds, ReportDeeds):
         """Keep the session for the next start."""
         views = self.views.values()
         tables = {k: v.table.model for view in views for k, v in view.tables().items()}
+        seen = {part.id for view in views for part in view.sized}
         self.saved = dataclasses.replace(
             self.saved,
             view=self.view_name,
             pod=self.pod,
             theme=self.theme,
-            sizes={k: v for view in views for k, v in view.sizes().items()},
+            sizes={
+                # Views that were not looked at keep theirs.
+                **{k: v for k, v in self.saved.sizes.items() if k not in seen},
+                **{k: v for view in views for k, v in view.sizes().items()},
+            },
             pages={**self.saved.pages, **{k: v for w in views for k, v in w.pages().items()}},
             filters={
                 **self.saved.filters,

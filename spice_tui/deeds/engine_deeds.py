@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from spice_engine.errors import SpiceError
 from spice_tui.base import Base, Refused
 
 
@@ -64,7 +65,10 @@ class EngineDeeds(Base):
 
     async def _leave(self, *, stop: bool) -> None:
         for deed in self.pending.all():
-            await deed.do()
+            try:
+                await deed.do()
+            except SpiceError as error:  # an engine that is gone must not hold a person here
+                self.complain(error)
         if stop:
             await self.ask("engine.stop", runs="stop")
         self.remember()

@@ -152,12 +152,17 @@ class View(Container):
             if order := session.sorts.get(name):
                 table.table.sort_by(order.removeprefix("-"), reverse=order.startswith("-"))
 
+    @property
+    def sized(self) -> list[Widget]:
+        """Parts that may have sizes of their own: panes, and lower rows."""
+        return [*self.panes, *self.query(".lower")]
+
     def sizes(self) -> dict[str, int]:
         """Sizes that differ from those of the style sheet, by id of pane or row."""
         if self.query(".-alone"):
             return self._sizes
         found: dict[str, int] = {}
-        for widget in (*self.panes, *self.query(".lower")):
+        for widget in self.sized:
             rules = widget.styles.inline
             rule = rules.height if widget.has_class("lower") else rules.width
             if widget.id and rule is not None and rule.is_cells:
@@ -166,7 +171,7 @@ class View(Container):
 
     def set_sizes(self, sizes: dict[str, int]) -> None:
         """Use these sizes; what is not named gets its own again."""
-        for widget in (*self.panes, *self.query(".lower")):
+        for widget in self.sized:
             name = "height" if widget.has_class("lower") else "width"
             size = sizes.get(widget.id or "")
             if size is not None:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spice_tui.actions.app_actions import VIEWS
+
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
     from spice_tui.screens.view import View
+
+NAMES = frozenset({*(name for name, _, _ in VIEWS), "sql"})
+"""The names of all views."""
 
 
 def make_view(name: str, app: SpiceApp) -> View:
