@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from spice_tui.screens.view import View
     from spice_tui.terminal.abilities import Abilities
 
+SETTLED_SECONDS = 2.0
+"""When everything that start-up makes is there."""
 FILES_SECONDS = 2.0
 """How often the files of keymap and theme are looked at."""
 
@@ -98,6 +101,7 @@ class SpiceApp(BeginningDeeds, EngineDeeds, ReportDeeds):
         self.theme = self.first_theme()
         self.prompt.history = list(self.saved.history)
         self.load_keys()
+        self.set_timer(SETTLED_SECONDS, _collect_again)
         self.begin(self.link.run())
         if self.settings.remember:
             self.set_interval(FILES_SECONDS, self._look_at_files)
@@ -300,6 +304,12 @@ class SpiceApp(BeginningDeeds, EngineDeeds, ReportDeeds):
     async def on_unmount(self) -> None:
         self.coalescer.close()
         await self.end_work()
+
+
+def _collect_again() -> None:
+    """Collect garbage again, but never look through what start-up made."""
+    gc.freeze()
+    gc.enable()
 
 
 def stamp_of(path: Path) -> int:

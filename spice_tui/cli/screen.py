@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -51,6 +52,9 @@ def open_screen(session: Session, options: ScreenOptions) -> int:
         SpiceError: the terminal cannot hold it, or there is nothing to attach to.
     """
     able = require(detect())
+    # What start-up makes stays: looking through it for garbage is a tenth of the first paint. The
+    # app turns collection on again.
+    gc.disable()
     if options.ascii or able.ascii:
         symbols.use(symbols.ASCII)
     if options.replay:

@@ -18,6 +18,9 @@ TOPICS = ("pods", "trainings", "episodes", "runs", "engine", "previews")
 BACK_OFF = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds before each further try to attach; the last one again and again."""
 
+SNAPSHOT_SECONDS = 0.1
+"""So long the first snapshots are waited for before the screen says that it is attached."""
+
 Connect = Callable[[], Awaitable[AsyncClient]]
 Listener = Callable[[Mapping[str, Any]], None]
 
@@ -99,7 +102,9 @@ class Link:
         except EngineUnavailable:
             pass  # it is gone again
         else:
-            self._say(Connection("attached"))
+            # Snapshots are on their way: what they say is drawn together with this.
+            self._keeper.connection(Connection("attached"))
+            asyncio.get_running_loop().call_later(SNAPSHOT_SECONDS, self._on_change)
             self.attached.set()
             for pod in tuple(self._histories):
                 self._spawn(self._load_history(pod))
