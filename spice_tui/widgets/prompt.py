@@ -47,7 +47,12 @@ class Prompt(Input):
     def __init__(self, names: Callable[[], Iterable[str]]) -> None:
         self.history: list[str] = []
         self._back = 0
-        super().__init__(id="prompt", compact=True, suggester=_Ghost(names, lambda: self.history))
+        super().__init__(
+            id="prompt",
+            compact=True,
+            suggester=_Ghost(names, lambda: self.history),
+            select_on_focus=False,  # it opens with the beginning of a command, to type on from
+        )
         self.cursor_blink = False
         # While it is hidden it must not take the keys of a person who types before the first
         # view is there.
