@@ -13,6 +13,7 @@ from spice_tui.async_client import AsyncClient
 from spice_tui.launch import start_engine
 from spice_tui.models.app_settings import AppSettings
 from spice_tui.models.stream_ring import StreamRing
+from spice_tui.widgets.metrics_strip import MetricsStrip
 from tests.conftest import EngineFixture
 
 STEP = 0.02
@@ -104,6 +105,9 @@ async def open_app(
         if attached:
             await driver.until(lambda: app.link.knows_pods, "the engine's pods")
             await driver.until(lambda: app.world.attached, "the first drawing")
+            if app.view_name == "pods":
+                # Frames are filled after the first drawing, the metrics last.
+                await driver.until(lambda: app.query(MetricsStrip), "the frames to be filled")
         await pilot.pause()
         yield driver
 
