@@ -87,8 +87,12 @@ class Base(CellDiff, TypedAhead, Lifecycle):
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._handle_exception(error if isinstance(error, Exception) else RuntimeError(error))
+        if task.cancelled():
+            return
+        try:
+            task.result()
+        except Exception as error:  # noqa: BLE001 - a defect: it ends the app, with a report
+            self._handle_exception(error)
 
     async def end_work(self) -> None:
         """Cancel what is being done beside, and wait for its end."""
