@@ -216,6 +216,11 @@ class SpiceApp(BeginningDeeds, EngineDeeds, ReportDeeds):
         """Put text on the clipboard and say how."""
         self.begin(self._copy(text, what))
 
+    def copy_to_clipboard(self, text: str) -> None:
+        """Textual's own widgets copy by this, too."""
+        self._clipboard = text
+        self.copy(text, "the text")
+
     async def _copy(self, text: str, what: str) -> None:
         from spice_tui.terminal.clipboard import copy
 

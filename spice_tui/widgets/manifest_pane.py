@@ -27,6 +27,7 @@ class ManifestPane(Pane):
         self._known: object = None
         self._attached = False
         self._opening = False
+        self._failed = False
 
     @property
     def editor(self) -> ManifestEditor:
@@ -57,10 +58,11 @@ class ManifestPane(Pane):
         pod = world.pods.get(self._app.pod)
         if pod is None or not world.attached or not self.is_attached:
             return
-        if pod.name != self._pod:
-            self._pod = pod.name
+        again = self._failed and pod is not self._known
+        if pod.name != self._pod or again:
+            self._pod, self._known = pod.name, pod
             self._app.begin(self.open(pod.name, pod.manifest))
-        elif pod is not self._known and not self._opening:
+        elif pod is not self._known and not self._opening and not self._failed:
             self._known = pod
             self.editor.show_problems(pod.problems)
             self._app.begin(self.editor.look_at_disk())
@@ -72,8 +74,11 @@ class ManifestPane(Pane):
         try:
             await self.editor.open(pod, path)
         except SpiceError:
-            self._pod = ""
+            # Tried again when the pod changes, not at each look.
+            self._failed = True
             raise
+        else:
+            self._failed = False
         finally:
             self._opening = False
         self.border_title = f"Manifest {path}"
