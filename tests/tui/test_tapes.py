@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from spice_tui.tape.play import play_file
+from spice_tui.tape.play import Options, play_file
 from spice_tui.tape.screen import make_app
 
-TAPES = sorted((Path(__file__).parent.parent.parent / "tapes").glob("*.tape"))
+ROOT = Path(__file__).parent.parent.parent
+TAPES = sorted((ROOT / "tapes").glob("*.tape"))
+SCREENS = Options(snapshots=ROOT / "snapshots")
 
 
 def test_there_are_tapes() -> None:
@@ -19,8 +21,8 @@ def test_there_are_tapes() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("tape", TAPES, ids=lambda path: path.stem)
 def test_a_tape_plays_and_shows_the_stored_screens(tape: Path) -> None:
-    """If only screens differ on purpose: spice-tui play tapes/*.tape --update."""
-    result = play_file(tape, make_app)
+    """If only screens differ on purpose: spice-tui play --update --snapshots snapshots tapes/*.tape."""
+    result = play_file(tape, make_app, SCREENS)
     assert result.failed is None, f"{result.failed.message}\n{result.failed.screen}"
     differences = [
         f"{shot.name}: {shot.status}\n{shot.difference}"
