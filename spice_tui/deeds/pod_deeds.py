@@ -88,12 +88,16 @@ class PodDeeds(Base):
 
     async def action_interpret(self, start: str, end: str, name: str, *tags: str) -> None:
         """Say something about a stretch of the chosen pod's data."""
+        from spice_tui.screens.pages.notes_page import NotesPage
+
         found = self.pod_named()
         if not (start.isdecimal() and end.isdecimal()):
             raise InvalidRequest("start and end are Unix seconds.")
         one = {"start": int(start), "end": int(end), "name": name, "tags": list(tags)}
         await self.ask("pods.interpret", pod=found.name, interpretations=[one])
         self.say(f"{found.name}: “{name}” was added.")
+        for page in self.query(NotesPage):
+            page.reload()
 
     async def action_test(self, pod: str = "") -> None:
         """Run the reward tests of a pod."""
