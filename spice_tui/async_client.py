@@ -28,6 +28,8 @@ from spice_tui.client import (
 if TYPE_CHECKING:
     from typing import Self
 
+GREETING_SECONDS = 10.0
+"""An engine that has not greeted by then hangs."""
 MAX_FEED_EVENTS = 4096
 """Events one feed may hold for a reader that is behind; then the socket is not read."""
 
@@ -132,7 +134,14 @@ class AsyncClient(asyncio.Protocol):
                 f"no engine runs on {location.root}.", hint="Start one: spice-tui engine start."
             ) from error
         try:
-            await client.ready()
+            async with asyncio.timeout(GREETING_SECONDS):
+                await client.ready()
+        except TimeoutError:
+            await client.close()
+            raise EngineUnavailable(
+                f"the engine of {location.root} does not answer.",
+                hint="Its process may hang: spice-tui engine status.",
+            ) from None
         except BaseException:
             await client.close()
             raise

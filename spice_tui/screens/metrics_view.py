@@ -23,6 +23,8 @@ from spice_tui.widgets.table import GridTable
 from spice_tui.widgets.table_pane import TablePane
 
 if TYPE_CHECKING:
+    from textual.timer import Timer
+
     from spice_tui.app import SpiceApp
     from spice_tui.models.series import Series
 
@@ -55,6 +57,7 @@ class MetricsView(View):
         self._wanted = ""
         self._shown = ""
         self._asking = False
+        self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
         with Horizontal():
@@ -62,7 +65,7 @@ class MetricsView(View):
             yield Pane("Charts", self._charts, id="metric-charts")
 
     def on_mount(self) -> None:
-        self.set_interval(LIVE_SECONDS, self._look_again)
+        self._timer = self.set_interval(LIVE_SECONDS, self._look_again, pause=True)
 
     def choose(self, source: str) -> None:
         """Show the series of `run/12` or `pod/name`."""
@@ -94,12 +97,16 @@ class MetricsView(View):
             self._app.begin(self._load())
 
     def _look_again(self) -> None:
-        """Ask for more of a run that is at work; costs nothing otherwise."""
-        if not self.display or not self._wanted.startswith("run/"):
-            return
-        run = self._app.world.runs.get(int(self._wanted.partition("/")[2]))
-        if run is not None and run.state in ACTIVE_RUN:
+        """Ask for more while the run is at work and looked at; then the timer rests."""
+        if self.display and self._is_live():
             self._app.begin(self._load())
+        elif self._timer is not None:
+            self._timer.pause()
+
+    def _is_live(self) -> bool:
+        kind, _, number = self._wanted.partition("/")
+        run = self._app.world.runs.get(int(number)) if kind == "run" else None
+        return run is not None and run.state in ACTIVE_RUN
 
     async def _load(self) -> None:
         if self._asking:
@@ -113,6 +120,8 @@ class MetricsView(View):
         finally:
             self._asking = False
         await self._draw(series)
+        if self._timer is not None and self._is_live():
+            self._timer.resume()
 
     async def _series(self, source: str) -> tuple[Series, ...]:
         kind, _, name = source.partition("/")
