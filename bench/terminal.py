@@ -174,7 +174,7 @@ def save(w: World, repeat: int) -> Figures:
     program.quiet(0.5)
     took: list[float] = []
     for count in range(repeat):
-        number = int(w.call("pods.get", pod="gardener")["last_training"] or 0)  # type: ignore[call-overload]
+        number = int(w.call("pods.get", pod="gardener")["last_training"] or 0)
         # A comment would train nothing: one more episode.
         program.press("\x07")
         program.quiet(0.3)
@@ -324,6 +324,9 @@ def main() -> None:
                 print(f"{peer.name}: {json.dumps(figures['peers'][peer.name])}", flush=True)
     figures["conditions"]["load after"] = [round(item, 2) for item in os.getloadavg()]
     if options.out:
+        kept = options.out / "terminal.json"
+        if options.only and kept.exists():  # the other scenes stay as they were measured
+            figures = json.loads(kept.read_text()) | figures
         write(options.out, figures)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from spice_engine.protocol.location import locate
 from spice_tui.client import Client, try_connect
@@ -42,7 +42,7 @@ class World:
         os.environ["XDG_CONFIG_HOME"] = str(base / "config")
         self.location = locate(self.folder)
 
-    def call(self, operation: str, **params: object) -> dict[str, object]:
+    def call(self, operation: str, **params: object) -> dict[str, Any]:
         """One operation, on a connection of its own."""
         with Client(self.location) as client:
             return client.call(operation, params)
@@ -70,11 +70,11 @@ class World:
     def learned(self) -> bool:
         """Whether each pod has a policy and none is being trained."""
         pods = self.call("pods.list")["pods"]
-        return all(pod["policy_version"] and pod["training"] is None for pod in pods)  # type: ignore[index]
+        return all(pod["policy_version"] and pod["training"] is None for pod in pods)
 
     def run(self, *command: str) -> int:
         """Start a run."""
-        return int(self.call("runs.start", command=list(command))["id"])  # type: ignore[call-overload]
+        return int(self.call("runs.start", command=list(command))["id"])
 
     def million(self) -> int:
         """A run that has written a million lines, 100 MB."""
@@ -119,13 +119,13 @@ RUNNING = {"requested", "queued", "starting", "running", "stopping", "killing"}
 
 
 @contextlib.contextmanager
-def beside(work: object, gap: float) -> Iterator[None]:
+def beside(work: Callable[[], object], gap: float) -> Iterator[None]:
     """Do something again and again in a thread."""
     over = threading.Event()
 
     def loop() -> None:
         while not over.wait(gap):
-            work()  # type: ignore[operator]
+            work()
 
     thread = threading.Thread(target=loop)
     thread.start()
@@ -136,14 +136,14 @@ def beside(work: object, gap: float) -> Iterator[None]:
         thread.join()
 
 
-def wait(condition: object, seconds: float) -> None:
+def wait(condition: Callable[[], object], seconds: float) -> None:
     """Wait for a condition.
 
     Raises:
         TimeoutError: it does not come.
     """
     end = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
+    while not condition():
         if time.monotonic() > end:
             raise TimeoutError("the world did not get ready")
         time.sleep(0.05)
@@ -160,9 +160,3 @@ def world(base: Path) -> Iterator[World]:
         with contextlib.suppress(Exception):
             made.stop()
         shutil.rmtree(base, ignore_errors=True)
-
-
-def kill(pid: int) -> None:
-    """At once."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
