@@ -8,8 +8,9 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from textual.css.query import NoMatches
 from textual.screen import Screen
-from textual.widget import Widget
+from textual.widget import MountError, Widget
 from textual.widgets import Input
 
 from spice_engine.errors import InvalidSettings, SpiceError
@@ -91,6 +92,9 @@ class Base(CellDiff, TypedAhead, Lifecycle):
             return
         try:
             task.result()
+        except (NoMatches, MountError) as error:
+            if not self._exit:  # on the way out, widgets go away under work that goes on
+                self._handle_exception(error)
         except Exception as error:  # noqa: BLE001 - a defect: it ends the app, with a report
             self._handle_exception(error)
 
