@@ -57,7 +57,7 @@ def test_no_color_sends_none(pods: EngineFixture) -> None:
         terminal.press("\x1b")
         settle(terminal, 0.3)
         terminal.press("\x10")  # the palette: its chosen row must be told apart all the same
-        terminal.shows("Find any command")
+        terminal.shows("Show training runs")
         settle(terminal, 0.3)
         rows = terminal.screen.buffer.values()
         assert any(sum(cell.reverse for cell in row.values()) > 10 for row in rows)

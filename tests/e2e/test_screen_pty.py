@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -95,10 +96,10 @@ def test_an_engine_that_is_killed_is_told_and_started_again(engine: EngineFixtur
     with screen(engine) as terminal:
         terminal.shows("gardener")
         engine.kill()
-        terminal.shows("No engine answers")
+        terminal.shows("What is shown is as it was")
         assert "gardener" in terminal.text()  # what was known stays
         terminal.press("E")
-        terminal.until(lambda: "No engine answers" not in terminal.text(), "the banner to go")
+        terminal.until(lambda: "What is shown" not in terminal.text(), "the banner to go")
         wait_for(engine.answers, "the new engine")
         attached(terminal, engine)
         terminal.shows("gardener")
@@ -123,7 +124,7 @@ def test_it_starts_the_engine_that_is_missing(engine: EngineFixture) -> None:
 def test_attach_to_a_folder_and_to_a_socket(pods: EngineFixture, tmp_path: Path) -> None:
     folder = pods.location.root
     for path in (folder, pods.location.socket):
-        with program(tmp_path, "--attach", str(path)) as terminal:
+        with program(tmp_path, "--attach", str(path), "--view", "pods") as terminal:
             attached(terminal, pods)
             terminal.shows("gardener")
             terminal.press("q")
@@ -142,10 +143,15 @@ def test_a_recording_shows_the_same(pods: EngineFixture, tmp_path: Path) -> None
         settle(terminal)
         replayed = terminal.text().splitlines()
         # The first line names the folder, or the recording.
-        assert replayed[1:] == shown[1:]
+        assert [ageless(line) for line in replayed[1:]] == [ageless(line) for line in shown[1:]]
         terminal.press("q")
         assert terminal.ends() == 0
         restored(terminal)
+
+
+def ageless(line: str) -> str:
+    """A line without its numbers: ages go on while nothing else does."""
+    return re.sub(r"[\d ]+", " ", line)
 
 
 def test_without_a_terminal_the_overview_is_printed(pods: EngineFixture, tmp_path: Path) -> None:
