@@ -11,6 +11,7 @@ import os
 import select
 import subprocess
 import sys
+from dataclasses import dataclass
 from typing import Any, cast
 
 from spice_engine.errors import EngineUnavailable, revive
@@ -20,12 +21,38 @@ READY_VARIABLE = "SPICE_READY_FD"
 START_SECONDS = 30.0
 
 
-def start_engine(location: Location, flags: list[str] | None = None) -> dict[str, Any]:
-    """Start an engine that outlives this process; its answer holds `pid` and `http`.
+@dataclass(frozen=True, slots=True)
+class Starting:
+    """An engine that is coming up."""
 
-    Raises:
-        SpiceError: what stopped the engine from starting.
-    """
+    location: Location
+    process: subprocess.Popen[bytes]
+    reader: int
+
+    def wait(self) -> dict[str, Any]:
+        """Wait until it answers; gives its `pid` and `http`.
+
+        Raises:
+            SpiceError: what stopped the engine from starting.
+        """
+        try:
+            status = self.process.wait()  # it only forks: the engine is nobody's child
+            answer = _read_line(self.reader)
+        finally:
+            os.close(self.reader)
+        if not answer:
+            ending = f"it ended with status {status}" if status else "it gave no sign"
+            raise EngineUnavailable(
+                f"the engine did not start: {ending}.", hint=f"Its log: {self.location.log}."
+            )
+        message = cast("dict[str, Any]", json.loads(answer))
+        if "error" in message:
+            raise revive(cast("dict[str, Any]", message["error"]))
+        return message
+
+
+def begin_engine(location: Location, flags: list[str] | None = None) -> Starting:
+    """Begin to start an engine that outlives this process."""
     reader, writer = os.pipe()
     command = [sys.executable, "-I", "-m", "spice_engine", "--background", str(location.root)]
     try:
@@ -38,22 +65,21 @@ def start_engine(location: Location, flags: list[str] | None = None) -> dict[str
             pass_fds=(writer,),
             env={**os.environ, READY_VARIABLE: str(writer)},
         )
+    except OSError:
+        os.close(reader)
+        raise
     finally:
         os.close(writer)
-    try:
-        status = process.wait()  # it only forks: the engine is nobody's child
-        answer = _read_line(reader)
-    finally:
-        os.close(reader)
-    if not answer:
-        ending = f"it ended with status {status}" if status else "it gave no sign"
-        raise EngineUnavailable(
-            f"the engine did not start: {ending}.", hint=f"Its log: {location.log}."
-        )
-    message = cast("dict[str, Any]", json.loads(answer))
-    if "error" in message:
-        raise revive(cast("dict[str, Any]", message["error"]))
-    return message
+    return Starting(location, process, reader)
+
+
+def start_engine(location: Location, flags: list[str] | None = None) -> dict[str, Any]:
+    """Start an engine that outlives this process; its answer holds `pid` and `http`.
+
+    Raises:
+        SpiceError: what stopped the engine from starting.
+    """
+    return begin_engine(location, flags).wait()
 
 
 def _read_line(reader: int) -> bytes:

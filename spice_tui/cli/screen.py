@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from spice_engine.errors import EngineUnavailable, InvalidRequest, NotFound, SpiceError
 from spice_engine.protocol.location import Location, folder_key, is_locked, locate
 from spice_tui.cli.session import Session, expand
-from spice_tui.launch import start_engine
+from spice_tui.launch import Starting, begin_engine
 from spice_tui.terminal.abilities import Abilities, detect, require
 from spice_tui.theme import symbols
 
@@ -87,7 +87,9 @@ def open_screen(session: Session, options: ScreenOptions) -> int:
                 raise failure from None
             raise
 
-    starter = (lambda: _start(target)) if isinstance(target, Location) else None
+    starter = (
+        (lambda: _await_engine(begin_engine(target))) if isinstance(target, Location) else None
+    )
     app = SpiceApp(_settings(target, options, able), connect, able, start_engine=starter, ring=ring)
     try:
         return _run(app, options)
@@ -132,18 +134,18 @@ def _target(session: Session, options: ScreenOptions) -> Location | Socket:
 
 
 def _begin_to_start(location: Location) -> Future[None] | None:
-    """Start the folder's engine in a thread, unless one runs."""
+    """Start the folder's engine, unless one runs; a thread waits until it is up."""
     if is_locked(location):
         return None
     started: Future[None] = Future()
+    # Begun here: a thread would get its turn only when the app's modules are imported.
+    starting = begin_engine(location)
 
     def work() -> None:
         try:
-            _start(location)
+            _await_engine(starting)
         except SpiceError as error:
             started.set_exception(error)
-        except OSError as error:
-            started.set_exception(EngineUnavailable(f"the engine did not start: {error}."))
         else:
             started.set_result(None)
 
@@ -151,16 +153,16 @@ def _begin_to_start(location: Location) -> Future[None] | None:
     return started
 
 
-def _start(location: Location) -> None:
-    """Start the engine; one that somebody else starts at the same moment is as good.
+def _await_engine(starting: Starting) -> None:
+    """Wait for the engine; one that somebody else starts at the same moment is as good.
 
     Raises:
         SpiceError: what stopped it from starting.
     """
     try:
-        start_engine(location)
+        starting.wait()
     except EngineUnavailable:
-        if not is_locked(location):
+        if not is_locked(starting.location):
             raise
 
 

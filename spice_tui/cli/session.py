@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, TypeVar
-
-import typer
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from spice_engine.errors import EngineUnavailable, NotFound
 from spice_engine.protocol.location import Location, is_locked, locate
-from spice_tui.cli import output
 from spice_tui.client import Client
+
+if TYPE_CHECKING:
+    import typer
 
 C = TypeVar("C", bound=Client)
 
@@ -123,6 +123,7 @@ class Session:
 
     def start(self, flags: list[str] | None = None) -> dict[str, Any]:
         """Start the folder's engine in the background; gives `pid` and `http`."""
+        from spice_tui.cli import output
         from spice_tui.launch import start_engine
 
         answer = start_engine(self.location, flags)

@@ -142,9 +142,10 @@ def test_a_growing_log_of_the_engine_is_told(shared_engine: EngineFixture):
 
 
 def test_a_topic_of_no_log_is_refused(shared_engine: EngineFixture):
-    with FollowingClient(shared_engine.location) as client, pytest.raises(NotFound):
+    with FollowingClient(shared_engine.location) as client:
         client.subscribe("log/child/none-1")
-        client.next_event()
+        with pytest.raises(NotFound):
+            client.next_event()
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ def test_there_are_tapes() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("tape", TAPES, ids=lambda path: path.stem)
 def test_a_tape_plays_and_shows_the_stored_screens(tape: Path) -> None:
-    """If only screens differ on purpose: spice-tui play --update --snapshots snapshots tapes/*.tape."""
+    """Screens that differ on purpose: spice-tui play -u --snapshots snapshots tapes/*.tape."""
     result = play_file(tape, make_app, SCREENS)
     assert result.failed is None, f"{result.failed.message}\n{result.failed.screen}"
     differences = [
