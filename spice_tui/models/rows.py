@@ -60,9 +60,9 @@ SERVERS = (
 )
 ENDPOINTS = (
     Column("state", "", "state", least=1, most=1),
-    Column("name", "endpoint", least=8, most=30, weight=2, importance=9),
-    Column("version", "v", "number", least=2, most=4, importance=7),
-    Column("detail", "", least=8, most=40, weight=1, importance=3),
+    Column("name", "endpoint", least=8, most=30, weight=1, importance=9),
+    Column("version", "v", "number", least=4, most=4, importance=7),
+    Column("detail", "", least=15, most=15, importance=3),
 )
 """Servers in a narrow pane."""
 INTERPRETATIONS = (

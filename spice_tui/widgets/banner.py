@@ -35,7 +35,7 @@ class Banner(Static):
             tries = f" ({connection.attempts} tries so far)" if connection.attempts else ""
             why = connection.message or "No engine answers."
             text = (
-                f"{symbols().warning} {why} What is shown is as it was; "
+                f"{symbols().warning} What is shown is as it was: {why.rstrip('.')}; "
                 f"trying again{tries}. E starts an engine."
             )
         if text != self._text:

@@ -57,7 +57,7 @@ class Driver:
         await self.press("enter")
         await self.until(lambda: not prompt.has_focus, "the command to be taken")
 
-    async def until(self, condition: Callable[[], Any], what: str, seconds: float = 8.0) -> None:
+    async def until(self, condition: Callable[[], Any], what: str, seconds: float = 20.0) -> None:
         """Wait until the condition holds."""
         for _ in range(int(seconds / STEP)):
             if condition():
@@ -65,13 +65,13 @@ class Driver:
             await self.pilot.pause(STEP)
         raise AssertionError(f"waited {seconds} s for {what}\n{self.text}\n{self.said}")
 
-    async def shows(self, *texts: str, seconds: float = 8.0) -> None:
+    async def shows(self, *texts: str, seconds: float = 20.0) -> None:
         """Wait until all texts are on the screen."""
         await self.until(
             lambda: all(text in self.text for text in texts), f"{texts} on show", seconds
         )
 
-    async def says(self, text: str, seconds: float = 8.0) -> None:
+    async def says(self, text: str, seconds: float = 20.0) -> None:
         """Wait until a notice says so."""
         await self.until(
             lambda: any(text in said for said in self.said), f"notice {text!r}", seconds
