@@ -22,11 +22,31 @@ RIGHT: Final = frozenset({"number", "bytes", "duration", "time", "percent"})
 """Kinds that stand at the right of their column."""
 
 _STATES: Final = {
-    "ok": ("ok", "ready", "done", "trained", "healthy", "succeeded", "completed", "valid"),
+    "ok": (
+        "ok",
+        "ready",
+        "done",
+        "trained",
+        "healthy",
+        "succeeded",
+        "completed",
+        "valid",
+        "complete",
+        "success",
+    ),
     "running": ("running", "training", "loading", "starting", "serving", "live", "deploying"),
     "waiting": ("waiting", "pending", "queued", "new", "idle", "untrained", "scheduled"),
-    "warning": ("warning", "needs trust", "degraded", "stale", "stopping", "unhealthy", "retrying"),
-    "failed": ("failed", "error", "crashed", "invalid", "lost", "killed", "timed out"),
+    "warning": (
+        "warning",
+        "needs trust",
+        "degraded",
+        "stale",
+        "stopping",
+        "unhealthy",
+        "retrying",
+        "interrupted",
+    ),
+    "failed": ("failed", "error", "crashed", "invalid", "lost", "killed", "timed out", "timeout"),
     "stopped": ("stopped", "ended", "cancelled", "canceled", "paused", "exited"),
 }
 _STYLE_OF: Final = {word: style for style, words in _STATES.items() for word in words}

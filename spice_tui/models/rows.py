@@ -19,7 +19,7 @@ PODS = (
     Column("regret", "closed", "percent", least=6, most=6),
 )
 RUNS = (
-    Column("state", "state", "state", least=9, most=12, importance=8),
+    Column("state", "state", "state", least=10, most=12, importance=8),
     Column("id", "run", "number", least=4, most=8, importance=9),
     Column("command", "command", weight=1, least=12, most=60, importance=7),
     Column("exit", "exit", "number", least=4, most=5),
@@ -29,7 +29,7 @@ RUNS = (
     Column("project", "project", least=6, most=16, importance=2),
 )
 TRIALS = (
-    Column("state", "state", "state", least=9, most=12, importance=8),
+    Column("state", "state", "state", least=10, most=12, importance=8),
     Column("pod", "pod", least=6, most=24, importance=9),
     Column("number", "training", "number", least=4, most=8, importance=9),
     Column("algorithm", "algorithm", least=6, most=16, importance=7),

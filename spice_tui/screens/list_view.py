@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.widgets import Static
 
 from spice_tui.screens.view import View
 from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.pane import Pane
 from spice_tui.widgets.table import GridTable
 from spice_tui.widgets.table_pane import TablePane
+from spice_tui.widgets.words import Words
 
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
@@ -28,6 +28,7 @@ class ListView(View):
     DEFAULT_CSS = """
     ListView .list-main { width: 1fr; }
     ListView .list-about { width: 44; }
+    ListView Words { height: 1fr; }
     """
 
     TITLE: ClassVar[str]
@@ -38,7 +39,7 @@ class ListView(View):
         super().__init__(name)
         self.spice = app
         self.table = TablePane(self.COLUMNS, empty=self.EMPTY)
-        self._about = Static("", markup=False)
+        self._about = Words()
 
     def compose(self) -> ComposeResult:
         with Horizontal():
@@ -56,7 +57,7 @@ class ListView(View):
     def tell(self) -> None:
         """Say again what there is to say about the row the cursor is on."""
         row = self.table.table.model.current
-        self._about.update(self.describe(row.key) if row else "")
+        self._about.say(self.describe(row.key) if row else "")
 
     @on(GridTable.Highlighted)
     def _highlighted(self, event: GridTable.Highlighted) -> None:

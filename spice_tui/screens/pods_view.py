@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from spice_tui.widgets.metrics_strip import MetricsStrip
     from spice_tui.widgets.run_log import RunLog
 
-FILL_SECONDS = 0.3
+FILL_SECONDS = 1.0
 """So long the other panes wait for the pods to be there."""
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.widgets import Static
 
 from spice_tui.models import clock, details
 from spice_tui.models.rows import RUNS, run_rows
@@ -17,6 +16,7 @@ from spice_tui.widgets.pane import Pane
 from spice_tui.widgets.run_log import RunLog
 from spice_tui.widgets.table import GridTable
 from spice_tui.widgets.table_pane import TablePane
+from spice_tui.widgets.words import Words
 
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
@@ -33,13 +33,14 @@ class RunsView(View):
     RunsView .lower { height: 45%; }
     RunsView #run-log { width: 1fr; }
     RunsView #run-details { width: 40; }
+    RunsView Words { height: 1fr; }
     """
 
     def __init__(self, app: SpiceApp) -> None:
         super().__init__("runs")
         self._app = app
         self._table = TablePane(RUNS, empty="No runs yet. :run COMMAND starts one.")
-        self._details = Static("", markup=False)
+        self._details = Words()
         self._log = RunLog(app)
 
     def compose(self) -> ComposeResult:
@@ -65,5 +66,5 @@ class RunsView(View):
 
     def _show_run(self) -> None:
         run = self._app.world.runs.get(self._app.run_number or -1)
-        self._details.update(details.of_run(run, clock.now()) if run else "")
+        self._details.say(details.of_run(run, clock.now()) if run else "")
         self._log.follow(f"run/{run.id}" if run else "")

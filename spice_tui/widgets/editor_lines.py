@@ -40,7 +40,7 @@ class _Line(Static):
         """Show this."""
         if content != self._shown or content.spans != self._shown.spans:
             self._shown = content
-            self.update(content)
+            self.update(content, layout=False)
 
     @property
     def plain(self) -> str:

@@ -55,7 +55,7 @@ def test_both_doors_answer_and_a_second_engine_is_refused(engine: EngineFixture)
 
 def test_a_run_survives_kill_9_of_the_engine_and_its_end_is_known(engine: EngineFixture):
     engine.start()
-    long = engine.call("runs.start", command="sleep 3; echo survived; exit 66")
+    long = engine.call("runs.start", command="sleep 8; echo survived; exit 66")
     short = engine.call("runs.start", command=["sh", "-c", "sleep 0.3; exit 3"])
     assert long["state"] == "running"
     engine.kill()

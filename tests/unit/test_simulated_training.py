@@ -178,6 +178,7 @@ def test_the_first_episode_is_the_best_constant_action() -> None:
     assert all(a["detail"]["oracle"] <= b["detail"]["oracle"] for a, b in pairwise(episodes))
 
 
+@pytest.mark.alone  # `auto` has some seconds, and both runs must get as far in theirs
 def test_the_held_out_part_changes_nothing_before_it() -> None:
     other = WAVE.copy()
     cut = split_steps(ROWS, 6, 0, 0.2).cut

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
-from textual.widgets import Static
 
 from spice_tui.models import verdict
 from spice_tui.models.curves import CurveOptions, Curves
 from spice_tui.widgets.chart import Chart
 from spice_tui.widgets.pane import Page
+from spice_tui.widgets.words import Words
 
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
@@ -26,19 +26,18 @@ class GraphPage(Page):
 
     DEFAULT_CSS = """
     GraphPage Chart { height: 1fr; }
-    GraphPage Static { height: auto; max-height: 3; padding: 0 1; color: $text-muted; }
+    GraphPage Words { height: 2; padding: 0 1; color: $text-muted; }
     """
 
     def __init__(self, app: SpiceApp) -> None:
         super().__init__()
         self._app = app
         self._chart = Chart()
-        self._verdict = Static("", markup=False)
+        self._verdict = Words()
         self._curves = Curves()
         self._options = CurveOptions()
         self._drawn: tuple[object, ...] = ()
         self._pod = ""
-        self._said = ""
 
     def compose(self) -> ComposeResult:
         yield self._chart
@@ -64,9 +63,7 @@ class GraphPage(Page):
         trainings = world.trainings_of(pod)
         self._chart.show(self._curves.chart(trainings, preview, self._options))
         said = verdict.of_pod(known, preview)
-        if said != self._said:
-            self._said = said
-            self._verdict.update(said)
+        self._verdict.say(said)
 
     @on(Chart.CompareWanted)
     def _compare(self) -> None:
