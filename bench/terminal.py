@@ -117,7 +117,20 @@ def starts(w: World, repeat: int) -> Figures:
 
     stopped = start(without, READY, "q", repeat)
     wait(w.learned, 120)
-    return {"engine running": running, "engine not running": stopped}
+    alone = [engine_alone(w) for _ in range(repeat)]
+    return {
+        "engine running": running,
+        "engine not running": stopped,
+        "engine alone": {"usable_s": median(alone)},
+    }
+
+
+def engine_alone(w: World) -> float:
+    """Seconds from nothing to an engine that answers, without a screen beside it."""
+    w.stop()
+    begun = time.perf_counter()
+    w.start()
+    return time.perf_counter() - begun
 
 
 def cursor(text: str) -> object:
