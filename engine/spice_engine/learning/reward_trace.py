@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, cast
 
 from spice_engine.errors import Place
 from spice_engine.learning.reward_file import FileReward
@@ -78,6 +78,10 @@ def _watched(
     sys.settrace(enter)
     try:
         value = run()
+        if last < 0:
+            # From Python 3.12 on a frame's wish to be told instructions counts from the next run.
+            sys.settrace(enter)
+            value = run()
     finally:
         sys.settrace(before)
     return value, last
@@ -91,7 +95,10 @@ def _line(frame: FrameType, event: str) -> int:
 def _stores(code: CodeType) -> Iterator[int]:
     """The offsets of the instructions that assign to `reward`."""
     for instruction in dis.get_instructions(code):
-        if instruction.opname.startswith("STORE") and instruction.argval == "reward":
+        # From Python 3.13 on one instruction may store a name and use another.
+        stored: Any = instruction.argval
+        names = cast("tuple[object, ...]", stored) if isinstance(stored, tuple) else (stored,)
+        if instruction.opname.startswith("STORE") and "reward" in names:
             yield instruction.offset
 
 
