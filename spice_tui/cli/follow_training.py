@@ -8,9 +8,8 @@ from typing import Any
 from spice_engine.errors import EngineUnavailable
 from spice_tui.cli import evaluation, output, progress, values
 from spice_tui.cli.following import FollowingClient
+from spice_tui.models.world import ACTIVE_TRAINING
 
-ACTIVE = frozenset({"requested", "queued", "loading", "running", "training", "stopping"})
-"""States of a training run that has not ended."""
 REFERENCES = ("random", "best_constant", "oracle")
 
 
@@ -47,7 +46,7 @@ class EpisodeFollower:
             SpiceError: the engine went away.
         """
         key = f"{self._pod}/{self._number}"
-        while training["state"] in ACTIVE:
+        while training["state"] in ACTIVE_TRAINING:
             topic, event = self._next()
             data = event.data if isinstance(event.data, dict) else {}
             if topic == "episodes" and event.kind == "delta":
@@ -96,7 +95,7 @@ class EpisodeFollower:
 
     def _note_served(self, training: dict[str, Any]) -> None:
         version = training.get("policy_version")
-        if version is None or version == self._served or training["state"] not in ACTIVE:
+        if version is None or version == self._served or training["state"] not in ACTIVE_TRAINING:
             return
         self._served = version
         if not self._quiet:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spice_tui.models.rows import held_out, run_state
+from spice_tui.models.rows import run_state
+from spice_tui.models.verdict import regret_closed
 from spice_tui.models.world import ACTIVE_RUN, ACTIVE_TRAINING, World
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def ended(before: World, after: World) -> list[str]:
             continue
         took = (training.ended or training.started) - training.started
         if took >= LONG_SECONDS or training.error:
-            regret = held_out(training.evaluation)
+            regret = regret_closed(training.evaluation)
             figure = f", {regret:.1%} held out" if regret is not None else ""
             said.append(f"Training {key} {training.error or training.state}{figure}")
     return said

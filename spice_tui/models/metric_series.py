@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from spice_tui.models.series import Series
+from spice_tui.models.verdict import regret_closed
 
 if TYPE_CHECKING:
     from spice_engine.protocol.pods import TrainingInfo
@@ -49,9 +50,9 @@ def of_pod(trainings: Iterable[TrainingInfo]) -> tuple[Series, ...]:
         if info.ended is not None:
             figures["seconds"].append((info.number, info.ended - info.started))
         for part, name in (("in_sample", "in sample"), ("held_out", "held out")):
-            value = ((info.evaluation or {}).get(part) or {}).get("regret_closed")
-            if isinstance(value, int | float):
-                figures[f"regret closed, {name}"].append((info.number, float(value)))
+            value = regret_closed(info.evaluation, part)
+            if value is not None:
+                figures[f"regret closed, {name}"].append((info.number, value))
     return tuple(
         Series(name, name, [float(x) for x, _ in points], [y for _, y in points], color=number)
         for number, (name, points) in enumerate(figures.items())

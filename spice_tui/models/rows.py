@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from spice_tui.models.columns import Column, Row
+from spice_tui.models.verdict import regret_closed
 
 if TYPE_CHECKING:
     from spice_engine.protocol.packages import PackageInfo, PolicyVersion
@@ -80,13 +81,6 @@ PACKAGES = (
 )
 
 
-def held_out(evaluation: Mapping[str, Any] | None) -> float | None:
-    """The figure pods are judged by: the regret closed on the held-out part."""
-    part = (evaluation or {}).get("held_out")
-    value = part.get("regret_closed") if isinstance(part, Mapping) else None
-    return float(value) if isinstance(value, int | float) else None
-
-
 def pod_rows(world: World) -> list[Row]:
     """One row a pod, by name."""
     return [_pod(world.pods[name]) for name in sorted(world.pods)]
@@ -100,7 +94,7 @@ def _pod(pod: PodInfo) -> Row:
         {
             "state": state,
             "name": pod.name,
-            "regret": held_out(pod.evaluation),
+            "regret": regret_closed(pod.evaluation),
             "problems": len(pod.problems),
             "version": pod.policy_version,
         },
@@ -148,7 +142,7 @@ def trial_rows(trainings: Iterable[TrainingInfo], world: World) -> list[Row]:
                     "algorithm": info.algorithm,
                     "episodes": len(episodes) or None,
                     "score": max(scores, default=None),
-                    "regret": held_out(info.evaluation),
+                    "regret": regret_closed(info.evaluation),
                     "version": info.policy_version,
                     "started": info.started,
                     "took": info.ended - info.started if info.ended else None,

@@ -36,7 +36,7 @@ def _regrets(evaluation: Mapping[str, Any]) -> Iterator[str]:
         return
     if evaluation.get("constant_policy"):
         yield "It always takes the same action."
-    inside, outside = (_regret(evaluation.get(part)) for part in ("in_sample", "held_out"))
+    inside, outside = (regret_closed(evaluation, part) for part in ("in_sample", "held_out"))
     if inside is None and outside is None:
         return
     figures = [
@@ -49,11 +49,13 @@ def _regrets(evaluation: Mapping[str, Any]) -> Iterator[str]:
         yield "Held out it does not beat the best constant action."
 
 
-def _regret(part: Any) -> float | None:
-    value = part.get("regret_closed") if isinstance(part, Mapping) else None
+def regret_closed(evaluation: Mapping[str, Any] | None, part: str = "held_out") -> float | None:
+    """The figure pods are judged by, of one part of an evaluation; None where it has none."""
+    found = (evaluation or {}).get(part)
+    value = found.get("regret_closed") if isinstance(found, Mapping) else None
     return float(value) if isinstance(value, int | float) else None
 
 
 def _held_out(evaluation: Mapping[str, Any] | None) -> str:
-    value = _regret((evaluation or {}).get("held_out"))
+    value = regret_closed(evaluation)
     return "" if value is None else f", {value:.1%} held out"

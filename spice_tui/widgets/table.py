@@ -105,12 +105,6 @@ class GridTable(Paging, ScrollView, can_focus=True):
         self.model.show(rows, now)
         self._arranged()
 
-    def say_when_empty(self, text: str) -> None:
-        """What stands in the table while there are no rows."""
-        if text != self._empty:
-            self._empty = text
-            self.refresh()
-
     def set_filter(self, text: str) -> None:
         """Show only rows that match this text of the filter language."""
         self.model.set_filter(text)

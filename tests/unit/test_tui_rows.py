@@ -117,7 +117,7 @@ def test_interpretations_with_written_times() -> None:
     [None, {}, {"held_out": None}, {"held_out": {}}, {"held_out": {"regret_closed": "much"}}],
 )
 def test_no_figure_where_there_is_none(evaluation: dict[str, Any] | None) -> None:
-    assert rows.held_out(evaluation) is None
+    assert verdict.regret_closed(evaluation) is None
     assert "Regret" not in verdict.of_pod(replace(POD, evaluation=evaluation))
 
 
