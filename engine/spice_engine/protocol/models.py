@@ -1,0 +1,110 @@
+"""Requests and answers about models: named, versioned bundles of files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class CreateModel:
+    """Make the next version of a model from a resource.
+
+    `version` is a custom name beside the number that every version gets (`v3`). `resource` is a
+    path of the resource tree, or a folder or file of this machine. `files` are `PATH[:DEST]`
+    inside it; none: all of it.
+    """
+
+    name: str
+    resource: str
+    version: str = ""
+    files: list[str] = field(default_factory=list[str])
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersionInfo:
+    """One version; `run` and `pod` say what it came from where that is known. `size` is bytes."""
+
+    model: str
+    number: int
+    version: str
+    resource: str
+    files: list[str]
+    description: str
+    created: float
+    creator: str
+    size: int
+    object: str
+    run: int | None = None
+    pod: str = ""
+    policy_version: int | None = None
+    aliases: list[str] = field(default_factory=list[str])
+    servers: list[str] = field(default_factory=list[str])
+
+    @property
+    def label(self) -> str:
+        """`v2`, or `demo (v2)`."""
+        return f"{self.version} (v{self.number})" if self.version else f"v{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """One model. `kind`: files, or policy (a pod's, there without being created)."""
+
+    name: str
+    kind: str
+    latest: ModelVersionInfo
+    versions: int
+    created: float
+    creator: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelList:
+    """Models by name."""
+
+    models: list[ModelInfo]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """A model or a version: `version` is `v2`, `2`, a custom name, an alias with or without `@`
+    (`latest`, `best:METRIC`), or empty."""
+
+    name: str
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersions:
+    """A model with all its versions, newest first."""
+
+    model: ModelInfo
+    versions: list[ModelVersionInfo]
+
+
+@dataclass(frozen=True, slots=True)
+class DescribeVersion:
+    """Replace a version's description."""
+
+    name: str
+    version: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadModel:
+    """Write a version's files to a folder of this machine."""
+
+    name: str
+    version: str
+    destination: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetModelAlias:
+    """Let an alias name a version; with an empty version the alias goes."""
+
+    name: str
+    alias: str
+    version: str = ""

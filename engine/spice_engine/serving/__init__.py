@@ -1,0 +1,1 @@
+"""Models and model servers: versions, routing, replicas, rollout, scaling."""
