@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,10 +10,18 @@ from spice_engine.protocol.servers import Door
 from spice_engine.serving.calls import Endpoint
 from spice_engine.serving.figures import Figures
 
+Answer = tuple[int, int, bytes, bytes]
+"""HTTP status, answer codec of `spice_runtime.wire`, further header lines, body."""
+
 
 @dataclass(slots=True)
 class Served:
-    """One server as the doors see it. `predictor` is what its replicas said they found."""
+    """One server as the doors see it. `predictor` is what its replicas said they found.
+
+    `health` asks the predictor of one ready replica (bounded, cached for a moment; 503 where
+    none is ready), `metrics` gives the replicas' own metrics in Prometheus form, as last read.
+    Where they are None, the server has none: it is healthy while its endpoint is ready.
+    """
 
     name: str
     endpoint: Endpoint
@@ -25,6 +33,8 @@ class Served:
     wants_head: bool = False
     predictor: dict[str, Any] = field(default_factory=dict[str, Any])
     state: str = "running"
+    health: Callable[[], Awaitable[Answer]] | None = None
+    metrics: Callable[[], str] | None = None
 
 
 class Directory:
