@@ -12,7 +12,8 @@ from spice_runtime.wire import JSON
 
 
 class Call:
-    """What the router knows of a prediction. `deadline` and `arrived` are the loop's time.
+    """What the router knows of a prediction. `deadline` and `arrived` are `time.monotonic()`:
+    uvloop's own time is that of the loop's turn, in whole milliseconds.
 
     `head` is the raw HTTP head; it travels to the replica only where the predictor wants a
     `Request`. `tries` counts the times a worker began it; `ident` is the router's.
