@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from spice_engine.errors import (
@@ -23,6 +22,7 @@ from spice_engine.errors import (
 from spice_engine.protocol import frames
 from spice_engine.protocol.location import Location
 from spice_engine.protocol.messages import PROTOCOL_VERSION, Kind
+from spice_engine.records import record
 
 if TYPE_CHECKING:
     from typing import Self
@@ -31,7 +31,7 @@ OLDEST_ENGINE = 1
 """The oldest protocol of an engine that this client can work with."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Event:
     """What a subscription delivers; `first` and `last` are set for gaps only."""
 
@@ -71,7 +71,7 @@ def hello(name: str) -> bytes:
     return frames.encode([Kind.HELLO, greeting])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Welcome:
     """What the engine said of itself; `started` (Unix seconds) tells one from its successor."""
 

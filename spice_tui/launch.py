@@ -11,17 +11,17 @@ import os
 import select
 import subprocess
 import sys
-from dataclasses import dataclass
 from typing import Any, cast
 
 from spice_engine.errors import EngineUnavailable, revive
 from spice_engine.protocol.location import Location
+from spice_engine.records import record
 
 READY_VARIABLE = "SPICE_READY_FD"
 START_SECONDS = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Starting:
     """An engine that is coming up."""
 

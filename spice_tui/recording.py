@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from spice_engine.errors import IncompatibleVersion, InvalidData, NotFound, ProtocolError
 from spice_engine.protocol import frames
+from spice_engine.records import record
 
 if TYPE_CHECKING:
     from typing import Self
@@ -35,7 +35,7 @@ class InvalidRecording(InvalidData):
     code = "invalid_recording"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     """One message: `seconds` since the start, `in` from the engine or `out` to it."""
 
@@ -44,7 +44,7 @@ class Entry:
     message: list[Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Recording:
     """A whole recording. `started` is Unix time; `torn`: the file ends within a message."""
 

@@ -14,17 +14,17 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from spice_engine.errors import EngineUnavailable, StorageError
 from spice_engine.protocol.location import Location, runtime_directory, state_home
+from spice_engine.records import record
 
 DIRECTORIES = ("runs", "uploads", "environments", "objects", "trainers", "tmp", "observations")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Holder:
     """Who holds a folder's lock, by its own word."""
 

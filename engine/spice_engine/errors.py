@@ -8,11 +8,12 @@ escapes is a defect of ours and is reported as `internal_error`, with its traceb
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
+from spice_engine.records import record
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class Place:
     """Where in a text something is: 1-based line and column; the end is exclusive."""
 

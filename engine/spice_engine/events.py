@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any, Literal
 
 from spice_engine.errors import NotFound, Overloaded
+from spice_engine.records import record
 
 QUEUE_BYTES = 256 * 1024
 """What one subscription may hold undelivered."""
@@ -30,14 +31,14 @@ MAX_SUBSCRIPTIONS = 1024
 Kind = Literal["state", "gauge", "rows"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Snapshot:
     """Everything the topic knows; replaces what the subscriber holds."""
 
     data: Any
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Delta:
     """One change; `size` is its estimated weight in bytes."""
 
@@ -47,7 +48,7 @@ class Delta:
     last: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Gap:
     """Rows `first`..`last` (inclusive) were dropped; the store has them."""
 

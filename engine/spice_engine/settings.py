@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_type_hints
@@ -19,6 +19,7 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from spice_engine.errors import InvalidSettings, Place
+from spice_engine.records import record
 
 FILE_NAMES = ("spice.config.yaml", "spice.config.yml")
 PREFIX = "SPICE_TUI_"
@@ -37,7 +38,7 @@ def _meaning(text: str, default: Any) -> Any:
     return field(default=default, metadata={"meaning": text})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Settings:
     """Everything that can be set; sizes are bytes, times seconds unless the name says else."""
 
@@ -83,7 +84,7 @@ class Settings:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LoadedSettings:
     """Settings with the source of each value."""
 

@@ -7,13 +7,13 @@ that is. Nothing here imports Textual.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from spice_engine.records import record
 
 OF_APP = frozenset({"app", "pod", "run"})
 """Contexts whose actions the app itself does, wherever their keys work."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Action:
     """Something a person can do.
 

@@ -6,12 +6,12 @@ import asyncio
 import gc
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spice_engine.errors import EngineUnavailable, InvalidRequest, NotFound, SpiceError
 from spice_engine.protocol.location import Location, folder_key, is_locked, locate
+from spice_engine.records import record
 from spice_tui.cli.session import Session, expand
 from spice_tui.launch import Starting, begin_engine
 from spice_tui.terminal.abilities import Abilities, detect, require
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from spice_tui.models.app_settings import AppSettings
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ScreenOptions:
     """What the command line says about the screen."""
 
@@ -37,7 +37,7 @@ class ScreenOptions:
     mouse: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Socket:
     """An engine reached by its socket alone, as one behind `ssh -L`."""
 

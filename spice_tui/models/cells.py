@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from rich.cells import cell_len, chop_cells
 
+from spice_engine.records import record
 from spice_engine.units import format_size
 from spice_tui.theme.symbols import symbols
 
@@ -54,7 +54,7 @@ _STYLE_OF: Final = {word: style for style, words in _STATES.items() for word in 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cell:
     """What a cell shows; `style` is the name of a style, empty for the ordinary one."""
 

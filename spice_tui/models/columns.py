@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
+from spice_engine.records import record
 from spice_tui.models.cells import RIGHT, Kind, width_of
 
 GAP = 2
 """Cells between two columns."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Column:
     """One column. Widths are in cells of the terminal.
 
@@ -36,7 +37,7 @@ class Column:
         return self.align == "right" if self.align else self.kind in RIGHT
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Row:
     """One row; `key` tells it from all others and stays the same when its values change."""
 
@@ -44,7 +45,7 @@ class Row:
     values: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Place:
     """Where a column is drawn: `width` cells from `x` on."""
 

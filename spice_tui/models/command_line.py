@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from spice_engine.errors import SpiceError
+from spice_engine.records import record
 from spice_tui.actions import Action, table
 
 RAW = frozenset({"sql", "run", "goto", "filter", "search", "only", "log-time", "theme"})
@@ -23,7 +23,7 @@ class UnknownCommand(SpiceError):
     exit_code = 2
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Command:
     """An action and the arguments that were typed after it."""
 

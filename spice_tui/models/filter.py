@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from spice_engine.records import record
 from spice_tui.models.filter_terms import (
     MOMENTS_FROM,
     AgeIs,
@@ -38,7 +38,7 @@ from spice_tui.models.filter_terms import (
 _CONDITION = re.compile(r"([A-Za-z_][\w.-]*)(<=|>=|!=|:|=|<|>)(.*)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Filter:
     """A parsed text. `problem` says what is odd in it, empty if nothing is."""
 
@@ -78,7 +78,7 @@ def parse(text: str, columns: Mapping[str, str] | None = None) -> Filter:
     return Filter(text, " ".join(reader.problems), tuple(terms))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Piece:
     """A part of a term between bars; `bare` characters of its text stood before any quote."""
 

@@ -6,11 +6,11 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.records import record
 from spice_engine.units import parse_duration, parse_size, parse_time
 
 Values = Mapping[str, Any]
@@ -36,7 +36,7 @@ class Term(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plain:
     """The text occurs somewhere in the row."""
 
@@ -47,7 +47,7 @@ class Plain:
         return self.wanted in text
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fuzzy:
     """The letters occur in this order in one cell."""
 
@@ -58,7 +58,7 @@ class Fuzzy:
         return self.pattern.search(text) is not None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Contains:
     """The text occurs in a column."""
 
@@ -71,7 +71,7 @@ class Contains:
         return value is not None and self.wanted in str(value).casefold()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TextIs:
     """A column's text compares so; no value is the empty text."""
 
@@ -85,7 +85,7 @@ class TextIs:
         return COMPARE[self.operator]("" if value is None else str(value).casefold(), self.wanted)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NumberIs:
     """A column's number compares so; a text that is no number can only be the same text."""
 
@@ -108,7 +108,7 @@ class NumberIs:
         return same if self.operator == "=" else (self.operator == "!=" and not same)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AgeIs:
     """A moment in a column is so many seconds ago."""
 
@@ -122,7 +122,7 @@ class AgeIs:
         return isinstance(value, int | float) and COMPARE[self.operator](now - value, self.wanted)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AnyOf:
     """One of these holds."""
 
@@ -133,7 +133,7 @@ class AnyOf:
         return any(term.holds(values, text, now) for term in self.terms)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Not:
     """This does not hold."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from itertools import islice
 
+from spice_engine.records import record
 from spice_tui.models.cells import one_line
 
 LONGEST = 16 * 1024
@@ -33,7 +33,7 @@ _ENDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Span:
     """Characters [start, end) in a style, written as Rich reads it: `bold red on blue`."""
 
@@ -42,7 +42,7 @@ class Span:
     style: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogLine:
     """One line. `end` is where the next begins; `cut`: it goes on beyond what is shown."""
 

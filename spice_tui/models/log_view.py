@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spice_engine.records import record
 from spice_tui.models.line_map import LineMap
 from spice_tui.models.log_blocks import LogBlocks
 from spice_tui.models.log_text import LONGEST, LogLine, log_line
@@ -22,7 +22,7 @@ LINES_KEPT = 400
 """Decoded lines that are kept."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogPage:
     """What a log view shows: some lines, and where the cursor is among them.
 

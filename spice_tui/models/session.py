@@ -6,16 +6,17 @@ import contextlib
 import json
 import os
 import tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any
 
 from spice_engine.errors import SpiceError
 from spice_engine.protocol.location import state_home
+from spice_engine.records import record
 from spice_tui.models.build import build
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SavedSession:
     """`pages` maps a pane to the page it showed, `filters` and `sorts` a table to its own."""
 

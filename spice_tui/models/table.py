@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
 from spice_engine.errors import NotFound
+from spice_engine.records import record
 from spice_tui.models.cells import Cell, cell_of, width_of
 from spice_tui.models.columns import Column, Place, Row, fit, moved, place, wanted_width
 from spice_tui.models.filter import Filter, parse, text_of
@@ -22,7 +22,7 @@ MEASURED = 100
 _SEARCHED = ("text", "state", "number")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Changes:
     """What differs since the last look: cells (number of the row, key of the column), or all."""
 
@@ -30,7 +30,7 @@ class Changes:
     cells: frozenset[tuple[int, str]] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Drawn:
     """A row as it was last looked at."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
+
+from spice_engine.records import record
 
 if TYPE_CHECKING:
     from spice_tui.models.world import World
@@ -12,14 +14,14 @@ if TYPE_CHECKING:
 SAMPLE = "gardener"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Seen:
     """What a person has done so far that the world does not tell."""
 
     did: frozenset[str] = field(default_factory=frozenset[str])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Step:
     """`text` says what to do; `done` whether that has been done."""
 

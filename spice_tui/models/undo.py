@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+from spice_engine.records import record
 
 GRACE_SECONDS = 5.0
 
 Do = Callable[[], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Deed:
     """Something that will be done at `due` (monotonic seconds) unless it is taken back."""
 

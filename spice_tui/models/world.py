@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from spice_engine.errors import ProtocolError
+from spice_engine.records import record
 from spice_tui.models.build import build
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ ACTIVE_TRAINING = frozenset({"requested", "queued", "loading", "running", "train
 ACTIVE_RUN = frozenset({"requested", "queued", "starting", "running", "stopping", "killing"})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Connection:
     """How the connection to the engine does. `retry_at`: Unix seconds of the next try."""
 
@@ -47,7 +48,7 @@ def _nothing() -> Mapping[Any, Any]:
     return MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class World:
     """Everything the screens show. Trainings and episodes are keyed `pod/number`."""
 

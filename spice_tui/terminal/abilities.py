@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, TextIO
 
 from spice_engine.errors import SpiceError
+from spice_engine.records import record
 
 Colours = Literal["none", "16", "256", "truecolor"]
 
@@ -23,7 +23,7 @@ class UnsuitableTerminal(SpiceError):
     exit_code = 2
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Abilities:
     """One terminal. Sizes are in cells."""
 

@@ -5,10 +5,10 @@ Colour is never the only sign: each state has a mark of its own and each series 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from spice_engine.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Symbols:
     """One set of signs; `braille` says whether charts may use dots."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -14,6 +13,8 @@ from rich.errors import StyleSyntaxError
 from rich.segment import Segment
 from rich.style import Style
 
+from spice_engine.records import record
+
 if TYPE_CHECKING:
     from spice_tui.models.log_text import LogLine, Span
     from spice_tui.models.log_view import LogPage
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _LEVEL = re.compile(r"\b(?:(CRITICAL|FATAL|ERROR)|(WARN(?:ING)?))\b")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogRow:
     """Characters [start, end) of a line; `pad` cells before them where a wide one was halved.
 
@@ -36,7 +37,7 @@ class LogRow:
     here: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogStyles:
     """Styles that rows are drawn with."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
+from spice_engine.records import record
 from spice_tui.models.cells import cut, fitted, width_of
 from spice_tui.theme.symbols import symbols
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from spice_tui.models.table import Table
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TableLooks:
     """Styles of a table: whole ones, but for the colours of `states` by the names of styles."""
 

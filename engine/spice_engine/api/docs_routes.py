@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -12,9 +11,10 @@ from spice_engine.api import docs_page, json_text, openapi
 from spice_engine.api.replies import page_response
 from spice_engine.learning.catalog import Algorithm
 from spice_engine.operations import OperationTable
+from spice_engine.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Documents:
     openapi: bytes
     page: str

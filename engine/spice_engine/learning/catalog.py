@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from spice_engine.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Algorithm:
     """An algorithm as manifests name it (`id`) and as it is shown to people."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.records import record
 
 _GAMMA = "Weight of the next step's value; counts only where actions change fields."
 _MIN_LEAF = "Steps that each leaf of a tree keeps at least."
@@ -22,7 +22,7 @@ def _bounded(default: Any, low: float, high: float, meaning: str) -> Any:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Linear:
     """Hyperparameters of `linear`."""
 
@@ -31,7 +31,7 @@ class Linear:
     gamma: float = _bounded(0.9, 0.0, 1.0, _GAMMA)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fqi:
     """Hyperparameters of `fqi`."""
 
@@ -42,7 +42,7 @@ class Fqi:
     gamma: float = _bounded(0.9, 0.0, 1.0, _GAMMA)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tabular:
     """Hyperparameters of `tabular`."""
 
@@ -54,7 +54,7 @@ class Tabular:
     gamma: float = _bounded(0.9, 0.0, 1.0, _GAMMA)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Auto:
     """Hyperparameters of `auto`."""
 

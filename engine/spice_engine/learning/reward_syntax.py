@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from spice_engine.learning.source import Finding, Source
+from spice_engine.records import record
 
 MAX_CODE = 64 * 1024
 MAX_NODES = 5_000
@@ -42,7 +42,7 @@ FUNCTIONS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Access:
     """One use of a state: `which` is `current` or `next`; `name` what was asked for."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from spice_engine.errors import Place
+from spice_engine.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Source:
     """Code as written in `file`.
 
@@ -51,7 +51,7 @@ class Source:
         return cls(data["text"], data["file"], data["line"], data["column"], data["exact"])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Finding:
     """Something wrong or old-fashioned in a piece of code."""
 

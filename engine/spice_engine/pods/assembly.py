@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 
 from spice_engine.events import Bus
 from spice_engine.pods import package_operations, view_operations
@@ -16,13 +15,14 @@ from spice_engine.pods.previews import Previews
 from spice_engine.pods.service import Pods
 from spice_engine.pods.trust import Trust
 from spice_engine.protocol.location import Location
+from spice_engine.records import record
 from spice_engine.settings import Settings
 from spice_engine.store.database import Database
 from spice_engine.store.objects import ObjectStore
 from spice_engine.workers.pool import ChildPool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PodServices:
     """The services; `all` are those that operations ask for."""
 

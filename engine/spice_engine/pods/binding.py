@@ -6,7 +6,6 @@ import ast
 import math
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 from spice_engine.errors import Place
@@ -17,12 +16,13 @@ from spice_engine.pods.model import Action, BoundEffect, Dataspace, Effect, Law
 from spice_engine.pods.read_actions import ActionEntry, Argument, Do
 from spice_engine.pods.reader import Reader, rename
 from spice_engine.pods.yaml_tree import resolve
+from spice_engine.records import record
 
 _MOST_CODE_COMPARED = 32 * 1024
 _MOST_NAMES_COMPARED = 2_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Own:
     """A dataspace action and whose it is."""
 
@@ -35,7 +35,7 @@ class _Own:
         return f"{self.space.prefix}.{self.effect.name}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Use:
     """A piece of code, and the names in it that are assigned (by place) or used at all."""
 

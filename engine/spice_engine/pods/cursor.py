@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from spice_engine.pods import schema
 from spice_engine.pods.schema_keys import Key
 from spice_engine.pods.yaml_brackets import BracketReader, Steps
 from spice_engine.pods.yaml_scan import Scan, Scanner, after_blanks, scan
+from spice_engine.records import record
 
 Kind = Literal["key", "value", "code", "comment"]
 MOST_BRACKET_LINES = 200
 _NAMED = ("connector", "processor")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cursor:
     """A place in a manifest. Columns are 0-based.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from spice_engine.errors import Conflict, InvalidRequest
 from spice_engine.pods.edit import BOM, CannotEdit, add_item, check_yaml, put
 from spice_engine.pods.manifest import parse_manifest
 from spice_engine.pods.text_tree import TextNode, read_nodes
 from spice_engine.pods.yaml_writer import Data
+from spice_engine.records import record
 
 ORDER = ("name", "params", "time", "dataspaces", "actions", "training")
 """The order in which a manifest is usually written."""
@@ -21,7 +22,7 @@ _PATH = re.compile(r"([^/.\s]+)[/.]([^/.\s]+)")
 _SUFFIXES = {".json": "json", ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NewDataspace:
     """A dataspace to add. Measurements map names to columns (empty: of the same name).
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 
 from spice_engine.data import extensions
 from spice_engine.data.connectors import http, influxdb, websocket
 from spice_engine.data.time_formats import time_reader
 from spice_engine.errors import InvalidData, InvalidRequest, Place
+from spice_engine.records import record
 
 PlaceOf = Callable[[str], Place | None]
 Check = Callable[[Mapping[str, str], PlaceOf], object]
@@ -30,7 +30,7 @@ def _check_times(params: Mapping[str, str], place_of: PlaceOf) -> None:
         raise InvalidData(error.message, hint=error.hint, place=place) from None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Kind:
     """A connector or processor: its params, which of them it needs, and how they are checked.
 

@@ -14,6 +14,7 @@ from spice_engine.data.connectors.remote import Request
 from spice_engine.errors import Overloaded, Place, SpiceError, StorageError
 from spice_engine.pods.observation_body import Body
 from spice_engine.protocol.pods import Observed
+from spice_engine.records import record
 
 _FETCH_SLACK_SECONDS = 120.0
 
@@ -36,7 +37,7 @@ class Fetching(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pace:
     """Seconds: after failures a feed waits `first`, then twice as long each time, up to `longest`.
 

@@ -18,6 +18,7 @@ from spice_engine.pods.model import Feed, Manifest, Part
 from spice_engine.pods.observation_body import Body
 from spice_engine.pods.polling import AskingHttp, AskingInflux, poll
 from spice_engine.pods.streams import stream
+from spice_engine.records import record
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ CONNECTORS = frozenset({"http", "influxdb", "websocket", "coinbase"})
 _PLACES = frozenset({"place", "places"})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Wanted:
     """A feed as a manifest describes it; `signature` is the same while its meaning is."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from spice_engine.pods.code_words import ARGS, REWARD, STATE_MEANINGS, Code, summary
 from spice_engine.pods.cursor import Cursor, find_cursor, key_at
@@ -12,6 +11,7 @@ from spice_engine.pods.schema_keys import Key
 from spice_engine.pods.schema_params import SUMMARIES
 from spice_engine.pods.yaml_brackets import Entry, Steps
 from spice_engine.protocol.authoring import Hover, TextPosition
+from spice_engine.records import record
 
 _WORD = re.compile(r"[A-Za-z_][\w-]*")
 _CODE_WORD = re.compile(r"[A-Za-z_]\w*")
@@ -20,7 +20,7 @@ _STATE = re.compile(r"^(?:current_state|next_state|prev_state|new_state)\.")
 NOTHING = Hover()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Word:
     """A stretch of the cursor's line: columns are 0-based, the end exclusive."""
 

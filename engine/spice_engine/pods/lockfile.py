@@ -9,12 +9,12 @@ import fcntl
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from spice_engine.app_folder import write_atomically
 from spice_engine.errors import Conflict, Place, StorageError
+from spice_engine.records import record
 from spice_engine.store.disk import storage_error
 
 FILE_NAME = "spice.lock"
@@ -33,7 +33,7 @@ class ChecksumMismatch(Conflict):
     code = "checksum_mismatch"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LockedPackage:
     """A package as it was added: `sha256` is that of all its files, `files` those of each.
 

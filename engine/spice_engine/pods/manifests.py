@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 
 from spice_engine.pods.live import problem_from
 from spice_engine.pods.manifest import parse_manifest
 from spice_engine.pods.model import Manifest
 from spice_engine.protocol.pods import ProblemInfo
+from spice_engine.records import record
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ SUFFIXES = frozenset({".yaml", ".yml"})
 MAX_MANIFEST_BYTES = 2**20
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ManifestFile:
     """A manifest's bytes, cut just over the limit; `unreadable` says why there are none."""
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from spice_engine.errors import Place
 from spice_engine.learning.source import Source
+from spice_engine.records import record
 
 TIME_CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "month": tuple(f"time_month_{number:02}" for number in range(1, 13)),
@@ -19,7 +20,7 @@ TIME_CATEGORIES: Mapping[str, tuple[str, ...]] = {
 """Columns of each time category, of the bucket's start in UTC; weekday 00 is Sunday."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Params:
     """Times in seconds; `epoch_time` is unix seconds, or None where the period slides with now.
 
@@ -34,7 +35,7 @@ class Params:
     interpolation: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Part:
     """A connector or processor: its name, its params as text, and where each of them stands."""
 
@@ -48,7 +49,7 @@ class Part:
         return self.places.get(param, self.place)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Feed:
     """Data of a dataspace. Without a connector they are pushed over HTTP only."""
 
@@ -57,7 +58,7 @@ class Feed:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Identifier:
     """Text that is shown and never learned from."""
 
@@ -66,7 +67,7 @@ class Identifier:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Measurement:
     """A number that is learned from; `place` is that of its selector, or else its name."""
 
@@ -77,7 +78,7 @@ class Measurement:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Category:
     """Text that is learned from as one column per value (sorted)."""
 
@@ -87,7 +88,7 @@ class Category:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tags:
     """Tags of a dataspace: where they are read from, and the ones that are learned from."""
 
@@ -96,7 +97,7 @@ class Tags:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Effect:
     """A dataspace's action: code that changes its measurements."""
 
@@ -104,7 +105,7 @@ class Effect:
     code: Source
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Dataspace:
     """`source` is the manifest's `from`. Without `data` it is local state."""
 
@@ -153,7 +154,7 @@ class Dataspace:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BoundEffect:
     """What an action does to the state: an effect with its names bound.
 
@@ -166,7 +167,7 @@ class BoundEffect:
     args: Mapping[str, str | float]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Action:
     """Something that can be done; `effect` is None where it changes no field."""
 
@@ -175,7 +176,7 @@ class Action:
     effect: BoundEffect | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Law:
     """A condition that must hold after an effect; `names` as in `BoundEffect`."""
 
@@ -183,7 +184,7 @@ class Law:
     names: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RewardFile:
     """Rewards as functions of one Python file; `functions` maps each action to a function."""
 
@@ -192,7 +193,7 @@ class RewardFile:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RewardTest:
     """Two states (by field) and an action give this reward, to within a billionth."""
 
@@ -203,7 +204,7 @@ class RewardTest:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Training:
     """`rewards` is None for uniform rewards; `holdout` a share of the data's span.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from spice_engine.errors import ChildFailed, InvalidRequest, SpiceError, revive
 from spice_engine.pods.observation_files import SEGMENT_BYTES, SEGMENT_FRAMES
 from spice_engine.protocol.pods import Observed
+from spice_engine.records import record
 
 _POD = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII)
 _LARGEST_KEY = 255
@@ -27,7 +28,7 @@ class Caller(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Body:
     """A payload with all that is needed to read it; see `spice_engine.data.loader.ingest`.
 
@@ -64,7 +65,7 @@ class Body:
         return {**answer, "data": self.data}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Limits:
     """Bounds of the store, in bytes and seconds where the name does not say otherwise."""
 

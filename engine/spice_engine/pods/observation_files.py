@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from spice_engine.errors import Place, StorageError
 from spice_engine.pods.seen import DAY, Head, Record, Seen, head_of, read_records, write_records
+from spice_engine.records import record
 from spice_engine.store.disk import storage_error, sync_folder
 from spice_engine.store.framedlog import FramedLog, read_frames
 
@@ -58,7 +59,7 @@ class _File:
         return self is not other and self.first <= other.first and other.last <= self.last
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sealing:
     """A merge to be done: the loader reads `files` and writes `out`."""
 

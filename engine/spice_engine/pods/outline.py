@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
 from spice_engine.pods.model import TIME_CATEGORIES
 from spice_engine.pods.yaml_brackets import Entry, Steps
 from spice_engine.pods.yaml_scan import Scan
 from spice_engine.protocol.authoring import OutlineItem
+from spice_engine.records import record
 
 MAX_ITEMS = 5_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Declared:
     """A field of the state, and the dataspace that it is of (empty: of the clock).
 
@@ -32,7 +32,7 @@ class Declared:
     local: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Effect:
     """An action of a dataspace: `path` is `from.name.action`."""
 

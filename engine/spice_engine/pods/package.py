@@ -13,13 +13,13 @@ import json
 import shutil
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from spice_engine.errors import IncompatibleVersion, Place
 from spice_engine.pods.manifests import SUFFIXES
 from spice_engine.pods.safe_zip import InvalidPackage, Limits, check_path, unpack
+from spice_engine.records import record
 from spice_engine.store.interpretations import InterpretationRow
 
 SUFFIX = ".spicepod"
@@ -38,7 +38,7 @@ LIMITS = Limits(entries=500, packed=64 * 2**20, unpacked=128 * 2**20)
 _MADE = (1980, 1, 1, 0, 0, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Package:
     """What a `.spicepod` file holds; `notes` say what of it could not be taken.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -14,10 +13,11 @@ from spice_engine.data.connectors.influxdb import InfluxSource
 from spice_engine.data.connectors.remote import Request
 from spice_engine.errors import SpiceError
 from spice_engine.pods.feed_link import Link
+from spice_engine.records import record
 from spice_engine.units import MAX_TIME, MIN_TIME
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Question:
     """A request, the times [a, b] that its answer is all of, and when to ask again.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from spice_engine.data.fetcher import PASSED_VARIABLES
+from spice_engine.records import record
 from spice_engine.settings import Settings
 from spice_engine.workers.pool import ChildPool
 
@@ -18,7 +18,7 @@ PREVIEW_IDLE_SECONDS = 120.0
 PREVIEW_NICE = 19
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PodPools:
     """The children that work for pods; `ingest` and `loaders` run the same code.
 
@@ -31,7 +31,7 @@ class PodPools:
     trainers: ChildPool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PreviewPools:
     """The children of previews, which the machine serves after all others."""
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
 
 from spice_engine.errors import InvalidManifest, Place
+from spice_engine.records import record
 
 Severity = Literal["error", "warning"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fix:
     """An edit that cures a problem: put `text` in place of what is at `place`."""
 
@@ -25,7 +25,7 @@ class Fix:
         return {"title": self.title, "place": place_as_dict(self.place), "text": self.text}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Problem:
     """One finding. `str()` gives `file:line:col: severity code: sentence`."""
 

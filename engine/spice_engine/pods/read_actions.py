@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from spice_engine.errors import Place
 from spice_engine.pods.old_syntax import named, quoted, with_entry
@@ -11,9 +11,10 @@ from spice_engine.pods.problems import Fix
 from spice_engine.pods.reader import Reader
 from spice_engine.pods.yaml_tree import Mapping as MappingNode
 from spice_engine.pods.yaml_tree import Node, Scalar
+from spice_engine.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Argument:
     """What an action gives its effect: a number, or the name of a field, as text."""
 
@@ -21,7 +22,7 @@ class Argument:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Do:
     """The dataspace action that an action does, as it is named in the manifest."""
 
@@ -30,7 +31,7 @@ class Do:
     args: Mapping[str, Argument] = field(default_factory=dict[str, Argument])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ActionEntry:
     """An action as it is written; `place` is that of its name."""
 

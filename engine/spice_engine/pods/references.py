@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import urllib.parse
-from dataclasses import dataclass
 from typing import Literal
 
 from spice_engine.errors import InvalidRequest
 from spice_engine.pods.registry_http import shown
+from spice_engine.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reference:
     """A package by its registry's name for it, or by where it is.
 

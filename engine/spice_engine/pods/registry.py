@@ -26,6 +26,7 @@ from spice_engine.pods.references import Reference
 from spice_engine.pods.registry_index import FILE_NAME, LARGEST, Index, check_name, read_index
 from spice_engine.pods.safe_zip import InvalidPackage, unpack
 from spice_engine.pods.samples import sample_names, samples_folder, short_name
+from spice_engine.records import record
 from spice_engine.store.disk import storage_error
 
 BUILT_IN = "built in"
@@ -33,7 +34,7 @@ ORIGINAL_PATH = "v0.1/spicepods"
 _ZIP, _JSON = "application/zip", "application/json"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Offer:
     """A package that a registry has; `registry` is its address, or `built in`."""
 

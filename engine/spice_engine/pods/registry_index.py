@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from functools import cache
 
 from pydantic import TypeAdapter, ValidationError
 
 from spice_engine.errors import IncompatibleVersion, InvalidRequest, NotFound, Place
 from spice_engine.pods.safe_zip import InvalidPackage, check_path
+from spice_engine.records import record
 
 FILE_NAME = "index.json"
 FORMAT = "spice-registry"
@@ -22,7 +23,7 @@ _VERSION_TEXT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class IndexVersion:
     """One version: `file` relative to the index, its size and checksum, Unix seconds."""
 
@@ -33,7 +34,7 @@ class IndexVersion:
     published: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class IndexPackage:
     """One package; the version published last is the last one."""
 
@@ -42,7 +43,7 @@ class IndexPackage:
     summary: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Index:
     """All packages of a registry."""
 

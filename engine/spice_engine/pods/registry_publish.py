@@ -12,7 +12,6 @@ import time
 import zipfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from spice_engine.errors import Conflict, NotFound, TooLarge
@@ -30,12 +29,13 @@ from spice_engine.pods.registry_index import (
     index_bytes,
     read_index,
 )
+from spice_engine.records import record
 from spice_engine.store.disk import storage_error
 
 PACKAGES = "packages"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NewVersion:
     """What was published; `commit` is empty where the folder is in no git work tree."""
 

@@ -14,11 +14,11 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from spice_engine.errors import InvalidData, Place, TooLarge
+from spice_engine.records import record
 from spice_engine.store.disk import storage_error
 
 _CHUNK = 2**18
@@ -39,7 +39,7 @@ class InvalidPackage(InvalidData):
     code = "invalid_package"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Limits:
     """Bounds of one archive: entries, bytes of it, and bytes unpacked in all.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from spice_engine.learning.catalog import ALGORITHMS
 from spice_engine.pods.feed_kinds import CONNECTORS, PROCESSORS
 from spice_engine.pods.model import TIME_CATEGORIES
+from spice_engine.records import record
 
 Type = Literal[
     "text", "number", "integer", "duration", "time", "flag", "share", "code", "condition",
@@ -15,7 +15,7 @@ Type = Literal[
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Key:
     """One key. `path` has `[]` for the items of a list and `*` for a name of one's own.
 

@@ -13,10 +13,11 @@ from array import array
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import msgpack  # pyright: ignore[reportMissingTypeStubs]
+
+from spice_engine.records import record
 
 RECORD = struct.Struct("<dQ")
 DAY: Final = 86_400.0
@@ -33,7 +34,7 @@ Record = tuple[float, int]
 """When (unix seconds), and a fingerprint."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Head:
     """The beginning of an observation frame: all but its rows. `at` in unix seconds."""
 

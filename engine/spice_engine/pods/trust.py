@@ -13,12 +13,12 @@ import json
 import os
 import time
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from spice_engine.app_folder import write_atomically
 from spice_engine.errors import Forbidden
+from spice_engine.records import record
 from spice_engine.store.disk import storage_error
 
 FILE_NAME = "trust.json"
@@ -33,7 +33,7 @@ def config_home() -> Path:
     return home / "spice-tui"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrustedFolder:
     """A folder that may run its code; `owner` is a user id, `since` Unix seconds."""
 

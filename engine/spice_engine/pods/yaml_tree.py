@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from spice_engine.errors import Place
+from spice_engine.records import record
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
@@ -46,7 +46,7 @@ class YamlError(Exception):
         self.place = place
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scalar:
     """A single value; `text` is what was written, `style` one of `| > ' "` or empty (plain)."""
 
@@ -56,7 +56,7 @@ class Scalar:
     style: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sequence:
     """A list of nodes."""
 
@@ -64,7 +64,7 @@ class Sequence:
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mapping:
     """Keys and nodes in the order of the text; keys are unique."""
 

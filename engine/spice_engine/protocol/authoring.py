@@ -5,13 +5,14 @@ Lines and columns are 1-based and count characters; an end is exclusive.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from spice_engine.protocol.pods import Episode, ProblemInfo
+from spice_engine.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReadManifest:
     """Ask for a manifest's text, by pod, or by `path` relative to the app folder."""
 
@@ -19,7 +20,7 @@ class ReadManifest:
     path: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ManifestText:
     """A manifest as it is on disk; `digest` tells this text from others.
 
@@ -34,7 +35,7 @@ class ManifestText:
     writable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SaveManifest:
     """Write a manifest, atomically. `base` is the digest of the text that was edited.
 
@@ -47,7 +48,7 @@ class SaveManifest:
     force: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Saved:
     """A manifest was written."""
 
@@ -57,7 +58,7 @@ class Saved:
     problems: list[ProblemInfo] = field(default_factory=list[ProblemInfo])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UnsavedManifest:
     """The text of a manifest that is being written, not saved."""
 
@@ -65,7 +66,7 @@ class UnsavedManifest:
     path: str = "spicepods/unsaved.yaml"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutlineItem:
     """A named part of a manifest. `kind`: dataspace, field, action, law, reward or test."""
 
@@ -75,7 +76,7 @@ class OutlineItem:
     column: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Checked:
     """What is wrong with an unsaved manifest, and what is in it."""
 
@@ -88,7 +89,7 @@ class Checked:
     """No errors: it could be saved and trained."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TextPosition:
     """A place in an unsaved manifest."""
 
@@ -98,7 +99,7 @@ class TextPosition:
     path: str = "spicepods/unsaved.yaml"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Completion:
     """One thing that can be inserted. `kind`: key, value, field, action, connector, function.
 
@@ -112,7 +113,7 @@ class Completion:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Completions:
     """What can be inserted at a place, best first."""
 
@@ -120,7 +121,7 @@ class Completions:
     items: list[Completion]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Hover:
     """What stands at a place, explained; an empty title where there is nothing to say."""
 
@@ -131,7 +132,7 @@ class Hover:
     end_column: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StartPreview:
     """Train an unsaved manifest beside the saved pod. The newest text of a pod wins."""
 
@@ -140,7 +141,7 @@ class StartPreview:
     path: str = "spicepods/unsaved.yaml"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PreviewInfo:
     """A preview: an item of the state topic `previews`, by pod.
 

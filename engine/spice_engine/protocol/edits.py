@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from spice_engine.protocol.pods import ProblemInfo
+from spice_engine.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InitPod:
     """Write a new manifest `spicepods/<name in lower case>.yaml`; `replace` one that is there."""
 
@@ -15,7 +16,7 @@ class InitPod:
     replace: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AddDataspace:
     """Add a dataspace FROM/NAME to a pod's manifest (an empty `pod`: the only one).
 
@@ -37,7 +38,7 @@ class AddDataspace:
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AddAction:
     """Add an action to a pod's manifest (an empty `pod`: the only one), and a reward for it.
 
@@ -52,7 +53,7 @@ class AddAction:
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AddRewards:
     """Put code for each action in place of a pod's uniform rewards (an empty `pod`: the only one).
 
@@ -63,7 +64,7 @@ class AddRewards:
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Edited:
     """A manifest after an edit: its pod, its path in the app folder, its text and findings."""
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
+from spice_engine.records import record
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class Nothing:
     """A request without parameters, or an answer without content."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pong:
     """The answer to a ping."""
 
     time: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LoopLag:
     """How late the engine's loop was since it started, in milliseconds."""
 
@@ -28,7 +30,7 @@ class LoopLag:
     samples: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EngineStatus:
     """Who the engine is and how it does; times are Unix seconds, sizes bytes."""
 
@@ -48,21 +50,21 @@ class EngineStatus:
     draining: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StopEngine:
     """`runs`: what becomes of running runs; the default is the setting `on_shutdown`."""
 
     runs: Literal["leave", "stop"] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Accepted:
     """The wish was taken; what follows happens in the background."""
 
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SettingValue:
     """One setting, its value and where the value came from."""
 
@@ -72,14 +74,14 @@ class SettingValue:
     meaning: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SettingsList:
     """All settings in force."""
 
     settings: list[SettingValue]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NamesOf:
     """Ask for names of a noun that begin with `prefix`."""
 
@@ -87,14 +89,14 @@ class NamesOf:
     prefix: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Names:
     """Names, for completion."""
 
     names: list[str]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Query:
     """A read-only SQL query over the store's tables."""
 
@@ -102,7 +104,7 @@ class Query:
     limit: int = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class QueryResult:
     """Columns and rows; `truncated` when there were more than the limit."""
 
@@ -111,7 +113,7 @@ class QueryResult:
     truncated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Finding:
     """One thing the doctor looked at."""
 
@@ -121,7 +123,7 @@ class Finding:
     advice: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Diagnosis:
     """Everything the doctor looked at."""
 

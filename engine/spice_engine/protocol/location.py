@@ -12,8 +12,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from spice_engine.records import record
 
 MAX_SOCKET_PATH = 100
 """Bytes of the longest socket path used; the kernel's limit is 108 (Linux) or 104 (macOS)."""
@@ -24,7 +25,7 @@ NETWORK_FILE_SYSTEMS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Location:
     """One app folder: `root` is the user's, `state` the engine's; both absolute."""
 

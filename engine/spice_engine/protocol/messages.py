@@ -23,11 +23,11 @@ Engine to client:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, cast
 
 from spice_engine.errors import ProtocolError
+from spice_engine.records import record
 
 PROTOCOL_VERSION = 1
 
@@ -48,7 +48,7 @@ class Kind(IntEnum):
     END = 16
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Hello:
     """A client's first message."""
 
@@ -57,7 +57,7 @@ class Hello:
     capabilities: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
     """A call of one operation."""
 
@@ -66,7 +66,7 @@ class Request:
     params: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Subscribe:
     """A wish to follow one topic."""
 
@@ -75,7 +75,7 @@ class Subscribe:
     params: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unsubscribe:
     """The end of one subscription, wished by the client."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from spice_engine.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ExportPod:
     """Write a trained pod into a `.spicepod` file.
 
@@ -20,7 +22,7 @@ class ExportPod:
     overwrite: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Exported:
     """A package that was written: its path relative to the app folder, and its size in bytes."""
 
@@ -30,7 +32,7 @@ class Exported:
     notes: list[str] = field(default_factory=list[str])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ImportPod:
     """Take in a `.spicepod` file: one inside the app folder, or its bytes (base64 in JSON).
 
@@ -45,7 +47,7 @@ class ImportPod:
     overwrite: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Imported:
     """A pod that was taken in, with the files written; no `policy_version`: it is untrained."""
 
@@ -56,7 +58,7 @@ class Imported:
     trust_reset: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AddPackage:
     """Add a package: `samples/serverops`, a folder, an address, `git+URL#path@ref`, `org/pod@2`.
 
@@ -67,14 +69,14 @@ class AddPackage:
     force: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AddLocked:
     """Add all packages of `spice.lock` again, exactly as they were."""
 
     force: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AddedPackage:
     """A package that was added. `files` are all of it, `changed` those that were written."""
 
@@ -87,21 +89,21 @@ class AddedPackage:
     trust_reset: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AddedPackages:
     """Packages that were added, by name."""
 
     packages: list[AddedPackage]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SearchPackages:
     """Packages of all registries whose name or summary holds all words of `text`."""
 
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PackageInfo:
     """A package of a registry, in its newest version."""
 
@@ -111,7 +113,7 @@ class PackageInfo:
     registry: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PackageList:
     """Packages found, built-in ones first, and the registries that could not be asked."""
 
@@ -119,7 +121,7 @@ class PackageList:
     failures: list[str]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PublishPod:
     """Write a pod's package into a registry that is a folder.
 
@@ -133,7 +135,7 @@ class PublishPod:
     summary: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Published:
     """A version that a registry has now; `commit` is empty where it lies in no repository."""
 
@@ -145,7 +147,7 @@ class Published:
     files: list[str]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PolicyVersion:
     """One version of a pod's policy. `created` is Unix seconds; no `training`: imported."""
 
@@ -158,7 +160,7 @@ class PolicyVersion:
     serving: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PolicyVersions:
     """The versions of a pod's policy, newest first; `best` is the one judged best, if any was."""
 
@@ -166,14 +168,14 @@ class PolicyVersions:
     best: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Aliases:
     """The names of a pod's versions."""
 
     aliases: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SetAlias:
     """Name a version (by number, or by another name it has); `latest` makes the pod serve it."""
 
@@ -182,7 +184,7 @@ class SetAlias:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RemoveAlias:
     """Take a name away; the version stays."""
 
@@ -190,7 +192,7 @@ class RemoveAlias:
     alias: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rollback:
     """Serve an earlier version again, until the pod is trained; without one, the one before."""
 
@@ -198,14 +200,14 @@ class Rollback:
     version: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SetTrust:
     """Trust this app folder's code, or trust it no more."""
 
     trusted: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CodeFile:
     """A file whose code runs when the pods are trained; `exists` is False where it is missing."""
 
@@ -214,7 +216,7 @@ class CodeFile:
     exists: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrustedFolderInfo:
     """A folder whose code may run, since Unix seconds."""
 
@@ -222,7 +224,7 @@ class TrustedFolderInfo:
     since: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrustStatus:
     """Whether this folder's code may run, what of it would, and all folders that are trusted.
 

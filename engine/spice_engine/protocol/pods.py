@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from spice_engine.records import record
 
 AS_TEXT = {"json_schema_extra": {"format": "utf-8"}}
 """Metadata of a field whose bytes are a text's in JSON; other bytes are base64 there."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ProblemFix:
     """An edit that cures a problem: `text` in place of what stands there; the end is exclusive."""
 
@@ -21,7 +23,7 @@ class ProblemFix:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ProblemInfo:
     """One finding in a manifest, its data or its reward code; 1-based, 0 where not known."""
 
@@ -42,7 +44,7 @@ class ProblemInfo:
         return f"{text} {self.hint}" if self.hint else text
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PodInfo:
     """One pod. `state`: loading, training, ready, untrained, needs trust or failed.
 
@@ -66,28 +68,28 @@ class PodInfo:
     dataspaces: list[str] = field(default_factory=list[str])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PodList:
     """All pods of the folder, by name."""
 
     pods: list[PodInfo]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PodName:
     """One pod, by its name."""
 
     pod: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Problems:
     """All findings of one pod."""
 
     problems: list[ProblemInfo]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrainPod:
     """Train a pod now; with `wait` the answer comes when the training has ended."""
 
@@ -97,7 +99,7 @@ class TrainPod:
     wait: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Episode:
     """One greedy evaluation after one unit of learning; times are Unix seconds."""
 
@@ -111,7 +113,7 @@ class Episode:
     detail: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrainingInfo:
     """One training run of a pod."""
 
@@ -129,7 +131,7 @@ class TrainingInfo:
     episodes_wanted: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrainingId:
     """One training run, by pod and number."""
 
@@ -137,14 +139,14 @@ class TrainingId:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrainingList:
     """Training runs of a pod, oldest first."""
 
     trainings: list[TrainingInfo]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Recommend:
     """Ask what to do: at `time` (Unix seconds), or now; by the policy `alias` names.
 
@@ -158,7 +160,7 @@ class Recommend:
     state: dict[str, float] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Recommendation:
     """What to do. `confidence`: calibrated probability that no other action is better."""
 
@@ -174,14 +176,14 @@ class Recommendation:
     rule: list[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LintFile:
     """Check the manifest at `path`, relative to the app folder."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Observe:
     """Observations of a pod: CSV with headers `time,from.name.field`, or JSON as they are served.
 
@@ -196,7 +198,7 @@ class Observe:
     key: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Observed:
     """What became of observations: rows kept, rows and cells left out, with examples why."""
 
@@ -207,7 +209,7 @@ class Observed:
     duplicate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GetObservations:
     """Ask for a pod's raw rows of [start, end), as `csv` or `json`; `limit` 0: all.
 
@@ -222,7 +224,7 @@ class GetObservations:
     offset: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Observations:
     """Raw rows of a pod as text in the format asked for."""
 
@@ -230,7 +232,7 @@ class Observations:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Interpretation:
     """What somebody says about a stretch of data: Unix seconds, half-open."""
 
@@ -241,7 +243,7 @@ class Interpretation:
     tags: list[str] = field(default_factory=list[str])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GetInterpretations:
     """Ask for the interpretations of a pod that overlap [start, end)."""
 
@@ -250,7 +252,7 @@ class GetInterpretations:
     end: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AddInterpretations:
     """Add interpretations to a pod: all, or none."""
 
@@ -258,14 +260,14 @@ class AddInterpretations:
     interpretations: list[Interpretation]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Interpretations:
     """Interpretations, by start."""
 
     interpretations: list[Interpretation]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RewardTestResult:
     """One reward test of a manifest: what it expected and what came out."""
 
@@ -278,14 +280,14 @@ class RewardTestResult:
     line: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RewardTests:
     """The results of a pod's reward tests."""
 
     tests: list[RewardTestResult]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FeedInfo:
     """A live feed of a dataspace: starting, running, failing, done or invalid; Unix seconds.
 
@@ -305,7 +307,7 @@ class FeedInfo:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FeedList:
     """The live feeds of a pod."""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from spice_engine.records import record
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class StartRun:
     """Start a command. `command` is a list of arguments, or one line for the shell.
 
@@ -24,7 +26,7 @@ class StartRun:
     memory: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunInfo:
     """One run; times are Unix seconds."""
 
@@ -44,7 +46,7 @@ class RunInfo:
     project: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ListRuns:
     """The newest `number` runs, oldest of them first; empty filters match everything."""
 
@@ -53,21 +55,21 @@ class ListRuns:
     labels: list[str] = field(default_factory=list[str])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunList:
     """Runs, oldest first."""
 
     runs: list[RunInfo]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunId:
     """One run, by its number."""
 
     id: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StopRun:
     """Ask a run to end (SIGTERM), and end it (SIGKILL) after `grace` seconds."""
 
@@ -75,7 +77,7 @@ class StopRun:
     grace: float = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LabelRun:
     """Add and remove labels of a run."""
 
@@ -84,7 +86,7 @@ class LabelRun:
     remove: list[str] = field(default_factory=list[str])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReadLog:
     """Bytes of a run's log from `offset`; with `tail`, the last that many lines instead."""
 
@@ -94,7 +96,7 @@ class ReadLog:
     tail: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogChunk:
     """A piece of a log: what `text` decodes began at `offset`; read on at `next`."""
 
@@ -104,7 +106,7 @@ class LogChunk:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MetricPoint:
     """One value of a metric; `index` defaults to the next one, `time` to now."""
 
@@ -114,7 +116,7 @@ class MetricPoint:
     time: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AddMetrics:
     """Points of one run; they are on disk when the answer comes."""
 
@@ -122,7 +124,7 @@ class AddMetrics:
     points: list[MetricPoint]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReadMetrics:
     """All series of a run, or the named one, thinned to about `points` points each."""
 
@@ -131,7 +133,7 @@ class ReadMetrics:
     points: int = 2000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MetricSeries:
     """One series; `values` may hold NaN and infinities."""
 
@@ -141,7 +143,7 @@ class MetricSeries:
     values: list[Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MetricList:
     """Series of one run."""
 

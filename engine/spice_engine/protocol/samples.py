@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from spice_engine.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AddSample:
     """Copy the named sample, `samples/<name>`, into the app folder."""
 

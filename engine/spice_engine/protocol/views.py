@@ -5,11 +5,13 @@ Times are Unix seconds, intervals half-open, sizes bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from spice_engine.records import record
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class GetTimeline:
     """Ask for a pod's data with the action its policy takes at each step of [start, end).
 
@@ -24,7 +26,7 @@ class GetTimeline:
     alias: str = "latest"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Timeline:
     """Stretches of a pod's period. Lists are parallel to `times`, where a stretch begins.
 
@@ -50,7 +52,7 @@ class Timeline:
     policy_version: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GetStep:
     """Ask for one step of a pod: by the number of its row, or at or before a time.
 
@@ -63,7 +65,7 @@ class GetStep:
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StepReward:
     """What one action gets in a step, and the line of code that gave it; or why it gets none."""
 
@@ -77,7 +79,7 @@ class StepReward:
     lawful: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Step:
     """The step from row `row` to the next of `rows`."""
 
@@ -94,7 +96,7 @@ class Step:
     held_out: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GetGrid:
     """Ask for a pod's raw rows from number `offset` on, as a grid with types."""
 
@@ -103,7 +105,7 @@ class GetGrid:
     limit: int = 200
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GridColumn:
     """A column. `kind`: time, number, category, identifier or tag; counts are over all rows."""
 
@@ -116,7 +118,7 @@ class GridColumn:
     greatest: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BadRow:
     """A row or cell that was left out of the data, and why; `line` in its file, 0 if unknown."""
 
@@ -127,7 +129,7 @@ class BadRow:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Grid:
     """Rows `offset`.. of a pod's `rows`. Cells are numbers, texts, or None where nothing is.
 
@@ -145,7 +147,7 @@ class Grid:
     bad_rows: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogSource:
     """A log that can be read: `run/12`, `engine`, or `child/trainer-1`."""
 
@@ -155,21 +157,21 @@ class LogSource:
     live: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogSources:
     """All logs of the folder, the engine's first, then runs, newest first."""
 
     sources: list[LogSource]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GetLogSources:
     """Ask for logs there are; `runs`: of how many runs at most."""
 
     runs: int = 200
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReadBytes:
     """Ask for bytes of a log from `offset`."""
 
@@ -178,7 +180,7 @@ class ReadBytes:
     limit: int = 65536
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogBytes:
     """Bytes of a log as they are; it is `size` long now."""
 
@@ -187,7 +189,7 @@ class LogBytes:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GetLineIndex:
     """Ask where lines of a log begin, from line `line` on, which begins at `offset`.
 
@@ -199,7 +201,7 @@ class GetLineIndex:
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LineIndex:
     """Where every `stride`th line begins: `offsets[i]` is the start of line `line + i * stride`.
 
@@ -215,7 +217,7 @@ class LineIndex:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SearchLog:
     """Find lines that match, from `offset` (the start of a line) on, or backwards from it.
 
@@ -234,7 +236,7 @@ class SearchLog:
     invert: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogMatches:
     """Where lines begin that match, in order of the search; `next` is where to go on.
 
@@ -247,7 +249,7 @@ class LogMatches:
     looked: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogTime:
     """Ask where in a log something was written at `time` (Unix seconds) or after it."""
 
@@ -255,7 +257,7 @@ class LogTime:
     time: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogOffset:
     """A place in a log; `exact` is false where the log has no times and the place is a guess."""
 
@@ -263,7 +265,7 @@ class LogOffset:
     exact: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LineageNode:
     """A thing that came from others. `kind`: data, pod, training, policy, run, model, server."""
 
@@ -274,7 +276,7 @@ class LineageNode:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LineageEdge:
     """`target` came from `source`."""
 
@@ -282,7 +284,7 @@ class LineageEdge:
     target: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lineage:
     """What came from what."""
 
@@ -290,7 +292,7 @@ class Lineage:
     edges: list[LineageEdge]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GetLineage:
     """Ask for what came from what; `pod` or `run` narrows it."""
 
@@ -298,7 +300,7 @@ class GetLineage:
     run: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ExportTable:
     """Write a table into the app folder. `format`: csv, json or parquet; `path` is relative."""
 
@@ -309,7 +311,7 @@ class ExportTable:
     replace: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Exported:
     """A file was written."""
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 import secrets
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from spice_engine.errors import InvalidData, StorageError
+from spice_engine.records import record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,7 @@ PART_SUFFIX = ".array-part"
 _PLAIN_KINDS = "biufcmMSU"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ArrayRef:
     """Where an array's bytes lie and how to read them.
 

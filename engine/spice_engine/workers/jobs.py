@@ -9,11 +9,12 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, cast
 
 from spice_engine.errors import ChildFailed, Conflict, InvalidRequest, NotFound, StorageError
+from spice_engine.records import record
 from spice_runtime import process
 
 _SOCKET_PATH_BYTES = 100
@@ -21,7 +22,7 @@ _SOCKET_PATH_BYTES = 100
 _PATIENCE_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Job:
     """A command for a shim: `argv`, or `shell` (a line for /bin/sh).
 
@@ -66,7 +67,7 @@ class Job:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Exit:
     """How a job ended.
 
@@ -118,19 +119,19 @@ class Exit:
             raise ChildFailed(f"a shim's exit status is not readable: {error!r}") from error
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NeverStarted:
     """The job was never started, and never will be: its folder is fenced now."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lost:
     """The shim is gone without an exit status (killed, or the machine went down)."""
 
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Alive:
     """The shim lives but does not answer (yet)."""
 

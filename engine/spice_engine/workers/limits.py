@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import re
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.records import record
 
 GROUP_PREFIX = "spice-tui."
 _PERIOD_US = 100_000
@@ -22,7 +22,7 @@ _CONTROLLERS = ("cpu", "memory", "pids")
 Kind = Literal["cgroup2", "cgroup1", "rlimit", "none"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Limits:
     """What a job may use; 0 is no limit. `cpu` in cores (0.5 is half of one)."""
 
@@ -31,7 +31,7 @@ class Limits:
     pids: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LimitSupport:
     """What can be enforced, by which means, and why not better, in words for `doctor`.
 

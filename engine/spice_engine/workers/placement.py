@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from spice_engine.errors import Conflict, InvalidRequest, Overloaded
+from spice_engine.records import record
 from spice_engine.workers.limits import Limits, LimitSupport, detect, plan
 from spice_engine.workers.shim_client import ShimClient
 from spice_engine.workers.shims import (
@@ -29,7 +30,7 @@ from spice_engine.workers.shims import (
 from spice_runtime import process
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Resources:
     """An amount of what jobs need: cores, bytes of memory, slots."""
 
@@ -56,7 +57,7 @@ class Resources:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reservation:
     """Room for a gang: one part for each member, all or nothing. Held until it is released."""
 
@@ -65,7 +66,7 @@ class Reservation:
     parts: tuple[Resources, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Placed:
     """A job that runs somewhere; `folder` is its name for good, also after a restart."""
 
@@ -75,7 +76,7 @@ class Placed:
     started: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Heartbeat:
     """What a living job says about itself."""
 

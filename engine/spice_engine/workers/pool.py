@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from spice_engine.errors import ChildFailed, DeadlineExceeded, Overloaded, SpiceError
+from spice_engine.records import record
 from spice_engine.workers.warm_child import WarmChild, start_child
 
 _CANCEL_SECONDS = 1.0
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PoolStats:
     """Gauges (`alive`, `busy`, `waiting`) and counters of a pool."""
 

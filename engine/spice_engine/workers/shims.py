@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from spice_engine.errors import ChildFailed, Conflict
+from spice_engine.records import record
 from spice_engine.workers.jobs import (
     Exit,
     Job,
@@ -29,14 +29,14 @@ _START_SECONDS = 60.0
 _ATTEMPTS = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Attached:
     """The job runs; `client` talks to its shim."""
 
     client: ShimClient
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Exited:
     """The job has ended."""
 

@@ -13,17 +13,17 @@ import os
 import stat
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from spice_engine.data.sources import HashedReader, Unpacked
 from spice_engine.errors import InvalidData, Place
+from spice_engine.records import record
 
 MAX_BYTES = 4 << 30
 _BUFFER_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FileContent:
     """What was read: the bytes and their SHA-256."""
 
@@ -31,7 +31,7 @@ class FileContent:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OpenFile:
     """A file being read: its `content` (unpacked), and what tells it from any other state of it."""
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from spice_engine.data.connectors.remote import PlaceOf, Request, address, headers, seconds
 from spice_engine.errors import InvalidData
+from spice_engine.records import record
 
 PARAMS = ("url", "method", "timeout", "polling_interval", "headers", "body")
 _METHODS = ("GET", "POST", "PUT")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HttpSource:
     """What to ask, and how often: `every` in seconds, 0 for once."""
 

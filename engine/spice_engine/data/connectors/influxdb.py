@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -18,6 +17,7 @@ from spice_engine.data.connectors.remote import (
     shown,
 )
 from spice_engine.errors import InvalidData
+from spice_engine.records import record
 from spice_engine.units import format_time
 
 PARAMS = (
@@ -48,7 +48,7 @@ FUNCTIONS = (
 _SHOWN_CHARACTERS = 300
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InfluxSource:
     """What to ask for, and how often: `every` in seconds, 0 for once."""
 

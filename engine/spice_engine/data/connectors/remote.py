@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from spice_engine.errors import InvalidData, InvalidRequest, Place, SpiceError
+from spice_engine.records import record
 from spice_engine.units import format_duration, parse_duration
 
 PlaceOf = Callable[[str], Place | None]
@@ -31,7 +32,7 @@ class FeedFailed(SpiceError):
     exit_code = 4
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
     """One HTTP request. `connector` names who asks; `timeout` in seconds, for all of it."""
 

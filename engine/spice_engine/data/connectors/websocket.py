@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, cast
 
 from spice_engine.data.connectors.remote import PlaceOf, address, headers, required
 from spice_engine.errors import InvalidData
+from spice_engine.records import record
 
 PARAMS = ("url", "subscribe", "headers")
 COINBASE_PARAMS = ("product_ids", "url")
 COINBASE_URL = "wss://ws-feed.exchange.coinbase.com"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StreamSource:
     """Where to connect, what to say first, and which messages are data.
 
