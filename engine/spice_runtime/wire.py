@@ -30,9 +30,11 @@ CHUNK = 5
 END = 6
 """Lane to router: the end of stream `id`; `status` 0, or 500 with the reason as body: cut short."""
 CREDIT = 7
-"""Router to control: stream `id` may send `number` more bytes of chunks (it begins with CREDIT_BYTES)."""
+"""Router to control: stream `id` may send `number` more bytes of chunks; it begins with
+CREDIT_BYTES."""
 CANCEL = 8
-"""Router to control: nobody waits for call `id` any more."""
+"""Router to control: nobody waits for call `id` any more. It is answered all the same (at once,
+with status 499 and no body, where it was not begun), so that the router knows the lane is free."""
 HELLO = 9
 """First frame of every connection, from the replica. On a lane JSON `{"pid", "lane",
 "concurrency"}`: `lane` is its slot in the page of started calls, `concurrency` the calls it can do
@@ -67,7 +69,10 @@ AS_GIVEN = 3
 
 CREDIT_BYTES = 256 * 1024
 STARTED_SLOTS = 512
-"""The page of started calls: so many u64 ids, one a lane; 0: idle. A file of 4096 bytes."""
+"""The page of started calls: so many u64 ids, one a lane; 0: idle. A file of 4096 bytes.
+
+A slot holds the id of the call (or batch) begun last, until the answers of all begun before it are
+sent: the router takes those sent before it on the same lane for begun, those after it for not."""
 
 
 def frame(

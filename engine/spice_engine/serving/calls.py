@@ -16,12 +16,15 @@ class Call:
     uvloop's own time is that of the loop's turn, in whole milliseconds.
 
     `head` is the raw HTTP head; it travels to the replica only where the predictor wants a
-    `Request`. `tries` counts the times a worker began it; `ident` is the router's.
+    `Request`. The rest is the endpoint's, and doors only read it: `tries` counts the workers that
+    died doing it, `lost` those that died before they began it; `done` is True from just before
+    its answer (or the end of its stream), and once it is cancelled.
     """
 
     __slots__ = (
         "alone",
         "arrived",
+        "batch",
         "body",
         "codec",
         "deadline",
@@ -29,8 +32,10 @@ class Call:
         "head",
         "ident",
         "lane",
+        "lost",
         "request_id",
         "sent",
+        "streaming",
         "tries",
     )
 
@@ -53,7 +58,10 @@ class Call:
         self.ident = 0
         self.tries = 0
         self.sent = 0.0
+        self.lost = 0
         self.lane: object | None = None
+        self.batch: object | None = None
+        self.streaming = False
         self.alone = False
         self.done = False
 
