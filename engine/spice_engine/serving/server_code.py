@@ -1,0 +1,217 @@
+"""What a server's replicas find on disk: the app folder's code, models, mounts. All of it blocks.
+
+A version's files lie under `<state>/servers/<server>/versions/<number>/`: `code` as it was when
+the version was made, `model` (what appears as /model) and `mounts` (as /mounts).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pathspec
+
+import spice_runtime
+from spice_engine.errors import StorageError
+from spice_engine.store import trees
+from spice_engine.store.copying import clone_or_copy
+from spice_engine.store.disk import storage_error
+from spice_engine.store.objects import ObjectStore
+
+NEVER = frozenset(
+    {".git", ".hg", ".svn", ".spice", ".venv", "node_modules", "__pycache__"}
+    | {".ipynb_checkpoints", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox"}
+)
+"""Folders that hold no code of a server."""
+LARGEST_FILE = 100 * 2**20
+MOST_BYTES = 2 * 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class CodeSnapshot:
+    """The app folder as an object; `left_out` names the files that are too large to be code."""
+
+    hash: str
+    files: int
+    size: int
+    left_out: tuple[str, ...]
+
+
+class _Ignore:
+    """Which entries of a folder are no code: by .gitignore files on the way, name and size."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._specs: dict[PurePosixPath, pathspec.GitIgnoreSpec | None] = {}
+        self.left_out: list[str] = []
+        self.bytes = 0
+
+    def __call__(self, path: PurePosixPath, is_folder: bool) -> bool:
+        if path.name in NEVER:
+            return True
+        for folder in path.parents:
+            spec = self._spec(folder)
+            if spec is not None:
+                inner = path.relative_to(folder).as_posix() + ("/" if is_folder else "")
+                matched = spec.check_file(inner).include
+                if matched is not None:
+                    # The .gitignore nearest to the entry decides.
+                    if matched:
+                        return True
+                    break
+        if is_folder:
+            return False
+        size = 0
+        with contextlib.suppress(OSError):
+            size = (self._root / path).lstat().st_size
+        if size > LARGEST_FILE:
+            self.left_out.append(path.as_posix())
+            return True
+        self.bytes += size
+        if self.bytes > MOST_BYTES:
+            raise StorageError(
+                f"the app folder's code is over {MOST_BYTES / 2**30:g} GiB.",
+                hint="Have data ignored (.gitignore); models and data are mounted, not copied.",
+            )
+        return False
+
+    def _spec(self, folder: PurePosixPath) -> pathspec.GitIgnoreSpec | None:
+        if folder not in self._specs:
+            try:
+                text = (self._root / folder / ".gitignore").read_text("utf-8", errors="replace")
+                self._specs[folder] = pathspec.GitIgnoreSpec.from_lines(text.splitlines())
+            except (OSError, ValueError):
+                self._specs[folder] = None
+        return self._specs[folder]
+
+
+def snapshot(objects: ObjectStore, root: Path, entrypoint: str) -> CodeSnapshot:
+    """Take the app folder's code into the object store.
+
+    Raises:
+        StorageError: it cannot be read, is too large, or leaves the entrypoint out.
+    """
+    ignore = _Ignore(root)
+    taken = objects.put_tree(root, ignore)
+    if entrypoint and not _holds(objects, taken.hash, PurePosixPath(entrypoint)):
+        raise StorageError(
+            f"the entrypoint {entrypoint} is ignored by a .gitignore, or too large to be code.",
+            hint="Take it out of .gitignore.",
+        )
+    return CodeSnapshot(taken.hash, taken.files, taken.size, tuple(ignore.left_out))
+
+
+def materialize(
+    objects: ObjectStore,
+    folder: Path,
+    *,
+    code: str,
+    models: Sequence[tuple[str, Path]],
+    mounts: Sequence[tuple[str, str]],
+) -> None:
+    """Make a version's folder, whole or not at all; once made it stays as it is.
+
+    `models` are names with the folder of each one's files, `mounts` destinations with objects.
+
+    Raises:
+        NotFound: an object is missing.
+        StorageError: the disk is full.
+    """
+    if (folder / "done").is_file():
+        return
+    beside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        beside.mkdir(parents=True)
+        if code:
+            objects.materialize(code, beside / "code")
+        else:
+            (beside / "code").mkdir()
+        _lay_models(beside / "model", models)
+        (beside / "mounts").mkdir()
+        for destination, object_hash in mounts:
+            _mount(objects, object_hash, beside / "mounts" / destination)
+        (beside / "done").touch()
+        if folder.exists():
+            shutil.rmtree(folder)
+        beside.rename(folder)
+    except OSError as error:
+        raise storage_error(error, "make a server's files", folder) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def runtime_copy(state: Path) -> Path:
+    """A folder with nothing in it but `spice_runtime`, for children's paths.
+
+    Where our packages are installed other packages are, too, and those must not hide what the
+    predictor's environment has.
+    """
+    source = Path(spice_runtime.__file__).parent
+    files = sorted(path for path in source.rglob("*") if _is_source(path))
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.relative_to(source)}\0".encode())
+        digest.update(path.read_bytes())
+    folder = state / "runtime" / digest.hexdigest()[:16]
+    if folder.is_dir():
+        with contextlib.suppress(OSError):
+            os.utime(folder)
+        return folder
+    beside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        for path in files:
+            target = beside / "spice_runtime" / path.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        with contextlib.suppress(FileExistsError):
+            beside.rename(folder)
+    except OSError as error:
+        if not folder.is_dir():
+            raise storage_error(error, "copy the runtime", folder) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return folder
+
+
+def _is_source(path: Path) -> bool:
+    return path.is_file() and "__pycache__" not in path.parts
+
+
+def _lay_models(folder: Path, models: Sequence[tuple[str, Path]]) -> None:
+    """`/model/<name>/…` for each model; of a single one also `/model/…`, as scripts expect."""
+    folder.mkdir()
+    for name, source in models:
+        (folder / name).symlink_to(source, target_is_directory=True)
+    if len(models) == 1:
+        name, source = models[0]
+        for entry in source.iterdir():
+            if entry.name != name:
+                (folder / entry.name).symlink_to(entry)
+
+
+def _mount(objects: ObjectStore, object_hash: str, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with objects.open(object_hash) as source:
+        if not trees.is_tree(source.read(len(trees.HEADER))):
+            source.seek(0)
+            with path.open("xb+") as target:
+                clone_or_copy(source, target)
+            return
+    objects.materialize(object_hash, path)
+
+
+def _holds(objects: ObjectStore, tree: str, path: PurePosixPath) -> bool:
+    for part in path.parts:
+        found = next((entry for entry in objects.list_tree(tree) if entry.name == part), None)
+        if found is None:
+            return False
+        if found.kind != "folder":
+            return part == path.parts[-1] or found.kind == "link"
+        tree = found.content
+    return False
