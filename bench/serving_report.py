@@ -11,7 +11,7 @@ Row = tuple[str, str, str, bool]
 
 
 def write(figures: Figures, folder: Path) -> None:
-    """`serving.json` and `serving.md` in `folder`; parts that were not measured keep their figures."""
+    """`serving.json` and `serving.md` in `folder`; parts not measured now keep their figures."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "serving.json"
     if path.exists():
@@ -53,7 +53,7 @@ def rows(figures: Figures) -> list[Row]:
             if name in beside:
                 ratio = ours["rps"] / beside[name]["rps"]
                 what = f"trivial predict, 64 clients, against {name}"
-                found.append((what, f"≥ {times} ×", f"{ratio:.1f} ×", ratio >= times))
+                found.append((what, f"≥ {times} x", f"{ratio:.1f} x", ratio >= times))
         per_cpu, p99 = ours["per_cpu_s"], ours["p99_ms"]
         what = "the same, requests per CPU-second of engine and replica"
         found.append((what, "≥ 18,000", f"{per_cpu:,.0f}", per_cpu >= 18000))
@@ -68,10 +68,10 @@ def rows(figures: Figures) -> list[Row]:
         found.append(("the same, p99", "≤ 10 ms", f"{ours['p99_ms']:.1f} ms", ours["p99_ms"] <= 10))
         ratio = mlp["one_client_batched"]["rps"] / mlp["one_client_unbatched"]["rps"]
         what = "the same, one client: batched against unbatched"
-        found.append((what, "≥ 0.9 ×", f"{ratio:.2f} ×", ratio >= 0.9))
+        found.append((what, "≥ 0.9 x", f"{ratio:.2f} x", ratio >= 0.9))
     if busy := figures.get("busy"):
         what = "trivial predict while a pod trains and 2 M rows load, against alone"
-        found.append((what, "≥ 0.4 ×", f"{busy['ratio']:.2f} ×", busy["ratio"] >= 0.4))
+        found.append((what, "≥ 0.4 x", f"{busy['ratio']:.2f} x", busy["ratio"] >= 0.4))
         lag = busy["loop_lag_p99_ms"]
         found.append(("the same, loop lag p99", "≤ 10 ms", f"{lag} ms", lag <= 10))
         found.append(("the same, errors", "0", str(busy["errors"]), busy["errors"] == 0))
@@ -98,9 +98,9 @@ def rows(figures: Figures) -> list[Row]:
         bar = 3 * over["unloaded_p99_ms"]
         told = f"{over['accepted_p99_ms']:.0f} ms, unloaded {over['unloaded_p99_ms']:.0f}"
         what = "five times the capacity for 30 s: p99 of what is accepted"
-        found.append((what, "≤ 3 × unloaded", told, over["accepted_p99_ms"] <= bar))
+        found.append((what, "≤ 3 x unloaded", told, over["accepted_p99_ms"] <= bar))
         others = sorted(set(over["statuses"]) - {"200", "429"})
-        told = ", ".join(f"{n:,} × {status}" for status, n in sorted(over["statuses"].items()))
+        told = ", ".join(f"{n:,} x {status}" for status, n in sorted(over["statuses"].items()))
         found.append(("the same: the rest", "429 only", told, not others))
         grown = over["pss_growth_mib"]
         found.append(("the same: memory", "bounded", f"{grown:+.1f} MiB", grown < 20))
@@ -116,7 +116,7 @@ def rows(figures: Figures) -> list[Row]:
         what = "PSS of two idle NumPy replicas with their shims"
         found.append((what, "≤ 90 MiB", f"{memory} MiB", memory <= 90))
     if scale := figures.get("scale"):
-        what = "autoscaler, step from 0 to 4 × one replica: in balance"
+        what = "autoscaler, step from 0 to 4 x one replica: in balance"
         found.append((what, "≤ 5 s", f"{scale['balance_s']} s", scale["balance_s"] <= 5))
         what = "the same: changes of direction in 60 s"
         found.append((what, "≤ 2", str(scale["turns"]), scale["turns"] <= 2))
@@ -141,7 +141,7 @@ def _beside(part: Figures) -> list[str]:
     ]
     for name, point in part["beside"].items():
         lines.append(
-            f"| {name} | {point['rps']:,.0f} | {ours / point['rps']:.1f} × | {point['p50_ms']:.1f} "
+            f"| {name} | {point['rps']:,.0f} | {ours / point['rps']:.1f} x | {point['p50_ms']:.1f} "
             f"| {point['p99_ms']:.1f} | {point['per_cpu_s']:,.0f} | {point['bad']:.0f} |"
         )
     return lines
