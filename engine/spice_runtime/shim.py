@@ -6,6 +6,7 @@
     env        its whole environment          cwd      its folder (default: the job's)
     grace_s    from SIGTERM to SIGKILL        timeout_s  stop after so long (0: never)
     log_max_bytes  (0: no limit)              nice     added to the niceness
+    log_rotate_bytes  a log so large is set aside, and a new one begun (0: never)
     limits     a plan of `spice_engine.workers.limits`
 
 It claims the folder, so that a job is started once at most; writes `shim.json` when the command
@@ -59,7 +60,9 @@ class Shim:
         self._selector = selectors.DefaultSelector()
         self._door = Door(self._selector, process.SOCKET, self._answer)
         self._starter = self._door.adopt(starter) if starter is not None else None
-        self._log = LogWriter(process.LOG, int(job.get("log_max_bytes") or 0))
+        self._log = LogWriter(
+            process.LOG, int(job.get("log_max_bytes") or 0), int(job.get("log_rotate_bytes") or 0)
+        )
         self._limits = LimitGroups(job.get("limits") or {})
         self._command: Command | None = None
         self._started = time.time()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import time
+from pathlib import Path
 
 INDEX_RECORD = struct.Struct("<Qd")
 """One record of `<log>.idx`: the offset of the first byte appended after a moment, and that
@@ -17,21 +18,28 @@ class LogWriter:
     """Appends to a log and its index.
 
     Keeps the first `max_bytes` (0: all), then one line that says so; the rest is only counted.
-    A full disk loses log lines, which are counted too, and nothing else.
+    With `rotate_bytes` a log that grew so large becomes `<log>.1`, instead of the one that was
+    there, and a new one begins: what was written last is kept. A full disk loses log lines,
+    which are counted too, and nothing else.
     """
 
-    def __init__(self, path: str, max_bytes: int = 0) -> None:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-        self._log = os.open(path, flags, 0o644)
-        self._index = os.open(path + ".idx", flags, 0o644)
-        self.size = os.fstat(self._log).st_size
+    def __init__(self, path: str, max_bytes: int = 0, rotate_bytes: int = 0) -> None:
+        self._path = path
+        self._rotate_bytes = rotate_bytes
+        self._open()
         self.dropped = 0
         self.error = ""
         self._max_bytes = max_bytes
         self._limit_said = False
+        self._last_stamp = 0.0
+
+    def _open(self) -> None:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        self._log = os.open(self._path, flags, 0o644)
+        self._index = os.open(self._path + ".idx", flags, 0o644)
+        self.size = os.fstat(self._log).st_size
         self._last_offset = -1
         self._last_moment = 0.0
-        self._last_stamp = 0.0
         # A torn last record of an earlier writer would shift all that follow.
         torn = os.fstat(self._index).st_size % INDEX_RECORD.size
         if torn:
@@ -39,6 +47,8 @@ class LogWriter:
 
     def write(self, data: bytes) -> None:
         """Takes bytes of the command's output."""
+        if self._rotate_bytes and self.size and self.size + len(data) > self._rotate_bytes:
+            self._rotate()
         if self._max_bytes:
             room = max(0, self._max_bytes - self.size)
             if len(data) > room:
@@ -66,6 +76,20 @@ class LogWriter:
             self.error = self.error or str(error)
         os.close(self._log)
         os.close(self._index)
+
+    def _rotate(self) -> None:
+        before = self._log, self._index
+        try:
+            Path(self._path).rename(self._path + ".1")
+            Path(self._path + ".idx").rename(self._path + ".1.idx")
+            self._open()
+        except OSError as error:
+            # The log goes on where it is, and this is tried again with the next output.
+            self._log, self._index = before
+            self.error = self.error or str(error)
+            return
+        for descriptor in before:
+            os.close(descriptor)
 
     def _append(self, data: bytes) -> None:
         if not data:

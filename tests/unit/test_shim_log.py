@@ -73,3 +73,18 @@ def test_what_a_full_disk_took_of_a_chunk_is_kept_and_not_counted(tmp_path: Path
     assert path.stat().st_size == log.size == 100
     assert log.dropped == 50
     assert "large" in log.error
+
+
+def test_a_log_that_rotates_keeps_what_was_written_last(tmp_path: Path) -> None:
+    path = tmp_path / "logs.txt"
+    log = LogWriter(str(path), rotate_bytes=100)
+    lines = [b"line %04d\n" % number for number in range(30)]
+    for line in lines:
+        log.write(line)
+    log.close()
+    before = (tmp_path / "logs.txt.1").read_bytes()
+    assert before + path.read_bytes() == b"".join(lines[10:])
+    assert len(before) == 100
+    assert log.dropped == 0
+    records = list(struct.iter_unpack("<Qd", (tmp_path / "logs.txt.idx").read_bytes()))
+    assert records[0][0] == 0

@@ -28,8 +28,8 @@ class Job:
 
     `env` is the whole environment. `cwd` is absolute; the job's folder if empty. `grace_s` is
     the time from SIGTERM to SIGKILL, `timeout_s` stops the command after so long (0: never),
-    `log_max_bytes` keeps the first part of the output (0: all), `limits` is a plan of
-    `spice_engine.workers.limits.plan`.
+    `log_max_bytes` keeps the first part of the output (0: all), `log_rotate_bytes` begins a new
+    log when it is so large (0: never), `limits` is a plan of `spice_engine.workers.limits.plan`.
     """
 
     argv: tuple[str, ...] = ()
@@ -39,6 +39,7 @@ class Job:
     grace_s: float = 10.0
     timeout_s: float = 0.0
     log_max_bytes: int = 0
+    log_rotate_bytes: int = 0
     nice: int = 0
     limits: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
@@ -62,6 +63,7 @@ class Job:
             "grace_s": self.grace_s,
             "timeout_s": self.timeout_s,
             "log_max_bytes": self.log_max_bytes,
+            "log_rotate_bytes": self.log_rotate_bytes,
             "nice": self.nice,
             "limits": dict(self.limits),
         }
