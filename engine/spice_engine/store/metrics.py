@@ -141,6 +141,11 @@ class MetricStore:
             )
         )
 
+    async def last_numbers(self, name: str) -> dict[str, float]:
+        """The last number of every owner's series of this name; what waits in memory counts."""
+        await self.flush()
+        return await self._database.read(lambda connection: series.last_numbers(connection, name))
+
     async def roll_up(self, *, days: float = ROLL_UP_DAYS, now: float | None = None) -> None:
         """Merges points older than `days` into one sample a minute, a part at a time, so that
         new points are not kept waiting."""

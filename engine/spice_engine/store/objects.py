@@ -56,11 +56,14 @@ class Collected:
 class ObjectStore(Blobs):
     """`Blobs` with folders: snapshots, making them again elsewhere, and collecting."""
 
-    def put_tree(self, path: Path, ignore: Ignore | None = None) -> Snapshot:
+    def put_tree(
+        self, path: Path, ignore: Ignore | None = None, told: Callable[[int], None] | None = None
+    ) -> Snapshot:
         """Stores a folder as it is: names, permission bits, contents, links as links.
 
         Files unchanged since their last snapshot are not read again. `ignore` leaves out what it
-        says True to; a folder left out is not entered.
+        says True to; a folder left out is not entered. `told` is called after each file with its
+        bytes; what it raises ends the snapshot.
 
         Raises:
             NotFound: there is no such folder.
@@ -69,7 +72,7 @@ class ObjectStore(Blobs):
         if not path.is_dir():
             raise NotFound(f"there is no folder {path}.")
         root = path.absolute()
-        walk = _TreeWalk(root, ignore)
+        walk = _TreeWalk(root, ignore, told)
         try:
             with self._putting("take a snapshot") as walk.touched:
                 digest = self._put_folder(walk, root)
@@ -105,6 +108,8 @@ class ObjectStore(Blobs):
                     walk.hashed[path] = (stat, digest)
                     walk.files += 1
                     walk.size += stat.st_size
+                    if walk.told is not None:
+                        walk.told(stat.st_size)
                     entries.append(Entry(item.name, "file", mode, digest, stat.st_size))
                 else:
                     walk.skipped.append(str(relative))
@@ -239,9 +244,12 @@ class ObjectStore(Blobs):
 class _TreeWalk:
     """What one `put_tree` gathers on its way."""
 
-    def __init__(self, root: Path, ignore: Ignore | None) -> None:
+    def __init__(
+        self, root: Path, ignore: Ignore | None, told: Callable[[int], None] | None
+    ) -> None:
         self.root = root
         self.ignore = ignore
+        self.told = told
         self.files = 0
         self.size = 0
         self.skipped: list[str] = []

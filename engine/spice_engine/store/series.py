@@ -266,3 +266,22 @@ ON CONFLICT (series_id, minute) DO UPDATE SET
   last = CASE WHEN excluded.last_idx >= last_idx THEN coalesce(excluded.last, last)
               ELSE coalesce(last, excluded.last) END
 """
+
+
+def last_numbers(connection: sqlite3.Connection, name: str) -> dict[str, float]:
+    """The last number (not NaN) of every series of this name, by its owner."""
+    found: dict[str, float] = {}
+    for owner, last in connection.execute(_LAST_NUMBERS, (name,)):
+        if last is not None:
+            found[owner] = last
+    return found
+
+
+_LAST_NUMBERS = """
+SELECT owner, coalesce(
+    (SELECT value FROM points WHERE series_id = series.id AND value IS NOT NULL
+     ORDER BY idx DESC, time DESC LIMIT 1),
+    (SELECT last FROM rollups WHERE series_id = series.id AND last IS NOT NULL
+     ORDER BY last_idx DESC, last_time DESC LIMIT 1))
+FROM series WHERE name = ?
+"""

@@ -1,0 +1,132 @@
+"""What runs left: the folder of a run as a resource, and runs by number or reference."""
+
+from __future__ import annotations
+
+import asyncio
+
+from spice_engine.errors import NotFound
+from spice_engine.protocol.location import Location
+from spice_engine.protocol.resources import ResourceInfo
+from spice_engine.runs import resource_paths as paths
+from spice_engine.runs.requests import SHELL
+from spice_engine.runs.resource_files import Resource
+from spice_engine.store import runs as run_table
+from spice_engine.store.database import Database
+from spice_engine.store.metrics import MetricStore
+from spice_engine.store.runs import RunRow
+from spice_runtime import process
+
+OUTPUTS = "outputs"
+SHIMS_FILES = frozenset(
+    {
+        process.CLAIM,
+        process.JOB,
+        process.SHIM,
+        process.EXIT,
+        process.SOCKET,
+        process.SHIM_LOG,
+        f"{process.LOG}.idx",
+    }
+)
+"""In a run's folder, and no output; the job holds the environment, which may hold secrets."""
+
+RUNS_LISTED = 1000
+
+
+class RunOutputs:
+    """The part of the resource tree below `runs/`."""
+
+    def __init__(self, location: Location, database: Database, metrics: MetricStore) -> None:
+        self._location = location
+        self._database = database
+        self._metrics = metrics
+
+    async def run_of(self, which: str) -> RunRow:
+        """The run that `3`, `@latest` or `@best:METRIC` names.
+
+        Raises:
+            NotFound: there is none.
+            InvalidRequest: it cannot name a run.
+        """
+        number = paths.run_number(which)
+        if number is None:
+            wanted = paths.reference(which)
+            if wanted is None:
+                raise NotFound(
+                    f"there is no run {which[:100]!r}.",
+                    hint="Such as: runs/3, runs/@latest, runs/@best:accuracy.",
+                )
+            number = await self._referred(wanted)
+        return await self._database.read(lambda connection: run_table.get(connection, number))
+
+    async def _referred(self, wanted: paths.Reference) -> int:
+        if not wanted.metric:
+            newest = await self._database.read(
+                lambda connection: run_table.list_newest(connection, 1)
+            )
+            if not newest:
+                raise NotFound("there is no run yet.", hint="spice-tui run COMMAND starts one.")
+            return newest[0].id
+        values = await self._metrics.last_numbers(wanted.metric)
+        scores = {
+            number: value
+            for owner, value in values.items()
+            if owner.startswith("runs/") and (number := paths.run_number(owner[5:])) is not None
+        }
+        if not scores:
+            raise NotFound(
+                f"no run has a metric {wanted.metric[:100]!r}.",
+                hint="`spice-tui metrics RUN` lists the metrics of a run.",
+            )
+        sign = -1 if wanted.smallest else 1
+        return max(scores, key=lambda number: (sign * scores[number], number))
+
+    async def root(self, which: str) -> Resource:
+        """What a run left: its outputs, or where it has none what else is in its folder.
+
+        Raises:
+            NotFound: there is no such run, or it left nothing.
+            InvalidRequest: it cannot name a run.
+        """
+        row = await self.run_of(which)
+        folder = self._location.state / "runs" / str(row.id)
+
+        def look() -> Resource:
+            outputs = folder / OUTPUTS
+            if outputs.is_dir() and not outputs.is_symlink():
+                place, hidden = outputs, frozenset[str]()
+            elif folder.is_dir():
+                place, hidden = folder, SHIMS_FILES
+            else:
+                raise NotFound(f"run {row.id} has left no files.")
+            return Resource(
+                f"runs/{row.id}",
+                "folder",
+                place=place,
+                top=place,
+                hidden=hidden,
+                modified=row.ended or row.created,
+                run=row.id,
+            )
+
+        return await asyncio.to_thread(look)
+
+    async def listed(self) -> list[ResourceInfo]:
+        """The newest runs, oldest of them first."""
+        rows = await self._database.read(
+            lambda connection: run_table.list_newest(connection, RUNS_LISTED)
+        )
+        return [
+            ResourceInfo(
+                f"runs/{row.id}",
+                "folder",
+                None,
+                row.ended or row.created,
+                info=f"{row.state}: {row.name or _command(row)}"[:80],
+            )
+            for row in reversed(rows)
+        ]
+
+
+def _command(row: RunRow) -> str:
+    return row.command[-1] if row.command[:2] == SHELL else " ".join(row.command)
