@@ -1,9 +1,10 @@
 """Builds the engine of one app folder, starts it, drains it and stops it.
 
-Order of the start: folder and lock, store, children, services, private door, HTTP door, then
-what an earlier engine left: runs are taken up again, pods load. The end is the same backwards,
-and whatever was accepted is on disk before the process goes. A restart replaces the process
-image, keeping the lock and the listening socket open, so that no connection is refused.
+Order of the start: folder and lock, store, children, services, what an earlier engine left (runs
+are taken up again, pods load), private door, public door. The public one listens when the engine
+is ready, and answers a moment later, when its libraries are imported. The end is the same
+backwards, and whatever was accepted is on disk before the process goes. A restart replaces the
+process image, keeping the lock and the listening socket open, so that no connection is refused.
 """
 
 from __future__ import annotations
@@ -20,14 +21,13 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spice_engine import __version__
 from spice_engine.api import engine_operations, listen
 from spice_engine.api.door import PrivateDoor
 from spice_engine.api.engine_operations import EngineControl, EngineCounts
-from spice_engine.api.http import HttpDoor
-from spice_engine.api.metrics import EngineMetrics, Source, bus_source, door_source
+from spice_engine.api.late import LateDoor
 from spice_engine.app_folder import (
     FolderLock,
     ensure_token,
@@ -62,6 +62,10 @@ from spice_engine.store.objects import ObjectStore
 from spice_engine.workers.limits import detect, sweep
 from spice_engine.workers.placement import UNCOUNTED, LocalPlacement
 from spice_engine.workers.shims import ShimHost
+
+if TYPE_CHECKING:
+    from spice_engine.api.http import HttpDoor
+    from spice_engine.api.metrics import Source
 
 log = logging.getLogger(__name__)
 
@@ -162,6 +166,8 @@ class Engine:
         begin = time.perf_counter()
         async with contextlib.AsyncExitStack() as stack:
             await self._build(stack)
+            if self.loaded.values.tls_cert:
+                await self.http.open()  # a certificate that cannot be used must be told
             assert self._lock is not None
             self._lock.describe(version=__version__, http=self.http.url)
             write_atomically(self.location.http, self.http.url + "\n")
@@ -174,6 +180,8 @@ class Engine:
                 self.http.url,
                 1000 * (time.perf_counter() - begin),
             )
+            if not self.loaded.values.tls_cert:
+                self.http.begin(self.stop)
             await self._ending.wait()
             self.control.draining = True
             log.info("restarting" if self.restarting else "stopping")
@@ -231,8 +239,6 @@ class Engine:
 
         self.door = PrivateDoor(dispatcher, self.bus, started=self.control.started)
         sources: dict[str, Source] = {
-            "events": bus_source(self.bus),
-            "door": door_source(self.door),
             "store": lambda: _figures(database.stats()),
             "metrics_store": lambda: _figures(metrics.stats()),
             "runs": lambda: {"active": self.runs.active},
@@ -243,16 +249,12 @@ class Engine:
         }
         for name, pool in pools.items():
             sources[name] = lambda pool=pool: _figures(pool.stats())
-        self.http = HttpDoor(
-            dispatcher,
-            self.bus,
-            settings,
-            ensure_token(location),
-            self,
-            metrics=EngineMetrics(sources, self.lag),
-            title=location.root.name,
+        token = ensure_token(location)
+        self.http = LateDoor(
+            await asyncio.to_thread(self._bind),
+            tls=bool(settings.tls_cert),
+            make=lambda: self._make_http(dispatcher, token, sources),
         )
-        listener = await asyncio.to_thread(self._bind)
         # Runs are known before anybody can ask for them; they are followed from here on.
         taken_up = await self.runs.adopt_all()
         if taken_up:
@@ -261,7 +263,6 @@ class Engine:
         await self.pods.open()
         await self.door.listen(location.socket)
         stack.push_async_callback(self._close_door)
-        await self.http.start(listener)
         stack.push_async_callback(self._close_http)
 
         loop = asyncio.get_running_loop()
@@ -270,6 +271,23 @@ class Engine:
         loop.add_signal_handler(signal.SIGHUP, lambda: None)
         ticker = asyncio.create_task(self._tick(), name="engine ticker")
         stack.push_async_callback(_end, ticker)
+
+    def _make_http(
+        self, dispatcher: Dispatcher, token: str, sources: dict[str, Source]
+    ) -> HttpDoor:
+        from spice_engine.api.http import HttpDoor
+        from spice_engine.api.metrics import EngineMetrics, bus_source, door_source
+
+        sources = {"events": bus_source(self.bus), "door": door_source(self.door), **sources}
+        return HttpDoor(
+            dispatcher,
+            self.bus,
+            self.loaded.values,
+            token,
+            self,
+            metrics=EngineMetrics(sources, self.lag),
+            title=self.location.root.name,
+        )
 
     def _counts(self) -> EngineCounts:
         return EngineCounts(
@@ -311,7 +329,6 @@ class Engine:
         """Keep the lock and the public door's socket open for the process image that follows."""
         listener = self.http.sock
         assert self._lock is not None
-        assert listener is not None
         for descriptor in (listener.fileno(), self._lock.descriptor):
             os.set_inheritable(descriptor, True)
         self.handover = json.dumps(
@@ -337,7 +354,7 @@ class Engine:
             now = time.monotonic()
             if self.foreground or idle_seconds <= 0:
                 continue
-            seen = self.door.requests + self.http.metrics.http.requests
+            seen = self.door.requests + self.http.requests
             if self._busy() or seen != looked:
                 idle_since, looked = now, seen
             elif now - idle_since > idle_seconds:
@@ -347,7 +364,7 @@ class Engine:
 
     def _busy(self) -> bool:
         return bool(
-            self.runs.active or self.pods.busy or self.door.connections or self.http.events.sockets
+            self.runs.active or self.pods.busy or self.door.connections or self.http.followed
         )
 
 

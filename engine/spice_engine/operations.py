@@ -19,11 +19,12 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, cast, get_type_hints
-
-from pydantic import TypeAdapter, ValidationError
+from typing import TYPE_CHECKING, Any, Literal, cast, get_type_hints
 
 from spice_engine.errors import InternalError, InvalidRequest, NotFound
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 Handler = Callable[[Any, Any], Any]
 Method = Literal["GET", "POST", "PUT", "DELETE"]
@@ -49,11 +50,15 @@ class Operation:
     @cached_property
     def request_adapter(self) -> TypeAdapter[Any]:
         """Validates what comes in."""
+        from pydantic import TypeAdapter  # the first screen is drawn without it
+
         return TypeAdapter(self.request)
 
     @cached_property
     def response_adapter(self) -> TypeAdapter[Any]:
         """Turns what goes out into plain data."""
+        from pydantic import TypeAdapter
+
         return TypeAdapter(self.response)
 
     @cached_property
@@ -72,6 +77,8 @@ class Operation:
         Raises:
             InvalidRequest: every field that is wrong, in one message.
         """
+        from pydantic import ValidationError
+
         unknown = params.keys() - self.request_fields
         if unknown:
             known = ", ".join(sorted(self.request_fields)) or "none"

@@ -13,13 +13,15 @@ from collections.abc import Mapping
 from dataclasses import field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_type_hints
 
 import yaml
-from pydantic import Field, TypeAdapter, ValidationError
 
 from spice_engine.errors import InvalidSettings, Place
 from spice_engine.records import record
+
+if TYPE_CHECKING:
+    from pydantic import Field, TypeAdapter  # imported where a value was set
 
 FILE_NAMES = ("spice.config.yaml", "spice.config.yml")
 PREFIX = "SPICE_TUI_"
@@ -27,9 +29,6 @@ IGNORED = frozenset({"development_mode"})
 """Keys of the original product's file that have no meaning here."""
 _LISTS = frozenset({"allowed_hosts", "cors_origins", "registries"})
 """Settings whose variable holds several values, separated by commas."""
-
-
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 def _meaning(text: str, default: Any) -> Any:
@@ -59,13 +58,15 @@ class Settings:
     max_body_bytes: Annotated[int, Field(ge=1024)] = _meaning(
         "Largest HTTP body accepted.", 32 * 2**20
     )
-    idle_minutes: Seconds = _meaning(
+    idle_minutes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = _meaning(
         "A background engine leaves after this long without work or clients; 0: never.", 15.0
     )
     on_shutdown: Literal["leave", "stop"] = _meaning(
         "What becomes of running runs when the engine stops.", "leave"
     )
-    drain_seconds: Seconds = _meaning("Longest wait for requests in flight at the end.", 10.0)
+    drain_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = _meaning(
+        "Longest wait for requests in flight at the end.", 10.0
+    )
     trainers: Annotated[int, Field(ge=0, le=256)] = _meaning(
         "Warm training processes at most; 0: one per core but one, at least two.", 0
     )
@@ -84,6 +85,9 @@ class Settings:
     )
 
 
+_NAMES = tuple(item.name for item in dataclasses.fields(Settings))
+
+
 @record
 class LoadedSettings:
     """Settings with the source of each value."""
@@ -94,7 +98,9 @@ class LoadedSettings:
 
 @cache
 def _adapters() -> dict[str, TypeAdapter[Any]]:
-    hints = get_type_hints(Settings, include_extras=True)
+    from pydantic import Field, TypeAdapter
+
+    hints = get_type_hints(Settings, localns={"Field": Field}, include_extras=True)
     return {name: TypeAdapter(hint) for name, hint in hints.items()}
 
 
@@ -116,7 +122,7 @@ def load_settings(
             _from_file(path, values, sources)
             break
     variables = os.environ if environment is None else environment
-    for name in _adapters():
+    for name in _NAMES:
         text = variables.get(PREFIX + name.upper())
         if text is not None:
             value: Any = _list(text) if name in _LISTS else text
@@ -137,7 +143,7 @@ def load_settings(
     if settings.tls_cert:
         cert, key = folder / settings.tls_cert, folder / settings.tls_key
         settings = dataclasses.replace(settings, tls_cert=str(cert), tls_key=str(key))
-    return LoadedSettings(settings, {name: sources.get(name, "default") for name in _adapters()})
+    return LoadedSettings(settings, {name: sources.get(name, "default") for name in _NAMES})
 
 
 def describe(settings: Settings) -> list[tuple[str, Any, str]]:
@@ -173,7 +179,7 @@ def _from_file(path: Path, values: dict[str, Any], sources: dict[str, str]) -> N
             place = _place(path, key_node)
             if name in IGNORED:
                 continue
-            if name not in _adapters():
+            if name not in _NAMES:
                 raise InvalidSettings(
                     f"there is no setting {name!r}.", hint=_guess(name), place=place
                 )
@@ -195,16 +201,17 @@ def _place(path: Path, node: yaml.Node) -> Place:
 
 
 def _guess(name: str) -> str:
-    close = difflib.get_close_matches(name, _adapters(), n=1)
+    close = difflib.get_close_matches(name, _NAMES, n=1)
     return f"Did you mean {close[0]!r}?" if close else "`spice-tui config` lists them all."
 
 
 def _check(name: str, value: Any, source: str, place: Place | None) -> Any:
-    adapter = _adapters().get(name)
-    if adapter is None:
+    from pydantic import ValidationError
+
+    if name not in _NAMES:
         raise InvalidSettings(f"there is no setting {name!r}.", hint=_guess(name))
     try:
-        return adapter.validate_python(value)
+        return _adapters()[name].validate_python(value)
     except ValidationError as error:
         reason = error.errors(include_url=False)[0]["msg"]
         raise InvalidSettings(

@@ -2,8 +2,9 @@
 
 The socket is handed in, so that a restarting engine can hand it to the next one: `HttpDoor`
 listens on a duplicate and leaves the socket itself open where `close(keep_socket=True)` asks.
-Every request passes one gate: known Host, no foreign page, token, then its handler; whatever
-comes out, an answer in our form, a request id and a count.
+Connections begin in the fast lane, which takes ordinary predictions only, and hands its own
+sockets on at a restart. Every other request passes one gate: known Host, no foreign page, token,
+then its handler; whatever comes out, an answer in our form, a request id and a count.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import re
 import secrets
 import socket
 from collections.abc import Sequence
@@ -25,11 +25,15 @@ from aiohttp.typedefs import Handler
 from spice_engine.api import rest
 from spice_engine.api.bodies import PATIENCE, BodyReader
 from spice_engine.api.docs_routes import DocsRoutes
+from spice_engine.api.exposure import check_exposure
+from spice_engine.api.fast_connection import GONE, FastConnection
+from spice_engine.api.fast_http import ID
+from spice_engine.api.fast_lane import FastLane, HandedOver
 from spice_engine.api.listen import BACKLOG, base_url, bind
 from spice_engine.api.metrics import EngineMetrics
 from spice_engine.api.plain import HealthSource, PlainRoutes
 from spice_engine.api.replies import REQUEST_ID, ClientGone, error_response, from_http_exception
-from spice_engine.api.security import EVENTS_PATH, Guard, check_exposure
+from spice_engine.api.security import EVENTS_PATH, Guard
 from spice_engine.api.spice_v01 import PREFIX, SpiceV01
 from spice_engine.api.spice_v01_data import SpiceV01Data
 from spice_engine.api.spice_v01_files import SpiceV01Files
@@ -40,6 +44,7 @@ from spice_engine.events import Bus
 from spice_engine.learning.catalog import ALGORITHMS, Algorithm
 from spice_engine.loop_lag import LoopLag
 from spice_engine.operations import Dispatcher, internal_error
+from spice_engine.serving.directory import Directory
 from spice_engine.settings import Settings
 
 __all__ = ["HttpDoor", "bind"]
@@ -55,16 +60,13 @@ MAX_HEADERS = 100
 LINGER = 2.0
 """Seconds in which the rest of a refused body is swallowed, so that the answer is read."""
 TLS_HANDSHAKE = 10.0
-GONE = 499
-"""What a request counts as whose client hung up first."""
-_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
 class HttpDoor:
     """One HTTP server.
 
     `title` names the app folder on the front page; `patience` is how many seconds a body may
-    take to arrive before its rate counts.
+    take to arrive before its rate counts; `directory` holds the model servers.
     """
 
     def __init__(
@@ -80,10 +82,12 @@ class HttpDoor:
         title: str = "spice-tui",
         patience: float = PATIENCE,
         max_connections: int = MAX_CONNECTIONS,
+        directory: Directory | None = None,
     ) -> None:
         check_exposure(settings)
+        self.directory = Directory() if directory is None else directory
         self.metrics = metrics or EngineMetrics({}, LoopLag())
-        self.guard = Guard(settings, token)
+        self.guard = Guard(settings, token, self.directory)
         self.bodies = BodyReader(settings.max_body_bytes, patience=patience)
         self.events = EventSockets(bus, self.guard, dispatcher.call)
         self.sock: socket.socket | None = None
@@ -95,6 +99,7 @@ class HttpDoor:
         self._max_connections = max_connections
         self._server: asyncio.AbstractServer | None = None
         self._runner: web.AppRunner | None = None
+        self._lane: FastLane | None = None
         self._idle = asyncio.Event()
         self._idle.set()
         prefix = secrets.token_hex(4)
@@ -112,6 +117,7 @@ class HttpDoor:
         DocsRoutes(dispatcher.table, algorithms).install(self._app)
         rest.install(self._app, dispatcher, self.bodies)
         self.metrics.http.connections = self._count_connections
+        self.metrics.http.fast_in_flight = lambda: self._lane.in_flight if self._lane else 0
         self.metrics.http.websockets = lambda: len(self.events.sockets)
 
     # -- life
@@ -131,6 +137,14 @@ class HttpDoor:
             auto_decompress=False,  # `BodyReader` does it, and sees where a body was cut
         )
         await self._runner.setup()
+        self._lane = FastLane(
+            self.directory,
+            self.guard,
+            self.metrics.http,
+            successor=self._successor,
+            next_id=self._ids.__next__,
+            keepalive=KEEPALIVE,
+        )
         self.sock = sock
         context = self._tls.context if self._tls is not None else None
         self._server = await asyncio.get_running_loop().create_server(
@@ -144,11 +158,21 @@ class HttpDoor:
             self._tls.start()
         self.url = base_url(sock, tls=context is not None)
 
-    async def close(self, grace: float, *, keep_socket: bool = False, reason: str = "") -> None:
+    async def take_up(self, connections: Sequence[HandedOver]) -> None:
+        """Go on with open connections of the process image before this one."""
+        lane = self._lane
+        assert lane is not None, "the door is not open"
+        for handed in connections:
+            await lane.take_up(handed)
+
+    async def close(
+        self, grace: float, *, keep_socket: bool = False, reason: str = ""
+    ) -> list[HandedOver]:
         """Stop accepting, let requests in flight end (`grace` seconds), close everything.
 
         Event sockets get 1001 with the reason. With `keep_socket` the listening socket stays
-        open for the engine that follows; clients that connect meanwhile wait in its backlog.
+        open for the engine that follows, and clients that connect meanwhile wait in its backlog;
+        the fast lane's connections are given back, for `take_up` in that engine.
         """
         self.draining = True
         if self._server is not None:
@@ -159,29 +183,41 @@ class HttpDoor:
             await self._tls.stop()
         await self.events.close(reason or "the engine is stopping")
         runner, self._runner = self._runner, None
-        if runner is None:
-            return
+        lane, self._lane = self._lane, None
+        if runner is None or lane is None:
+            return []
+        lane.stop(hand_over=keep_socket)
         await asyncio.sleep(0)  # what was just read becomes a request before idle ones close
         if runner.server is not None:
             runner.server.pre_shutdown()
         try:
             async with asyncio.timeout(grace):
                 await self._idle.wait()
+                await lane.drained()
         except TimeoutError:
-            log.warning("%d requests did not end in time", self.metrics.http.in_flight)
+            late = self.metrics.http.in_flight + lane.in_flight
+            log.warning("%d requests did not end in time", late)
+        taken = await lane.take() if keep_socket else []
+        lane.cut()
         await runner.cleanup()
+        return taken
 
     def _accept(self) -> asyncio.Protocol:
+        if self.draining or self._lane is None:
+            return _Refusal()
+        if self._count_connections() >= self._max_connections:
+            return _Refusal()
+        return FastConnection(self._lane)
+
+    def _successor(self) -> asyncio.Protocol:
+        """aiohttp's protocol, for a connection of the fast lane."""
         runner = self._runner
-        if runner is None or runner.server is None or self.draining:
-            return _Refusal()
-        if len(runner.server.connections) >= self._max_connections:
-            return _Refusal()
-        return runner.server()
+        return _Refusal() if runner is None or runner.server is None else runner.server()
 
     def _count_connections(self) -> int:
-        runner = self._runner
-        return len(runner.server.connections) if runner is not None and runner.server else 0
+        runner, lane = self._runner, self._lane
+        slow = len(runner.server.connections) if runner is not None and runner.server else 0
+        return slow + (len(lane.connections) if lane is not None else 0)
 
     # -- one request
 
@@ -193,7 +229,7 @@ class HttpDoor:
         figures.in_flight += 1
         self._idle.clear()
         given = request.headers.get("X-Request-Id", "")
-        request[REQUEST_ID] = given if given and _ID.fullmatch(given) else next(self._ids)
+        request[REQUEST_ID] = given if given and ID.fullmatch(given) else next(self._ids)
         try:
             response = self.guard.check(request) or await handler(request)
         except web.HTTPException as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 
-from spice_engine.api.security import check_exposure
+from spice_engine.api.exposure import check_exposure
 from spice_engine.errors import EngineUnavailable, InvalidSettings
 from spice_engine.settings import Settings
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from io import BufferedIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -76,11 +75,15 @@ def connector(name: str, place: Place | None = None) -> Connector:
 
 def foreign_names(group: str) -> frozenset[str]:
     """The names that installed packages bring to a group; loads none of their code."""
+    from importlib.metadata import entry_points  # it takes longer to import than all the rest here
+
     return frozenset(entry.name for entry in entry_points(group=group))
 
 
 def _foreign(group: str, kind: str, name: str, place: Place | None) -> Any:
-    found: list[EntryPoint] = list(entry_points(group=group, name=name))
+    from importlib.metadata import entry_points
+
+    found = list(entry_points(group=group, name=name))
     if not found:
         raise InvalidData(
             f"unknown {kind} '{name}'",

@@ -29,13 +29,6 @@ if TYPE_CHECKING:
 
 INLINE_BYTES = 2**20
 MAX_REDIRECTS = 5
-PASSED_VARIABLES = (
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    *(f"{name}_proxy" for name in ("http", "https", "no")),
-    *(f"{name}_PROXY" for name in ("HTTP", "HTTPS", "NO")),
-)
-"""What the fetchers' pool is to pass on of the engine's environment."""
 _REDIRECTS = (301, 302, 303, 307, 308)
 _HEAD_BYTES = 64 * 2**10
 _LOOK_SECONDS = 0.1

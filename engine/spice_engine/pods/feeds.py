@@ -17,7 +17,6 @@ from spice_engine.pods.feed_link import Accepting, FeedStatus, Fetching, Link, P
 from spice_engine.pods.model import Feed, Manifest, Part
 from spice_engine.pods.observation_body import Body
 from spice_engine.pods.polling import AskingHttp, AskingInflux, poll
-from spice_engine.pods.streams import stream
 from spice_engine.records import record
 
 log = logging.getLogger(__name__)
@@ -168,6 +167,8 @@ def _work(part: Part, manifest: Manifest, link: Link) -> Coroutine[Any, Any, Non
             )
             return poll(asking, link)
         case _:
+            from spice_engine.pods.streams import stream  # it brings aiohttp
+
             _check_stream(part, link.template)
             parse = websocket.parse_coinbase if part.name == "coinbase" else websocket.parse
             return stream(parse(part.params, part.place_of), link)

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from spice_engine.data.fetcher import PASSED_VARIABLES
+from spice_engine.data.connectors.remote import PASSED_VARIABLES
 from spice_engine.records import record
 from spice_engine.settings import Settings
 from spice_engine.workers.pool import ChildPool

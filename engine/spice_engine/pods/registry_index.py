@@ -6,12 +6,14 @@ import json
 import re
 from dataclasses import asdict, field, replace
 from functools import cache
-
-from pydantic import TypeAdapter, ValidationError
+from typing import TYPE_CHECKING
 
 from spice_engine.errors import IncompatibleVersion, InvalidRequest, NotFound, Place
 from spice_engine.pods.safe_zip import InvalidPackage, check_path
 from spice_engine.records import record
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 FILE_NAME = "index.json"
 FORMAT = "spice-registry"
@@ -78,6 +80,8 @@ class Index:
 
 @cache
 def _adapter() -> TypeAdapter[Index]:
+    from pydantic import TypeAdapter
+
     return TypeAdapter(Index)
 
 
@@ -88,6 +92,8 @@ def read_index(data: bytes, where: str) -> Index:
         InvalidPackage: it is no index, or names what no package may have.
         IncompatibleVersion: it is of a newer form.
     """
+    from pydantic import ValidationError
+
     place = Place(f"{where}/{FILE_NAME}")
     try:
         content = json.loads(data)

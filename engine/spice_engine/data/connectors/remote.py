@@ -21,6 +21,13 @@ PlaceOf = Callable[[str], Place | None]
 
 MAX_BYTES = 64 * 2**20
 """An answer larger than this is refused."""
+PASSED_VARIABLES = (
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    *(f"{name}_proxy" for name in ("http", "https", "no")),
+    *(f"{name}_PROXY" for name in ("HTTP", "HTTPS", "NO")),
+)
+"""What the fetchers' pool is to pass on of the engine's environment."""
 _NANO = 1_000_000_000
 
 
