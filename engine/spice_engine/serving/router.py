@@ -1,0 +1,481 @@
+"""One server's router: which call goes when to which lane, and what becomes of it.
+
+A call waits here, not in a replica, until a lane has room: so the queue is fair, bounded, can be
+cancelled, and is lost with no replica. `docs/serving.md` says the rules.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from spice_engine.protocol.servers import Batching, Door
+from spice_engine.serving import refusals
+from spice_engine.serving.batches import Batches
+from spice_engine.serving.calls import Call
+from spice_engine.serving.deadlines import Deadlines
+from spice_engine.serving.figures import Figures
+from spice_engine.serving.lanes import Batch, Lane, Worker
+from spice_engine.serving.link import ReplicaLink
+from spice_engine.serving.suspects import Suspects
+from spice_engine.serving.waiting import Waiting
+
+GRACE = 5.0
+"""Seconds that calls wait for a replica after the last one was lost, before they get 503."""
+_LOOKS = 16
+"""Lanes looked at for the one with the least to do."""
+_MAX_LOST = 5
+"""So often a call may be lost before it was begun; then it counts as begun."""
+_MAX_HEAD = 0xFFFF
+GONE = 499
+"""The status under which calls whose client left are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What the autoscaler goes by. `oldest_wait` in seconds, `rate` of arrivals per second over
+    the last seconds; `lanes` can be used, `busy` of them hold calls."""
+
+    in_flight: int
+    queued: int
+    oldest_wait: float
+    rate: float
+    lanes: int
+    busy: int
+
+
+class Router:
+    """An `Endpoint` in front of a server's replicas; all on one loop.
+
+    `hold`: calls wait for a replica although there is none (a server that starts at its first
+    call). `on_hung` is called with a replica one of whose workers is lost in a call for ten
+    seconds after its deadline. `on_wait` is called when a call waits and no replica is there.
+    """
+
+    def __init__(
+        self,
+        door: Door,
+        batching: Batching,
+        figures: Figures,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        hold: bool = False,
+        on_hung: Callable[[ReplicaLink], None] | None = None,
+        on_wait: Callable[[], None] | None = None,
+    ) -> None:
+        self.hold = hold
+        self.figures = figures
+        self.on_wait = on_wait
+        self.arrived = 0
+        """Calls that came so far."""
+        self._door = door
+        self._ident = time.time_ns() // 1000
+        self._links: list[ReplicaLink] = []
+        self._lanes: list[Lane] = []
+        self._open: list[Lane] = []
+        self._turn = 0
+        self._paused = False
+        self._lost_at = float("-inf")
+        self._waiting = Waiting()
+        self._batches = Batches(
+            batching,
+            self._waiting,
+            loop,
+            usable=self._usable,
+            late=self._late,
+            next_ident=self._next_ident,
+        )
+        self._suspects = Suspects(
+            workers=self._workers,
+            send=self._send_alone,
+            reserve=self._reserve,
+            release=self._release,
+            late=self._late,
+        )
+        self._deadlines = Deadlines(
+            loop,
+            self._waiting,
+            self._suspects,
+            self._lanes,
+            figures,
+            tick=self._tick,
+            on_hung=on_hung,
+        )
+        self._watchers = 0
+        self._quiet = asyncio.Event()
+        self._retry_after = (float("-inf"), b"")
+        figures.level = self.level
+
+    # What the doors call.
+
+    def submit(self, call: Call) -> None:
+        """Take a call; see `Endpoint`."""
+        self._ident = call.ident = self._ident + 1
+        self.arrived += 1
+        deadlines = self._deadlines
+        if call.deadline < deadlines.due:  # noqa: PLR1730 - half the time of min()
+            deadlines.due = call.deadline
+        if deadlines.timer is None:
+            deadlines.start()
+        if call.head and len(call.head) > _MAX_HEAD:
+            self.figures.refused(431, call.arrived)
+            refusals.head_too_large(call)
+            return
+        lanes = self._open
+        if lanes and not self._waiting.number:
+            lane = lanes[0] if len(lanes) == 1 else self._least(lanes)
+            lane.send(call, call.arrived)
+            if len(lane.calls) >= lane.window:
+                self._unlist(lane)
+            return
+        self._wait(call)
+
+    def cancel(self, call: Call) -> None:
+        """Nobody waits for it any more; nothing happens where it is answered."""
+        if call.done:
+            return
+        call.done = True
+        self.figures.refused(GONE, time.monotonic())
+        lane = call.lane
+        if isinstance(lane, Lane):
+            self._deadlines.left(call)
+            lane.link.cancel(call.ident)
+        else:
+            (self._suspects.waiting if call.alone else self._waiting).give_up(call)
+
+    def credit(self, call: Call, number: int) -> None:
+        """So many bytes of a stream's chunks are on their way to the client."""
+        lane = call.lane
+        if isinstance(lane, Lane) and not call.done:
+            lane.link.credit(call.ident, number)
+
+    def is_ready(self) -> bool:
+        """Whether a replica could take a call now."""
+        return any(not (lane.link.draining or lane.link.lost) for lane in self._lanes)
+
+    # What the server's deployment calls.
+
+    async def attach(self, link: ReplicaLink, within: float = 10.0) -> None:
+        """Open the lanes of a replica that is ready, and send it calls.
+
+        Raises:
+            ChildFailed: none of its workers answers.
+        """
+        self._links.append(link)
+        self.figures.add(link.figures)
+        link.figures.level = lambda: (sum(len(lane.calls) for lane in link.lanes), 0)
+        try:
+            await link.open_lanes(self, within)
+        except BaseException:
+            self.detach(link)
+            raise
+
+    async def drain(self, link: ReplicaLink, within: float) -> bool:
+        """Send it no more calls; True when those under way ended, False when the time is over."""
+        link.draining = True
+        for lane in link.lanes:
+            self._unlist(lane)
+        self._dispatch(time.monotonic())
+        return await self._until(lambda: not any(lane.calls for lane in link.lanes), within)
+
+    def detach(self, link: ReplicaLink) -> None:
+        """Forget a replica; calls it still holds are treated as if it had died."""
+        if link not in self._links:
+            return
+        link.draining = True
+        for lane in list(link.lanes):
+            self.on_lane_lost(lane)
+        self._links.remove(link)
+        self.figures.absorb(link.figures)
+
+    def reconfigure(self, door: Door, batching: Batching) -> None:
+        """Other settings from now on; calls that wait stay."""
+        self._door = door
+        self._batches.settings = batching
+        self._dispatch(time.monotonic())
+
+    def pause(self) -> None:
+        """No more calls leave; those that come wait."""
+        self._paused = True
+        for lane in list(self._open):
+            self._unlist(lane)
+
+    def resume(self) -> None:
+        """Calls leave again."""
+        self._paused = False
+        now = time.monotonic()
+        for lane in list(self._lanes):
+            self.on_room(lane, now)
+
+    async def settled(self, within: float) -> bool:
+        """Wait until no replica holds a call; False when the time is over."""
+        return await self._until(lambda: not any(lane.calls for lane in self._lanes), within)
+
+    def withdraw(self) -> list[Call]:
+        """Take back all calls that wait: they get no answer from here."""
+        return self._suspects.waiting.take_all() + self._waiting.take_all()
+
+    def close(self) -> None:
+        """The server is gone: calls that wait get 503, replicas are forgotten."""
+        self._paused = True
+        for link in list(self._links):
+            self.detach(link)
+        now = time.monotonic()
+        for call in self.withdraw():
+            self.figures.refused(503, now)
+            refusals.not_ready(call)
+        self._batches.close()
+        self._deadlines.stop()
+
+    def level(self) -> tuple[int, int]:
+        """Calls in replicas, and calls that wait."""
+        held = sum(len(lane.calls) for lane in self._lanes)
+        return held, self._waiting.number + self._suspects.waiting.number
+
+    def signals(self, now: float, seconds: int = 3) -> Signals:
+        """What the autoscaler goes by, at this moment of `time.monotonic()`."""
+        first = self._waiting.first()
+        held, queued = self.level()
+        usable = [lane for lane in self._lanes if not (lane.link.draining or lane.link.lost)]
+        return Signals(
+            in_flight=held,
+            queued=queued,
+            oldest_wait=max(0.0, now - first.arrived) if first else 0.0,
+            rate=self.figures.rate(now, seconds),
+            lanes=len(usable),
+            busy=sum(1 for lane in usable if lane.calls),
+        )
+
+    # What the lanes call.
+
+    def on_room(self, lane: Lane, now: float) -> None:
+        """Answers came: send what waits, as far as it may hold it."""
+        if self._watchers and not lane.calls:
+            self._quiet.set()
+        if self._suspects:
+            self._suspects.step(now)
+        if not self._usable(lane):
+            return
+        if lane.batching:
+            if self._waiting.number:
+                self._batches.form(now)
+            return
+        waiting, calls = self._waiting, lane.calls
+        while waiting.number and len(calls) < lane.window:
+            call = waiting.pop()
+            if call is None:
+                break
+            if call.deadline <= now:
+                self._late(call, now)
+            else:
+                lane.send(call, now)
+        if (len(calls) < lane.window) != lane.listed:
+            if lane.listed:
+                self._unlist(lane)
+            else:
+                lane.listed = True
+                self._open.append(lane)
+
+    def on_lane(self, lane: Lane) -> None:
+        """A lane is there."""
+        self._lanes.append(lane)
+        if lane.batching:
+            self._batches.lanes.append(lane)
+        else:
+            others = [other for other in self._lanes if other.estimate and not other.batching]
+            if others and lane.concurrency == 1:
+                # What others measured: a new lane need not find out by itself.
+                lane.estimate, lane.window = others[0].estimate, others[0].window
+        self.on_room(lane, time.monotonic())
+
+    def on_choked(self, lane: Lane) -> None:
+        """Its socket is full."""
+        self._unlist(lane)
+
+    def on_lane_lost(self, lane: Lane) -> None:
+        """Its worker died: begun calls are tried once more, the others wait again, first."""
+        if lane not in self._lanes:
+            return
+        self._lanes.remove(lane)
+        if lane.batching and lane in self._batches.lanes:
+            self._batches.lanes.remove(lane)
+        self._unlist(lane)
+        calls = list(lane.calls.values())
+        begun = _begun(calls, lane)
+        lane.calls.clear()
+        lane.batches.clear()
+        now = time.monotonic()
+        if not self._lanes:
+            self._lost_at = now
+        back: list[Call] = []
+        for place, call in enumerate(calls):
+            if call.done:
+                continue
+            call.batch = None
+            call.lane = None
+            if call.streaming:
+                call.done = True
+                self.figures.refused(502, now)
+                call.end("the replica died")
+                continue
+            call.lost += 1
+            if place < begun or call.lost > _MAX_LOST:
+                self._blame(call, now)
+            else:
+                back.append(call)
+        self._waiting.put_back(back)
+        if self._watchers:
+            self._quiet.set()
+        self._dispatch(now)
+
+    def on_link_lost(self, link: ReplicaLink) -> None:
+        """Its process is gone; its lanes will be, in a moment."""
+        for lane in link.lanes:
+            self._unlist(lane)
+
+    # How.
+
+    def _next_ident(self) -> int:
+        self._ident += 1
+        return self._ident
+
+    def _usable(self, lane: Lane) -> bool:
+        link, worker = lane.link, lane.worker
+        return not (
+            self._paused
+            or lane.choked
+            or lane.closed
+            or link.draining
+            or link.lost
+            or (worker is not None and worker.reserved)
+        )
+
+    def _least(self, lanes: list[Lane]) -> Lane:
+        """The lane with the fewest calls, among some of those that have room."""
+        number = len(lanes)
+        self._turn += 1
+        best = lanes[self._turn % number]
+        least = len(best.calls)
+        for step in range(1, min(number, _LOOKS)):
+            if not least:
+                break
+            lane = lanes[(self._turn + step) % number]
+            held = len(lane.calls)
+            if held < least:
+                best, least = lane, held
+        return best
+
+    def _unlist(self, lane: Lane) -> None:
+        if lane.listed:
+            lane.listed = False
+            self._open.remove(lane)
+
+    def _wait(self, call: Call) -> None:
+        now = call.arrived
+        if not self._waiting.has_room(len(call.body), self._door.max_queue):
+            self.figures.refused(429, now)
+            refusals.full(call, self._retry_after_line(now))
+            return
+        if not self._lanes:
+            if not self._may_wait(now):
+                self.figures.refused(503, now)
+                refusals.not_ready(call)
+                return
+            if self.on_wait is not None:
+                self.on_wait()
+        self._waiting.append(call)
+        if self._batches.lanes:
+            self._batches.soon()
+
+    def _may_wait(self, now: float) -> bool:
+        """Whether calls may wait although there is no lane."""
+        return self.hold or self._paused or bool(self._links) or now < self._lost_at + GRACE
+
+    def _retry_after_line(self, now: float) -> bytes:
+        made, line = self._retry_after
+        if now > made + 0.5:
+            line = refusals.retry_after_line(self._waiting.number, self.figures.rate(now, 5))
+            self._retry_after = (now, line)
+        return line
+
+    def _dispatch(self, now: float) -> None:
+        """Send what waits to lanes with room."""
+        if self._suspects:
+            self._suspects.step(now)
+        for lane in list(self._open):
+            if not self._waiting.number:
+                return
+            self.on_room(lane, now)
+        if self._batches.lanes:
+            self._batches.form(now)
+
+    def _late(self, call: Call, now: float) -> None:
+        self.figures.refused(504, now)
+        refusals.late(call)
+
+    def _blame(self, call: Call, now: float) -> None:
+        """It was begun by a worker that died."""
+        call.tries += 1
+        if call.tries > 1 or self._door.retry == "never":
+            self.figures.refused(502, now)
+            refusals.died(call)
+        else:
+            self.figures.retries += 1
+            self._suspects.add(call)
+
+    def _workers(self) -> list[Worker]:
+        workers = {id(lane.worker): lane.worker for lane in self._lanes if self._usable(lane)}
+        return [worker for worker in workers.values() if worker is not None]
+
+    def _send_alone(self, lane: Lane, call: Call, now: float) -> None:
+        if lane.batching:
+            self._batches.send(lane, [call], now)
+        else:
+            lane.send(call, now)
+
+    def _reserve(self, worker: Worker) -> None:
+        for lane in worker.lanes:
+            self._unlist(lane)
+
+    def _release(self, worker: Worker) -> None:
+        now = time.monotonic()
+        for lane in list(worker.lanes):
+            self.on_room(lane, now)
+
+    def _tick(self, now: float) -> None:
+        """Some 25 times a second while there are calls."""
+        if self._suspects:
+            self._suspects.step(now)
+        if not self._lanes and not self._may_wait(now):
+            for call in self.withdraw():
+                self.figures.refused(503, now)
+                refusals.not_ready(call)
+
+    async def _until(self, condition: Callable[[], bool], within: float) -> bool:
+        self._watchers += 1
+        try:
+            async with asyncio.timeout(within):
+                while not condition():
+                    self._quiet.clear()
+                    await self._quiet.wait()
+        except TimeoutError:
+            return condition()
+        finally:
+            self._watchers -= 1
+        return True
+
+
+def _begun(calls: list[Call], lane: Lane) -> int:
+    """How many of a lost lane's calls, in the order in which they were sent, had been begun."""
+    started = lane.link.started(lane)
+    if started is None or lane.concurrency > 1:
+        return len(calls)
+    if started:
+        for place in range(len(calls) - 1, -1, -1):
+            call = calls[place]
+            batch = call.batch
+            if call.ident == started or (isinstance(batch, Batch) and batch.ident == started):
+                return place + 1
+    return 0
