@@ -59,6 +59,7 @@ class HttpFigures:
 
     def __init__(self) -> None:
         self.in_flight = 0
+        self.fast_in_flight: Callable[[], int] = lambda: 0
         self.connections: Callable[[], int] = lambda: 0
         self.websockets: Callable[[], int] = lambda: 0
         self._requests: dict[tuple[str, str, int], int] = {}
@@ -98,7 +99,11 @@ class HttpFigures:
             seconds.add_metric([route], latency.buckets(), latency.total)
         yield seconds
         for name, help_text, value in (
-            ("in_flight", "Requests being answered now.", self.in_flight - self.websockets()),
+            (
+                "in_flight",
+                "Requests being answered now.",
+                self.in_flight - self.websockets() + self.fast_in_flight(),
+            ),
             ("connections", "Open connections of the public door.", self.connections()),
             ("websockets", "Open event sockets.", self.websockets()),
         ):
