@@ -51,10 +51,12 @@ from spice_engine.pods import operations as pod_operations
 from spice_engine.pods.assembly import build_pod_services
 from spice_engine.pods.pools import make_pools
 from spice_engine.protocol.location import Location
-from spice_engine.runs import log_operations
+from spice_engine.runs import log_operations, resource_operations
 from spice_engine.runs import operations as run_operations
 from spice_engine.runs.log_views import Logs
 from spice_engine.runs.service import Runs
+from spice_engine.serving import model_operations
+from spice_engine.serving.assembly import build_model_services
 from spice_engine.settings import LoadedSettings
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
@@ -82,6 +84,8 @@ _OPERATIONS = (
     run_operations,
     log_operations,
     view_operations,
+    resource_operations,
+    model_operations,
 )
 
 
@@ -231,10 +235,14 @@ class Engine:
             trusted=self.trusted,
         )
         self.pods, self.manifests = built.pods, built.manifests
+        self.bundles = build_model_services(
+            stack, location, database, metrics, objects, built, self.bus
+        )
+        maintenance.more.append(self.bundles.models.sweep)
         self.control = EngineControl(
             location, self.loaded, self.bus, self.lag, pools["query"], self._counts()
         )
-        services = [self.runs, logs, *built.all, self.control]
+        services = [self.runs, logs, *built.all, *self.bundles.all, self.control]
         dispatcher = Dispatcher(TABLE, services)
 
         self.door = PrivateDoor(dispatcher, self.bus, started=self.control.started)
@@ -261,16 +269,20 @@ class Engine:
             log.info("%d runs of an earlier engine are taken up", taken_up)
         await self.manifests.write_schema()
         await self.pods.open()
+        await self.bundles.open()
         await self.door.listen(location.socket)
         stack.push_async_callback(self._close_door)
         stack.push_async_callback(self._close_http)
 
+        self._heed_signals()
+        ticker = asyncio.create_task(self._tick(), name="engine ticker")
+        stack.push_async_callback(_end, ticker)
+
+    def _heed_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, lambda: None)
-        ticker = asyncio.create_task(self._tick(), name="engine ticker")
-        stack.push_async_callback(_end, ticker)
 
     def _make_http(
         self, dispatcher: Dispatcher, token: str, sources: dict[str, Source]
@@ -296,7 +308,12 @@ class Engine:
             active_runs=lambda: self.runs.active,
             pods=lambda: len(self.pods.names()),
             rescan=self.pods.rescan,
-            names={"pods": self.pods.names, "runs": self.runs.names},
+            names={
+                "pods": self.pods.names,
+                "runs": self.runs.names,
+                "models": self.bundles.models.names,
+                "resources": self.bundles.tree.names,
+            },
             stop=self.stop,
             restart=self.restart,
         )

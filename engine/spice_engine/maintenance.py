@@ -31,6 +31,8 @@ class Maintenance:
         self._database = database
         self._metrics = metrics
         self._objects = objects
+        self.more: list[Callable[[], Awaitable[None]]] = []
+        """What other parts of the engine want done with it, before objects are collected."""
 
     async def run(self, *, first: float = FIRST_SECONDS, every: float = EVERY_SECONDS) -> None:
         """Do all of it again and again, until cancelled; `first` and `every` are seconds."""
@@ -45,6 +47,7 @@ class Maintenance:
             self._prune_policies,
             self._prune_trainings,
             self._metrics.roll_up,
+            *self.more,
             self._collect_objects,
         )
         for step in steps:

@@ -9,11 +9,13 @@ from spice_engine.pods import package_operations, view_operations
 from spice_engine.pods.advisor import Advisor
 from spice_engine.pods.authoring_operations import Authoring
 from spice_engine.pods.edit_operations import Manifests
+from spice_engine.pods.lineage import Ancestry
 from spice_engine.pods.pod_data import PodData
 from spice_engine.pods.pools import PodPools, PreviewPools
 from spice_engine.pods.previews import Previews
 from spice_engine.pods.service import Pods
 from spice_engine.pods.trust import Trust
+from spice_engine.pods.versions import Versions
 from spice_engine.protocol.location import Location
 from spice_engine.records import record
 from spice_engine.settings import Settings
@@ -28,6 +30,8 @@ class PodServices:
 
     pods: Pods
     manifests: Manifests
+    versions: Versions
+    ancestry: Ancestry
     all: list[object]
 
 
@@ -69,7 +73,8 @@ def build_pod_services(
     )
     stack.push_async_callback(previews.close)
     authoring = Authoring(pods, manifests, previews)
-    views = view_operations.view_services(pods, advisor, database)
+    ancestry = Ancestry(pods, database)
+    views = view_operations.view_services(pods, advisor, ancestry)
     data = PodData(pods, database)
     services = [pods, advisor, data, manifests, authoring, previews, *packages, *views]
-    return PodServices(pods, manifests, services)
+    return PodServices(pods, manifests, packages.versions, ancestry, services)

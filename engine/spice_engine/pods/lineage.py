@@ -1,9 +1,13 @@
-"""What came from what: data, pods, trainings, policies, and runs."""
+"""What came from what: data, pods, trainings, policies, and runs.
+
+Models and servers are added by `spice_engine.serving.lineage`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from spice_engine.errors import NotFound
@@ -24,28 +28,35 @@ VERSIONS = 5
 RUNS = 50
 
 
-class _Graph:
+class Graph:
     """Nodes and edges as they are found; each once."""
 
     def __init__(self) -> None:
         self._nodes: dict[str, LineageNode] = {}
         self._edges: dict[tuple[str, str], LineageEdge] = {}
 
+    def __contains__(self, ident: object) -> bool:
+        return ident in self._nodes
+
     def node(self, ident: str, kind: str, title: str, state: str = "", detail: str = "") -> str:
+        """Add a thing, if it is not there; gives its id."""
         self._nodes.setdefault(ident, LineageNode(ident, kind, title, state, detail))
         return ident
 
     def edge(self, source: str, target: str) -> None:
+        """Say that `target` came from `source`."""
         self._edges[source, target] = LineageEdge(source, target)
 
     def lineage(self) -> Lineage:
+        """All of it."""
         return Lineage(list(self._nodes.values()), list(self._edges.values()))
 
 
 class Ancestry:
-    """The service behind lineages."""
+    """The service behind lineages. `more` adds what parts of the engine above this one know."""
 
     def __init__(self, pods: Pods, database: Database) -> None:
+        self.more: list[Callable[[Graph, GetLineage], Awaitable[None]]] = []
         self._pods = pods
         self._database = database
 
@@ -55,16 +66,18 @@ class Ancestry:
         Raises:
             NotFound: no such pod or run.
         """
-        graph = _Graph()
+        graph = Graph()
         if request.run is None or request.pod:
             names = [self._pods.get(request.pod).name] if request.pod else self._pods.names()
             for name in names:
                 await self._add_pod(graph, self._pods.get(name))
         if request.run is not None or not request.pod:
             await self._add_runs(graph, request.run)
+        for add in self.more:
+            await add(graph, request)
         return graph.lineage()
 
-    async def _add_pod(self, graph: _Graph, pod: Pod) -> None:
+    async def _add_pod(self, graph: Graph, pod: Pod) -> None:
         root = self._pods.location.root
         there = graph.node(f"pod/{pod.name}", "pod", pod.name, pod.state, pod.info(root).manifest)
         if pod.manifest is not None:
@@ -111,7 +124,7 @@ class Ancestry:
             known = version.training_number in numbers
             graph.edge(f"training/{pod.name}/{version.training_number}" if known else there, ident)
 
-    async def _add_runs(self, graph: _Graph, number: int | None) -> None:
+    async def _add_runs(self, graph: Graph, number: int | None) -> None:
         def read(connection: sqlite3.Connection) -> list[run_table.RunRow]:
             if number is None:
                 return list(run_table.list_newest(connection, RUNS))

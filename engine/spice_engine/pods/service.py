@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,9 @@ class Pods:
         self._topic = bus.topic("pods", "state", self._snapshot)
         self._watcher = Watcher(self._changed)
         self._scanning = asyncio.Lock()
+        self.on_policy: Callable[[], None] | None = None
+        """Called when another version of a pod's policy serves, or a pod is gone."""
+        self._serving: dict[str, int | None] = {}
 
     # -- what is known
 
@@ -142,8 +146,13 @@ class Pods:
         return {name: dataclasses.asdict(self.info(name)) for name in self.names()}
 
     def _publish(self, pod: Pod) -> None:
-        if self._pods.get(pod.name) is pod:
-            self._topic.set(pod.name, pod.info(self.location.root))
+        if self._pods.get(pod.name) is not pod:
+            return
+        self._topic.set(pod.name, pod.info(self.location.root))
+        if self._serving.get(pod.name) != pod.policy_version:
+            self._serving[pod.name] = pod.policy_version
+            if self.on_policy is not None:
+                self.on_policy()
 
     # -- opening, watching, closing
 
@@ -217,6 +226,9 @@ class Pods:
             if pod.table is not None:
                 release(pod.table)
             self._topic.remove(name)
+            self._serving.pop(name, None)
+            if self.on_policy is not None:
+                self.on_policy()
             log.info("pod %s removed: %s", name, path.name)
 
     async def _take_manifest(self, path: Path, found: ManifestFile) -> None:

@@ -23,17 +23,16 @@ from spice_engine.protocol.views import (
     Step,
     Timeline,
 )
-from spice_engine.store.database import Database
 
 
-def view_services(pods: Pods, advisor: Advisor, database: Database) -> list[object]:
+def view_services(pods: Pods, advisor: Advisor, ancestry: Ancestry) -> list[object]:
     """The services of the operations here."""
     look_back = LookBack(pods)
     return [
         Timelines(pods, advisor, look_back),
         Steps(pods, advisor, look_back),
         Grids(pods),
-        Ancestry(pods, database),
+        ancestry,
         Exports(pods.location, pods.pools.loaders),
     ]
 
@@ -58,7 +57,7 @@ async def grid(grids: Grids, request: GetGrid) -> Grid:
 
 @operation("store.lineage", http="GET /api/v1/lineage")
 async def lineage(ancestry: Ancestry, request: GetLineage) -> Lineage:
-    """Tell what came from what: data, pods, trainings, policies and runs."""
+    """Tell what came from what: data, pods, trainings, policies, runs, models and servers."""
     return await ancestry.lineage(request)
 
 

@@ -85,7 +85,7 @@ class SettingsList:
 class NamesOf:
     """Ask for names of a noun that begin with `prefix`."""
 
-    noun: Literal["pods", "runs", "operations", "topics"]
+    noun: Literal["pods", "runs", "models", "resources", "operations", "topics"]
     prefix: str = ""
 
 

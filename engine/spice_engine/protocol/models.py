@@ -67,6 +67,13 @@ class ModelList:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelName:
+    """One model, by its name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRef:
     """A model or a version: `version` is `v2`, `2`, a custom name, an alias with or without `@`
     (`latest`, `best:METRIC`), or empty."""
@@ -94,11 +101,12 @@ class DescribeVersion:
 
 @dataclass(frozen=True, slots=True)
 class DownloadModel:
-    """Write a version's files to a folder of this machine."""
+    """Write a version's files to a folder of this machine. `existing` as for copies."""
 
     name: str
     version: str
     destination: str
+    existing: str = "refuse"
 
 
 @dataclass(frozen=True, slots=True)

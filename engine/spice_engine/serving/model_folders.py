@@ -1,0 +1,94 @@
+"""Read-only folders with the files of models, one an object, shared by all who load them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Collection
+from pathlib import Path
+
+from spice_engine.store.blobs import HASH
+from spice_engine.store.disk import storage_error
+from spice_engine.store.objects import ObjectStore
+
+FOLDER = "models"
+AGE_SECONDS = 3600.0
+"""A folder that was asked for so lately stays: who needs it may not be noted yet."""
+
+
+class ModelFolders:
+    """The folders below `models/` of the engine's state. Everything here blocks."""
+
+    def __init__(self, state: Path, objects: ObjectStore) -> None:
+        self._folder = state / FOLDER
+        self._objects = objects
+
+    def ensure(self, tree: str) -> Path:
+        """The folder of a stored tree, made where it is not; whole or not at all.
+
+        Reflinks where the file system has them, copies where not.
+
+        Raises:
+            NotFound: an object is missing.
+            StorageError: the disk is full or the folder cannot be written.
+        """
+        folder = self._folder / tree
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(folder)
+            return folder
+        beside = self._folder / f".{uuid.uuid4().hex}.tmp"
+        try:
+            self._folder.mkdir(exist_ok=True)
+            self._objects.materialize(tree, beside)
+            _make_read_only(beside)
+            os.utime(beside)
+            # Somebody else may have made it meanwhile: it is the same.
+            if not folder.exists():
+                beside.rename(folder)
+        except OSError as error:
+            if not folder.is_dir():
+                raise storage_error(error, "make a model's files", folder) from error
+        finally:
+            _remove(beside)
+        return folder
+
+    def sweep(self, needed: Collection[str], age: float = AGE_SECONDS) -> int:
+        """Remove folders whose object nobody needs; gives how many there were.
+
+        Raises:
+            StorageError: one cannot be removed.
+        """
+        if not self._folder.is_dir():
+            return 0
+        before, removed = time.time() - age, 0
+        try:
+            for folder in list(self._folder.iterdir()):
+                left = folder.name.startswith(".") or HASH.fullmatch(folder.name)
+                if left and folder.name not in needed and folder.stat().st_mtime <= before:
+                    _remove(folder)
+                    removed += 1
+        except OSError as error:
+            raise storage_error(error, "remove a model's files", self._folder) from error
+        return removed
+
+
+def _make_read_only(top: Path) -> None:
+    """Take write permission from everything in a folder, and from the folder."""
+    for path, _, names in os.walk(top, topdown=False):
+        for name in names:
+            file = Path(path) / name
+            if not file.is_symlink():
+                file.chmod(0o555 if file.stat().st_mode & 0o100 else 0o444)
+        Path(path).chmod(0o555)
+
+
+def _remove(top: Path) -> None:
+    """Remove a folder that may be read-only, if it is there."""
+    if not top.exists():
+        return
+    for path, _, _ in os.walk(top):
+        Path(path).chmod(0o700)
+    shutil.rmtree(top)
