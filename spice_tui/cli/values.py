@@ -42,6 +42,16 @@ def size(text: str) -> int:
     return int(float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " "))
 
 
+def size_text(count: int) -> str:
+    """Bytes as `0B`, `1000B`, `4.9K`, `29M`: 1024-based, one decimal below ten."""
+    if count < 1024:
+        return f"{count}B"
+    amount, unit = float(count), 0
+    while amount >= 1023.5 and unit < 5:
+        amount, unit = amount / 1024, unit + 1
+    return f"{amount:.1f}{'BKMGTP'[unit]}" if amount < 9.95 else f"{amount:.0f}{'BKMGTP'[unit]}"
+
+
 def elapsed(seconds: float) -> str:
     """`41 seconds`, `1 minute`, `2 hours`, `3 days`."""
     count = max(0, int(seconds))
