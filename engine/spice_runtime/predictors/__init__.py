@@ -1,0 +1,1 @@
+"""A predictor inside its replica: found, called with payloads, its answers encoded."""

@@ -1,0 +1,253 @@
+"""Working on calls: one, or a batch; the same code for sync and async predictors.
+
+It is written as coroutines over an `Outlet`. Those of a sync predictor never suspend: their
+outlet blocks instead, so that a worker thread runs them without an event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from typing import Any, Protocol
+
+from spice_runtime.predictors import streams
+from spice_runtime.predictors.answers import (
+    CANCELLED,
+    TOO_LATE,
+    Answer,
+    BadPayload,
+    Responding,
+    Streamed,
+    encode,
+    of_exception,
+    text,
+)
+from spice_runtime.predictors.current import CALL
+from spice_runtime.predictors.host import Call, Host
+from spice_runtime.wire import INFER
+
+UNLISTED = "Batch predict responses must be iterable and support len()"
+MISMATCH = "Response length mismatch! Expected {}, but got {}"
+
+
+class Settling(Protocol):
+    """Where awaitables are settled."""
+
+    async def settle(self, awaitable: Any) -> Any:
+        """The value of an awaitable."""
+        ...
+
+
+class Outlet(Settling, Protocol):
+    """Where answers go: a lane."""
+
+    def answer(self, ident: int, answer: Answer, begun: float) -> None:
+        """Sends a whole answer, soon; `begun` is when the work began."""
+        ...
+
+    async def stream(self, ident: int, status: int, codec: int, head: bytes) -> None:
+        """Begins an answer whose body follows."""
+        ...
+
+    async def chunk(self, ident: int, data: bytes) -> None:
+        """A piece of the body; waits while the router has no room, raises Gone if nobody reads."""
+        ...
+
+    async def end(self, ident: int, trouble: str) -> None:
+        """Ends a streamed answer; it is cut short where there is trouble."""
+        ...
+
+    def background(self, tasks: Any) -> None:
+        """Runs Starlette's background tasks after the answers so far."""
+        ...
+
+    def is_cancelled(self, ident: int) -> bool:
+        """Whether nobody waits for that call."""
+        ...
+
+
+def turned_away(call: Call, now: float, outlet: Outlet) -> bool:
+    """Answers a call that is not to be begun: cancelled, or too late."""
+    if outlet.is_cancelled(call.ident):
+        outlet.answer(call.ident, CANCELLED, now)
+    elif now > call.deadline:
+        outlet.answer(call.ident, TOO_LATE, now)
+    else:
+        return False
+    return True
+
+
+async def run_call(host: Host, call: Call, outlet: Outlet) -> None:
+    """Works on one call and answers it."""
+    begun = time.perf_counter()
+    CALL.set((call.ident, call.head))
+    tasks = None
+    try:
+        ready, tasks = host.bound(host.predict, host.payload_of(call), call)
+        value = await _value(ready(), outlet)
+    except BaseException as error:
+        if _must_end(error):
+            raise
+        await deliver(host, call, of_exception(error, host.debug), begun, outlet)
+        return
+    await deliver(host, call, encode_for(call, value), begun, outlet)
+    if tasks is not None and tasks.tasks:
+        outlet.background(tasks)
+
+
+async def run_batch(host: Host, calls: list[Call], outlet: Outlet) -> None:
+    """Works on a batch; one bad item fails alone."""
+    begun = time.perf_counter()
+    items = await _prepared(host, calls, begun, outlet)
+    if not items:
+        return
+    CALL.set((items[0][0].ident, items[0][0].head))
+    payloads = [payload for _, payload in items]
+    try:
+        values = await _predict(host, payloads, outlet)
+    except BaseException as error:
+        if _must_end(error):
+            raise
+        if len(items) == 1:
+            await deliver(host, items[0][0], of_exception(error, host.debug), begun, outlet)
+            return
+        await _one_by_one(host, items, outlet)
+        return
+    for (call, _), value in zip(items, values):  # noqa: B905 - Python 3.8 knows no strict
+        await deliver(host, call, encode_for(call, value), begun, outlet)
+
+
+async def deliver(
+    host: Host, call: Call, answer: Answer | Streamed | Responding, begun: float, outlet: Outlet
+) -> None:
+    """Sends an answer, however long it takes."""
+    if isinstance(answer, Answer):
+        outlet.answer(call.ident, answer, begun)
+    elif isinstance(answer, Streamed):
+        await streams.send_pieces(call.ident, answer.pieces, begun, host.debug, outlet)
+    else:
+        await streams.send_response(call, answer.response, begun, host.debug, outlet)
+
+
+def encode_for(call: Call, value: Any) -> Answer | Streamed | Responding:
+    """The answer for a value, in the form of the call's protocol."""
+    if call.codec == INFER:
+        from spice_runtime.predictors.infer import encode_outputs
+
+        return encode_outputs(call.head, call.body, value)
+    return encode(value)
+
+
+async def health(host: Host, outlet: Settling) -> Answer:
+    """What the predictor says of its health; 500 where it raises."""
+    method = host.health
+    if method is None:
+        return encode({"status": "ok"})  # pyright: ignore[reportReturnType]
+    try:
+        answer = encode(await _value(method.function(), outlet))
+    except BaseException as error:
+        if _must_end(error):
+            raise
+        return of_exception(error, host.debug)
+    return answer if isinstance(answer, Answer) else text(500, "health must not be a stream")
+
+
+async def _value(value: Any, outlet: Settling) -> Any:
+    return await outlet.settle(value) if inspect.isawaitable(value) else value
+
+
+async def _predict(host: Host, payloads: list[Any], outlet: Outlet) -> list[Any]:
+    ready, tasks = host.bound(host.predict, payloads, None)
+    values = await _value(ready(), outlet)
+    if inspect.isasyncgen(values):
+        values = await outlet.settle(streams.collect(values))
+    if inspect.isgenerator(values):
+        values = list(values)
+    refused = isinstance(values, (str, bytes, bytearray, dict, set, frozenset))
+    if refused or not hasattr(values, "__len__") or not hasattr(values, "__iter__"):
+        raise _WrongBatch(UNLISTED)
+    if len(values) != len(payloads):
+        raise _WrongBatch(MISMATCH.format(len(payloads), len(values)))
+    if tasks is not None and tasks.tasks:
+        outlet.background(tasks)
+    return list(values)
+
+
+class _WrongBatch(BadPayload):
+    """The predictor's fault, in words that its clients may read."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(500, message)
+
+
+async def _one_by_one(host: Host, items: list[tuple[Call, Any]], outlet: Outlet) -> None:
+    for call, payload in items:
+        begun = time.perf_counter()
+        if turned_away(call, begun, outlet):
+            continue
+        CALL.set((call.ident, call.head))
+        try:
+            (value,) = await _predict(host, [payload], outlet)
+        except BaseException as error:
+            if _must_end(error):
+                raise
+            await deliver(host, call, of_exception(error, host.debug), begun, outlet)
+        else:
+            await deliver(host, call, encode_for(call, value), begun, outlet)
+
+
+async def _prepared(
+    host: Host, calls: list[Call], begun: float, outlet: Outlet
+) -> list[tuple[Call, Any]]:
+    """The items that reach `predict`; the others are answered."""
+    if host.prepare is not None and host.prepare.is_async:
+        values = await outlet.settle(_gathered(host, calls, outlet))
+    else:
+        values = [await _caught(host, call, outlet) for call in calls]
+    items: list[tuple[Call, Any]] = []
+    for call, (value, answer) in zip(calls, values):  # noqa: B905 - as above
+        if answer is None:
+            items.append((call, value))
+        else:
+            await deliver(host, call, answer, begun, outlet)
+    return items
+
+
+async def _gathered(host: Host, calls: list[Call], outlet: Outlet) -> list[tuple[Any, Any]]:
+    direct = _Direct(outlet)
+    return await asyncio.gather(*(_caught(host, call, direct) for call in calls))
+
+
+async def _caught(host: Host, call: Call, outlet: Any) -> tuple[Any, Any]:
+    """An item's payload, or its answer where it fails (or `prepare` refuses it)."""
+    CALL.set((call.ident, call.head))
+    try:
+        payload = host.payload_of(call)
+        if host.prepare is None:
+            return payload, None
+        ready, tasks = host.bound(host.prepare, payload, call)
+        value = await _value(ready(), outlet)
+    except BaseException as error:
+        if _must_end(error):
+            raise
+        return None, of_exception(error, host.debug)
+    if tasks is not None and tasks.tasks:
+        outlet.background(tasks)
+    status = streams.status_of_response(value)
+    return value, encode(value) if status is not None and status >= 400 else None
+
+
+class _Direct:
+    """An outlet for what runs on a loop already."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        self.background = outlet.background
+
+    async def settle(self, awaitable: Any) -> Any:
+        return await awaitable
+
+
+def _must_end(error: BaseException) -> bool:
+    """What a predictor raises is its client's answer, `sys.exit` too; all but a cancellation."""
+    return isinstance(error, (asyncio.CancelledError, GeneratorExit))

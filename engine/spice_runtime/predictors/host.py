@@ -1,0 +1,143 @@
+"""A predictor that is ready to be called: its object, its methods, what it takes and gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from spice_runtime.predictors import payload_types
+from spice_runtime.predictors.answers import encode
+from spice_runtime.predictors.codecs import decode
+from spice_runtime.predictors.plain_types import schema_of
+from spice_runtime.predictors.requests import background_tasks, need_starlette, request_of
+from spice_runtime.predictors.signatures import InvalidPredictor, Method, method_of
+from spice_runtime.wire import RAW
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from spice_runtime.predictors.answers import Answer, Responding, Streamed
+
+NO_REQUEST = "Batching-enabled predict methods cannot accept Request objects. Use a prepare method"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call as a lane gives it; `deadline` is of `time.perf_counter()`."""
+
+    ident: int
+    codec: int
+    head: bytes
+    body: bytes
+    deadline: float
+
+
+class Host:
+    """Binds calls to a predictor's methods. Without batching `prepare` is not used.
+
+    Raises:
+        InvalidPredictor: a method does not keep to the contract.
+        ImportError: a method needs Starlette and it is not there.
+    """
+
+    def __init__(self, predictor: Any, *, batching: bool = False, debug: bool = False) -> None:
+        self.predictor = predictor
+        self.batching = batching
+        self.debug = debug
+        predict = method_of(predictor, "predict", 1)
+        if predict is None:
+            raise InvalidPredictor('Required function "predict" is not defined')
+        self.predict: Method = predict
+        self.prepare = method_of(predictor, "prepare", 1) if batching else None
+        self.health = method_of(predictor, "health", 0)
+        if batching and predict.request:
+            raise InvalidPredictor(NO_REQUEST)
+        # What meets the client's body.
+        self.door = self.prepare or predict
+        for method in (self.predict, self.prepare):
+            if method is not None and (method.request or method.tasks):
+                need_starlette(f"{method.name} with a request or background tasks")
+        annotation = self.door.annotation
+        self._raw = annotation in (bytes, "bytes")
+        # The annotation of a batched predict is of the list.
+        plain = batching and self.prepare is None
+        self._check = None if plain else payload_types.checker_of(annotation)
+        self.is_async = predict.is_async
+        self.wants_request = bool(self.door.request)
+
+    def describe(self) -> dict[str, Any]:
+        """What the replica tells of it when it is ready."""
+        items = self.batching and self.prepare is None
+        payload = {} if items else _schema(self.door.annotation, self.door.payload)
+        return {
+            "class": type(self.predictor).__name__,
+            "async": self.is_async,
+            "wants_request": self.wants_request,
+            "batch": self.batching,
+            "prepare": self.prepare is not None,
+            "payload_schema": payload,
+            "answer_schema": {} if self.batching else _schema(self.predict.answer, "answer"),
+            "warnings": self.warnings(),
+        }
+
+    def warnings(self) -> list[str]:
+        """What is accepted and may not be meant: said once, at start-up."""
+        said: list[str] = []
+        for method in (self.predict, self.prepare, self.health):
+            if method is not None and method.ignored:
+                names = ", ".join(method.ignored)
+                said.append(f"{method.name}: {names} always has its default value")
+        return said
+
+    def payload_of(self, call: Call) -> Any:
+        """The payload that the door's method wants; None where it wants none.
+
+        Raises:
+            BadPayload: it is not there, or does not fit.
+        """
+        if not self.door.payload:
+            return None
+        if self._raw:
+            return call.body
+        value = decode(call.codec, call.head, call.body)
+        return value if self._check is None or call.codec == RAW else self._check(value)
+
+    def bound(
+        self, method: Method, payload: Any, call: Call | None
+    ) -> tuple[Callable[[], Any], Any]:
+        """A call that is ready to be made, and its background tasks (None where unwanted)."""
+        named: dict[str, Any] = {}
+        tasks = None
+        if method.request and call is not None:
+            named[method.request] = request_of(method.request_class, call.head, call.body)
+        if method.tasks:
+            tasks = named[method.tasks] = background_tasks()
+        if not method.payload:
+            return lambda: method.function(**named), tasks
+        if method.positional_only or not named:
+            if method.keyword_only:
+                named[method.payload] = payload
+                return lambda: method.function(**named), tasks
+            return lambda: method.function(payload, **named), tasks
+        named[method.payload] = payload
+        return lambda: method.function(**named), tasks
+
+    def simple(self) -> Callable[[int, bytes], Answer | Streamed | Responding] | None:
+        """The shortest way for the common case: a payload in, a value out, all of it sync.
+
+        It raises what `predict` and `payload_of` raise. None where the case is not common.
+        """
+        method = self.predict
+        if self.batching or self.is_async or not method.takes_payload_alone:
+            return None
+        predict, check = method.function, self._check
+        if self._raw:
+            return lambda _, body: encode(predict(body))
+        if check is not None:
+            return lambda codec, body: encode(predict(check(decode(codec, b"", body))))
+        return lambda codec, body: encode(predict(decode(codec, b"", body)))
+
+
+def _schema(annotation: Any, title: str) -> dict[str, Any]:
+    schema = payload_types.schema_of(annotation) or schema_of(annotation)
+    return schema if not schema or "title" in schema else {"title": title, **schema}

@@ -1,0 +1,137 @@
+"""JSON in and out: the standard library says what is right, orjson makes it fast.
+
+The two differ: orjson turns integers beyond 64 bits into floats, NaN into null, and refuses
+byte-order marks, UTF-16, NaN and keys that are no text. Where they may, the slow way decides.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import re
+import uuid
+from typing import Any
+
+from spice_runtime.optional import have, loaded
+
+_orjson: Any = have("orjson")
+
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+_LONG = b"0" * 19
+_LONG_SAMPLED = b"0" * 6
+_SAMPLED_FROM = 256
+_BIG = re.compile(rb"(?<![.\deE+])-?\d{19,}(?![\d.eE])")
+_SAFE_KINDS = "biuf"  # of NumPy arrays: what orjson writes as the lists would be
+
+_OPTIONS: int = 0
+if _orjson is not None:
+    _OPTIONS = _orjson.OPT_PASSTHROUGH_DATETIME
+
+
+class Untranslatable(TypeError):
+    """A value that JSON cannot hold."""
+
+
+def load(body: bytes) -> Any:
+    """The value of a JSON text in UTF-8, UTF-16 or UTF-32, with or without a byte-order mark.
+
+    Raises:
+        ValueError: it is no JSON, or nested too deep.
+    """
+    if _orjson is None:
+        return _load_slowly(body)
+    try:
+        value = _orjson.loads(body)
+    except ValueError:
+        return _load_slowly(body)
+    if _may_hold_big_integers(body) and _BIG.search(body):
+        return _load_slowly(body)
+    return value
+
+
+def dump(value: Any) -> bytes:
+    """Compact JSON of a value, non-ASCII kept.
+
+    Raises:
+        Untranslatable: something in it cannot be written, NaN and infinity among them.
+    """
+    if _orjson is None:
+        return _dump_slowly(value)
+    try:
+        text = _orjson.dumps(value, _plain_fast, _OPTIONS)
+    except (TypeError, RecursionError):
+        return _dump_slowly(value)
+    # A null may have been NaN.
+    if b"null" in text:
+        return _dump_slowly(value)
+    return text
+
+
+def _may_hold_big_integers(body: bytes) -> bool:
+    """Whether there are 19 digits in a row; a long body is looked at at every third byte first."""
+    if len(body) > _SAMPLED_FROM and _LONG_SAMPLED not in body[::3].translate(_DIGITS):
+        return False
+    return _LONG in body.translate(_DIGITS)
+
+
+def _load_slowly(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def _dump_slowly(value: Any) -> bytes:
+    try:
+        text = json.dumps(
+            value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain
+        )
+        return text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Untranslatable(str(error)) from error
+
+
+def _plain(value: Any) -> Any:
+    """What stands for a value that JSON does not know itself.
+
+    Raises:
+        TypeError: there is nothing.
+    """
+    numpy = loaded("numpy")
+    if numpy is not None:
+        if isinstance(value, numpy.ndarray):
+            array: Any = value
+            return array.tolist()
+        if isinstance(value, numpy.generic):
+            return value.item()
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    if isinstance(value, tuple):  # orjson asks for named tuples
+        return list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if isinstance(value, enum.Enum):
+        return value.value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+    pydantic = loaded("pydantic")
+    if pydantic is not None and isinstance(value, pydantic.BaseModel):
+        model: Any = value
+        return model.model_dump(mode="json") if hasattr(model, "model_dump") else model.dict()
+    msgspec = loaded("msgspec")
+    if msgspec is not None and isinstance(value, msgspec.Struct):
+        return msgspec.to_builtins(value)
+    raise TypeError(f"Type is not JSON serializable: {type(value).__name__}")
+
+
+def _plain_fast(value: Any) -> Any:
+    """The same for orjson, which writes most arrays itself."""
+    numpy = loaded("numpy")
+    if (
+        numpy is not None
+        and isinstance(value, numpy.ndarray)
+        and value.dtype.kind in _SAFE_KINDS
+        and value.flags.c_contiguous
+        and hasattr(_orjson, "Fragment")
+    ):
+        return _orjson.Fragment(_orjson.dumps(value, None, _orjson.OPT_SERIALIZE_NUMPY))
+    return _plain(value)
