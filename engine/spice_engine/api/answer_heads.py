@@ -55,7 +55,7 @@ def fields_of(codec: int, head: bytes) -> list[Field]:
         if name.lower() in _OURS:
             continue
         typed = typed or name.lower() == "content-type"
-        fields.append((name, found[2].decode("latin-1").strip()))
+        fields.append((name, found[2].decode("utf-8", "replace").strip()))
     if not typed and codec in _TYPES:
         fields.insert(0, ("Content-Type", _TYPES[codec]))
     return fields
@@ -110,4 +110,4 @@ class AnswerHeads:
             fields.append(("Vary", "Origin"))
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
         start = f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}\r\n"
-        return start.encode() + b"Date: " + self._date + b"\r\n" + lines.encode("latin-1")
+        return start.encode() + b"Date: " + self._date + b"\r\n" + lines.encode()

@@ -32,6 +32,7 @@ from spice_engine.api.fast_lane import FastLane, HandedOver
 from spice_engine.api.listen import BACKLOG, base_url, bind
 from spice_engine.api.metrics import EngineMetrics
 from spice_engine.api.plain import HealthSource, PlainRoutes
+from spice_engine.api.predict import ServerRoutes
 from spice_engine.api.replies import REQUEST_ID, ClientGone, error_response, from_http_exception
 from spice_engine.api.security import EVENTS_PATH, Guard
 from spice_engine.api.spice_v01 import PREFIX, SpiceV01
@@ -115,6 +116,7 @@ class HttpDoor:
         SpiceV01Data(dispatcher, self.bodies, strict=strict).install(self._app, PREFIX)
         SpiceV01Files(dispatcher, self.bodies).install(self._app, PREFIX)
         DocsRoutes(dispatcher.table, algorithms).install(self._app)
+        ServerRoutes(self.directory, self.bodies).install(self._app)
         rest.install(self._app, dispatcher, self.bodies)
         self.metrics.http.connections = self._count_connections
         self.metrics.http.fast_in_flight = lambda: self._lane.in_flight if self._lane else 0
