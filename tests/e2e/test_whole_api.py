@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
 from spice_engine.api import openapi
 from spice_engine.app import TABLE
 from tests.conftest import EngineFixture, wait_for
+from tests.examples import examples
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -80,7 +81,7 @@ def aim(case: schemathesis.Case) -> None:
 @pytest.mark.filterwarnings("default")
 @schema.parametrize()
 @hypothesis_settings(
-    max_examples=40,
+    max_examples=examples(40),
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],

@@ -22,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from spice_engine.api import openapi
+from tests.examples import examples
 
 
 def test_the_document_names_every_operation_and_resolves_every_reference() -> None:
@@ -154,7 +155,10 @@ CHECKS = [
 @pytest.mark.filterwarnings("default")
 @schema.parametrize()
 @hypothesis_settings(
-    max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=examples(40),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
 )
 def test_fuzzing_by_the_document_finds_nothing(case: schemathesis.Case, live: str) -> None:
     case.call_and_validate(

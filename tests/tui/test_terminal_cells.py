@@ -23,6 +23,7 @@ from textual.widgets import DataTable, Label, Log, Static
 from spice_tui.terminal.cells import CellDiff
 from spice_tui.terminal.grid import Grid
 from spice_tui.terminal.pens import Pens
+from tests.examples import examples
 
 WIDTH, HEIGHT = 30, 4
 CONSOLE = Console(color_system="truecolor", force_terminal=True, _environ={})
@@ -77,7 +78,7 @@ def test_styles_change_by_what_differs() -> None:
     assert pens.change(red, pens.plain) == "\x1b[m"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(frames, st.booleans())
 def test_any_sequence_of_pieces_shows_what_whole_rows_show(frames, erases_colour: bool) -> None:
     grid = Grid(WIDTH, HEIGHT, Pens(ColorSystem.TRUECOLOR), erases_colour=erases_colour)

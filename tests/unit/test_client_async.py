@@ -18,6 +18,7 @@ from spice_engine.protocol import frames, memory
 from spice_engine.protocol.location import locate
 from spice_engine.protocol.messages import Kind
 from spice_tui.async_client import MAX_FEED_EVENTS, AsyncClient
+from tests.examples import examples
 
 
 async def pair(tmp_path: Path) -> tuple[AsyncClient, PrivateDoor, Shelf]:
@@ -134,7 +135,7 @@ async def test_over_a_real_socket(tmp_path: Path) -> None:
         await client.close()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(messages=MESSAGES, greeted=st.booleans(), tail=st.binary(max_size=20))
 def test_garbage_from_the_engine_ends_the_connection_and_nothing_else(
     messages: list[Any], greeted: bool, tail: bytes

@@ -27,6 +27,7 @@ from spice_engine.protocol.location import Location, locate
 from spice_engine.protocol.messages import PROTOCOL_VERSION, Kind
 from spice_tui.cli.following import FollowingClient
 from spice_tui.client import Client, try_connect
+from tests.examples import examples
 
 WELCOME = {
     "protocol": PROTOCOL_VERSION,
@@ -211,7 +212,9 @@ def talk(kind: type[Client], location: Location) -> None:
 
 @pytest.mark.parametrize("kind", [Client, FollowingClient])
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(messages=MESSAGES, greeted=st.booleans(), tail=st.binary(max_size=20))
 def test_garbage_from_the_engine_is_an_error_of_ours(

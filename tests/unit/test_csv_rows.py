@@ -16,6 +16,7 @@ from spice_engine.data.processors.csv import parse
 from spice_engine.data.selection import Selection
 from spice_engine.data.table import Column, Table
 from spice_engine.errors import InvalidData, Place
+from tests.examples import examples
 
 COLUMNS = (Column("a", "a"), Column("b", "bee", Place("pod.yaml", 7, 3)))
 
@@ -153,7 +154,7 @@ def test_numbers_arrive_exactly(expected: list[tuple[int, float, int]]) -> None:
     assert got.values["a"].tolist() == [a for _, a, _ in expected]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.binary(max_size=80))
 def test_no_bytes_break_the_parser(data: bytes) -> None:
     got = table(b"time,a,bee\n1,2,3\n" + data)

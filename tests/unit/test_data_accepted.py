@@ -30,6 +30,7 @@ from spice_engine.data.table import Table
 from spice_engine.errors import IncompatibleVersion, InvalidData, NotFound
 from spice_engine.store.framedlog import FramedLog
 from spice_engine.workers.child import LocalReport
+from tests.examples import examples
 from tests.unit.pod_specs import body, dataspace, feed, loader_params
 
 GOLDEN = bytes.fromhex(
@@ -231,7 +232,7 @@ def by_hand(pieces: list[Piece]) -> list[tuple[str, int]]:
     return sorted(rows)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(made, st.integers(0, 8), st.integers(0, 8))
 def test_sealing_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory,

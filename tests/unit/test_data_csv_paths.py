@@ -15,6 +15,7 @@ from spice_engine.data.processors.csv_block import parse_block
 from spice_engine.data.processors.csv_lines import Header, parse_lines
 from spice_engine.data.selection import Selection
 from spice_engine.data.table import Column, Table
+from tests.examples import examples
 
 SELECTION = Selection(
     measurements=(Column("a", "a"), Column("b", "b")),
@@ -53,7 +54,7 @@ lines = st.tuples(times, numbers, numbers, words, words).map(",".join)
 rows = st.lists(st.one_of(lines, lines, st.sampled_from(["", ",,,,", "5", "1,2"])), max_size=12)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(rows)
 @example(["1,0x10,1_0, x ,a b"])
 @example(["1,Infinity,-nan,,", "1,1e,.e5,,"])
@@ -64,7 +65,7 @@ def test_polars_and_plain_python_read_alike(block: list[str]) -> None:
     )
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(rows, st.integers(20, 200))
 def test_the_size_of_the_blocks_does_not_matter(block: list[str], size: int) -> None:
     data = "time,a,b,kind,_tags\n" + "".join(f"{line}\n" for line in block)

@@ -17,6 +17,7 @@ from spice_engine.events import QUEUE_BYTES
 from spice_engine.protocol import frames, memory
 from spice_engine.protocol.location import Location, locate
 from spice_engine.protocol.messages import PROTOCOL_VERSION, Kind
+from tests.examples import examples
 
 HELLO = [int(Kind.HELLO), {"protocol": PROTOCOL_VERSION, "client": "test"}]
 
@@ -239,7 +240,7 @@ SENT = (
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     messages=st.lists(SENT, max_size=6),
     greeted=st.booleans(),

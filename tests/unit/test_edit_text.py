@@ -13,6 +13,7 @@ from spice_engine.errors import InvalidManifest
 from spice_engine.pods.edit import CannotEdit, add_item, put
 from spice_engine.pods.yaml_tree import YamlError, read_tree
 from spice_engine.pods.yaml_writer import block, flow, scalar
+from tests.examples import examples
 
 ORDER = ("name", "params", "dataspaces", "actions", "training")
 NEW = {"name": "new"}
@@ -201,7 +202,7 @@ def _loaded(text: str) -> Any:
     return trimmed(yaml.safe_load(text.replace("12:30", "half")))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(_texts())
 def test_nothing_but_the_insertion_changes(text: str) -> None:
     try:
@@ -223,7 +224,7 @@ def test_nothing_but_the_insertion_changes(text: str) -> None:
     assert new == old
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.text(alphabet=st.sampled_from("ab:-[]{}#&*!|>'\"%@`,? \n\t\r0~\u2028\x85"), max_size=40))
 def test_any_text_is_edited_or_refused(text: str) -> None:
     try:
@@ -245,7 +246,7 @@ _data = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.text(max_size=20))
 def test_written_text_reads_as_the_same_text(text: str) -> None:
     if any(0xD800 <= ord(letter) < 0xE000 for letter in text):
@@ -254,7 +255,7 @@ def test_written_text_reads_as_the_same_text(text: str) -> None:
     assert yaml.safe_load(flow({"a": [text]})) == {"a": [text]}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.dictionaries(st.sampled_from(["a", "b c", "on"]), _data, min_size=1, max_size=3))
 def test_both_styles_read_as_the_same_data(data: dict[str, object]) -> None:
     texts = str(data)

@@ -17,6 +17,7 @@ from spice_engine.errors import IncompatibleVersion
 from spice_engine.learning.effect_check import check_effects
 from spice_engine.learning.effects import Effects, InvalidEffect, InvalidLaw, compile_effects
 from spice_engine.learning.source import Finding, Source
+from tests.examples import examples
 
 FIELDS = ["coinbase_btcusd_close", "local_portfolio_btc", "local_portfolio_usd"]
 NAMES = {
@@ -112,7 +113,7 @@ def grows_too_large(effects: Effects, state: list[float]) -> bool:
 STATES = st.lists(st.lists(values(), min_size=3, max_size=3), min_size=1, max_size=30)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(programs(["usd", "btc", "coinbase.btcusd.close", "args.x"], ["usd", "btc", "v"]), STATES)
 def test_columns_and_interpreter_are_plain_python(text: str, states: list[list[float]]) -> None:
     args = {"x": 2.5}
@@ -146,7 +147,7 @@ def test_columns_and_interpreter_are_plain_python(text: str, states: list[list[f
         assert bits(got.ravel().tolist()) == bits([x for row in want if row for x in row])
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(programs(["usd", "btc"], [], expression=True), STATES)
 def test_laws_are_plain_python(law: str, states: list[list[float]]) -> None:
     effects = compiled({"go": "usd += 1"}, ("usd == usd", law))

@@ -14,6 +14,7 @@ from spice_engine.store import log_lines, log_search
 from spice_engine.store.log_lines import STRIDE, index_lines
 from spice_engine.store.log_matcher import Matcher
 from spice_engine.store.log_search import Found, search
+from tests.examples import examples
 
 PATTERNS = [
     "a", "ab", "a.", "a.b", ".*b", "^.*ab", "^a", "b$", "^$", r"a\sb", r"\w+", r"\d", "[^a]b",
@@ -62,7 +63,7 @@ def go(path: Path, matcher: Matcher, offset: int, backwards: bool, limit: int) -
     return search(path, matcher, offset, backwards=backwards, limit=limit, check=lambda: None)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(logs, st.sampled_from(PATTERNS), *[st.booleans()] * 4, st.integers(1, 5))
 @example(b"a\r\n", "a.", True, False, False, False, 1)
 @example(b"a" * 40, "a", False, False, False, True, 1)
@@ -90,7 +91,7 @@ def test_a_search_in_steps_finds_what_a_look_at_each_line_finds(
     assert found == (expected[::-1] if backwards else expected)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from([b"\n", b"x\n", b"\r\n", b"\0\n"]), max_size=900), st.booleans())
 def test_an_index_in_two_parts_says_where_each_line_begins(log: Path, lines: list[bytes], torn):
     data = b"".join(lines) + b"torn" * torn

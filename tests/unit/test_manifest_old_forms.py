@@ -11,6 +11,7 @@ from spice_engine.pods.manifest import load_manifest, parse_manifest
 from spice_engine.pods.model import Manifest
 from spice_engine.pods.problems import Fix, Problem
 from spice_engine.pods.yaml_tree import resolve
+from tests.examples import examples
 
 # A trader as versions 0.1 to 0.5 had it: bare keys, fields, prev_state and new_state.
 TRADER = """\
@@ -300,7 +301,7 @@ _TREES = st.recursive(
 ).map(_flow)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(_TREES | st.lists(_LEAVES | st.sampled_from(["\n", "  ", "- ", ": "])).map("".join))
 def test_no_text_that_looks_like_yaml_raises(text: str) -> None:
     parsed = parse_manifest(text, "pod.yaml", {"X": "y"})
@@ -311,7 +312,7 @@ def test_no_text_that_looks_like_yaml_raises(text: str) -> None:
 _SECTIONS = ("params", "time", "dataspaces", "actions", "training", "monitors")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.sampled_from(_SECTIONS), st.sampled_from([TRADER, SERVEROPS, EARLIEST]), _TREES)
 def test_no_section_breaks_the_reading_of_the_others(
     section: str, base: str, section_text: str
@@ -325,7 +326,7 @@ _PATHS = ("- name: close", "- name: hold", "type: file", "interval: 6h", "- usd_
           "price: coinbase.btcusd.close", "- reward: hold", "initializer: 1\n")  # fmt: skip
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.sampled_from(_PATHS), _TREES)
 def test_no_value_in_a_good_manifest_raises(path: str, value: str) -> None:
     key = path.rstrip("\n").partition(": ")

@@ -13,6 +13,7 @@ from manifest_texts import fixed, problems, short
 from spice_engine.errors import InvalidManifest
 from spice_engine.pods.manifest import load_manifest, parse_manifest
 from spice_engine.pods.yaml_tree import Mapping, Scalar, read_tree
+from tests.examples import examples
 
 GOOD = """\
 name: garden
@@ -264,7 +265,7 @@ def test_hostile_text_is_refused(text: str, code: str) -> None:
     assert code in {problem.code for problem in parse_manifest(text, "f").problems}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.data())
 def test_no_text_breaks_the_reader(data: st.DataObject) -> None:
     """Cuts and splices of a good manifest, as while somebody types."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from spice_engine.errors import SpiceError, TooLarge
 from spice_engine.pods.safe_zip import InvalidPackage, Limits, unpack
+from tests.examples import examples
 
 
 def packed(files: dict[str, bytes | str], method: int = zipfile.ZIP_STORED) -> io.BytesIO:
@@ -132,7 +133,7 @@ def test_zips_in_it_stay_closed(tmp_path: Path) -> None:
 GOOD = packed({"a/b.txt": "some text " * 20, "c.py": "x = 1"}, zipfile.ZIP_DEFLATED).getvalue()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(
     changes=st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), max_size=12),
     cut=st.integers(0, len(GOOD)),

@@ -20,6 +20,7 @@ from spice_engine.protocol.messages import Kind
 from spice_tui.async_client import AsyncClient
 from spice_tui.recording import FORMAT, InvalidRecording, Recorder, Recording, read_recording
 from spice_tui.replay import ReplayDoor, connect_replay
+from tests.examples import examples
 
 GOLDEN = Path(__file__).parent / "recordings" / "version-1.recording"
 
@@ -157,7 +158,9 @@ def test_a_recording_is_private_and_ends_at_its_limit(tmp_path: Path) -> None:
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(100),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.binary(max_size=80), header=st.booleans())
 def test_any_file_is_a_recording_or_an_error_of_ours(

@@ -14,6 +14,8 @@ from spice_engine.learning.split import split_steps
 from spice_engine.learning.task import Task
 from spice_engine.learning.training_run import TrainingRun
 
+pytestmark = pytest.mark.numbers
+
 Matrix = NDArray[np.float64]
 
 

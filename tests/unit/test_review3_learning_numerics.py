@@ -22,6 +22,9 @@ from spice_engine.learning.policy import Policy
 from spice_engine.learning.split import split_steps
 from spice_engine.learning.task import Task
 from spice_engine.learning.training_run import TrainingRun
+from tests.examples import examples
+
+pytestmark = pytest.mark.numbers
 
 Matrix = NDArray[np.float64]
 ALGORITHMS = ("auto", "fqi", "linear", "tabular")
@@ -187,7 +190,7 @@ def test_regret_is_told_where_rewards_differ_by_little_of_their_size() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_shares_of_features_add_up_to_the_lead(seed: int, depth: int) -> None:
     chance = np.random.default_rng(seed)
     raw, targets = chance.normal(size=(200, 4)), chance.normal(size=(200, 3))

@@ -24,6 +24,8 @@ from spice_engine.learning.trainer import train
 from spice_engine.workers.arrays import save
 from spice_engine.workers.child import LocalReport
 
+pytestmark = pytest.mark.numbers
+
 ROWS, SPAN = 300, 4
 CHANCE = np.random.default_rng(5)
 PRICES = 16_000 + 1_500 * np.sin(np.arange(ROWS) / 9) + CHANCE.normal(size=ROWS) * 60

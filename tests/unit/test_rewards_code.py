@@ -16,6 +16,7 @@ from spice_engine.learning.reward_check import InvalidRewardValue, check_rewards
 from spice_engine.learning.reward_program import compile_rewards
 from spice_engine.learning.rewards import reward_matrix
 from spice_engine.learning.source import Finding, Source
+from tests.examples import examples
 
 FIELDS = ["load_cpu", "load_memory"]
 FILE = "pod.yaml"
@@ -51,7 +52,7 @@ CODES = [
 ]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(st.sampled_from(CODES), st.lists(st.floats(-9, 9), min_size=6, max_size=12))
 def test_rewards_equal_plain_exec(text: str, numbers: list[float]) -> None:
     init = 'x = next_state["load_cpu"]'
@@ -229,7 +230,7 @@ def test_an_action_without_a_reward_is_refused() -> None:
         compile_rewards(["go", "stay"], FIELDS, None, {"go": code("reward = 1")})
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(st.text(max_size=40) | st.lists(st.sampled_from(CODES), max_size=2).map("\n".join))
 def test_no_text_breaks_the_check(text: str) -> None:
     for finding in findings(text):

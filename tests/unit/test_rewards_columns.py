@@ -18,6 +18,7 @@ from spice_engine.learning.reward_check import InvalidRewardValue
 from spice_engine.learning.reward_program import RewardProgram, compile_rewards, input_name
 from spice_engine.learning.rewards import MAX_REWARD, reward_column, reward_matrix
 from spice_engine.learning.source import Source
+from tests.examples import examples
 
 FIELDS = ["a", "b"]
 READS = ['current_state["a"]', 'next_state["a"]', 'next_state["b"]', "x"]
@@ -59,7 +60,7 @@ def plain(text: str, current: Any, following: Any) -> list[Any]:
     return found
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(BODIES, TABLES)
 def test_column_code_is_plain_python(text: str, numbers: list[list[float]]) -> None:
     """The columns before the limits of rewards are applied: any bit, infinities and NaN too."""
@@ -83,7 +84,7 @@ def test_column_code_is_plain_python(text: str, numbers: list[list[float]]) -> N
     assert bits(got.tolist()) == bits([float(value) for value in want])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.lists(BODIES, min_size=1, max_size=3), TABLES)
 def test_rewards_are_plain_python_or_its_errors(
     texts: list[str], numbers: list[list[float]]

@@ -22,6 +22,8 @@ from spice_engine.learning.simulated_training import SCHEDULES, SimulatedRun, Si
 from spice_engine.learning.simulator import UNLAWFUL, Simulator, World
 from spice_engine.learning.split import split_steps
 
+pytestmark = pytest.mark.numbers
+
 ROWS = 600
 CHANCE = np.random.default_rng(11)
 RUSH = (np.arange(ROWS) % 6 >= 4).astype(np.float64)

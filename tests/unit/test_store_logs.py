@@ -20,6 +20,7 @@ from spice_engine.store.appendlog import (
     tail,
 )
 from spice_engine.store.framedlog import FramedLog, frame, read_frames
+from tests.examples import examples
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ class TestAppendLog:
         assert index.offsets == (0, 2, 4)
 
     @pytest.mark.parametrize("ending", [b"", b"\n"])
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=examples(40), deadline=None)
     @given(lines=st.lists(st.integers(0, 50_000), max_size=12), count=st.integers(0, 14))
     def test_tail_gives_the_last_lines(self, ending: bytes, lines: list[int], count: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -112,7 +113,7 @@ class TestFramedLog:
         with pytest.raises(StorageError, match="closed"):
             log.append([b"x"])
 
-    @settings(max_examples=80, deadline=None)
+    @settings(max_examples=examples(80), deadline=None)
     @given(whole=payloads, torn=st.binary(min_size=1, max_size=60), data=st.data())
     def test_a_frame_cut_anywhere_is_taken_off_and_nothing_else(
         self, whole: list[bytes], torn: bytes, data: st.DataObject
@@ -129,7 +130,7 @@ class TestFramedLog:
             assert [payload for _, payload in read_frames(path)] == [*whole, b"after"]
             assert path.with_name("a.log.torn").read_bytes() == end[:cut]
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=examples(60), deadline=None)
     @given(whole=payloads.filter(bool), data=st.data())
     def test_an_altered_byte_is_never_given_out(
         self, whole: list[bytes], data: st.DataObject

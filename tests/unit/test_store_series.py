@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from spice_engine.store import series
 from spice_engine.store.migrate import load_migrations, migrate
+from tests.examples import examples
 
 DAY = 86_400.0
 
@@ -86,7 +87,7 @@ numbers = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(numbers=numbers, most=st.integers(1, 20), roll=st.integers(0, 60))
 def test_thinning_and_rolling_lose_no_count_sum_or_extreme(
     numbers: list[float], most: int, roll: int

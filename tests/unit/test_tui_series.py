@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spice_tui.models.series import Column, Series
+from tests.examples import examples
 
 VALUES = st.lists(st.one_of(st.floats(-100, 100), st.just(math.nan)), max_size=60)
 
@@ -42,7 +43,7 @@ def test_gaps_part_the_line() -> None:
     ]
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(VALUES, VALUES, st.integers(1, 30))
 def test_growing_point_by_point_equals_starting_whole(
     start: list[float], more: list[float], width: int
