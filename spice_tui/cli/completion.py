@@ -51,3 +51,48 @@ def _manifests(prefix: str) -> list[str]:
 def runs(ctx: typer.Context, incomplete: str) -> list[str]:
     """Numbers of runs."""
     return _names(ctx, "runs", incomplete)
+
+
+def models(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Models, and their newest versions."""
+    return _names(ctx, "models", incomplete)
+
+
+def resources(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Uploads and links; the roots of the tree without an engine, too."""
+    roots = [name for name in ("runs/", "uploads/", "models/") if name.startswith(incomplete)]
+    return roots + _names(ctx, "resources", incomplete)
+
+
+def servers(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of model servers."""
+    return _names(ctx, "servers", incomplete)
+
+
+def models(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of models."""
+    return _names(ctx, "models", incomplete)
+
+
+def node_groups(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of node groups."""
+    return _names(ctx, "node_groups", incomplete)
+
+
+def models_and_scripts(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of models, of pods, and paths of Python files: what a server is made from."""
+    return [*models(ctx, incomplete), *pods(ctx, incomplete), *scripts(incomplete)]
+
+
+def scripts(incomplete: str) -> list[str]:
+    """Paths of Python files, and of folders on the way to them."""
+    folder = incomplete[: incomplete.rfind("/") + 1]
+    with contextlib.suppress(OSError, RuntimeError):  # no such folder, or no such user
+        entries = sorted(Path(folder or ".").expanduser().iterdir())
+        paths = [
+            folder + entry.name + ("/" if entry.is_dir() else "")
+            for entry in entries
+            if (entry.suffix == ".py" or entry.is_dir()) and not entry.name.startswith(".")
+        ]
+        return [path for path in paths if path.startswith(incomplete)]
+    return []

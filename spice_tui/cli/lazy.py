@@ -22,6 +22,7 @@ class Entry:
     summary: str
     stops_at_command: bool = False
     """Options after the first argument belong to that argument."""
+    help_names: tuple[str, ...] = ("-h", "--help")
 
 
 COMMANDS: dict[str, Entry] = {
@@ -35,6 +36,15 @@ COMMANDS: dict[str, Entry] = {
     "kill": Entry("control", "kill", "End runs at once."),
     "label": Entry("runs", "label", "Add a label to a run, or remove it."),
     "metrics": Entry("metrics", "metrics", "Show the metrics of a run."),
+    "ls": Entry(
+        "resources", "ls", "List what runs left, uploads, models and links.", help_names=("--help",)
+    ),
+    "cp": Entry("resources", "cp", "Copy a resource to a folder of this machine."),
+    "upload": Entry("upload", "upload", "Take a folder or file in as a resource."),
+    "rm": Entry("resources", "rm", "Remove uploads."),
+    "link": Entry("resources", "link", "Give a resource a short name."),
+    "unlink": Entry("resources", "unlink", "Take a short name away."),
+    "model": Entry("models", "app", "Make, list and describe models."),
     "pods": Entry("pods", "app", "List, show and publish the pods of the folder."),
     "train": Entry("train", "train", "Train a pod and follow its episodes."),
     "recommend": Entry("recommend", "recommend", "Ask a trained pod what to do."),
@@ -52,6 +62,9 @@ COMMANDS: dict[str, Entry] = {
     "export": Entry("export", "export", "Write a trained pod into a .spicepod file."),
     "import": Entry("importing", "import_pod", "Take a trained pod in from a .spicepod file."),
     "trust": Entry("trust", "trust", "Let code that lies in the folder run."),
+    "server": Entry("server", "app", "Serve models over HTTP, and look after their servers."),
+    "node-group": Entry("node_group", "app", "List and size the node groups of this machine."),
+    "cluster": Entry("node_group", "cluster", "Show this machine and its node groups."),
     "sql": Entry("sql", "sql", "Ask the engine's store a question in SQL."),
     "play": Entry("play", "play", "Play tapes on the screens, and compare what they show."),
     "config": Entry("config", "config", "Show all settings, and where each comes from."),
@@ -60,7 +73,7 @@ COMMANDS: dict[str, Entry] = {
 }
 
 
-ALIASES = {"actions": "action", "reward": "rewards"}
+ALIASES = {"actions": "action", "reward": "rewards", "models": "model"}
 """Spellings of the original that name the same commands."""
 
 
@@ -74,7 +87,7 @@ def load(name: str, entry: Entry) -> Any:
             lighten(command)
         return lighten(group)
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    settings: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+    settings: dict[str, Any] = {"help_option_names": list(entry.help_names)}
     kind = None
     if entry.stops_at_command:
         from spice_tui.cli.run_line import LineCommand as kind  # noqa: N813 - a class as a value

@@ -114,7 +114,7 @@ def check_alias(alias: str) -> None:
     bad = sorted({character for character in alias if character in FORBIDDEN_IN_ALIAS})
     if bad:
         raise InvalidRequest(
-            f"{alias[:100]!r} cannot name a link: it holds {' '.join(bad)}.",
+            f"{alias[:100]!r} cannot name a link: it holds {' and '.join(map(repr, bad))}.",
             hint=f"These are not allowed: {' '.join(FORBIDDEN_IN_ALIAS)}",
         )
     if alias in RESERVED:
