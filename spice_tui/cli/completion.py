@@ -69,11 +69,6 @@ def servers(ctx: typer.Context, incomplete: str) -> list[str]:
     return _names(ctx, "servers", incomplete)
 
 
-def models(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names of models."""
-    return _names(ctx, "models", incomplete)
-
-
 def node_groups(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of node groups."""
     return _names(ctx, "node_groups", incomplete)

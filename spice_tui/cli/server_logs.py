@@ -1,0 +1,157 @@
+"""`server logs`: what the pods of a server print, one of them or all together."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from spice_engine.errors import InvalidRequest, NotFound
+from spice_tui.cli import output
+from spice_tui.cli.following import FollowingClient
+from spice_tui.cli.output import Json
+from spice_tui.cli.server_arguments import ServerArgument
+from spice_tui.cli.session import session_of
+
+PIECE = 256 * 1024
+COLORS = ("blue", "green", "yellow", "bold", "dim")
+
+
+def logs(
+    ctx: typer.Context,
+    server: ServerArgument,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they grow.")] = False,
+    pod: Annotated[int, typer.Option("--pod", "-p", metavar="ID", help="Only this pod.")] = 0,
+    tail: Annotated[
+        int, typer.Option("--tail", "-n", help="Only the last lines of each; 0: everything.")
+    ] = 0,
+    json: Json = False,
+) -> None:
+    """Print what a server's pods wrote; the lines of several begin with their number."""
+    if json and follow:
+        raise InvalidRequest("--json gives one answer and cannot follow.", hint="Leave out one.")
+    if tail < 0:
+        raise typer.BadParameter("must be 0 or more.", param_hint="--tail")
+    with session_of(ctx).connect(FollowingClient) as client:
+        pods = _pods(client, server, pod)
+        readers = [PodLog(client, server, number) for number in pods]
+        if json:
+            output.as_json([{"pod": one.pod, "text": one.rest(tail)} for one in readers])
+            return
+        if len(readers) > 1:
+            _set_prefixes(readers)
+        for one in readers:
+            one.print_new(tail)
+        if follow:
+            follow_pods(client, server, readers, others=not pod)
+
+
+def _pods(client: FollowingClient, server: str, wanted: int) -> list[int]:
+    info = client.call("servers.get", {"server": server})["info"]
+    numbers = sorted(pod["number"] for pod in info["replicas"])
+    if wanted:
+        return [wanted]
+    if not numbers:
+        raise NotFound(
+            "There are no active pods for this server.",
+            hint=info["message"] or "An earlier one's log: -p ID.",
+        )
+    return numbers
+
+
+def _prefix(pod: int, largest: int, index: int) -> str:
+    text = f"{str(pod).rjust(len(str(largest)))} | "
+    return output.paint(text, COLORS[index % len(COLORS)])
+
+
+class PodLog:
+    """Prints one pod's log, in whole lines where they have a prefix."""
+
+    def __init__(self, client: FollowingClient, server: str, pod: int) -> None:
+        self._client = client
+        self._source = f"server/{server}/{pod}"
+        self._offset = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._torn = ""
+        self.pod = pod
+        self.prefix = ""
+
+    @property
+    def topic(self) -> str:
+        """Tells that it grew."""
+        return f"log/{self._source}"
+
+    def rest(self, tail: int = 0) -> str:
+        """What is new in it; of its lines only the last `tail`, if that is not 0."""
+        pieces: list[bytes] = []
+        while True:
+            request = {"source": self._source, "offset": self._offset, "limit": PIECE}
+            chunk = self._client.call("logs.read", request)
+            if chunk["size"] < self._offset:  # it was rotated: what is there now is all new
+                self._offset = 0
+                continue
+            data = bytes(chunk["data"])
+            self._offset = chunk["offset"] + len(data)
+            pieces.append(data)
+            if not data or self._offset >= chunk["size"]:
+                break
+        text = self._decoder.decode(b"".join(pieces))
+        return "".join(text.splitlines(keepends=True)[-tail:]) if tail else text
+
+    def print_new(self, tail: int = 0) -> None:
+        """Print it; a last line that is not whole waits for its end, where lines have prefixes."""
+        text = self.rest(tail)
+        if self.prefix:
+            *lines, torn = (self._torn + text).split("\n")
+            self._torn = torn
+            text = "".join(f"{self.prefix}{line}\n" for line in lines)
+        output.write(text)
+        output.flush()
+
+
+def follow_pods(
+    client: FollowingClient,
+    server: str,
+    readers: Sequence[PodLog],
+    *,
+    others: bool = True,
+    prefixes: bool = True,
+) -> None:
+    """Print what comes, with `others` of pods that come, too; until Control-C or the engine's end.
+
+    With `prefixes` lines say whose they are once there are several pods.
+    """
+    known = {one.topic: one for one in readers}
+    for topic in known:
+        client.subscribe(topic)
+    client.subscribe("servers")
+    while True:
+        topic, event = client.next_event()
+        if topic in known:
+            known[topic].print_new()
+        elif topic == "servers" and others and isinstance(event.data, dict):
+            found = event.data if event.kind == "snapshot" else event.data.get("set", {})
+            for reader in _new_pods(client, server, found.get(server), known):
+                known[reader.topic] = reader
+                client.subscribe(reader.topic)
+                reader.print_new()
+            if prefixes and len(known) > 1:
+                _set_prefixes(known.values())
+
+
+def _new_pods(
+    client: FollowingClient, server: str, info: dict[str, Any] | None, known: dict[str, PodLog]
+) -> list[PodLog]:
+    pods = sorted(pod["number"] for pod in (info or {}).get("replicas", ()))
+    made = [PodLog(client, server, number) for number in pods]
+    return [one for one in made if one.topic not in known]
+
+
+def _set_prefixes(readers: Iterable[PodLog]) -> None:
+    several = list(readers)
+    largest = max(one.pod for one in several)
+    for index, one in enumerate(several):
+        one.prefix = _prefix(one.pod, largest, index)
