@@ -281,6 +281,15 @@ async def test_drain_that_takes_too_long_gives_up_and_the_call_goes_elsewhere() 
         assert call.tries == 1
 
 
+async def test_a_server_whose_last_replica_leaves_answers_503_at_once() -> None:
+    async with World() as world:
+        await world.add()
+        assert await world.router.drain(world.links[0], 5) is True
+        assert world.call().status == 503
+        world.router.detach(world.links[0])
+        assert world.call().status == 503
+
+
 async def test_pause_lets_calls_under_way_end_and_keeps_the_others() -> None:
     async with World() as world:
         replica = await world.add(keep)

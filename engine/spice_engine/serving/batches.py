@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from spice_engine.serving.lanes import Batch, Lane
+from spice_engine.serving.lanes import Lane
 from spice_engine.serving.waiting import MAX_BYTES
+from spice_engine.serving.workers import Batch
 
 if TYPE_CHECKING:
     import asyncio
@@ -116,6 +117,13 @@ class Batches:
         if len(self.lanes) > 1 and lane in self.lanes:
             self.lanes.remove(lane)
             self.lanes.append(lane)
+
+    def send_alone(self, lane: Lane, call: Call, now: float) -> None:
+        """Send one call, as a batch of one where the lane takes lists."""
+        if lane.batching:
+            self.send(lane, [call], now)
+        else:
+            lane.send(call, now)
 
     def _take(self, number: int, now: float) -> list[Call]:
         calls: list[Call] = []

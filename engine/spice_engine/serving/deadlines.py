@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from spice_engine.serving import refusals
-from spice_engine.serving.lanes import Batch, Lane
+from spice_engine.serving.lanes import Lane
+from spice_engine.serving.workers import Batch
 
 if TYPE_CHECKING:
     import asyncio

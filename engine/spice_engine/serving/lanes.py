@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from spice_engine.serving.calls import Call
+from spice_engine.serving.workers import Batch, Worker
 from spice_runtime import wire
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ _log = logging.getLogger(__name__)
 BUSY_US = 2000.0
 """A lane holds as many calls as its worker does in so many microseconds."""
 MAX_WINDOW = 64
+_LOOKS = 16
+"""Lanes looked at for the one with the least to do."""
 _BIG_BODY = 64 * 1024
 _WRITE_HIGH = 2**20
 _MAX_MS = 0xFFFFFFFF
@@ -54,33 +57,6 @@ class LaneOwner(Protocol):
     def on_link_lost(self, link: ReplicaLink) -> None:
         """The replica's process is gone, or leaves control unanswered."""
         ...
-
-
-class Worker:
-    """One process of a replica: what dies together. `reserved`: kept for one suspicious call."""
-
-    __slots__ = ("began", "lanes", "link", "pid", "reserved")
-
-    def __init__(self, link: ReplicaLink, pid: int) -> None:
-        self.link = link
-        self.pid = pid
-        self.lanes: list[Lane] = []
-        self.reserved = False
-        self.began = 0.0
-
-    def outstanding(self) -> int:
-        """Calls that its lanes hold."""
-        return sum(len(lane.calls) for lane in self.lanes)
-
-
-class Batch:
-    """Calls that left in one frame; `left` of them are not answered."""
-
-    __slots__ = ("ident", "left")
-
-    def __init__(self, ident: int, left: int) -> None:
-        self.ident = ident
-        self.left = left
 
 
 class Lane(asyncio.Protocol):
@@ -137,6 +113,17 @@ class Lane(asyncio.Protocol):
         self._parts: list[bytes] = []
         self._have = 0
         self._need = _HEADER_SIZE
+
+    def usable(self) -> bool:
+        """Whether calls may be sent, as far as the replica goes."""
+        link, worker = self.link, self.worker
+        return not (
+            self.choked
+            or self.closed
+            or link.draining
+            or link.lost
+            or (worker is not None and worker.reserved)
+        )
 
     # Out.
 
@@ -374,3 +361,19 @@ class Lane(asyncio.Protocol):
 def _defect(call: Call) -> None:
     """A door raised when it was given an answer."""
     _log.exception("A door could not take the answer of call %d", call.ident)
+
+
+def least(lanes: list[Lane]) -> Lane:
+    """A lane with few calls: the least of some of them, of two or more. The one taken goes last,
+    so that equals take turns."""
+    best = 0
+    fewest = len(lanes[0].calls)
+    for place in range(1, min(len(lanes), _LOOKS)):
+        if not fewest:
+            break
+        held = len(lanes[place].calls)
+        if held < fewest:
+            best, fewest = place, held
+    lane = lanes.pop(best)
+    lanes.append(lane)
+    return lane

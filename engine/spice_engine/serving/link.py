@@ -14,7 +14,8 @@ from typing import Any, cast
 from spice_engine.errors import ChildFailed, DeadlineExceeded
 from spice_engine.serving.control import Answer, Control
 from spice_engine.serving.figures import Figures
-from spice_engine.serving.lanes import Lane, LaneOwner, Worker
+from spice_engine.serving.lanes import Lane, LaneOwner
+from spice_engine.serving.workers import Worker
 from spice_runtime import wire
 
 _log = logging.getLogger(__name__)
@@ -74,6 +75,10 @@ class ReplicaLink:
     def predictor(self) -> dict[str, Any]:
         """What it found, once it is ready."""
         return self._control.predictor if self._control else {}
+
+    def stays(self) -> bool:
+        """Whether it takes part: it neither leaves nor is gone."""
+        return not (self.draining or self.lost)
 
     async def connect(self, within: float = 10.0) -> None:
         """Connect control, waiting for its socket, and read the first state.

@@ -9,41 +9,25 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from spice_engine.protocol.servers import Batching, Door
-from spice_engine.serving import refusals
+from spice_engine.serving import losses, refusals, signals
 from spice_engine.serving.batches import Batches
 from spice_engine.serving.calls import Call
 from spice_engine.serving.deadlines import Deadlines
 from spice_engine.serving.figures import Figures
-from spice_engine.serving.lanes import Batch, Lane, Worker
+from spice_engine.serving.lanes import Lane, least
 from spice_engine.serving.link import ReplicaLink
+from spice_engine.serving.signals import Signals
 from spice_engine.serving.suspects import Suspects
 from spice_engine.serving.waiting import Waiting
+from spice_engine.serving.workers import Worker
 
 GRACE = 5.0
 """Seconds that calls wait for a replica after the last one was lost, before they get 503."""
-_LOOKS = 16
-"""Lanes looked at for the one with the least to do."""
-_MAX_LOST = 5
-"""So often a call may be lost before it was begun; then it counts as begun."""
 _MAX_HEAD = 0xFFFF
 GONE = 499
 """The status under which calls whose client left are counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Signals:
-    """What the autoscaler goes by. `oldest_wait` in seconds, `rate` of arrivals per second over
-    the last seconds; `lanes` can be used, `busy` of them hold calls."""
-
-    in_flight: int
-    queued: int
-    oldest_wait: float
-    rate: float
-    lanes: int
-    busy: int
 
 
 class Router:
@@ -75,7 +59,6 @@ class Router:
         self._links: list[ReplicaLink] = []
         self._lanes: list[Lane] = []
         self._open: list[Lane] = []
-        self._turn = 0
         self._paused = False
         self._lost_at = float("-inf")
         self._waiting = Waiting()
@@ -89,7 +72,7 @@ class Router:
         )
         self._suspects = Suspects(
             workers=self._workers,
-            send=self._send_alone,
+            send=self._batches.send_alone,
             reserve=self._reserve,
             release=self._release,
             late=self._late,
@@ -105,7 +88,7 @@ class Router:
         )
         self._watchers = 0
         self._quiet = asyncio.Event()
-        self._retry_after = (float("-inf"), b"")
+        self._retry_after = refusals.RetryAfter()
         figures.level = self.level
 
     # What the doors call.
@@ -125,7 +108,7 @@ class Router:
             return
         lanes = self._open
         if lanes and not self._waiting.number:
-            lane = lanes[0] if len(lanes) == 1 else self._least(lanes)
+            lane = lanes[0] if len(lanes) == 1 else least(lanes)
             lane.send(call, call.arrived)
             if len(lane.calls) >= lane.window:
                 self._unlist(lane)
@@ -153,7 +136,7 @@ class Router:
 
     def is_ready(self) -> bool:
         """Whether a replica could take a call now."""
-        return any(not (lane.link.draining or lane.link.lost) for lane in self._lanes)
+        return any(lane.link.stays() for lane in self._lanes)
 
     # What the server's deployment calls.
 
@@ -214,18 +197,18 @@ class Router:
         return await self._until(lambda: not any(lane.calls for lane in self._lanes), within)
 
     def withdraw(self) -> list[Call]:
-        """Take back all calls that wait: they get no answer from here."""
-        return self._suspects.waiting.take_all() + self._waiting.take_all()
+        """Take back all calls that wait: they count as done, and get no answer from here."""
+        calls = self._suspects.waiting.take_all() + self._waiting.take_all()
+        for call in calls:
+            call.done = True
+        return calls
 
     def close(self) -> None:
         """The server is gone: calls that wait get 503, replicas are forgotten."""
         self._paused = True
         for link in list(self._links):
             self.detach(link)
-        now = time.monotonic()
-        for call in self.withdraw():
-            self.figures.refused(503, now)
-            refusals.not_ready(call)
+        self._turn_away(time.monotonic())
         self._batches.close()
         self._deadlines.stop()
 
@@ -236,16 +219,9 @@ class Router:
 
     def signals(self, now: float, seconds: int = 3) -> Signals:
         """What the autoscaler goes by, at this moment of `time.monotonic()`."""
-        first = self._waiting.first()
         held, queued = self.level()
-        usable = [lane for lane in self._lanes if not (lane.link.draining or lane.link.lost)]
-        return Signals(
-            in_flight=held,
-            queued=queued,
-            oldest_wait=max(0.0, now - first.arrived) if first else 0.0,
-            rate=self.figures.rate(now, seconds),
-            lanes=len(usable),
-            busy=sum(1 for lane in usable if lane.calls),
+        return signals.of(
+            self._lanes, self._waiting, held, queued, self.figures.rate(now, seconds), now
         )
 
     # What the lanes call.
@@ -254,7 +230,7 @@ class Router:
         """Answers came: send what waits, as far as it may hold it."""
         if self._watchers and not lane.calls:
             self._quiet.set()
-        if self._suspects:
+        if self._suspects and not self._paused:
             self._suspects.step(now)
         if not self._usable(lane):
             return
@@ -302,29 +278,16 @@ class Router:
         if lane.batching and lane in self._batches.lanes:
             self._batches.lanes.remove(lane)
         self._unlist(lane)
-        calls = list(lane.calls.values())
-        begun = _begun(calls, lane)
-        lane.calls.clear()
-        lane.batches.clear()
         now = time.monotonic()
-        if not self._lanes:
+        if not (self._lanes or lane.link.draining):
             self._lost_at = now
-        back: list[Call] = []
-        for place, call in enumerate(calls):
-            if call.done:
-                continue
-            call.batch = None
-            call.lane = None
-            if call.streaming:
-                call.done = True
-                self.figures.refused(502, now)
-                call.end("the replica died")
-                continue
-            call.lost += 1
-            if place < begun or call.lost > _MAX_LOST:
-                self._blame(call, now)
-            else:
-                back.append(call)
+        cut, begun, back = losses.sort_out(lane)
+        for call in cut:
+            self.figures.refused(502, now)
+            call.done = True
+            call.end("the replica died")
+        for call in begun:
+            self._blame(call, now)
         self._waiting.put_back(back)
         if self._watchers:
             self._quiet.set()
@@ -335,37 +298,12 @@ class Router:
         for lane in link.lanes:
             self._unlist(lane)
 
-    # How.
-
     def _next_ident(self) -> int:
         self._ident += 1
         return self._ident
 
     def _usable(self, lane: Lane) -> bool:
-        link, worker = lane.link, lane.worker
-        return not (
-            self._paused
-            or lane.choked
-            or lane.closed
-            or link.draining
-            or link.lost
-            or (worker is not None and worker.reserved)
-        )
-
-    def _least(self, lanes: list[Lane]) -> Lane:
-        """The lane with the fewest calls, among some of those that have room."""
-        number = len(lanes)
-        self._turn += 1
-        best = lanes[self._turn % number]
-        least = len(best.calls)
-        for step in range(1, min(number, _LOOKS)):
-            if not least:
-                break
-            lane = lanes[(self._turn + step) % number]
-            held = len(lane.calls)
-            if held < least:
-                best, least = lane, held
-        return best
+        return not self._paused and lane.usable()
 
     def _unlist(self, lane: Lane) -> None:
         if lane.listed:
@@ -376,9 +314,9 @@ class Router:
         now = call.arrived
         if not self._waiting.has_room(len(call.body), self._door.max_queue):
             self.figures.refused(429, now)
-            refusals.full(call, self._retry_after_line(now))
+            refusals.full(call, self._retry_after.line(self._waiting.number, self.figures, now))
             return
-        if not self._lanes:
+        if not self.is_ready():
             if not self._may_wait(now):
                 self.figures.refused(503, now)
                 refusals.not_ready(call)
@@ -390,19 +328,17 @@ class Router:
             self._batches.soon()
 
     def _may_wait(self, now: float) -> bool:
-        """Whether calls may wait although there is no lane."""
-        return self.hold or self._paused or bool(self._links) or now < self._lost_at + GRACE
-
-    def _retry_after_line(self, now: float) -> bytes:
-        made, line = self._retry_after
-        if now > made + 0.5:
-            line = refusals.retry_after_line(self._waiting.number, self.figures.rate(now, 5))
-            self._retry_after = (now, line)
-        return line
+        """Whether calls may wait although no replica could take them now."""
+        return (
+            self.hold
+            or self._paused
+            or now < self._lost_at + GRACE
+            or any(link.stays() for link in self._links)
+        )
 
     def _dispatch(self, now: float) -> None:
         """Send what waits to lanes with room."""
-        if self._suspects:
+        if self._suspects and not self._paused:
             self._suspects.step(now)
         for lane in list(self._open):
             if not self._waiting.number:
@@ -429,12 +365,6 @@ class Router:
         workers = {id(lane.worker): lane.worker for lane in self._lanes if self._usable(lane)}
         return [worker for worker in workers.values() if worker is not None]
 
-    def _send_alone(self, lane: Lane, call: Call, now: float) -> None:
-        if lane.batching:
-            self._batches.send(lane, [call], now)
-        else:
-            lane.send(call, now)
-
     def _reserve(self, worker: Worker) -> None:
         for lane in worker.lanes:
             self._unlist(lane)
@@ -446,12 +376,15 @@ class Router:
 
     def _tick(self, now: float) -> None:
         """Some 25 times a second while there are calls."""
-        if self._suspects:
+        if self._suspects and not self._paused:
             self._suspects.step(now)
-        if not self._lanes and not self._may_wait(now):
-            for call in self.withdraw():
-                self.figures.refused(503, now)
-                refusals.not_ready(call)
+        if not self.is_ready() and not self._may_wait(now):
+            self._turn_away(now)
+
+    def _turn_away(self, now: float) -> None:
+        for call in self.withdraw():
+            self.figures.refused(503, now)
+            refusals.not_ready(call)
 
     async def _until(self, condition: Callable[[], bool], within: float) -> bool:
         self._watchers += 1
@@ -465,17 +398,3 @@ class Router:
         finally:
             self._watchers -= 1
         return True
-
-
-def _begun(calls: list[Call], lane: Lane) -> int:
-    """How many of a lost lane's calls, in the order in which they were sent, had been begun."""
-    started = lane.link.started(lane)
-    if started is None or lane.concurrency > 1:
-        return len(calls)
-    if started:
-        for place in range(len(calls) - 1, -1, -1):
-            call = calls[place]
-            batch = call.batch
-            if call.ident == started or (isinstance(batch, Batch) and batch.ident == started):
-                return place + 1
-    return 0

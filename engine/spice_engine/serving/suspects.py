@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from spice_engine.serving.lanes import Lane, Worker
+from spice_engine.serving.lanes import Lane
 from spice_engine.serving.waiting import Waiting
+from spice_engine.serving.workers import Worker
 
 if TYPE_CHECKING:
     from spice_engine.serving.calls import Call
