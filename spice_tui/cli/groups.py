@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import typer
 
+from spice_tui.cli.lazy import Entry, TableGroup
 
-def group(summary: str) -> typer.Typer:
-    """A group of commands; `summary` is what its help begins with."""
+
+def group(summary: str, table: dict[str, Entry] | None = None) -> typer.Typer:
+    """A group of commands; `summary` is what its help begins with.
+
+    With a `table` its commands are imported when they are used.
+    """
+    kind = type("Group", (TableGroup,), {"table": table}) if table is not None else None
     app = typer.Typer(
+        cls=kind,
         help=summary,
         no_args_is_help=True,
         add_completion=False,

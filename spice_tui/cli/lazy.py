@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperGroup
@@ -23,11 +23,15 @@ class Entry:
     stops_at_command: bool = False
     """Options after the first argument belong to that argument."""
     help_names: tuple[str, ...] = ("-h", "--help")
+    files: bool = False
+    """It has `--from-file` and `--save-command`."""
 
 
 COMMANDS: dict[str, Entry] = {
     "engine": Entry("engine", "app", "Start, stop and look at the engine of a folder."),
-    "run": Entry("run", "run", "Run a command and follow its log.", stops_at_command=True),
+    "run": Entry(
+        "run", "run", "Run a command and follow its log.", stops_at_command=True, files=True
+    ),
     "ps": Entry("runs", "list_runs", "List runs."),
     "info": Entry("runs", "info", "Show everything about one run."),
     "logs": Entry("logs", "logs", "Print the log of a run."),
@@ -83,18 +87,31 @@ def load(name: str, entry: Entry) -> Any:
     if isinstance(found, typer.Typer):
         group = typer.main.get_command(found)
         group.name = name
-        for command in getattr(group, "commands", {}).values():
-            lighten(command)
+        commands = getattr(group, "commands", {})
+        if not isinstance(commands, LazyCommands):
+            for command in commands.values():
+                lighten(command)
         return lighten(group)
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     settings: dict[str, Any] = {"help_option_names": list(entry.help_names)}
-    kind = None
     if entry.stops_at_command:
-        from spice_tui.cli.run_line import LineCommand as kind  # noqa: N813 - a class as a value
-
         settings["allow_interspersed_args"] = False
+    kind = _kind(entry)
     app.command(name=name, cls=kind, context_settings=settings, short_help=entry.summary)(found)
     return lighten(typer.main.get_command(app))
+
+
+def _kind(entry: Entry) -> Any:
+    """The class of a command that reads its command line in its own way, else None."""
+    if entry.files:
+        from spice_tui.cli import command_file
+
+        return command_file.FileLineCommand if entry.stops_at_command else command_file.FileCommand
+    if entry.stops_at_command:
+        from spice_tui.cli.run_line import LineCommand
+
+        return LineCommand
+    return None
 
 
 class LazyCommands(MutableMapping[str, Any]):
@@ -126,19 +143,27 @@ class LazyCommands(MutableMapping[str, Any]):
         return len(set(self._table) | set(self._loaded))
 
 
-class LazyGroup(TyperGroup):
-    """The program's root: its help needs no command's module."""
+class TableGroup(TyperGroup):
+    """A group whose help needs no command's module."""
+
+    table: ClassVar[dict[str, Entry]] = {}
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.commands = LazyCommands(COMMANDS)
+        self.commands = LazyCommands(self.table)
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self.commands)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        return super().get_command(ctx, ALIASES.get(cmd_name, cmd_name))
-
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+            formatter.write_dl([(name, entry.summary) for name, entry in self.table.items()])
+
+
+class LazyGroup(TableGroup):
+    """The program's root."""
+
+    table = COMMANDS
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return super().get_command(ctx, ALIASES.get(cmd_name, cmd_name))
