@@ -71,7 +71,7 @@ class NodeGroups:
         self._taken: dict[int, Room] = {}
         self._next = 0
         self._freed = asyncio.Event()
-        self.users: Callable[[str], list[str]] = lambda group: []
+        self.users: Callable[[str], list[str]] = lambda _: []
         """Names of the servers that use a group."""
 
     async def open(self) -> None:
@@ -240,7 +240,7 @@ class NodeGroups:
         )
 
     def _least_used(self, count: int) -> tuple[int, ...]:
-        uses = Counter({number: 0 for number in range(self._gpus)})
+        uses = Counter(dict.fromkeys(range(self._gpus), 0))
         for room in self._taken.values():
             uses.update(room.devices)
         return tuple(sorted(sorted(uses, key=lambda number: (uses[number], number))[:count]))

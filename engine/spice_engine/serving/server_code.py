@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -105,6 +105,28 @@ def snapshot(objects: ObjectStore, root: Path, entrypoint: str) -> CodeSnapshot:
             hint="Take it out of .gitignore.",
         )
     return CodeSnapshot(taken.hash, taken.files, taken.size, tuple(ignore.left_out))
+
+
+def changed_files(objects: ObjectStore, old: str, new: str, most: int = 5) -> list[str]:
+    """Some of the files in which two snapshots differ, `+` and `-` before new and gone ones."""
+    if not old or not new:
+        return []
+    before, after = dict(_files(objects, old)), dict(_files(objects, new))
+    found = [
+        path if path in before and path in after else f"{'+' if path in after else '-'}{path}"
+        for path in sorted(before.keys() | after.keys())
+        if before.get(path) != after.get(path)
+    ]
+    return found if len(found) <= most else [*found[:most], f"{len(found) - most} more"]
+
+
+def _files(objects: ObjectStore, tree: str, above: str = "") -> Iterator[tuple[str, str]]:
+    for entry in objects.list_tree(tree):
+        path = f"{above}{entry.name}"
+        if entry.kind == "folder":
+            yield from _files(objects, entry.content, f"{path}/")
+        else:
+            yield path, f"{entry.content} {entry.mode}"
 
 
 def materialize(

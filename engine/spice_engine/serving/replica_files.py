@@ -1,0 +1,177 @@
+"""What a replica's process is started with: its folder, `replica.json`, variables, command."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spice_engine.protocol.location import MAX_SOCKET_PATH, runtime_directory
+from spice_engine.protocol.servers import ServerDefinition
+from spice_engine.serving.node_groups import Room
+from spice_engine.store.disk import storage_error
+from spice_engine.workers.jobs import Job
+from spice_runtime import process, wire
+
+LOG_ROTATE_BYTES = 32 * 2**20
+"""A replica's log of that size is set aside; the one before it goes."""
+GRACE_SECONDS = 5.0
+"""From SIGTERM to SIGKILL, for a replica that did not end by itself after DRAIN."""
+
+_ELSEWHERE = frozenset(
+    {
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "PYTHONSTARTUP",
+        "VIRTUAL_ENV",
+        "CONDA_PREFIX",
+        "__PYVENV_LAUNCHER__",
+    }
+    | {process.SOFT_FILES}
+)
+"""Variables that would lead the replica's Python out of its environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A model as its version resolved it."""
+
+    name: str
+    number: int
+    version: str
+
+    @property
+    def label(self) -> str:
+        """The custom version, or `v3`."""
+        return self.version or f"v{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSpec:
+    """All that the replicas of one version share. `folder` is the version's, `replicas` the
+    folder of the replicas', `python` the environment's interpreter, `runtime` the folder that
+    holds `spice_runtime`."""
+
+    server: str
+    version: int
+    definition: ServerDefinition
+    models: tuple[ServedModel, ...]
+    mounted: bool
+    folder: Path
+    replicas: Path
+    python: Path
+    runtime: Path
+    environment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Where a replica listens, and its page of started calls."""
+
+    control: Path
+    lane: Path
+    started: Path
+
+
+def doors_of(folder: Path) -> Doors:
+    """Where the replica of that folder listens: beside its log, or, where that path is too long
+    for a socket, in the user's runtime directory."""
+    control, lane = folder / "control.sock", folder / "lane.sock"
+    if len(os.fsencode(control)) > MAX_SOCKET_PATH:
+        key = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]
+        control = runtime_directory() / f"r-{key}.c"
+        lane = runtime_directory() / f"r-{key}.l"
+    return Doors(control, lane, folder / "started")
+
+
+def write_files(spec: ReplicaSpec, number: int) -> Path:
+    """Make a replica's folder with what it reads; gives the path of `replica.json`. Blocks.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    folder = spec.replicas / str(number)
+    doors, definition = doors_of(folder), spec.definition
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if doors.control.parent != folder:
+            doors.control.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        remove_sockets(folder)
+        doors.started.write_bytes(bytes(8 * wire.STARTED_SLOTS))
+        note: dict[str, Any] = {
+            "version": 1,
+            "server": spec.server,
+            "replica": number,
+            "server_version": spec.version,
+            "type": definition.type,
+            "entrypoint": definition.entrypoint,
+            "code": str(spec.folder / "code"),
+            "classname": definition.classname,
+            "config": definition.config,
+            "models": [
+                {
+                    "name": model.name,
+                    "version": model.label,
+                    "path": str(spec.folder / "model" / model.name),
+                }
+                for model in spec.models
+            ],
+            "model_dir": str(spec.folder / "model") if spec.models else "",
+            "mounts_dir": str(spec.folder / "mounts") if spec.mounted else "",
+            "control_socket": str(doors.control),
+            "lane_socket": str(doors.lane),
+            "started": str(doors.started),
+            "num_processes": definition.num_processes,
+            "threads": definition.threads,
+            "max_concurrency": definition.max_concurrency,
+            "batching": definition.batching.enabled,
+            "debug": definition.debug,
+            "request_prefix": f"/servers/{spec.server}",
+        }
+        process.write_json(str(folder), "replica.json", note, durable=False)
+    except OSError as error:
+        raise storage_error(error, "start a replica", folder) from error
+    return folder / "replica.json"
+
+
+def remove_sockets(folder: Path) -> None:
+    """Take away the sockets of a replica that ended. Blocks."""
+    doors = doors_of(folder)
+    for path in (doors.control, doors.lane):
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def job_of(spec: ReplicaSpec, number: int, room: Room, environment: Mapping[str, str]) -> Job:
+    """The command of a replica. `environment` are the engine's own variables."""
+    script = spec.runtime / "spice_runtime" / "replica.py"
+    note = spec.replicas / str(number) / "replica.json"
+    limits = spec.definition.limits
+    env = {name: value for name, value in environment.items() if name not in _ELSEWHERE}
+    binaries = str(spec.python.parent)
+    env["PATH"] = f"{binaries}{os.pathsep}{env['PATH']}" if env.get("PATH") else binaries
+    if (spec.python.parent.parent / "pyvenv.cfg").is_file():
+        env["VIRTUAL_ENV"] = str(spec.python.parent.parent)
+    if limits.cpu_limit is not None:
+        # Libraries start a thread for each core they see, and would wait for each other.
+        env["OMP_NUM_THREADS"] = str(max(1, math.ceil(limits.cpu_limit)))
+    if room.devices:
+        env["CUDA_VISIBLE_DEVICES"] = ",".join(str(device) for device in room.devices)
+    env.update(spec.definition.env)
+    env.update(
+        SPICE_SERVER=spec.server,
+        SPICE_SERVER_VERSION=str(spec.version),
+        SPICE_REPLICA=str(number),
+    )
+    return Job(
+        argv=(str(spec.python), "-s", str(script), str(note)),
+        env=env,
+        cwd=str(spec.folder / "code"),
+        grace_s=GRACE_SECONDS,
+        log_rotate_bytes=LOG_ROTATE_BYTES,
+    )

@@ -1,0 +1,69 @@
+"""What the processes of replicas use: cores and memory, read from the system. Blocks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from spice_engine.serving.server_view import Usage
+
+
+class UsageReader:
+    """Keeps what was read last, so that the next reading gives a rate."""
+
+    def __init__(self) -> None:
+        self._cpu: dict[int, tuple[float, float]] = {}
+
+    def read(self, shims: Iterable[int]) -> dict[int, Usage]:
+        """Cores since the last reading and bytes, by the pid of each replica's shim.
+
+        Memory that a replica's workers share is counted once, the shim not at all.
+        """
+        found: dict[int, Usage] = {}
+        seen: dict[int, tuple[float, float]] = {}
+        now = time.monotonic()
+        for shim in shims:
+            seconds, memory, shared = 0.0, 0, 0
+            for pid in _below(shim):
+                with suppress(psutil.Error):
+                    process = psutil.Process(pid)
+                    with process.oneshot():
+                        times, sizes = process.cpu_times(), process.memory_info()
+                    seconds += times.user + times.system
+                    both = int(getattr(sizes, "shared", 0))
+                    memory += max(0, sizes.rss - both)
+                    shared = max(shared, both)
+            before = self._cpu.get(shim)
+            seen[shim] = (now, seconds)
+            cpu = 0.0
+            if before is not None and now > before[0]:
+                cpu = max(0.0, seconds - before[1]) / (now - before[0])
+            found[shim] = Usage(cpu, memory + shared)
+        self._cpu = seen
+        return found
+
+
+def _below(pid: int) -> list[int]:
+    """All processes below one."""
+    found: list[int] = []
+    waiting = [pid]
+    while waiting:
+        for child in _children(waiting.pop()):
+            found.append(child)
+            waiting.append(child)
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        # What the main thread forked; replicas and shims fork nowhere else.
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+        return [int(one) for one in text.split()]
+    except OSError:
+        with suppress(psutil.Error):
+            return [child.pid for child in psutil.Process(pid).children()]
+    return []
