@@ -75,12 +75,15 @@ def copy_out(
         pieces = list(_pieces(objects, resource))
         if existing == "refuse":
             _refuse_existing(pieces, destination)
+        for piece in pieces:
+            if piece.kind == "folder" or existing == "overwrite":
+                _check_place(piece, destination / piece.at)
         destination.mkdir(parents=True, exist_ok=True)
         folders: list[tuple[Path, int]] = []
         for piece in pieces:
             target = destination / piece.at
             if piece.kind == "folder":
-                _make_folder(target)
+                target.mkdir(exist_ok=True)
                 folders.append((target, piece.mode))
             elif existing == "skip" and os.path.lexists(target):
                 done.skipped += 1
@@ -109,21 +112,22 @@ def _refuse_existing(pieces: list[_Piece], destination: Path) -> None:
         )
 
 
-def _make_folder(folder: Path) -> None:
-    if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
+def _check_place(piece: _Piece, target: Path) -> None:
+    """Refuse a file where a folder has to be, a link to one, and a folder in a file's place."""
+    is_folder = target.is_dir() and not target.is_symlink()
+    if piece.kind == "folder" and os.path.lexists(target) and not is_folder:
         raise Conflict(
-            f"{folder} is a file or a link, where a folder has to be.",
+            f"{target} is a file or a link, where a folder has to be.",
             hint="Move it away, or copy to another folder.",
         )
-    folder.mkdir(exist_ok=True)
-
-
-def _write(objects: ObjectStore, piece: _Piece, target: Path) -> int:
-    if target.is_dir() and not target.is_symlink():
+    if piece.kind != "folder" and is_folder:
         raise Conflict(
             f"{target} is a folder, where a file has to be.",
             hint="Move it away, or copy to another folder.",
         )
+
+
+def _write(objects: ObjectStore, piece: _Piece, target: Path) -> int:
     beside = target.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         if piece.kind == "link":

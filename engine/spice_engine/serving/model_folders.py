@@ -75,14 +75,19 @@ class ModelFolders:
         return removed
 
 
-def _make_read_only(top: Path) -> None:
+def _make_read_only(folder: Path) -> None:
     """Take write permission from everything in a folder, and from the folder."""
-    for path, _, names in os.walk(top, topdown=False):
-        for name in names:
-            file = Path(path) / name
-            if not file.is_symlink():
-                file.chmod(0o555 if file.stat().st_mode & 0o100 else 0o444)
-        Path(path).chmod(0o555)
+    folder.chmod(0o700)  # whatever it was stored with, it can be walked through
+    with os.scandir(folder) as found:
+        items = list(found)
+    for item in items:
+        if item.is_symlink():
+            continue
+        if item.is_dir():
+            _make_read_only(Path(item.path))
+        else:
+            Path(item.path).chmod(0o555 if item.stat().st_mode & 0o100 else 0o444)
+    folder.chmod(0o555)
 
 
 def _remove(top: Path) -> None:
