@@ -48,21 +48,22 @@ from spice_engine.pods import (
     view_operations,
 )
 from spice_engine.pods import operations as pod_operations
-from spice_engine.pods.assembly import build_pod_services
+from spice_engine.pods.assembly import PodServices, build_pod_services
 from spice_engine.pods.pools import make_pools
 from spice_engine.protocol.location import Location
 from spice_engine.runs import log_operations, resource_operations
 from spice_engine.runs import operations as run_operations
 from spice_engine.runs.log_views import Logs
 from spice_engine.runs.service import Runs
-from spice_engine.serving import model_operations
+from spice_engine.serving import model_operations, server_operations
 from spice_engine.serving.assembly import build_model_services
+from spice_engine.serving.server_assembly import build_server_services
 from spice_engine.settings import LoadedSettings
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
 from spice_engine.store.objects import ObjectStore
 from spice_engine.workers.limits import detect, sweep
-from spice_engine.workers.placement import UNCOUNTED, LocalPlacement
+from spice_engine.workers.placement import UNCOUNTED, LocalPlacement, Placement
 from spice_engine.workers.shims import ShimHost
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ _OPERATIONS = (
     view_operations,
     resource_operations,
     model_operations,
+    server_operations,
 )
 
 
@@ -235,14 +237,13 @@ class Engine:
             trusted=self.trusted,
         )
         self.pods, self.manifests = built.pods, built.manifests
-        self.bundles = build_model_services(
-            stack, location, database, metrics, objects, built, self.bus
-        )
-        maintenance.more.append(self.bundles.models.sweep)
+        self._build_serving(stack, database, metrics, objects, placement, built)
+        maintenance.more += [self.bundles.models.sweep, self.serving.prune_environments]
         self.control = EngineControl(
             location, self.loaded, self.bus, self.lag, pools["query"], self._counts()
         )
-        services = [self.runs, logs, *built.all, *self.bundles.all, self.control]
+        served = [*self.bundles.all, *self.serving.all]
+        services = [self.runs, logs, *built.all, *served, self.control]
         dispatcher = Dispatcher(TABLE, services)
 
         self.door = PrivateDoor(dispatcher, self.bus, started=self.control.started)
@@ -270,19 +271,45 @@ class Engine:
         await self.manifests.write_schema()
         await self.pods.open()
         await self.bundles.open()
+        await self.serving.open()
         await self.door.listen(location.socket)
         stack.push_async_callback(self._close_door)
         stack.push_async_callback(self._close_http)
 
-        self._heed_signals()
-        ticker = asyncio.create_task(self._tick(), name="engine ticker")
-        stack.push_async_callback(_end, ticker)
+        self._go_on(stack)
 
-    def _heed_signals(self) -> None:
+    def _build_serving(
+        self,
+        stack: contextlib.AsyncExitStack,
+        database: Database,
+        metrics: MetricStore,
+        objects: ObjectStore,
+        placement: Placement,
+        pods: PodServices,
+    ) -> None:
+        location, bus = self.location, self.bus
+        self.bundles = build_model_services(stack, location, database, metrics, objects, pods, bus)
+        self.serving = build_server_services(
+            location,
+            database,
+            metrics,
+            objects,
+            placement,
+            self.bundles,
+            pods.advisor,
+            bus,
+            lambda: self.http.url,
+        )
+        stack.push_async_callback(self._close_servers)
+
+    def _go_on(self, stack: contextlib.AsyncExitStack) -> None:
+        """Heed signals, and look after what goes on, until the end."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, lambda: None)
+        ticker = asyncio.create_task(self._tick(), name="engine ticker")
+        stack.push_async_callback(_end, ticker)
 
     def _make_http(
         self, dispatcher: Dispatcher, token: str, sources: dict[str, Source]
@@ -299,6 +326,7 @@ class Engine:
             self,
             metrics=EngineMetrics(sources, self.lag),
             title=self.location.root.name,
+            directory=self.serving.directory,
         )
 
     def _counts(self) -> EngineCounts:
@@ -313,6 +341,7 @@ class Engine:
                 "runs": self.runs.names,
                 "models": self.bundles.models.names,
                 "resources": self.bundles.tree.names,
+                "servers": self.serving.servers.names,
             },
             stop=self.stop,
             restart=self.restart,
@@ -334,6 +363,10 @@ class Engine:
     async def _close_runs(self) -> None:
         wish = self._stop_runs or self.loaded.values.on_shutdown
         await self.runs.close(stop=wish == "stop" and not self.restarting)
+
+    async def _close_servers(self) -> None:
+        grace = self.loaded.values.drain_seconds
+        await self.serving.close(keep=self.restarting, grace=grace)
 
     async def _close_door(self) -> None:
         reason = "the engine restarts" if self.restarting else "the engine stops"
@@ -381,7 +414,11 @@ class Engine:
 
     def _busy(self) -> bool:
         return bool(
-            self.runs.active or self.pods.busy or self.door.connections or self.http.followed
+            self.runs.active
+            or self.pods.busy
+            or self.door.connections
+            or self.http.followed
+            or self.serving.servers.active
         )
 
 

@@ -30,7 +30,7 @@ Handler = Callable[[Any, Any], Any]
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 
 _PATH = re.compile(r"^(GET|POST|PUT|DELETE) (/api/v1(?:/(?:[a-z][a-z0-9-]*|\{[a-z_]+\}))+)$")
-_NAME = re.compile(r"^[a-z]+(?:\.[a-z_]+)+$")
+_NAME = re.compile(r"^[a-z][a-z_]*(?:\.[a-z_]+)+$")
 
 
 @dataclass(frozen=True)

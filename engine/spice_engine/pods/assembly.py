@@ -32,6 +32,7 @@ class PodServices:
     manifests: Manifests
     versions: Versions
     ancestry: Ancestry
+    advisor: Advisor
     all: list[object]
 
 
@@ -77,4 +78,4 @@ def build_pod_services(
     views = view_operations.view_services(pods, advisor, ancestry)
     data = PodData(pods, database)
     services = [pods, advisor, data, manifests, authoring, previews, *packages, *views]
-    return PodServices(pods, manifests, packages.versions, ancestry, services)
+    return PodServices(pods, manifests, packages.versions, ancestry, advisor, services)

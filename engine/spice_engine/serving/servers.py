@@ -143,6 +143,11 @@ class Servers:
 
     # -- looking
 
+    @property
+    def active(self) -> int:
+        """Servers that are to run."""
+        return sum(1 for one in self.deployments.values() if one.row.wish == "running")
+
     def names(self) -> list[str]:
         """All servers, by name."""
         return sorted(self.deployments)

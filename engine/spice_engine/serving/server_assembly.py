@@ -1,0 +1,93 @@
+"""Builds the services that work on model servers, and says in which order they begin and end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from spice_engine.events import Bus
+from spice_engine.pods.advisor import Advisor
+from spice_engine.protocol.location import Location
+from spice_engine.runs.environments import Environments
+from spice_engine.serving.assembly import ModelServices
+from spice_engine.serving.directory import Directory
+from spice_engine.serving.model_folders import ModelFolders
+from spice_engine.serving.node_groups import NodeGroups, gpus_here
+from spice_engine.serving.preparation import Workshop
+from spice_engine.serving.replicas import Surroundings
+from spice_engine.serving.scaling import Scaling
+from spice_engine.serving.server_metrics import MetricsOfServers
+from spice_engine.serving.server_topic import ServerTopic
+from spice_engine.serving.servers import Parts, Servers
+from spice_engine.store.database import Database
+from spice_engine.store.metrics import MetricStore
+from spice_engine.store.objects import ObjectStore
+from spice_engine.workers.placement import Placement, this_machine
+
+
+@dataclass(frozen=True, slots=True)
+class ServerServices:
+    """The services; `all` are those that operations ask for."""
+
+    servers: Servers
+    directory: Directory
+    environments: Environments
+    metrics: MetricsOfServers
+    all: list[object]
+
+    async def open(self) -> None:
+        """Take up what an earlier engine left, and begin to measure."""
+        await self.servers.open()
+        self.metrics.start()
+
+    async def close(self, *, keep: bool, grace: float) -> None:
+        """Leave; with `keep` replicas go on for the next engine, else they drain."""
+        await self.metrics.close()
+        await self.servers.close(keep=keep, grace=grace)
+        await self.environments.close(leave=keep)
+
+    async def prune_environments(self) -> None:
+        """Remove environments that nobody has used for long."""
+        used = [await self.servers.details(name) for name in self.servers.names()]
+        await self.environments.prune([details.environment for details in used])
+
+
+def build_server_services(
+    location: Location,
+    database: Database,
+    metrics: MetricStore,
+    objects: ObjectStore,
+    placement: Placement,
+    bundles: ModelServices,
+    advisor: Advisor,
+    bus: Bus,
+    base_url: Callable[[], str],
+) -> ServerServices:
+    """Build them; whoever builds them closes them before the placement and the store."""
+    directory = Directory()
+    environments = Environments(location.state, location.root, placement)
+    groups = NodeGroups(database, this_machine(), gpus_here())
+    folders = ModelFolders(location.state, objects)
+
+    async def materialized(tree: str) -> Path:
+        return await asyncio.to_thread(folders.ensure, tree)
+
+    servers = Servers(
+        Parts(
+            location,
+            database,
+            metrics,
+            bundles.tree,
+            bundles.models,
+            Workshop(location.state, database, objects, environments, materialized),
+            Surroundings(placement, groups),
+            directory,
+            advisor,
+            base_url,
+        )
+    )
+    topic = ServerTopic(servers, bus)
+    series = MetricsOfServers(servers, topic, Scaling(servers))
+    return ServerServices(servers, directory, environments, series, [servers, groups, series])
