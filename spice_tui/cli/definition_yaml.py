@@ -122,7 +122,7 @@ def _server(node: yaml.Node, findings: list[_Finding]) -> tuple[yaml.Node, dict[
         findings.append(_Finding("a server is a map of fields.", node))
         return node, {}
     found = _map(node, _FIELDS, "", findings)
-    if not found.get("name"):
+    if found.get("name", "") == "" and all(key.value != "name" for key, _ in node.value):
         findings.append(_Finding("a server has a name.", node))
     return node, found
 
