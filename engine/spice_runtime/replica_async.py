@@ -45,7 +45,11 @@ class AsyncLane:
 
     async def _serve(self) -> None:
         drained = asyncio.Event()
-        self.kit.shared.on_drain.append(lambda: self.loop.call_soon_threadsafe(drained.set))
+
+        def drain() -> None:
+            self.loop.call_soon_threadsafe(drained.set)
+
+        self.kit.shared.on_drain.append(drain)
         if self.kit.shared.draining:
             drained.set()
         over = self.loop.create_task(drained.wait())
@@ -84,7 +88,7 @@ class _Protocol(asyncio.Protocol):
         self._loop = lane.loop
         self._transport: Any = None
         self.closed: asyncio.Future[None] = lane.loop.create_future()
-        self._rest = b""
+        self._rest: bytes = b""
         self._missing = 0
         self._parts: list[bytes] = []
         self._unsent: list[bytes] = []
@@ -125,7 +129,7 @@ class _Protocol(asyncio.Protocol):
         """It does again."""
         self._writable.set()
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: Any) -> None:
         """Begins the calls that came."""
         if self._missing > len(data):
             # A large body: joined when it is whole.

@@ -75,6 +75,8 @@ class Control:
         self.lanes = 0
         self.with_pid = False
         self.on_orphaned: Callable[[], None] | None = None
+        # Held while the user's code runs in a thread of ours, so that no fork happens then.
+        self.users_code = threading.Lock()
 
     def listen(self, listener: socket.socket) -> None:
         """Takes connections from a socket that listens."""
@@ -85,6 +87,16 @@ class Control:
     def start(self) -> None:
         """Begins the thread."""
         threading.Thread(target=self._run, name="control", daemon=True).start()
+
+    def abandon(self) -> None:
+        """In a forked worker: lets go of what the process that forked it talks through."""
+        self._selector.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+        if self._listener is not None:
+            self._listener.close()
+        for connection in self._connections:
+            connection.sock.close()
 
     # --- called by other threads
 
@@ -236,7 +248,8 @@ class Control:
 
     def _make_health(self) -> None:
         assert self.health is not None
-        answer = self.health()
+        with self.users_code:
+            answer = self.health()
 
         def tell() -> None:
             asking, self._asking = self._asking, []

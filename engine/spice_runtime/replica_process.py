@@ -9,11 +9,13 @@ import os
 import signal
 import socket
 import sys
+import threading
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from spice_runtime import namespace
 from spice_runtime.predictors import calls, current
 from spice_runtime.predictors.answers import Answer, encode, tell
 from spice_runtime.predictors.base import BasePredictor
@@ -25,13 +27,16 @@ from spice_runtime.replica_control import Control
 from spice_runtime.replica_lanes import Kit, SyncLane
 from spice_runtime.replica_page import Page
 from spice_runtime.replica_state import Shared
+from spice_runtime.replica_workers import Workers, refuse_cuda
 from spice_runtime.wire import STARTED_SLOTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FAILED_EXIT = 3
 _TELL_SECONDS = 2.0
 _REASON_LINES = 12
 _REASON_CHARACTERS = 4000
-_HEALTHY: dict[str, str] = {"status": "ok"}
 
 
 class Replica:
@@ -47,17 +52,23 @@ class Replica:
         self._code = Path(job["code"])
         self._processes = max(1, int(job.get("num_processes") or 1))
         self._threads = max(1, int(job.get("threads") or 1))
+        self._concurrency = max(1, int(job.get("max_concurrency") or 256))
         self._shared = Shared()
         self._control_listener = listen(str(job["control_socket"]))
+        self._lane_socket = Path(str(job["lane_socket"])).absolute()
         self._page = Page(str(job["started"]))
-        self._model_path = "none"
         current.prefix = str(job.get("request_prefix") or "")
 
     def run(self) -> int:
-        """Serves until the drain."""
+        """Serves until the drain; gives the exit code."""
         for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):
-                stream.reconfigure(line_buffering=True)  # pyright: ignore
+            reconfigure: Any = getattr(stream, "reconfigure", None)
+            if reconfigure is not None:
+                reconfigure(line_buffering=True)
+        # The router connects by this path; made now, while it means what it meant to the engine.
+        listener = listen(str(self._lane_socket))
+        # Before there are threads: a user namespace is for processes of one.
+        way = namespace.provide(self._job.get("model_dir"), self._job.get("mounts_dir"))
         os.chdir(self._code)
         control = Control(self._shared, self._page)
         control.listen(self._control_listener)
@@ -69,87 +80,106 @@ class Replica:
                 batching=bool(self._job.get("batching")),
                 debug=bool(self._job.get("debug")),
             )
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is why there is no replica
+            lanes = self._lanes(host)
+            if self._processes > 1:
+                refuse_cuda()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is why there is none
             traceback.print_exc()
             control.say("failed", _reason(error))
             control.wait_told(_TELL_SECONDS)
             return FAILED_EXIT
         self._shared.on_drain.remove(_leave)
-        for warning in host.warnings():
-            tell(warning)
-        return self._serve(host, control)
+        note = {**host.describe(), "lanes": lanes, "model_path": way}
+        control.lanes = lanes
+        self._serve(host, listener, control, lambda: control.say("ready", "", note))
+        return 0
 
-    def _serve(self, host: Host, control: Control) -> int:
-        listener = listen(str(self._job["lane_socket"]))
-        kit = Kit(host, listener, self._page, self._shared, Background())
+    def _lanes(self, host: Host) -> int:
         lanes = self._processes * (1 if host.is_async else self._threads)
         if lanes > STARTED_SLOTS:
-            raise ValueError(f"{lanes} lanes are more than {STARTED_SLOTS}")
+            raise ValueError(
+                f"{self._processes} processes of {self._threads} threads are more than "
+                f"{STARTED_SLOTS} lanes: serve the predictor with more pods instead"
+            )
+        return lanes
+
+    def _serve(
+        self, host: Host, listener: socket.socket, control: Control, ready: Callable[[], None]
+    ) -> None:
+        for warning in host.warnings():
+            tell(warning)
+        kit = Kit(host, listener, self._page, self._shared, Background())
         # What was made so far lives as long as the process: no collection looks at it again, and
         # forked workers share it.
         gc.collect()
         gc.freeze()
-        control.lanes = lanes
-        note = {**host.describe(), "lanes": lanes, "model_path": self._model_path}
         signal.signal(signal.SIGTERM, lambda _number, _frame: self._shared.drain())
-        serve_process(
-            kit,
-            control,
-            self._threads,
-            int(self._job.get("max_concurrency") or 256),
-            0,
-            lambda: control.say("ready", "", note),
-        )
-        return 0
+        if self._processes > 1:
+            control.with_pid = True
+            control.health = health_asker(kit, None)
+            Workers(kit, control, self._processes, self._serve_worker).run(ready)
+        else:
+            serve_lanes(kit, control, self._threads, self._concurrency, 0, ready)
+        atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
+
+    def _serve_worker(self, kit: Kit, control: Control, worker: int) -> None:
+        threads = 1 if kit.host.is_async else self._threads
+        serve_lanes(kit, control, threads, self._concurrency, worker * threads, _nothing)
 
 
-def serve_process(
-    kit: Kit, control: Control, threads: int, concurrency: int, first_slot: int, ready: Any
+def serve_lanes(
+    kit: Kit,
+    control: Control,
+    threads: int,
+    concurrency: int,
+    first_slot: int,
+    ready: Callable[[], None],
 ) -> None:
-    """Runs the lanes of one process until the drain."""
-    import threading
-
+    """Runs the lanes of one process until the drain; `ready` is called once they can."""
     if kit.host.is_async:
         lane = AsyncLane(kit, first_slot, concurrency)
         control.health = health_asker(kit, lane.loop)
         ready()
         lane.run()
-    else:
-        control.health = health_asker(kit, None)
-        # The first one in this thread, which made the predictor: some libraries ask for that.
-        sync_lanes = [SyncLane(kit, first_slot + at) for at in range(threads)]
-        others = [threading.Thread(target=each.run, daemon=True) for each in sync_lanes[1:]]
-        for other in others:
-            other.start()
-        ready()
-        sync_lanes[0].run()
-        for other in others:
-            other.join()
+        return
+    control.health = health_asker(kit, None)
+    # The first one in this thread, which made the predictor: some libraries ask for that.
+    lanes = [SyncLane(kit, first_slot + at) for at in range(threads)]
+    others = [
+        threading.Thread(target=each.run, name=f"lane {at + 1}", daemon=True)
+        for at, each in enumerate(lanes[1:])
+    ]
+    for other in others:
+        other.start()
+    ready()
+    lanes[0].run()
+    for other in others:
+        other.join()
     kit.background.wait()
-    atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
 
 
-def health_asker(kit: Kit, loop: asyncio.AbstractEventLoop | None) -> Any:
-    """What the control thread calls for the predictor's health."""
+def health_asker(kit: Kit, loop: asyncio.AbstractEventLoop | None) -> Callable[[], Answer]:
+    """What the control thread calls for the predictor's health; `loop` is an async predictor's."""
     method = kit.host.health
-    if method is None or method.function.__func__ is BasePredictor.health:
-        healthy = encode(_HEALTHY)
+    if method is None or getattr(method.function, "__func__", None) is BasePredictor.health:
+        healthy = encode({"status": "ok"})
+        assert isinstance(healthy, Answer)
         return lambda: healthy
 
     def ask() -> Answer:
+        asking = calls.health(kit.host, _Awaiting())
         if method.is_async and loop is not None:
-            return asyncio.run_coroutine_threadsafe(
-                calls.health(kit.host, _Awaiting()), loop
-            ).result()
-        return asyncio.run(calls.health(kit.host, _Awaiting()))
+            return asyncio.run_coroutine_threadsafe(asking, loop).result()
+        return asyncio.run(asking)
 
     return ask
 
 
 class _Awaiting:
-    """The part of an outlet that health needs."""
+    """Settles awaitables on the loop it is called on."""
 
     async def settle(self, awaitable: Any) -> Any:
+        """Awaits it."""
         return await awaitable
 
 
@@ -182,3 +212,7 @@ def _reason(error: BaseException) -> str:
 def _leave() -> None:
     """The drain of a replica that is still loading."""
     os._exit(0)
+
+
+def _nothing() -> None:
+    """A worker is ready with the process that forked it."""

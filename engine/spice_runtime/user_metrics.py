@@ -1,5 +1,9 @@
 """Numbers that a predictor sends: kept until the engine asks, with what prometheus_client has."""
 
+# What a user gives may be anything.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import base64
@@ -45,11 +49,12 @@ def as_number(value: Any) -> float:
     Raises:
         ValueError: it is none.
     """
-    if isinstance(value, (list, tuple)) and len(value) == 1:  # pyright: ignore[reportUnknownArgumentType]
-        value = value[0]  # pyright: ignore[reportUnknownVariableType]
-    item = getattr(value, "item", None)  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(value, (list, tuple)) and len(value) == 1:
+        value = value[0]
+    number: Any = value
+    item: Any = getattr(number, "item", None)
     try:
-        return float(item() if callable(item) else value)  # pyright: ignore
+        return float(number if item is None else item())
     except (TypeError, ValueError):
         raise ValueError(f"the value of a metric must be a number, not {value!r}") from None
 

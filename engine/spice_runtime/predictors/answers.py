@@ -1,5 +1,9 @@
 """What a predictor returned, as status, codec, head and body of an answer."""
 
+# What a user gives may be anything.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import sys

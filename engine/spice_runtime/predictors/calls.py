@@ -25,7 +25,7 @@ from spice_runtime.predictors.answers import (
 )
 from spice_runtime.predictors.current import CALL
 from spice_runtime.predictors.host import Call, Host
-from spice_runtime.wire import INFER
+from spice_runtime.wire import AS_TEXT, INFER
 
 UNLISTED = "Batch predict responses must be iterable and support len()"
 MISMATCH = "Response length mismatch! Expected {}, but got {}"
@@ -123,6 +123,10 @@ async def deliver(
 ) -> None:
     """Sends an answer, however long it takes."""
     if isinstance(answer, Answer):
+        if call.codec == INFER and answer.codec == AS_TEXT and answer.status >= 400:
+            from spice_runtime.predictors.infer import error_answer
+
+            answer = error_answer(answer.status, answer.body.decode("utf-8", "replace"))
         outlet.answer(call.ident, answer, begun)
     elif isinstance(answer, Streamed):
         await streams.send_pieces(call.ident, answer.pieces, begun, host.debug, outlet)
@@ -133,9 +137,9 @@ async def deliver(
 def encode_for(call: Call, value: Any) -> Answer | Streamed | Responding:
     """The answer for a value, in the form of the call's protocol."""
     if call.codec == INFER:
-        from spice_runtime.predictors.infer import encode_outputs
+        from spice_runtime.predictors import infer
 
-        return encode_outputs(call.head, call.body, value)
+        return infer.encode_outputs(call.inference or infer.addressed(call.head), value)
     return encode(value)
 
 

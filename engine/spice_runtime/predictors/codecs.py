@@ -8,12 +8,12 @@ from typing import Any
 from spice_runtime.optional import have
 from spice_runtime.predictors.answers import BadPayload
 from spice_runtime.predictors.json_text import load
-from spice_runtime.wire import INFER, JSON, MSGPACK, NPY
+from spice_runtime.wire import JSON, MSGPACK, NPY
 
 NO_JSON = "Request must contain a JSON object"
 
 
-def decode(codec: int, head: bytes, body: bytes) -> Any:
+def decode(codec: int, body: bytes) -> Any:
     """What the body holds; bytes where it is not for us to say.
 
     Raises:
@@ -29,10 +29,6 @@ def decode(codec: int, head: bytes, body: bytes) -> Any:
         return _msgpack(body)
     if codec == NPY:
         return _npy(body)
-    if codec == INFER:
-        from spice_runtime.predictors.infer import decode_inputs
-
-        return decode_inputs(head, body)
     return body
 
 

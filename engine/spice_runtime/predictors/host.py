@@ -11,25 +11,30 @@ from spice_runtime.predictors.codecs import decode
 from spice_runtime.predictors.plain_types import schema_of
 from spice_runtime.predictors.requests import background_tasks, need_starlette, request_of
 from spice_runtime.predictors.signatures import InvalidPredictor, Method, method_of
-from spice_runtime.wire import RAW
+from spice_runtime.wire import INFER, RAW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from spice_runtime.predictors.answers import Answer, Responding, Streamed
+    from spice_runtime.predictors.infer import Inference
 
 NO_REQUEST = "Batching-enabled predict methods cannot accept Request objects. Use a prepare method"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Call:
-    """One call as a lane gives it; `deadline` is of `time.perf_counter()`."""
+    """One call as a lane gives it; `deadline` is of `time.perf_counter()`.
+
+    `inference` is there once the payload of a call of the Open Inference Protocol was read.
+    """
 
     ident: int
     codec: int
     head: bytes
     body: bytes
     deadline: float
+    inference: Inference | None = None
 
 
 class Host:
@@ -99,7 +104,13 @@ class Host:
             return None
         if self._raw:
             return call.body
-        value = decode(call.codec, call.head, call.body)
+        if call.codec == INFER:
+            from spice_runtime.predictors import infer
+
+            call.inference = infer.read(call.head, call.body)
+            value = call.inference.payload
+        else:
+            value = decode(call.codec, call.body)
         return value if self._check is None or call.codec == RAW else self._check(value)
 
     def bound(
@@ -134,8 +145,8 @@ class Host:
         if self._raw:
             return lambda _, body: encode(predict(body))
         if check is not None:
-            return lambda codec, body: encode(predict(check(decode(codec, b"", body))))
-        return lambda codec, body: encode(predict(decode(codec, b"", body)))
+            return lambda codec, body: encode(predict(check(decode(codec, body))))
+        return lambda codec, body: encode(predict(decode(codec, body)))
 
 
 def _schema(annotation: Any, title: str) -> dict[str, Any]:

@@ -4,6 +4,10 @@ The two differ: orjson turns integers beyond 64 bits into floats, NaN into null,
 byte-order marks, UTF-16, NaN and keys that are no text. Where they may, the slow way decides.
 """
 
+# What a user gives may be anything.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import dataclasses
@@ -24,9 +28,7 @@ _SAMPLED_FROM = 256
 _BIG = re.compile(rb"(?<![.\deE+])-?\d{19,}(?![\d.eE])")
 _SAFE_KINDS = "biuf"  # of NumPy arrays: what orjson writes as the lists would be
 
-_OPTIONS: int = 0
-if _orjson is not None:
-    _OPTIONS = _orjson.OPT_PASSTHROUGH_DATETIME
+_OPTIONS: int = 0 if _orjson is None else _orjson.OPT_PASSTHROUGH_DATETIME
 
 
 class Untranslatable(TypeError):
@@ -108,7 +110,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, uuid.UUID):
         return str(value)
     if isinstance(value, tuple):  # orjson asks for named tuples
-        return list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        return list(value)
     if isinstance(value, enum.Enum):
         return value.value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -17,7 +17,7 @@ def make_predictor(job: dict[str, Any]) -> Any:
         Exception: whatever the user's code raises.
     """
     tell_models(job.get("models") or [])
-    config = job.get("config") or {}
+    config: Any = job.get("config") or {}
     if not isinstance(config, dict):
         raise InvalidPredictor(f"config must be an object, not {type(config).__name__}")
     load_module(Path(job["code"]), str(job["entrypoint"]))

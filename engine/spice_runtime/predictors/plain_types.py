@@ -1,5 +1,9 @@
 """Plain JSON into dataclasses and the types of `typing`, and their JSON Schema."""
 
+# What a user gives may be anything.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import dataclasses

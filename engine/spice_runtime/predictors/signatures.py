@@ -1,5 +1,9 @@
 """What the arguments of `predict`, `prepare` and `health` mean, found once at start-up."""
 
+# What a user gives may be anything.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import inspect

@@ -1,0 +1,142 @@
+"""Several processes for one replica: forked once the predictor is loaded, anew when one dies.
+
+The process that loaded it works on no calls itself: it can fork at any time without a user's lock
+being held, and its health is never late.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+import warnings
+from typing import TYPE_CHECKING
+
+from spice_runtime.optional import loaded
+from spice_runtime.predictors.answers import tell
+from spice_runtime.predictors.signatures import InvalidPredictor
+from spice_runtime.replica_background import Background
+from spice_runtime.replica_control import Control
+from spice_runtime.replica_state import Shared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from spice_runtime.replica_lanes import Kit
+
+_FIRST_DELAY = 0.1
+_LAST_DELAY = 30.0
+_CALM_SECONDS = 5.0
+
+
+class Workers:
+    """`serve` is what a worker does: with its kit, its control, and the number of the worker."""
+
+    def __init__(
+        self,
+        kit: Kit,
+        control: Control,
+        number: int,
+        serve: Callable[[Kit, Control, int], None],
+    ) -> None:
+        self._kit = kit
+        self._control = control
+        self._number = number
+        self._serve = serve
+        self._pids: dict[int, tuple[int, float]] = {}  # pid → worker, when it was forked
+        self._due: list[tuple[float, int]] = []  # when, worker
+        self._delays = [_FIRST_DELAY] * number
+        self._woken = threading.Event()
+
+    def run(self, ready: Callable[[], None]) -> None:
+        """Keeps the workers running until the drain, then waits for them."""
+        refuse_cuda()
+        signal.signal(signal.SIGCHLD, self._wake)
+        self._kit.shared.on_drain.append(self._woken.set)
+        for worker in range(self._number):
+            self._fork(worker)
+        ready()
+        while self._pids or (self._due and not self._kit.shared.draining):
+            wait = max(0.0, min(self._due)[0] - time.monotonic()) if self._due else None
+            self._woken.wait(wait)
+            self._woken.clear()
+            self._reap()
+            if not self._kit.shared.draining:
+                now = time.monotonic()
+                for due in [each for each in self._due if each[0] <= now]:
+                    self._due.remove(due)
+                    self._fork(due[1])
+
+    def _wake(self, _number: int, _frame: FrameType | None) -> None:
+        self._woken.set()
+
+    def _reap(self) -> None:
+        # One by one: other children are the user's own.
+        for pid in list(self._pids):
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if not done:
+                continue
+            worker, began = self._pids.pop(pid)
+            if self._kit.shared.draining:
+                continue
+            how = (
+                f"signal {os.WTERMSIG(status)}"
+                if os.WIFSIGNALED(status)
+                else f"exit code {os.WEXITSTATUS(status)}"
+            )
+            now = time.monotonic()
+            calm = now - began > _CALM_SECONDS
+            delay = _FIRST_DELAY if calm else self._delays[worker]
+            self._delays[worker] = min(2 * delay, _LAST_DELAY)
+            self._due.append((now + (0.0 if calm else delay), worker))
+            tell(f"worker {worker} (pid {pid}) ended with {how}; another one is forked")
+
+    def _fork(self, worker: int) -> None:
+        ours, theirs = socket.socketpair()
+        with self._control.users_code, warnings.catch_warnings():
+            # Since 3.12 Python warns of forks with threads; ours hold no lock now.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+        if pid:
+            theirs.close()
+            self._pids[pid] = (worker, time.monotonic())
+            self._control.add_worker(ours)
+            return
+        code = 1
+        try:
+            ours.close()
+            self._work(worker, theirs)
+            code = 0
+        finally:
+            os._exit(code)
+
+    def _work(self, worker: int, parent: socket.socket) -> None:
+        """A worker's whole life."""
+        self._control.abandon()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        shared = Shared()
+        signal.signal(signal.SIGTERM, lambda _number, _frame: shared.drain())
+        control = Control(shared, self._kit.page)
+        control.with_pid = True
+        control.on_orphaned = shared.drain
+        control.add_parent(parent)
+        control.start()
+        kit = self._kit._replace(shared=shared, background=Background())
+        self._serve(kit, control, worker)
+
+
+def refuse_cuda() -> None:
+    """CUDA does not survive a fork.
+
+    Raises:
+        InvalidPredictor: the predictor began it.
+    """
+    torch = loaded("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        raise InvalidPredictor(
+            "num_processes needs a predictor that can be forked once it is loaded, and CUDA cannot "
+            "be: serve it with several pods (or threads) instead"
+        )
