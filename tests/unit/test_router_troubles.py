@@ -211,6 +211,31 @@ async def test_slow_suspects_do_not_hold_up_an_async_worker(
         assert [await call.wait() for call in calls] == [200] * 5
 
 
+async def test_who_was_in_the_company_of_a_killer_is_not_blamed_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(suspects, "TRUSTED_AFTER_ASYNC", 0.001)
+    async with World() as world:
+        replica = await world.add(keep, concurrency=50)
+        calls = [world.call(body) for body in (b"one", b"two", b"killer", b"three")]
+
+        def handle(frame: Frame) -> bytes | None:
+            if frame.body == b"killer":
+                replica.lose_lane(frame.lane)
+            return None
+
+        await until(lambda: len(replica.received) == 4)
+        replica.handler = handle
+        replica.lose_lane(0)
+        # "one" and "two" go on, and are still under way when the killer comes to them.
+        assert await calls[2].wait() == 502
+        replica.handler = echo
+        await until(lambda: replica.open)
+        assert await calls[0].wait() == 200
+        assert await calls[1].wait() == 200
+        assert await calls[3].wait() == 200
+
+
 async def test_the_death_of_one_replica_moves_its_calls_to_the_other() -> None:
     async with World() as world:
         one = await world.add(keep)

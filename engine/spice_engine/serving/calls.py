@@ -22,7 +22,6 @@ class Call:
     """
 
     __slots__ = (
-        "alone",
         "arrived",
         "batch",
         "body",
@@ -36,6 +35,7 @@ class Call:
         "request_id",
         "sent",
         "streaming",
+        "suspicion",
         "tries",
     )
 
@@ -62,7 +62,7 @@ class Call:
         self.lane: object | None = None
         self.batch: object | None = None
         self.streaming = False
-        self.alone = False
+        self.suspicion = 0
         self.done = False
 
     def answer(self, status: int, codec: int, head: bytes, body: bytes) -> None:

@@ -122,7 +122,7 @@ class Deadlines:
             if isinstance(lane, Lane):
                 self._left.append(call)
                 lane.link.cancel(call.ident)
-            elif call.alone:
+            elif call.suspicion:
                 self._suspects.waiting.give_up(call)
             else:
                 self._waiting.give_up(call)

@@ -35,7 +35,7 @@ _LATE = _body(
 )
 _DIED_TWICE = _body(
     "replica_died",
-    "two replicas died while they worked on this request",
+    "the replicas that worked on this request died, twice",
     "`server logs` shows what they said last.",
 )
 _DIED = _body(

@@ -126,7 +126,7 @@ class Router:
             self._deadlines.left(call)
             lane.link.cancel(call.ident)
         else:
-            (self._suspects.waiting if call.alone else self._waiting).give_up(call)
+            (self._suspects.waiting if call.suspicion else self._waiting).give_up(call)
 
     def credit(self, call: Call, number: int) -> None:
         """So many bytes of a stream's chunks are on their way to the client."""
@@ -288,7 +288,8 @@ class Router:
             call.end("the replica died")
         for call in begun:
             self._blame(call, now)
-        self._waiting.put_back(back)
+        self._suspects.waiting.put_back([call for call in back if call.suspicion])
+        self._waiting.put_back([call for call in back if not call.suspicion])
         if self._watchers:
             self._quiet.set()
         self._dispatch(now)
@@ -354,12 +355,11 @@ class Router:
     def _blame(self, call: Call, now: float) -> None:
         """It was begun by a worker that died."""
         call.tries += 1
-        if call.tries > 1 or self._door.retry == "never":
+        if self._door.retry != "never" and self._suspects.add(call):
+            self.figures.retries += 1
+        else:
             self.figures.refused(502, now)
             refusals.died(call)
-        else:
-            self.figures.retries += 1
-            self._suspects.add(call)
 
     def _workers(self) -> list[Worker]:
         workers = {id(lane.worker): lane.worker for lane in self._lanes if self._usable(lane)}

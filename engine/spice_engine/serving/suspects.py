@@ -3,6 +3,10 @@
 A request that kills what it touches must not take others with it, and the others that were under
 way in the same process must not be blamed. So one worker is kept for these calls, emptied first,
 and given one of them at a time; then it takes part again.
+
+A call that goes on for a while without killing its worker gets company: otherwise one slow call
+would keep all others waiting. If that worker dies after all, nobody knows whose fault it is: only
+the call begun last is given up, the others get one more turn, in which they stay alone.
 """
 
 from __future__ import annotations
@@ -21,6 +25,10 @@ TRUSTED_AFTER = 1.0
 """Seconds after which a call that did not kill its worker gets company."""
 TRUSTED_AFTER_ASYNC = 0.02
 """The same where a worker does many calls at once: hundreds can be under suspicion together."""
+
+_NONE, _SUSPECT, _IN_COMPANY, _ALONE = range(4)
+"""What `Call.suspicion` says: nothing; to be tried alone; it is, and others came to it; it must
+stay alone to its end."""
 
 
 class Suspects:
@@ -52,10 +60,16 @@ class Suspects:
     def __bool__(self) -> bool:
         return bool(self.waiting.number or self.reserved)
 
-    def add(self, call: Call) -> None:
-        """It was begun by a worker that died."""
-        call.alone = True
+    def add(self, call: Call) -> bool:
+        """It was begun by a worker that died. False: it has had its turn, and is to be given up."""
+        if call.suspicion == _NONE:
+            call.suspicion = _SUSPECT
+        elif call.suspicion == _IN_COMPANY:
+            call.suspicion = _ALONE
+        else:
+            return False
         self.waiting.append(call)
+        return True
 
     def step(self, now: float) -> None:
         """Give the kept workers their next call, keep more or give them back."""
@@ -78,23 +92,25 @@ class Suspects:
 
     def _feed(self, worker: Worker, now: float) -> None:
         while True:
-            held = [call for lane in worker.lanes for call in lane.calls.values()]
+            held = worker.wanted()
             if held:
                 concurrent = worker.lanes[0].concurrency > 1
                 patience = TRUSTED_AFTER_ASYNC if concurrent else TRUSTED_AFTER
-                if now - worker.began < patience or not all(call.alone for call in held):
+                if now - worker.began < patience or not all(map(_may_have_company, held)):
                     return
             call = self.waiting.pop()
             if call is None:
+                _give_company(held)
                 self._give_back(worker)
                 return
             if call.deadline <= now:
                 self._late(call, now)
                 continue
             lane = min(worker.lanes, key=lambda lane: len(lane.calls))
-            if len(lane.calls) >= lane.concurrency:
+            if len(lane.calls) >= lane.concurrency or (held and call.suspicion == _ALONE):
                 self.waiting.put_back([call])
                 return
+            _give_company(held)
             worker.began = now
             self._send(lane, call, now)
             return
@@ -103,3 +119,12 @@ class Suspects:
         worker.reserved = False
         self.reserved.remove(worker)
         self._release(worker)
+
+
+def _may_have_company(call: Call) -> bool:
+    return call.suspicion in {_SUSPECT, _IN_COMPANY}
+
+
+def _give_company(held: list[Call]) -> None:
+    for call in held:
+        call.suspicion = _IN_COMPANY

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from spice_engine.serving.calls import Call
     from spice_engine.serving.lanes import Lane
     from spice_engine.serving.link import ReplicaLink
 
@@ -24,6 +25,10 @@ class Worker:
     def outstanding(self) -> int:
         """Calls that its lanes hold."""
         return sum(len(lane.calls) for lane in self.lanes)
+
+    def wanted(self) -> list[Call]:
+        """Those of them that somebody waits for."""
+        return [call for lane in self.lanes for call in lane.calls.values() if not call.done]
 
 
 class Batch:
