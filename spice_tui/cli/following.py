@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from spice_engine.errors import EngineUnavailable, Overloaded
@@ -59,6 +59,37 @@ class FollowingClient(Client):
         self, operation: str, params: Mapping[str, Any] | None = None, *, timeout: float = 60.0
     ) -> Any:
         """The result of one operation; events that arrive before it are kept."""
+        return self._call(operation, params, timeout, self._keep)
+
+    def call_watching(
+        self,
+        operation: str,
+        params: Mapping[str, Any] | None,
+        on_event: Callable[[str, Event], object],
+    ) -> Any:
+        """The result of one operation, however long it takes; events before it go to `on_event`."""
+
+        def watch(message: Any) -> None:
+            match message:
+                case [Kind.SNAPSHOT | Kind.DELTA | Kind.GAP, int(id_), *_] if id_ in self._topics:
+                    on_event(self._topics[id_], event_of(cast("list[Any]", message)))
+                case _:
+                    self._keep(message)
+
+        return self._call(operation, params, None, watch)
+
+    def _keep(self, message: Any) -> None:
+        self._kept.append(message)
+        if len(self._kept) > MAX_KEPT:
+            raise Overloaded("too many events arrived during one call.")
+
+    def _call(
+        self,
+        operation: str,
+        params: Mapping[str, Any] | None,
+        timeout: float | None,
+        other: Callable[[Any], None],
+    ) -> Any:
         if not hasattr(self, "_topics"):
             self._topics, self._kept = {}, deque()
         check_operation(self.welcome, operation)
@@ -74,9 +105,7 @@ class FollowingClient(Client):
                 case [Kind.ERROR, int(answered), {**error}] if answered in {0, id_}:
                     raise error_of(cast("Mapping[str, Any]", error))
                 case _:
-                    self._kept.append(message)
-            if len(self._kept) > MAX_KEPT:
-                raise Overloaded("too many events arrived during one call.")
+                    other(message)
 
 
 class Patience:

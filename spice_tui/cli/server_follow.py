@@ -11,6 +11,7 @@ from spice_engine.errors import ChildFailed, EngineUnavailable
 from spice_tui.cli import output
 from spice_tui.cli.exit_codes import ExitCode
 from spice_tui.cli.following import FollowingClient
+from spice_tui.client import Event
 
 TOPIC = "servers"
 SECONDS = 120.0
@@ -56,19 +57,45 @@ def begin(
         SpiceError: it is refused, or does not get ready.
         typer.Exit: with 130, at Control-C.
     """
-    client.subscribe(TOPIC)
-    asked = client.call(operation, request, timeout=SECONDS)
     if background:
-        return asked
-    name = asked["name"]
+        return client.call(operation, {**request, "wait": False}, timeout=SECONDS)
+    name = str(request.get("server") or request["definition"]["name"])
+    client.subscribe(TOPIC)
+    progress = Progress(name)
     try:
-        return Waiting(client, name, asked["version"]).until_ready(asked)
+        info = client.call_watching(operation, {**request, "wait": True}, progress)
+    except EngineUnavailable as error:
+        raise EngineUnavailable(
+            f"the engine went away meanwhile ({error.message.rstrip('.')}).",
+            hint=f"The server goes on: spice-tui server status {name}.",
+        ) from error
     except KeyboardInterrupt:
         output.error_line(
             f"\nServer {name} goes on. Look again: spice-tui server status {name}   "
             f"Its logs: spice-tui server logs -f {name}"
         )
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+    check(info)
+    return info
+
+
+def check(info: Mapping[str, Any]) -> None:
+    """Tell why a server does not run as was asked.
+
+    Raises:
+        ChildFailed: it failed, was rolled back or stopped; the message says why.
+    """
+    name, rollout = info["name"], info.get("rollout") or {}
+    hint = f"Its logs: spice-tui server logs {name}"
+    if info["state"] in {"failed", "failing", "stopped"}:
+        reason = _reason(info["message"] or rollout.get("message"))
+        raise ChildFailed(f"server {name} is {info['state']}: {reason}", hint=hint)
+    if rollout.get("state") in {"rolled back", "failed"}:
+        ended = "was rolled back" if rollout["state"] == "rolled back" else "failed"
+        reason = _reason(rollout["message"] or info["message"])
+        raise ChildFailed(
+            f"version {rollout['to_version']} of server {name} {ended}: {reason}", hint=hint
+        )
 
 
 def _ask(
@@ -86,64 +113,33 @@ def _ask(
         output.line(f"Server {output.safe(info['name'])} runs ({pods} pods): {info['url']}")
 
 
-class Waiting:
-    """Waits for one version of one server."""
+def _reason(text: str | None) -> str:
+    """Why, in one line; the lines of a traceback above it are printed as they are."""
+    *above, last = (text or "no reason is known").splitlines()
+    if output.json_wanted():
+        return "\n".join([*above, last])
+    for line in above:
+        output.error_line(output.safe(line))
+    return last.strip()
 
-    def __init__(self, client: FollowingClient, name: str, version: int) -> None:
-        self._client = client
+
+class Progress:
+    """Tells, on a terminal, what one server waits for: each thing once."""
+
+    def __init__(self, name: str) -> None:
         self._name = name
-        self._version = version
         self._told = ""
 
-    def until_ready(self, info: dict[str, Any]) -> dict[str, Any]:
-        """The server once the version runs.
-
-        Raises:
-            ChildFailed: it failed, was rolled back or stopped; the message says why.
-        """
-        while not self._is_over(info):
-            self._tell(info)
-            topic, event = self._client.next_event()
-            if topic != TOPIC:
-                continue
-            if event.kind == "gap":
-                info = self._client.call("servers.get", {"server": self._name})["info"]
-                continue
-            found = event.data if event.kind == "snapshot" else event.data.get("set", {})
-            if self._name in found:
-                info = found[self._name]
-            elif event.kind == "snapshot" or self._name in event.data.get("del", ()):
-                raise EngineUnavailable(f"server {self._name} was removed meanwhile.")
-        return info
-
-    def _is_over(self, info: dict[str, Any]) -> bool:
-        name, rollout = self._name, info.get("rollout") or {}
-        if info["version"] > self._version or rollout.get("to_version", 0) > self._version:
-            raise ChildFailed(f"server {name}: another update took the place of this one.")
-        mine = rollout.get("to_version") == self._version
-        if mine and rollout["state"] in {"rolled back", "failed"}:
-            reason = rollout["message"] or info["message"] or "no reason is known"
-            raise ChildFailed(
-                f"version {self._version} of server {name} {_ended(rollout['state'])}: {reason}",
-                hint=f"Its logs: spice-tui server logs {name}",
-            )
-        if info["state"] in {"failed", "stopped"}:
-            raise ChildFailed(
-                f"server {name} is {info['state']}: {info['message'] or 'no reason is known'}",
-                hint=f"Its logs: spice-tui server logs {name}",
-            )
-        return info["state"] == "running" and (not mine or rollout["state"] == "done")
-
-    def _tell(self, info: dict[str, Any]) -> None:
-        """What it waits for, once each."""
-        text = info["message"] or next(
-            (pod["message"] for pod in reversed(info["replicas"]) if pod["message"]), ""
-        )
+    def __call__(self, topic: str, event: Event) -> None:
+        if topic != TOPIC or not isinstance(event.data, dict):
+            return
+        found = event.data if event.kind == "snapshot" else event.data.get("set", {})
+        if self._name not in found:
+            return
+        info = found[self._name]
+        pods = (pod["message"] for pod in reversed(info["replicas"]) if pod["message"])
+        text = info["message"] or next(pods, "")
         state = f"{info['state'].capitalize()}{': ' + text if text else ''}"
         if state != self._told:
             self._told = state
             output.note(state)
-
-
-def _ended(state: str) -> str:
-    return "was rolled back" if state == "rolled back" else "failed"
