@@ -264,9 +264,9 @@ class FastConnection(asyncio.Protocol):
         """The current call is over: say what those after it have to say already."""
         pieces = [data]
         while True:
+            is_end = call.is_cut or self.ends_with(call)
             following = self.later.popleft() if self.later else None
             self.current = following
-            is_end = call.is_cut or self.ends_with(call)
             if is_end or following is None:
                 break
             pieces += following.held or ()
