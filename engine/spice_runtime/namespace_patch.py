@@ -10,10 +10,7 @@ import os
 import os.path
 import pathlib
 import types
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from typing import Any, cast
 
 _OF_OS = (
     "access",
@@ -32,11 +29,9 @@ _OF_PATHS = ("exists", "getsize", "getmtime", "isdir", "isfile", "islink", "lexi
 def patch(places: dict[str, str]) -> None:
     """From now on a path at or below a key is one at or below its value."""
 
-    plain: Callable[[Any], Any] = os.fspath
-
     def translated(path: Any) -> Any:
         try:
-            text = plain(path)
+            text = cast("Any", os.fspath(path))
         except TypeError:
             return path  # a descriptor
         raw = isinstance(text, bytes)

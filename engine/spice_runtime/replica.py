@@ -34,7 +34,7 @@ if not __package__:
         _module = importlib.util.module_from_spec(_spec)
         sys.modules["spice_runtime"] = _module
         _spec.loader.exec_module(_module)
-    sys.path.append(str(_PACKAGE / "compat"))
+    sys.path.insert(0, str(_PACKAGE / "compat"))
 
 from spice_runtime.replica_process import Replica  # noqa: E402 - it is importable only now
 

@@ -18,7 +18,7 @@ until the deadline. `head` is the raw HTTP head (request line and header lines, 
 line) where the predictor wants a `Request`, else empty; `body` the body as it came."""
 BATCH = 2
 """Router to lane: predict many at once. The payload is CALL frames, one after another; `number`
-says how many, `id` is the batch's own."""
+says how many, `id` is the batch's own; each call in it is answered for itself."""
 ANSWER = 3
 """Lane to router: the whole answer of call `id`. `status` is HTTP's, `codec` one of the answer
 codecs, `head` further header lines (`name: value` and CRLF each), `body` the body, `number` the
@@ -48,8 +48,9 @@ DRAIN = 12
 """Router to control: no more calls will come; exit 0 when those under way have ended."""
 STATE = 13
 """Control to router: JSON `{"state": "loading" | "ready" | "failed", "message": …, "predictor":
-{…}}`, sent whenever it changes. `predictor` (when ready): class name, `async`, `wants_request`,
-`batch`, `lanes`, `payload_schema`, `answer_schema`, `model_path` (how /model is provided)."""
+{…}}`, sent whenever it changes. `predictor` (when ready): `class`, `async`, `wants_request`,
+`batch`, `prepare`, `lanes`, `payload_schema`, `answer_schema`, `warnings` (texts), `model_path`
+(how /model is provided: namespace, symlink, patched, none)."""
 
 # Request codecs: how the body is to be decoded. The router tells them from the content type.
 JSON = 0

@@ -20,5 +20,10 @@ def make_predictor(job: dict[str, Any]) -> Any:
     config: Any = job.get("config") or {}
     if not isinstance(config, dict):
         raise InvalidPredictor(f"config must be an object, not {type(config).__name__}")
+    kind = str(job.get("type") or "script")
+    if kind != "script":
+        from spice_runtime.predictors.ready_made import class_of
+
+        return class_of(kind)(**config)
     load_module(Path(job["code"]), str(job["entrypoint"]))
     return find_class(str(job.get("classname") or ""))(**config)
