@@ -284,9 +284,6 @@ class Deployment:
         if (error := task.exception()) is not None:
             log.error("replica %s/%s failed", self.row.name, replica.number, exc_info=error)
         self.replicas.pop(replica.number, None)
-        if replica.state == "failed":
-            log.warning("replica %s/%s: %s", self.row.name, replica.number, replica.message)
-            self._crashed(replica)
         if adopted and replica.ready_at is None:
             self._adopting -= 1
             self._hold()
@@ -308,6 +305,9 @@ class Deployment:
                 self._trial.was_ready = True
             self._adopting = max(0, self._adopting - 1)
             self._hold()
+        elif replica.state == "failed":
+            log.warning("replica %s/%s: %s", self.row.name, replica.number, replica.message)
+            self._crashed(replica)
         self._store(
             partial(
                 replica_table.set_state,
