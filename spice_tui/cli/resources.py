@@ -49,6 +49,8 @@ def ls(
         output.error_line(output.safe(f"No files for path {path or '/'}"))
     for entry in found["entries"]:
         output.line(resource_text.line(entry, human=human))
+    if found.get("left_out"):
+        output.error_line(f"{found['left_out']} more are not shown.")
     if found["link"]:
         output.line("-" * 24)
         output.line(output.safe(found["link"]).replace("→", resource_text.arrow()))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ListResources:
-    """What lies below a path of the resource tree: `` (the roots), `uploads/x`, `runs/3`, a link."""
+    """What lies at a path of the resource tree: `uploads/x`, `runs/3`, a link; empty: the roots."""
 
     path: str = ""
 
@@ -26,10 +26,12 @@ class ResourceInfo:
 
 @dataclass(frozen=True, slots=True)
 class ResourceList:
-    """Entries by name; `link` says `alias → target` where the path led through one."""
+    """Entries by name; `link` says `alias → target` where the path led through one, `left_out`
+    how many more entries there are."""
 
     entries: list[ResourceInfo]
     link: str = ""
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -59,12 +59,17 @@ def existing_of(text: str) -> Existing:
 
 
 def copy_out(
-    objects: ObjectStore, resource: Resource, destination: Path, existing: Existing
+    objects: ObjectStore,
+    resource: Resource,
+    destination: Path,
+    existing: Existing,
+    told: Callable[[int], None] | None = None,
 ) -> Copied:
     """Write what a folder holds, or a file, into `destination`, which is made where it is not.
 
     With `refuse` nothing is written if one of the files is there already. A file appears whole
     under its name or not at all; symbolic links are written as links, and never through one.
+    `told` is called with the bytes of each file; what it raises ends the copy.
 
     Raises:
         Conflict: a file is there already, or a file or link is where a folder has to be.
@@ -88,8 +93,10 @@ def copy_out(
             elif existing == "skip" and os.path.lexists(target):
                 done.skipped += 1
             else:
-                done.size += _write(objects, piece, target)
-                done.copied += 1
+                size = _write(objects, piece, target)
+                done.copied, done.size = done.copied + 1, done.size + size
+                if told is not None:
+                    told(size)
         for folder, mode in reversed(folders):
             folder.chmod(mode | 0o700)
     except OSError as error:

@@ -38,11 +38,6 @@ class Uploads:
         self._database = database
         self._progress: dict[str, UploadProgress] = {}
         self._topic = bus.topic("uploads", "state", self._snapshot)
-        self._closing = False
-
-    def close(self) -> None:
-        """End the uploads that are under way."""
-        self._closing = True
 
     async def upload(self, source: str, name: str, *, replace: bool = False) -> ResourceInfo:
         """Take a folder or file of this machine into the store as `uploads/NAME`.
@@ -83,7 +78,7 @@ class Uploads:
         Raises:
             NotFound, InvalidRequest, StorageError: as `upload`.
         """
-        counter = _Counter(asyncio.get_running_loop(), told, lambda: self._closing)
+        counter = _Counter(asyncio.get_running_loop(), told, self._tree.go_on)
 
         def work() -> Stored:
             found = files.machine_resource(source, self._tree.location.state)
@@ -123,11 +118,11 @@ class _Counter:
         self,
         loop: asyncio.AbstractEventLoop,
         told: Callable[[int, int], None] | None,
-        is_closing: Callable[[], bool],
+        go_on: Callable[[int], None],
     ) -> None:
         self._loop = loop
         self._told = told
-        self._is_closing = is_closing
+        self._go_on = go_on
         self._files = 0
         self._size = 0
         self._next = 0.0
@@ -138,8 +133,7 @@ class _Counter:
         Raises:
             Conflict: the engine is stopping.
         """
-        if self._is_closing():
-            raise Conflict("the engine is stopping.", hint="Try again when it runs.")
+        self._go_on(size)
         self._files += 1
         self._size += size
         if self._told is not None and time.monotonic() >= self._next:

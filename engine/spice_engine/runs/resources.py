@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, Protocol
 
-from spice_engine.errors import InvalidRequest, NotFound
+from spice_engine.errors import Conflict, InvalidRequest, NotFound
 from spice_engine.events import Bus
 from spice_engine.protocol.location import Location
 from spice_engine.protocol.resources import LinkInfo, ResourceInfo, ResourceList
@@ -27,6 +27,9 @@ from spice_engine.store.links import LinkRow
 from spice_engine.store.metrics import MetricStore
 from spice_engine.store.objects import ObjectStore
 from spice_engine.store.uploads import UploadRow
+
+LISTED = 10_000
+"""Entries of a folder that are listed at most."""
 
 MOST_ALIASES = 8
 
@@ -63,6 +66,7 @@ class ResourceTree:
         self.models: ModelTree | None = None
         self._database = database
         self.outputs = RunOutputs(location, database, metrics)
+        self._closing = False
         self._known: dict[str, ResourceInfo] = {}
         self._topic = bus.topic("resources", "state", self._snapshot)
 
@@ -79,6 +83,19 @@ class ResourceTree:
             self.note(upload_info(row))
         for link in known:
             self.note(_link_info(link))
+
+    def close(self) -> None:
+        """End what is being copied or taken in, at its next file."""
+        self._closing = True
+
+    def go_on(self, size: int) -> None:
+        """Called by long work for each file; from any thread.
+
+        Raises:
+            Conflict: the engine is stopping.
+        """
+        if self._closing:
+            raise Conflict("the engine is stopping.", hint="Try again when it runs.")
 
     def names(self) -> list[str]:
         """Paths of uploads and links, for completion."""
@@ -108,7 +125,8 @@ class ResourceTree:
                 found = await self._find(names)
         children = await asyncio.to_thread(files.children, self.objects, found)
         parent = found.path if found.kind == "folder" else found.path.rpartition("/")[0]
-        return ResourceList([_info(parent, child) for child in children], link)
+        entries = [_info(parent, child) for child in children[:LISTED]]
+        return ResourceList(entries, link, max(0, len(children) - LISTED))
 
     async def resolve(self, path: str) -> Resource:
         """The file or folder at a path; references and links are followed.
@@ -208,7 +226,7 @@ class ResourceTree:
         how = existing_of(existing)
         target = self.destination(destination)
         found = await self.resolve(path)
-        return await asyncio.to_thread(copy_out, self.objects, found, target, how)
+        return await asyncio.to_thread(copy_out, self.objects, found, target, how, self.go_on)
 
     def destination(self, text: str) -> Path:
         """A folder of this machine to write to.

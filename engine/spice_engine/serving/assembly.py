@@ -44,7 +44,7 @@ def build_model_services(
     """Build them; `stack` closes them in the order that is right."""
     tree = ResourceTree(location, database, metrics, objects, bus)
     uploads = Uploads(tree, database, bus)
-    stack.callback(uploads.close)
+    stack.callback(tree.close)
     policies = PolicyModels(database, objects, pods.pods, pods.versions)
     models = Models(database, metrics, objects, tree, policies, bus)
     stack.push_async_callback(models.close)

@@ -5,6 +5,7 @@ All of it blocks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from spice_engine.errors import InvalidRequest, NotFound
@@ -19,21 +20,36 @@ NAMED = 10
 """Missing files that an error names, at most."""
 
 
-def gather(objects: ObjectStore, resource: Resource, specs: list[FileSpec]) -> Stored:
+def gather(
+    objects: ObjectStore,
+    resource: Resource,
+    specs: list[FileSpec],
+    told: Callable[[int], None] | None = None,
+) -> Stored:
     """A resource, or the parts of it that `specs` name, as one folder in the object store.
+
+    `told` is called with the bytes of each file that was read; what it raises ends the work.
 
     Raises:
         NotFound: parts are missing; the error names them.
         InvalidRequest: there is no file in it, or a part leads out of the resource.
         StorageError: something cannot be read, or the disk is full.
     """
-    taken = _chosen(objects, resource, specs) if specs else files.stored(objects, resource)
+    if specs:
+        taken = _chosen(objects, resource, specs, told)
+    else:
+        taken = files.stored(objects, resource, told)
     if not taken.files:
         raise InvalidRequest(f"{resource.path[:200]} holds no file.", hint="Name another resource.")
     return taken
 
 
-def _chosen(objects: ObjectStore, resource: Resource, specs: list[FileSpec]) -> Stored:
+def _chosen(
+    objects: ObjectStore,
+    resource: Resource,
+    specs: list[FileSpec],
+    told: Callable[[int], None] | None,
+) -> Stored:
     if resource.kind == "file":
         raise InvalidRequest(
             f"{resource.path[:200]} is a single file; there are no files to choose from.",
@@ -54,7 +70,7 @@ def _chosen(objects: ObjectStore, resource: Resource, specs: list[FileSpec]) -> 
         )
     top = _Folder()
     for spec, part in found:
-        top.put(spec.destination, files.entry_of(objects, part))
+        top.put(spec.destination, files.entry_of(objects, part, told))
     return files.measured(objects, top.store(objects))
 
 

@@ -17,7 +17,7 @@ from spice_engine.serving.policy_models import PolicyModels
 from spice_engine.store import models as table
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
-from spice_engine.store.models import ModelRow, VersionRow
+from spice_engine.store.models import VersionRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,25 +229,12 @@ class ModelLookup:
     async def all(self) -> dict[str, ModelInfo]:
         """Every model by its name, sorted; a pod's policy is hidden by files of its name."""
 
-        def read(
-            connection: sqlite3.Connection,
-        ) -> tuple[tuple[ModelRow, ...], tuple[VersionRow, ...]]:
-            return table.list_all(connection), table.versions(connection)
-
-        models, versions = await self._database.read(read)
-        counted: dict[str, list[VersionRow]] = {}
-        for row in versions:
-            counted.setdefault(row.model, []).append(row)
+        stored = await self._database.read(table.newest)
         found = {info.name: info for info in await self.policies.infos()}
-        for model in models:
-            newest = self.with_servers([info_of(counted[model.name][0])])[0]
+        for model, row, count in stored:
+            (latest,) = self.with_servers([info_of(row)])
             found[model.name] = ModelInfo(
-                model.name,
-                "files",
-                newest,
-                len(counted[model.name]),
-                model.created,
-                model.creator,
+                model.name, "files", latest, count, model.created, model.creator
             )
         return dict(sorted(found.items()))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import getpass
 import logging
 import sqlite3
 import time
@@ -20,6 +19,7 @@ from spice_engine.runs.resource_copy import Copied, copy_out, existing_of
 from spice_engine.runs.resource_files import Resource, Stored, machine_resource
 from spice_engine.runs.resources import ResourceTree
 from spice_engine.serving import model_names as names
+from spice_engine.serving.creator import creator
 from spice_engine.serving.model_files import gather
 from spice_engine.serving.model_folders import ModelFolders
 from spice_engine.serving.model_lookup import ModelLookup, ModelVersion, info_of
@@ -132,7 +132,7 @@ class Models(ModelLookup):
         resource = await self._resource(request.resource)
 
         def work() -> Stored:
-            return gather(self._objects, resource, specs)
+            return gather(self._objects, resource, specs, self._tree.go_on)
 
         taken = await asyncio.to_thread(work)
         new = NewVersion(
@@ -144,7 +144,7 @@ class Models(ModelLookup):
             size=taken.size,
             description=request.description,
             created=time.time(),
-            creator=getpass.getuser(),
+            creator=creator(),
             run_id=resource.run,
         )
 
@@ -258,7 +258,7 @@ class Models(ModelLookup):
         how = existing_of(existing)
         target = self._tree.destination(destination)
         root = await self.version_root(name, version)
-        return await asyncio.to_thread(copy_out, self._objects, root, target, how)
+        return await asyncio.to_thread(copy_out, self._objects, root, target, how, self._tree.go_on)
 
     # -- upkeep
 

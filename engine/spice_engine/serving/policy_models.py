@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import sqlite3
 from typing import Protocol
 
@@ -11,6 +10,7 @@ from spice_engine.errors import NotFound
 from spice_engine.pods import aliases
 from spice_engine.pods.package import POLICY
 from spice_engine.protocol.models import ModelInfo, ModelVersionInfo
+from spice_engine.serving.creator import creator
 from spice_engine.store import policies, trees
 from spice_engine.store.database import Database
 from spice_engine.store.objects import ObjectStore
@@ -146,7 +146,7 @@ class PolicyModels:
             files=[POLICY],
             description=f"{row.algorithm}{judged}",
             created=row.created,
-            creator=getpass.getuser(),
+            creator=creator(),
             size=size,
             object=row.object,
             pod=row.pod,

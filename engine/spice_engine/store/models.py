@@ -150,6 +150,20 @@ def versions(connection: sqlite3.Connection, name: str | None = None) -> tuple[V
     return _select(connection, "WHERE model = ? ORDER BY number DESC", (name,))
 
 
+def newest(connection: sqlite3.Connection) -> tuple[tuple[ModelRow, VersionRow, int], ...]:
+    """Every model that has a version, by name, with its newest one and how many there are."""
+    counted = dict(
+        connection.execute("SELECT model, count(*) FROM model_versions GROUP BY model").fetchall()
+    )
+    rows = _select(
+        connection,
+        "WHERE (model, number) IN (SELECT model, max(number) FROM model_versions GROUP BY model)",
+        (),
+    )
+    last = {row.model: row for row in rows}
+    return tuple((model, last[model.name], counted[model.name]) for model in list_all(connection))
+
+
 def get_version(connection: sqlite3.Connection, name: str, number: int) -> VersionRow:
     """The model's version of this number.
 
