@@ -4,7 +4,8 @@ Order of the start: folder and lock, store, children, services, what an earlier 
 are taken up again, pods load), private door, public door. The public one listens when the engine
 is ready, and answers a moment later, when its libraries are imported. The end is the same
 backwards, and whatever was accepted is on disk before the process goes. A restart replaces the
-process image, keeping the lock and the listening socket open, so that no connection is refused.
+process image, keeping the lock, the listening socket and ordinary clients' connections open, so that no
+connection is refused and no prediction lost.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spice_engine import __version__
-from spice_engine.api import engine_operations, listen
+from spice_engine.api import engine_operations, handover, listen
 from spice_engine.api.door import PrivateDoor
 from spice_engine.api.engine_operations import EngineControl, EngineCounts
+from spice_engine.api.handover import HandedOver
 from spice_engine.api.late import LateDoor
 from spice_engine.app_folder import (
     FolderLock,
@@ -55,7 +57,7 @@ from spice_engine.runs import log_operations, resource_operations
 from spice_engine.runs import operations as run_operations
 from spice_engine.runs.log_views import Logs
 from spice_engine.runs.service import Runs
-from spice_engine.serving import model_operations, server_operations
+from spice_engine.serving import model_operations, server_operations, writing_operations
 from spice_engine.serving.assembly import build_model_services
 from spice_engine.serving.server_assembly import build_server_services
 from spice_engine.settings import LoadedSettings
@@ -88,6 +90,7 @@ _OPERATIONS = (
     resource_operations,
     model_operations,
     server_operations,
+    writing_operations,
 )
 
 
@@ -113,7 +116,8 @@ class Engine:
         self._ending = asyncio.Event()
         self._ready = False
         self._lock: FolderLock | None = None
-        self._inherited: dict[str, int] = json.loads(handover) if handover else {}
+        self._inherited: dict[str, Any] = json.loads(handover) if handover else {}
+        self._connections: Sequence[HandedOver] = ()
 
     # -- the folder
 
@@ -198,6 +202,9 @@ class Engine:
     async def _build(self, stack: contextlib.AsyncExitStack) -> None:
         location, settings = self.location, self.loaded.values
         state = location.state
+        self._connections = await asyncio.to_thread(
+            handover.take, state / "tmp", self._inherited.get("connections", ())
+        )
         await asyncio.to_thread(_clear, state / "tmp")
         self.lag = LoopLag()
         self.lag.start()
@@ -263,6 +270,7 @@ class Engine:
             await asyncio.to_thread(self._bind),
             tls=bool(settings.tls_cert),
             make=lambda: self._make_http(dispatcher, token, sources),
+            connections=self._connections,
         )
         # Runs are known before anybody can ask for them; they are followed from here on.
         taken_up = await self.runs.adopt_all()
@@ -356,6 +364,8 @@ class Engine:
             if listen.leads_to(settings, inherited):
                 return inherited
             inherited.close()
+            handover.close(self._connections)
+            self._connections = ()
         return listen.bind(settings)
 
     # -- the end, part by part
@@ -373,17 +383,22 @@ class Engine:
         await self.door.close(reason=reason, grace=self.loaded.values.drain_seconds)
 
     async def _close_http(self) -> None:
-        await self.http.close(self.loaded.values.drain_seconds, keep_socket=self.restarting)
+        grace = self.loaded.values.drain_seconds
+        self._connections = await self.http.close(grace, keep_socket=self.restarting)
 
     def _hand_over(self) -> None:
-        """Keep the lock and the public door's socket open for the process image that follows."""
+        """Keep the lock, the public door's socket and its connections open for the process image
+        that follows."""
         listener = self.http.sock
         assert self._lock is not None
         for descriptor in (listener.fileno(), self._lock.descriptor):
             os.set_inheritable(descriptor, True)
-        self.handover = json.dumps(
-            {"lock": self._lock.descriptor, "http": listener.detach()}, separators=(",", ":")
-        )
+        told = {
+            "lock": self._lock.descriptor,
+            "http": listener.detach(),
+            "connections": handover.leave(self.location.state / "tmp", self._connections),
+        }
+        self.handover = json.dumps(told, separators=(",", ":"))
 
     # -- what goes on meanwhile
 

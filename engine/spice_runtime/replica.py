@@ -2,7 +2,8 @@
 
 `<python> -s <folder>/spice_runtime/replica.py replica.json`. It listens on its control socket at
 once, loads the predictor, then serves lanes. Exit codes: 0 drained, 2 no usable replica.json,
-3 the predictor could not be loaded.
+3 the predictor could not be loaded. With `--check` before the path it only loads the predictor
+(see `replica_check`).
 
 The file holds `server`, `replica`, `server_version`, `type` (script, onnx, sklearn, torchscript),
 `entrypoint` (relative to `code`, the working directory), `classname`, `config` (keyword arguments
@@ -36,13 +37,16 @@ if not __package__:
         _spec.loader.exec_module(_module)
     sys.path.insert(0, str(_PACKAGE / "compat"))
 
-from spice_runtime.replica_process import Replica  # noqa: E402 - it is importable only now
+from spice_runtime import replica_check  # noqa: E402 - it is importable only now
+from spice_runtime.replica_process import Replica  # noqa: E402
 
 
-def main(path: str) -> int:
-    """Runs the replica that the file describes; gives the exit code."""
+def main(path: str, *, check: bool = False) -> int:
+    """Runs the replica that the file describes, or only checks it; gives the exit code."""
     try:
         job = json.loads(Path(path).read_bytes())
+        if check:
+            return replica_check.check(job, Path(path).parent)
         replica = Replica(job)
     except (OSError, ValueError, KeyError, TypeError) as error:
         sys.stderr.write(f"no usable replica.json at {path}: {error!r}\n")
@@ -51,9 +55,10 @@ def main(path: str) -> int:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -s replica.py replica.json")
-    code = main(sys.argv[1])
+    arguments = [each for each in sys.argv[1:] if each != "--check"]
+    if len(arguments) != 1:
+        sys.exit("usage: python -s replica.py [--check] replica.json")
+    code = main(arguments[0], check="--check" in sys.argv)
     sys.stdout.flush()
     sys.stderr.flush()
     # Threads of the user's must not keep a drained replica alive.

@@ -24,7 +24,7 @@ from spice_runtime.predictors.load import make_predictor
 from spice_runtime.replica_async import AsyncLane
 from spice_runtime.replica_background import Background
 from spice_runtime.replica_control import Control
-from spice_runtime.replica_lanes import Kit, SyncLane
+from spice_runtime.replica_lanes import Kit, SyncLane, Ticker
 from spice_runtime.replica_page import Page
 from spice_runtime.replica_state import Shared
 from spice_runtime.replica_workers import Workers, refuse_cuda
@@ -85,7 +85,7 @@ class Replica:
                 refuse_cuda()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is why there is none
             traceback.print_exc()
-            control.say("failed", _reason(error))
+            control.say("failed", reason_of(error))
             control.wait_told(_TELL_SECONDS)
             return FAILED_EXIT
         self._shared.on_drain.remove(_leave)
@@ -108,7 +108,7 @@ class Replica:
     ) -> None:
         for warning in host.warnings():
             tell(warning)
-        kit = Kit(host, listener, self._page, self._shared, Background())
+        kit = Kit(host, listener, self._page, self._shared, Background(), Ticker())
         # What was made so far lives as long as the process: no collection looks at it again, and
         # forked workers share it.
         gc.collect()
@@ -203,7 +203,8 @@ def listen(path: str) -> socket.socket:
     return listener
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """The last lines of its traceback."""
     lines = traceback.format_exception(type(error), error, error.__traceback__)
     last = "".join(lines).rstrip().splitlines()[-_REASON_LINES:]
     return "\n".join(last)[-_REASON_CHARACTERS:]

@@ -88,13 +88,13 @@ def check(info: Mapping[str, Any]) -> None:
     name, rollout = info["name"], info.get("rollout") or {}
     hint = f"Its logs: spice-tui server logs {name}"
     if info["state"] in {"failed", "failing", "stopped"}:
-        reason = _reason(info["message"] or rollout.get("message"))
-        raise ChildFailed(f"server {name} is {info['state']}: {reason}", hint=hint)
+        why = reason(info["message"] or rollout.get("message"))
+        raise ChildFailed(f"server {name} is {info['state']}: {why}", hint=hint)
     if rollout.get("state") in {"rolled back", "failed"}:
         ended = "was rolled back" if rollout["state"] == "rolled back" else "failed"
-        reason = _reason(rollout["message"] or info["message"])
+        why = reason(rollout["message"] or info["message"])
         raise ChildFailed(
-            f"version {rollout['to_version']} of server {name} {ended}: {reason}", hint=hint
+            f"version {rollout['to_version']} of server {name} {ended}: {why}", hint=hint
         )
 
 
@@ -113,7 +113,7 @@ def _ask(
         output.line(f"Server {output.safe(info['name'])} runs ({pods} pods): {info['url']}")
 
 
-def _reason(text: str | None) -> str:
+def reason(text: str | None) -> str:
     """Why, in one line; the lines of a traceback above it are printed as they are."""
     *above, last = (text or "no reason is known").splitlines()
     if output.json_wanted():

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from spice_engine.errors import ChildFailed
 from spice_tui.cli import completion, output, server_apply, server_flags, server_follow
 from spice_tui.cli.following import FollowingClient
 from spice_tui.cli.option_table import with_options
@@ -137,6 +138,14 @@ def check(client: Any, definition: Mapping[str, Any], *, quiet: bool) -> None:
     Raises:
         SpiceError: it cannot be imported, or is no predictor; the message says why.
     """
-    found = client.call("servers.validate", {"definition": dict(definition)}, timeout=CHECK_SECONDS)
+    request = {"definition": dict(definition)}
+    found = client.call("servers.validate", request, timeout=CHECK_SECONDS)
+    if found["message"]:
+        raise ChildFailed(
+            f"the predictor cannot be served: {server_follow.reason(found['message'])}",
+            hint="Nothing was changed.",
+        )
+    for warning in found["warnings"]:
+        output.error_line(output.safe(f"warning: {warning}"))
     if not quiet:
         output.note(f"Checked: {found['predictor'].get('class', 'the model')} can be served.")

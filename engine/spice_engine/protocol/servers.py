@@ -354,3 +354,29 @@ class NodeGroupName:
     """One node group, by its name."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckServer:
+    """Load a definition's predictor once, in its environment, without serving it."""
+
+    definition: ServerDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedServer:
+    """What came of it. `message` says why it cannot be served (empty: it can), `predictor` what
+    was found, `output` the end of what it printed."""
+
+    message: str
+    predictor: dict[str, Any] = field(default_factory=dict[str, Any])
+    warnings: list[str] = field(default_factory=list[str])
+    output: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LastRequest:
+    """The last JSON payload that came to a server with `debug`; `known`: whether there was one."""
+
+    known: bool
+    payload: Any = None

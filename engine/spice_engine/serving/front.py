@@ -10,6 +10,7 @@ from spice_engine.errors import SpiceError
 from spice_engine.protocol.servers import ServerDefinition
 from spice_engine.serving.directory import Answer, Directory, Served
 from spice_engine.serving.figures import Figures
+from spice_engine.serving.last_call import LastCall
 from spice_engine.serving.link import ReplicaLink
 from spice_engine.serving.router import Router
 from spice_engine.store.servers import ServerRow
@@ -48,9 +49,10 @@ class Front:
         self._health: tuple[float, Answer] = (float("-inf"), _NOT_READY)
         self._asking: asyncio.Task[Answer] | None = None
         self._told: tuple[object, object] = (None, None)
+        self._last_call = LastCall(self.router)
         self.served = Served(
             name=row.name,
-            endpoint=self.router,
+            endpoint=self._last_call if definition.debug else self.router,
             door=definition.door,
             token=row.token,
             version=row.version,
@@ -70,6 +72,7 @@ class Front:
     ) -> None:
         """Bring what the doors see up to date; `links` are those of ready replicas."""
         served, self._links = self.served, links
+        served.endpoint = self._last_call if definition.debug else self.router
         served.door = definition.door
         served.token = row.token
         served.version = row.version

@@ -21,6 +21,7 @@ from spice_engine.serving.scaling import Scaling
 from spice_engine.serving.server_metrics import MetricsOfServers
 from spice_engine.serving.server_topic import ServerTopic
 from spice_engine.serving.servers import Parts, Servers
+from spice_engine.serving.validation import Validation
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
 from spice_engine.store.objects import ObjectStore
@@ -90,4 +91,6 @@ def build_server_services(
     )
     topic = ServerTopic(servers, bus)
     series = MetricsOfServers(servers, topic, Scaling(servers))
-    return ServerServices(servers, directory, environments, series, [servers, groups, series])
+    validation = Validation(servers.making, placement)
+    services: list[object] = [servers, groups, series, validation]
+    return ServerServices(servers, directory, environments, series, services)
