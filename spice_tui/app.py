@@ -96,13 +96,16 @@ class SpiceApp(BeginningDeeds, EngineDeeds, ReportDeeds):
         yield self.prompt
         yield self.key_bar
 
+    def on_load(self) -> None:
+        # What the engine tells comes while the widgets are made: the first paint shows it already.
+        self.begin(self.link.run())
+
     def on_mount(self) -> None:
         register_themes(self)
         self.theme = self.first_theme()
         self.prompt.history = list(self.saved.history)
         self.load_keys()
         self.set_timer(SETTLED_SECONDS, _collect_again)
-        self.begin(self.link.run())
         if self.settings.remember:
             self.set_interval(FILES_SECONDS, self._look_at_files)
         self.draw()

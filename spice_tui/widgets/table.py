@@ -210,6 +210,8 @@ class GridTable(Paging, ScrollView, can_focus=True):
     def render_lines(self, crop: Region) -> list[Strip]:
         """Lines of the screen; styles are asked for once for all of them."""
         self._look = self._looks()
+        if not self._places:  # the first frame comes before `on_resize`, and shows the rows already
+            self._places = self.model.layout(self.size.width, wide=self._wide)
         return super().render_lines(crop)
 
     def _looks(self) -> TableLooks:
