@@ -9,6 +9,7 @@ import select
 import socket
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spice_runtime.predictors.answers import CANCELLED, Answer, defect, of_exception
@@ -38,10 +39,51 @@ if TYPE_CHECKING:
 
 _READ_BYTES = 262144
 _UNSENT_SECONDS = 0.001
-_FORGET = 0.999
+_TICK_SECONDS = 0.002
+_IDLE_TICKS = 10
 _CHUNK_BYTES = 65536
 _MAX_MICROS = 2**32 - 1
 _ACCEPT_TROUBLE_SECONDS = 0.1
+
+
+class Ticker:
+    """A thread that, while lanes keep answers back, looks every other millisecond whether one of
+    them does so too long, because the next call is a slow one."""
+
+    def __init__(self) -> None:
+        self.lanes: list[SyncLane] = []
+        self.awake = False
+        self._woken = threading.Event()
+        self._starting = threading.Lock()
+        self._started = False
+
+    def wake(self) -> None:
+        """Called by a lane that keeps an answer back."""
+        self.awake = True
+        self._woken.set()
+        with self._starting:
+            if self._started:
+                return
+            self._started = True
+            threading.Thread(target=self._run, name="ticker", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self._woken.wait()
+            self._woken.clear()
+            idle = 0
+            while idle < _IDLE_TICKS:
+                time.sleep(_TICK_SECONDS)
+                idle = 0 if self._look() else idle + 1
+            self.awake = False
+            # A lane may have found it awake just before.
+            if self._look():
+                self.awake = True
+                self._woken.set()
+
+    def _look(self) -> bool:
+        now = time.perf_counter()
+        return any([lane.flush_late(now) for lane in self.lanes])
 
 
 class Kit(NamedTuple):
@@ -52,6 +94,7 @@ class Kit(NamedTuple):
     page: Page
     shared: Shared
     background: Background
+    ticker: Ticker
 
 
 def accept(listener: socket.socket, drained: int) -> socket.socket | None:
@@ -82,23 +125,25 @@ def hello(lane: int, concurrency: int) -> bytes:
 
 
 class SyncLane:
-    """One worker thread. Answers are kept back while more calls lie ready, for a millisecond at
-    most, and sent together; a predictor that is slow now and then gets no such delay."""
+    """One worker thread. Answers are kept back while more calls lie ready, for about a
+    millisecond, and sent together; a call that takes longer meanwhile is what the ticker is for."""
 
     def __init__(self, kit: Kit, slot: int) -> None:
         self._kit = kit
         self._slot = slot
         self._connection: socket.socket | None = None
+        self._sending = threading.Lock()  # for `_unsent` and the order of what is sent
         self._unsent: list[bytes] = []
         self._unsent_since = 0.0
-        self._slow = 0.0  # the longest call of late, in seconds
         self._loop: asyncio.AbstractEventLoop | None = None
         self._credit_changed = threading.Condition()
         self._credit: Any = None
+        self._simple = kit.host.simple()
 
     def run(self) -> None:
         """Serves one connection after another until the drain."""
         self._kit.shared.on_drain.append(self._wake)
+        self._kit.ticker.lanes.append(self)
         while not self._kit.shared.draining:
             connection = accept(self._kit.listener, self._kit.shared.drain_read)
             if connection is None:
@@ -112,9 +157,10 @@ class SyncLane:
                 # The engine went away in the middle of it; the next one connects anew.
                 pass
             finally:
-                self._unsent.clear()
+                with self._sending:
+                    self._unsent.clear()
+                    self._connection = None
                 self._kit.page.ids[self._slot] = 0
-                self._connection = None
                 connection.close()
 
     def _wake(self) -> None:
@@ -156,7 +202,7 @@ class SyncLane:
         unpack, head_bytes = HEADER.unpack_from, HEADER.size
         host, page, slot = self._kit.host, self._kit.page, self._slot
         ids, times, cancelled = page.ids, page.times, self._kit.shared.cancelled
-        simple, clock = host.simple(), time.perf_counter
+        simple, clock, ticker = self._simple, time.perf_counter, self._kit.ticker
         came = now = clock()
         at, size = 0, len(data)
         while size - at >= head_bytes:
@@ -166,10 +212,11 @@ class SyncLane:
             if end > size:
                 return at, end - size
             at = end
-            if self._unsent and (
-                self._slow > _UNSENT_SECONDS or now - self._unsent_since > _UNSENT_SECONDS
-            ):
-                self._flush()
+            if self._unsent:
+                if now - self._unsent_since > _UNSENT_SECONDS:
+                    self._flush()
+                elif not ticker.awake:
+                    ticker.wake()
             if kind == CALL_FRAME and simple is not None and codec != INFER:
                 deadline = came + number / 1000
                 if now > deadline or (cancelled and ident in cancelled):
@@ -228,31 +275,39 @@ class SyncLane:
     def _keep(self, ident: int, answer: Answer, begun: float) -> float:
         """Keeps an answer to be sent with others; gives the time it is."""
         now = time.perf_counter()
-        taken = now - begun
         status, codec, head, body = answer
-        micros = min(int(taken * 1e6), _MAX_MICROS)
-        if not self._unsent:
-            self._unsent_since = now
-        self._unsent.append(
+        micros = min(int((now - begun) * 1e6), _MAX_MICROS)
+        data = (
             HEADER.pack(len(head) + len(body), ANSWER, codec, len(head), status, 0, micros, ident)
             + head
             + body
         )
-        slow = self._slow * _FORGET
-        self._slow = taken if taken > slow else slow
-        if taken > _UNSENT_SECONDS:
-            self._flush()
+        with self._sending:
+            if not self._unsent:
+                self._unsent_since = now
+            self._unsent.append(data)
         return now
 
+    def flush_late(self, now: float) -> bool:
+        """Called by the ticker: sends what was kept too long; gives whether anything was kept."""
+        if not self._unsent:
+            return False
+        if now - self._unsent_since > _UNSENT_SECONDS:
+            with suppress(OSError):  # the worker sees it, too
+                self._flush()
+        return True
+
     def _flush(self) -> None:
-        if self._unsent:
-            data = b"".join(self._unsent) if len(self._unsent) > 1 else self._unsent[0]
-            self._unsent.clear()
-            self._send(data)
+        with self._sending:
+            if self._unsent and self._connection is not None:
+                data = b"".join(self._unsent)
+                self._unsent.clear()
+                self._connection.sendall(data)
 
     def _send(self, data: bytes) -> None:
         assert self._connection is not None
-        self._connection.sendall(data)
+        with self._sending:
+            self._connection.sendall(data)
 
     # --- the outlet of `predictors.calls`
 

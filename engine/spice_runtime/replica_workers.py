@@ -19,6 +19,7 @@ from spice_runtime.predictors.answers import tell
 from spice_runtime.predictors.signatures import InvalidPredictor
 from spice_runtime.replica_background import Background
 from spice_runtime.replica_control import Control
+from spice_runtime.replica_lanes import Ticker
 from spice_runtime.replica_state import Shared
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class Workers:
         control.on_orphaned = shared.drain
         control.add_parent(parent)
         control.start()
-        kit = self._kit._replace(shared=shared, background=Background())
+        kit = self._kit._replace(shared=shared, background=Background(), ticker=Ticker())
         self._serve(kit, control, worker)
 
 
