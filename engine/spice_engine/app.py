@@ -4,8 +4,8 @@ Order of the start: folder and lock, store, children, services, what an earlier 
 are taken up again, pods load), private door, public door. The public one listens when the engine
 is ready, and answers a moment later, when its libraries are imported. The end is the same
 backwards, and whatever was accepted is on disk before the process goes. A restart replaces the
-process image, keeping the lock, the listening socket and ordinary clients' connections open, so that no
-connection is refused and no prediction lost.
+process image, keeping the lock, the listening socket and connections that only predict open, so
+that no connection is refused and no prediction lost.
 """
 
 from __future__ import annotations
@@ -202,10 +202,7 @@ class Engine:
     async def _build(self, stack: contextlib.AsyncExitStack) -> None:
         location, settings = self.location, self.loaded.values
         state = location.state
-        self._connections = await asyncio.to_thread(
-            handover.take, state / "tmp", self._inherited.get("connections", ())
-        )
-        await asyncio.to_thread(_clear, state / "tmp")
+        await asyncio.to_thread(self._take_over, state / "tmp")
         self.lag = LoopLag()
         self.lag.start()
         stack.callback(self.lag.stop)
@@ -354,6 +351,10 @@ class Engine:
             stop=self.stop,
             restart=self.restart,
         )
+
+    def _take_over(self, folder: Path) -> None:
+        self._connections = handover.take(folder, self._inherited.get("connections", ()))
+        _clear(folder)
 
     def _bind(self) -> socket.socket:
         """The public door's socket: the one handed over, where the settings still lead to it."""

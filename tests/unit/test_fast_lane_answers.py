@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spice_engine.api.fast_connection import MOST_CALLS, PERIOD
-from spice_engine.api.fast_lane import HandedOver
+from spice_engine.api.handover import HandedOver
 from spice_engine.protocol.servers import Door
 from spice_engine.serving.calls import Call
 from spice_engine.settings import Settings

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from spice_engine.api.answer_heads import AnswerHeads
 from spice_engine.api.fast_connection import PERIOD, FastConnection
 from spice_engine.api.fast_http import HeadReader
+from spice_engine.api.handover import HandedOver
 from spice_engine.api.metrics import HttpFigures
 from spice_engine.api.security import Guard
 from spice_engine.api.server_paths import ServerPaths
@@ -21,14 +21,6 @@ from spice_engine.serving.directory import Directory
 
 FLUSH = 1.0
 """Seconds in which clients have to take the answers that are on their way at the end."""
-
-
-@dataclass(frozen=True, slots=True)
-class HandedOver:
-    """An open connection for the next process image: its descriptor, and bytes it has to use."""
-
-    descriptor: int
-    unused: bytes
 
 
 class FastLane:

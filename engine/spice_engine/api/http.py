@@ -28,7 +28,8 @@ from spice_engine.api.docs_routes import DocsRoutes
 from spice_engine.api.exposure import check_exposure
 from spice_engine.api.fast_connection import GONE, FastConnection
 from spice_engine.api.fast_http import ID
-from spice_engine.api.fast_lane import FastLane, HandedOver
+from spice_engine.api.fast_lane import FastLane
+from spice_engine.api.handover import HandedOver
 from spice_engine.api.listen import BACKLOG, base_url, bind
 from spice_engine.api.metrics import EngineMetrics
 from spice_engine.api.plain import HealthSource, PlainRoutes

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import importlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from spice_engine.api.handover import HandedOver, close
 from spice_engine.api.listen import base_url
 
 if TYPE_CHECKING:
@@ -22,12 +23,21 @@ LIBRARIES = ("pydantic", "spice_engine.api.http")
 
 
 class LateDoor:
-    """The public door on `sock`; `make` builds it when its libraries are there."""
+    """The public door on `sock`; `make` builds it when its libraries are there. `connections`
+    are those of the process image before this one."""
 
-    def __init__(self, sock: socket.socket, *, tls: bool, make: Callable[[], HttpDoor]) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        *,
+        tls: bool,
+        make: Callable[[], HttpDoor],
+        connections: Sequence[HandedOver] = (),
+    ) -> None:
         self.url = base_url(sock, tls=tls)
         self.sock = sock
         self._make = make
+        self._connections = connections
         self._door: HttpDoor | None = None
         self._opening: asyncio.Task[None] | None = None
 
@@ -52,6 +62,8 @@ class LateDoor:
         door = self._make()
         await door.start(self.sock)
         self._door = door
+        connections, self._connections = self._connections, ()
+        await door.take_up(connections)
 
     @property
     def requests(self) -> float:
@@ -63,17 +75,20 @@ class LateDoor:
         """Whether event sockets are open."""
         return self._door is not None and bool(self._door.events.sockets)
 
-    async def close(self, grace: float, *, keep_socket: bool) -> None:
+    async def close(self, grace: float, *, keep_socket: bool) -> Sequence[HandedOver]:
         """As `HttpDoor.close`.
 
         Raises:
             SpiceError: what kept it from opening.
         """
+        handed = self._connections
         try:
             if self._opening is not None:
                 await self._opening
         finally:
             if self._door is not None:
-                await self._door.close(grace, keep_socket=keep_socket)
+                handed = await self._door.close(grace, keep_socket=keep_socket)
             elif not keep_socket:
                 self.sock.close()
+                close(handed)
+        return handed
