@@ -12,14 +12,17 @@ import pytest
 
 from spice_engine.events import Bus
 from spice_engine.maintenance import Maintenance
+from spice_engine.pods.lineage import Graph
 from spice_engine.protocol.location import Location
 from spice_engine.protocol.models import CreateModel
+from spice_engine.protocol.views import GetLineage
 from spice_engine.runs.resource_uploads import Uploads
 from spice_engine.runs.resources import ResourceTree
+from spice_engine.serving.lineage import ModelLineage
 from spice_engine.serving.model_lookup import ServerUse
 from spice_engine.serving.models import Models
 from spice_engine.serving.policy_models import PolicyModels
-from spice_engine.store import policies, references
+from spice_engine.store import policies, references, runs
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
 from spice_engine.store.objects import ObjectStore
@@ -169,6 +172,47 @@ async def test_a_pods_policy_is_found_and_materialized(world: World) -> None:
         assert (found.number, found.kind, found.object) == (number, "policy", policy)
     folder = await world.models.materialized(await world.models.resolve("ops"))
     assert (folder / "policy.msgpack").read_bytes() == b"policy"
+
+
+async def test_lineage_leads_from_data_to_servers(world: World) -> None:
+    number = await world.database.write(
+        lambda c: runs.create(c, kind="run", command=["x"], created=1.0, state="complete").id
+    )
+    outputs = world.folder / ".spice" / "runs" / str(number) / "outputs"
+    outputs.mkdir(parents=True)
+    (outputs / "w").write_text("1")
+    await world.uploads.upload(world.write("a", "one"), "x")
+    await world.models.create(CreateModel("m", f"runs/{number}"))
+    await world.models.create(CreateModel("m", "uploads/x"))
+    await world.models.create(CreateModel("n", "models/m/v1"))
+    world.models.uses = lambda: [
+        ServerUse("s", "running", (("n", 1), ("m", 2))),
+        ServerUse("p", "failing", (("ops", 3),)),
+    ]
+    lineage = ModelLineage(world.database, world.models)
+
+    async def edges(request: GetLineage, *nodes: str) -> set[tuple[str, str]]:
+        graph = Graph()
+        for node in nodes:
+            graph.node(node, node.partition("/")[0], node)
+        await lineage.add(graph, request)
+        return {(edge.source, edge.target) for edge in graph.lineage().edges}
+
+    run = f"run/{number}"
+    assert await edges(GetLineage(), run, "policy/ops/3") == {
+        (run, "model/m/1"),
+        ("data/uploads/x", "model/m/2"),
+        ("model/m/1", "model/n/1"),
+        ("model/n/1", "server/s"),
+        ("model/m/2", "server/s"),
+        ("policy/ops/3", "server/p"),
+    }
+    assert await edges(GetLineage(run=number), run) == {
+        (run, "model/m/1"),
+        ("model/m/1", "model/n/1"),
+        ("model/n/1", "server/s"),
+    }
+    assert await edges(GetLineage(pod="ops"), "policy/ops/3") == {("policy/ops/3", "server/p")}
 
 
 async def test_equal_files_are_kept_once(world: World) -> None:

@@ -54,16 +54,16 @@ class ModelLineage:
             names or f"{row.size} bytes",
         )
         root = "/".join(row.resource.split("/")[:2])
-        if row.run_id is not None:
-            outputs, run = f"data/runs/{row.run_id}", f"run/{row.run_id}"
-            source = outputs if outputs in graph else run
-            if source not in graph:
-                graph.node(run, "run", f"run {row.run_id}")
-        elif row.resource.startswith("models/"):
+        if row.resource.startswith("models/"):
             name, number = row.resource.split("/")[1:3]
             source = f"model/{name}/{number.removeprefix('v')}"
             if source not in graph:
                 graph.node(source, "model", f"{name} {number}")
+        elif row.run_id is not None:
+            outputs, run = f"data/runs/{row.run_id}", f"run/{row.run_id}"
+            source = outputs if outputs in graph else run
+            if source not in graph:
+                graph.node(run, "run", f"run {row.run_id}")
         elif row.resource.startswith("uploads/"):
             source = graph.node(f"data/{root}", "data", root)
         else:
