@@ -88,6 +88,55 @@ async def test_a_full_queue_answers_429_with_the_seconds_to_wait() -> None:
         assert [await call.wait() for call in calls[:4]] == [200] * 4
 
 
+async def test_a_call_whose_turn_would_come_too_late_is_refused_at_once() -> None:
+    async with World() as world:
+        replica = await world.add(lambda frame: echo(frame, micros=50_000))
+        for _ in range(5):
+            await world.call().wait()
+        await asyncio.sleep(1.1)  # the rate counts whole seconds
+        replica.handler = keep
+        for _ in range(40):
+            assert world.call(within=300).status == 0
+        # At five a second or fewer, the 39th in the queue waits more than two seconds.
+        refused = world.call(within=2)
+        assert refused.status == 429
+        assert int(refused.told.split(b":")[1]) >= 8
+        assert world.call(within=300).status == 0
+
+
+async def test_what_the_replica_does_not_read_waits_here() -> None:
+    async with World() as world:
+        replica = await world.add(concurrency=200)
+        lane = replica.open[0].transport
+        lane.pause_reading()
+        calls = [world.call(b"x" * 50_000) for _ in range(50)]
+        await asyncio.sleep(0.02)
+        calls += [world.call(b"x" * 50_000) for _ in range(100)]
+        await asyncio.sleep(0.02)
+        held, waits = world.router.level()
+        assert waits > 50
+        assert held + waits == 150
+        lane.resume_reading()
+        assert [await call.wait() for call in calls] == [200] * 150
+
+
+async def test_a_stream_that_rests_until_its_deadline_is_ended() -> None:
+    async with World(deadline=1.0) as world:
+        replica = await world.add(keep)
+        call = world.call(within=1.0)
+        await until(lambda: replica.received)
+        replica.send(0, wire.frame(wire.STREAM, call.ident, status=200))
+        # Longer than the deadline, but it never rests that long.
+        for _ in range(13):
+            await asyncio.sleep(0.1)
+            replica.send(0, wire.frame(wire.CHUNK, call.ident, b"x"))
+        await until(lambda: len(call.chunks) == 13)
+        assert not call.done
+        await call.wait()
+        assert "rested" in (call.trouble or "")
+        await until(lambda: any(frame.kind == wire.CANCEL for frame in replica.told))
+
+
 async def test_bodies_that_wait_are_bounded_in_bytes() -> None:
     async with World() as world:
         await world.add(keep)

@@ -25,7 +25,8 @@ HUNG_AFTER = 10.0
 
 
 class Deadlines:
-    """Answers calls whose deadline passed with 504, and finds workers that hang.
+    """Answers calls whose deadline passed with 504, and finds workers that hang. A stream's
+    deadline begins anew with each of its chunks.
 
     `due` is the earliest deadline there may be: nothing is looked through before it.
     """
@@ -107,7 +108,7 @@ class Deadlines:
         held = (lane.calls.values() for lane in self._lanes)
         for calls in (*queues, *held):
             for call in calls:
-                if call.done or call.streaming:
+                if call.done:
                     continue
                 if call.deadline <= now:
                     late.append(call)
@@ -127,7 +128,10 @@ class Deadlines:
             else:
                 self._waiting.give_up(call)
             self._figures.refused(504, now)
-            refusals.late(call)
+            if call.streaming:
+                call.end("the stream rested until its deadline")
+            else:
+                refusals.late(call)
 
     def _look_for_hung(self, now: float) -> None:
         left: list[Call] = []

@@ -75,6 +75,8 @@ class _Second:
         self.errors += other.errors
         self.batches += other.batches
         self.rows += other.rows
+        if not other.answered:
+            return
         _add(self.latency, other.latency)
         _add(self.queue, other.queue)
         _add(self.service, other.service)

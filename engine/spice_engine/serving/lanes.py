@@ -36,7 +36,9 @@ _HEADER_SIZE = wire.HEADER.size
 
 
 class LaneOwner(Protocol):
-    """Who is told of a lane: the router."""
+    """Who is told of a lane: the router. `patience`: seconds that a stream may rest."""
+
+    patience: float
 
     def on_lane(self, lane: Lane) -> None:
         """It said HELLO: calls may be sent."""
@@ -314,10 +316,12 @@ class Lane(asyncio.Protocol):
             return True
         try:
             if kind == wire.CHUNK:
+                call.deadline = now + self.owner.patience
                 if not call.done:
                     call.chunk(data)
             elif kind == wire.STREAM:
                 call.streaming = True
+                call.deadline = now + self.owner.patience
                 if not call.done:
                     call.stream(status, codec, data[:head_size])
             else:

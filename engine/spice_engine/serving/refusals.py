@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import orjson
 
 from spice_engine.errors import DeadlineExceeded, EngineUnavailable, Overloaded
 from spice_engine.serving.calls import Call
-from spice_engine.serving.figures import Figures
 from spice_runtime.wire import AS_JSON
-
-LONGEST_RETRY_AFTER = 60
 
 
 def _body(code: str, message: str, hint: str) -> bytes:
@@ -49,28 +44,9 @@ _HEAD_TOO_LARGE = _body(
 
 
 def full(call: Call, retry_after: bytes) -> None:
-    """429, with the head line of a `RetryAfter`."""
+    """429, with a head line that says when to try again."""
     call.done = True
     call.answer(429, AS_JSON, retry_after, _FULL)
-
-
-class RetryAfter:
-    """The head line for 429, made anew every half second: a refusal must be cheap."""
-
-    __slots__ = ("_line", "_made")
-
-    def __init__(self) -> None:
-        self._made = float("-inf")
-        self._line = b""
-
-    def line(self, queued: int, figures: Figures, now: float) -> bytes:
-        """Whole seconds until the queue, at the rate of the last seconds, is empty."""
-        if now > self._made + 0.5:
-            self._made = now
-            rate = figures.rate(now, 5)
-            seconds = math.ceil(queued / rate) if rate > 0 else 1
-            self._line = b"Retry-After: %d\r\n" % max(1, min(LONGEST_RETRY_AFTER, seconds))
-        return self._line
 
 
 def not_ready(call: Call) -> None:

@@ -15,9 +15,11 @@ from spice_engine.serving import losses, refusals, signals
 from spice_engine.serving.batches import Batches
 from spice_engine.serving.calls import Call
 from spice_engine.serving.deadlines import Deadlines
+from spice_engine.serving.drain_rate import DrainRate
 from spice_engine.serving.figures import Figures
 from spice_engine.serving.lanes import Lane, least
 from spice_engine.serving.link import ReplicaLink
+from spice_engine.serving.quiet import Quiet
 from spice_engine.serving.signals import Signals
 from spice_engine.serving.suspects import Suspects
 from spice_engine.serving.waiting import Waiting
@@ -26,6 +28,8 @@ from spice_engine.serving.workers import Worker
 GRACE = 5.0
 """Seconds that calls wait for a replica after the last one was lost, before they get 503."""
 _MAX_HEAD = 0xFFFF
+_SURELY = 16
+"""From so many waiting calls on, the time until the next one's turn can be foreseen."""
 GONE = 499
 """The status under which calls whose client left are counted."""
 
@@ -52,6 +56,7 @@ class Router:
         self.hold = hold
         self.figures = figures
         self.on_wait = on_wait
+        self.patience = door.deadline
         self.arrived = 0
         """Calls that came so far."""
         self._door = door
@@ -86,9 +91,8 @@ class Router:
             tick=self._tick,
             on_hung=on_hung,
         )
-        self._watchers = 0
-        self._quiet = asyncio.Event()
-        self._retry_after = refusals.RetryAfter()
+        self._quiet = Quiet()
+        self._drain = DrainRate()
         figures.level = self.level
 
     # What the doors call.
@@ -161,7 +165,7 @@ class Router:
         for lane in link.lanes:
             self._unlist(lane)
         self._dispatch(time.monotonic())
-        return await self._until(lambda: not any(lane.calls for lane in link.lanes), within)
+        return await self._quiet.until(lambda: not any(lane.calls for lane in link.lanes), within)
 
     def detach(self, link: ReplicaLink) -> None:
         """Forget a replica; calls it still holds are treated as if it had died."""
@@ -176,6 +180,7 @@ class Router:
     def reconfigure(self, door: Door, batching: Batching) -> None:
         """Other settings from now on; calls that wait stay."""
         self._door = door
+        self.patience = door.deadline
         self._batches.settings = batching
         self._dispatch(time.monotonic())
 
@@ -194,7 +199,7 @@ class Router:
 
     async def settled(self, within: float) -> bool:
         """Wait until no replica holds a call; False when the time is over."""
-        return await self._until(lambda: not any(lane.calls for lane in self._lanes), within)
+        return await self._quiet.until(lambda: not any(lane.calls for lane in self._lanes), within)
 
     def withdraw(self) -> list[Call]:
         """Take back all calls that wait: they count as done, and get no answer from here."""
@@ -228,8 +233,8 @@ class Router:
 
     def on_room(self, lane: Lane, now: float) -> None:
         """Answers came: send what waits, as far as it may hold it."""
-        if self._watchers and not lane.calls:
-            self._quiet.set()
+        if self._quiet.watched and not lane.calls:
+            self._quiet.changed()
         if self._suspects and not self._paused:
             self._suspects.step(now)
         if not self._usable(lane):
@@ -290,8 +295,7 @@ class Router:
             self._blame(call, now)
         self._suspects.waiting.put_back([call for call in back if call.suspicion])
         self._waiting.put_back([call for call in back if not call.suspicion])
-        if self._watchers:
-            self._quiet.set()
+        self._quiet.changed()
         self._dispatch(now)
 
     def on_link_lost(self, link: ReplicaLink) -> None:
@@ -313,9 +317,14 @@ class Router:
 
     def _wait(self, call: Call) -> None:
         now = call.arrived
-        if not self._waiting.has_room(len(call.body), self._door.max_queue):
+        waiting = self._waiting
+        if not waiting.has_room(len(call.body), self._door.max_queue) or (
+            # Its turn would not come in time: better to hear it now.
+            waiting.number >= _SURELY
+            and now + self._drain.seconds(waiting.number, self.figures, now) > call.deadline
+        ):
             self.figures.refused(429, now)
-            refusals.full(call, self._retry_after.line(self._waiting.number, self.figures, now))
+            refusals.full(call, self._drain.line(waiting.number, self.figures, now))
             return
         if not self.is_ready():
             if not self._may_wait(now):
@@ -324,7 +333,7 @@ class Router:
                 return
             if self.on_wait is not None:
                 self.on_wait()
-        self._waiting.append(call)
+        waiting.append(call)
         if self._batches.lanes:
             self._batches.soon()
 
@@ -385,16 +394,3 @@ class Router:
         for call in self.withdraw():
             self.figures.refused(503, now)
             refusals.not_ready(call)
-
-    async def _until(self, condition: Callable[[], bool], within: float) -> bool:
-        self._watchers += 1
-        try:
-            async with asyncio.timeout(within):
-                while not condition():
-                    self._quiet.clear()
-                    await self._quiet.wait()
-        except TimeoutError:
-            return condition()
-        finally:
-            self._watchers -= 1
-        return True
