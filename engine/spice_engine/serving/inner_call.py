@@ -7,7 +7,7 @@ import base64
 import json
 import time
 
-from spice_engine.errors import DeadlineExceeded
+from spice_engine.errors import DeadlineExceeded, InvalidRequest
 from spice_engine.protocol.servers import PredictAnswer
 from spice_engine.serving.calls import Call
 from spice_engine.serving.directory import Answer, Served
@@ -64,6 +64,27 @@ class InnerCall(Call):
         """See `Call`."""
         self.trouble = trouble
         self.whole.set()
+
+
+async def ask(served: Served, payload: object, path: str) -> PredictAnswer:
+    """What the server answers to `predict` or `health` (or `ready`).
+
+    Raises:
+        InvalidRequest: there is no such path.
+        DeadlineExceeded: nothing came although the deadline is past.
+    """
+    if path == "predict":
+        return await predict(served, payload)
+    if path not in {"health", "ready"}:
+        raise InvalidRequest("path is predict or health.")
+    begin = time.perf_counter()
+    if path == "health" and served.health is not None:
+        answer = await served.health()
+    elif served.endpoint.is_ready():
+        answer = (200, wire.AS_JSON, b"", b'{"status":"ok"}')
+    else:
+        answer = (503, wire.AS_TEXT, b"", b"no replica is ready")
+    return answer_of(answer, 1000 * (time.perf_counter() - begin))
 
 
 async def predict(served: Served, payload: object) -> PredictAnswer:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 
+from spice_engine.errors import SpiceError
 from spice_engine.protocol.servers import ServerDefinition
 from spice_engine.runs.environments import Environments
 from spice_engine.serving import definitions, server_code
@@ -97,3 +98,45 @@ class Workshop:
             models=models,
             mounts=version.mounts,
         )
+
+
+class Preparations:
+    """What was prepared of one server's versions; one is prepared at a time."""
+
+    def __init__(self, workshop: Workshop, done: Callable[[VersionRow, SpiceError | None], None]):
+        self._workshop = workshop
+        self._done = done
+        self._specs: dict[int, ReplicaSpec] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def get(self, version: int) -> ReplicaSpec | None:
+        """What replicas of the version need; None before it is prepared."""
+        return self._specs.get(version)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a version is being prepared."""
+        return self._task is not None and not self._task.done()
+
+    def begin(self, version: VersionRow, definition: ServerDefinition) -> None:
+        """Prepare a version; `done` is called at the end, with the error if there was one."""
+        work = self._prepare(version, definition)
+        self._task = asyncio.create_task(work, name=f"version of server {version.server}")
+
+    def stop(self) -> None:
+        """Nobody waits for what is being prepared; an environment is made all the same."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def keep(self, versions: Container[int]) -> None:
+        """Forget the other versions."""
+        self._specs = {number: spec for number, spec in self._specs.items() if number in versions}
+
+    async def _prepare(self, version: VersionRow, definition: ServerDefinition) -> None:
+        try:
+            self._specs[version.number] = await self._workshop.prepare(version, definition)
+        except SpiceError as error:
+            self._done(version, error)
+        else:
+            self._done(version, None)

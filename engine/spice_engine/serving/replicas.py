@@ -113,7 +113,6 @@ class Replica:
         self._leave = asyncio.Event()
         self._draining: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
-        self._detached = False
         self._verdict = ""
 
     @property
@@ -389,18 +388,12 @@ class Replica:
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-        await self._disconnect()
+        if self.link is not None:
+            self._router.detach(self.link)
+            await self.link.close()
         if self._room is not None:
             self._around.groups.give_back(self._room)
         if self._reservation is not None:
             self._around.placement.release(self._reservation)
         if self.is_over:
             await asyncio.to_thread(remove_sockets, self.folder)
-
-    async def _disconnect(self) -> None:
-        link = self.link
-        if link is None or self._detached:
-            return
-        self._detached = True
-        self._router.detach(link)
-        await link.close()

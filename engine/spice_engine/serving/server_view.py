@@ -35,8 +35,12 @@ class Shown(Protocol):
 
     row: ServerRow
     definition: ServerDefinition
-    rollout: RolloutInfo | None
     decision: ScaleDecision | None
+
+    @property
+    def rollout(self) -> RolloutInfo | None:
+        """The rollout under way, or the last one."""
+        ...
 
     @property
     def usage(self) -> Mapping[int, Usage]:

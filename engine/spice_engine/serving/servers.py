@@ -23,9 +23,9 @@ from spice_engine.protocol.servers import (
     UpdateServer,
 )
 from spice_engine.runs.resources import ResourceTree
-from spice_engine.serving import definitions, inner_call, server_view
+from spice_engine.serving import definitions, inner_call, server_records, server_view
 from spice_engine.serving.deployment import Deployment
-from spice_engine.serving.directory import Directory, Served
+from spice_engine.serving.directory import Directory
 from spice_engine.serving.making import Making
 from spice_engine.serving.model_lookup import ServerUse
 from spice_engine.serving.models import Models
@@ -36,13 +36,12 @@ from spice_engine.store import replicas as replica_table
 from spice_engine.store import servers as table
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
-from spice_engine.store.replicas import ReplicaRow
 from spice_engine.store.servers import ServerRow, VersionRow
 
 log = logging.getLogger(__name__)
 
 MOST_SERVERS = 200
-DETAILED_DECISIONS = 50
+DECISIONS = 50
 
 AnyDeployment = Deployment | PolicyDeployment
 
@@ -87,23 +86,8 @@ class Servers:
     async def open(self) -> None:
         """Take up what an earlier engine left: replicas that run, and what is to run."""
 
-        def read(
-            connection: sqlite3.Connection,
-        ) -> list[tuple[ServerRow, VersionRow, tuple[ReplicaRow, ...], tuple[object, ...]]]:
-            wanted = {row.server: row for row in table.wanted_versions(connection)}
-            return [
-                (
-                    row,
-                    wanted[row.name],
-                    replica_table.living(connection, row.name),
-                    replica_table.decisions(connection, row.name, 1),
-                )
-                for row in table.list_all(connection)
-                if row.name in wanted
-            ]
-
         await self.parts.around.groups.open()
-        for row, version, living, _ in await self.parts.database.read(read):
+        for row, version, living in await self.parts.database.read(server_records.left):
             try:
                 deployment = self._make(row, version)
                 await deployment.open(living)
@@ -181,7 +165,7 @@ class Servers:
         versions, decisions = await self.parts.database.read(
             lambda connection: (
                 table.list_versions(connection, name),
-                replica_table.decisions(connection, name, DETAILED_DECISIONS),
+                replica_table.decisions(connection, name, DECISIONS),
             )
         )
         served = self.parts.directory.get(name)
@@ -197,11 +181,7 @@ class Servers:
         )
 
     def served(self, name: str) -> Served:
-        """The server as the doors see it.
-
-        Raises:
-            NotFound: there is none.
-        """
+        """The server as the doors see it; NotFound where there is none."""
         found = self.parts.directory.get(name)
         if found is None:
             raise table.no_such_server(name)
@@ -215,19 +195,7 @@ class Servers:
             InvalidRequest: there is no such path.
             DeadlineExceeded: no answer came.
         """
-        served = self.served(request.server)
-        if request.path == "predict":
-            return await inner_call.predict(served, request.payload)
-        if request.path not in {"health", "ready"}:
-            raise InvalidRequest("path is predict or health.")
-        begin = time.perf_counter()
-        if served.health is not None:
-            answer = await served.health()
-        elif served.endpoint.is_ready():
-            answer = (200, 0, b"", b'{"status":"ok"}')
-        else:
-            answer = (503, 1, b"", b"not ready")
-        return inner_call.answer_of(answer, 1000 * (time.perf_counter() - begin))
+        return await inner_call.ask(self.served(request.server), request.payload, request.path)
 
     # -- changing
 
