@@ -25,7 +25,7 @@ from spice_engine.protocol.servers import (
 from spice_engine.runs.resources import ResourceTree
 from spice_engine.serving import definitions, inner_call, server_records, server_view
 from spice_engine.serving.deployment import Deployment
-from spice_engine.serving.directory import Directory
+from spice_engine.serving.directory import Directory, Served
 from spice_engine.serving.making import Making
 from spice_engine.serving.model_lookup import ServerUse
 from spice_engine.serving.models import Models
