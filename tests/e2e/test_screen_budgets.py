@@ -61,7 +61,8 @@ def test_idle_writes_nothing(pods: EngineFixture) -> None:
 
 def test_one_changed_cell_costs_few_bytes(pods: EngineFixture) -> None:
     with screen(pods, "--view", "runs") as terminal:
-        terminal.shows("following")  # the log of the chosen run: the last that is drawn
+        terminal.shows("following")  # the log of the chosen run: of the panes the last
+        settle(terminal)  # the bar of keys may be drawn after it
         before = len(terminal.seen)
         pods.call("runs.label", id=runs(pods)[-1]["id"], add=["changed"])
         terminal.shows("changed")
