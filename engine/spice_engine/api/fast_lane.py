@@ -54,12 +54,16 @@ class FastLane:
         self.held = 0
         self.in_flight = 0
         self.closing = False
+        self._ending: bool | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     def add(self, connection: FastConnection) -> None:
         """A connection begins."""
         self.connections.add(connection)
+        if self._ending is not None:  # it was accepted just before the end
+            connection.stop(withdraw=self._ending)
+            return
         if self._timer is None:
             self.heads.refresh()
             self._timer = self.loop.call_later(PERIOD, self._look)
@@ -88,6 +92,7 @@ class FastLane:
         """Take no more requests. Idle connections close; with `hand_over` they wait for `take`,
         and calls that nobody has begun are left to the next process image."""
         self.closing = not hand_over
+        self._ending = hand_over
         if self._timer is not None:
             self._timer.cancel()
         for connection in list(self.connections):
