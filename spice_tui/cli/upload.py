@@ -85,6 +85,7 @@ def _follow(session: Session, name: str, shown: Bar) -> None:
                 continue
             changed = event.data.get("set", event.data)
             if name in changed:
-                shown.advance(changed[name]["size"], f"{changed[name]['files']} files")
+                count = changed[name]["files"]
+                shown.advance(changed[name]["size"], f"{count} file{'' if count == 1 else 's'}")
             elif name in event.data.get("del", ()):
                 return

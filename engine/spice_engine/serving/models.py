@@ -54,6 +54,7 @@ class Models(ModelLookup):
         self._tree = tree
         self._folders = ModelFolders(tree.location.state, objects)
         self._making = asyncio.Lock()
+        self._refreshing = asyncio.Lock()
         self._known: dict[str, ModelInfo] = {}
         self._topic = bus.topic("models", "state", self._snapshot)
         self._stale = asyncio.Event()
@@ -277,7 +278,11 @@ class Models(ModelLookup):
             )
 
     async def _refresh(self) -> None:
-        found = await self.all()
+        # One at a time: what was read first must not be shown last.
+        async with self._refreshing:
+            self._show(await self.all())
+
+    def _show(self, found: dict[str, ModelInfo]) -> None:
         for name in self._known.keys() - found.keys():
             del self._known[name]
             self._topic.remove(name)
