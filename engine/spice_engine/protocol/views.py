@@ -149,7 +149,7 @@ class Grid:
 
 @record
 class LogSource:
-    """A log that can be read: `run/12`, `engine`, or `child/trainer-1`."""
+    """A log that can be read: `run/12`, `engine`, `server/demo/3`, or `child/trainer-1`."""
 
     name: str
     title: str

@@ -1,4 +1,4 @@
-"""Which logs an app folder has, by name, and where they lie: runs', the engine's, children's."""
+"""Which logs an app folder has, by name, and where they lie: runs', servers', the engine's."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ from spice_engine.errors import InvalidRequest, NotFound
 from spice_engine.protocol.location import Location
 from spice_engine.runs.logs import LOG_NAME
 from spice_engine.workers.pool import ChildPool
+from spice_runtime.process import EXIT
 
 ENGINE = "engine"
+REQUESTS = "requests.log"
+"""In a server's folder: a line for each request, where that is kept."""
+_MOST_REPLICAS = 30
+_SERVER = re.compile(r"([A-Za-z0-9-]{1,63})/([0-9]{1,9}|requests)", re.ASCII)
 _CHILD = re.compile(r"[a-z]+(?:-[a-z]+)*-[0-9]{1,6}", re.ASCII)
 
 
@@ -43,10 +48,18 @@ class LogFiles:
             path = self._children / f"{name}.log"
             if path.is_file():
                 return path
+        elif kind == "server" and (found := _SERVER.fullmatch(name)):
+            folder = self._servers / found[1]
+            if found[2] == "requests":
+                if folder.is_dir():
+                    return folder / REQUESTS
+            elif (folder / "replicas" / found[2]).is_dir():
+                return folder / "replicas" / found[2] / LOG_NAME
         else:
             raise InvalidRequest(
                 f"{source[:80]!r} is no name of a log.",
-                hint="Logs are `engine`, `run/12`, `child/trainer-0`; logs.sources lists them.",
+                hint="Logs are `engine`, `run/12`, `server/NAME/3`, `server/NAME/requests`, "
+                "`child/trainer-0`; logs.sources lists them.",
             )
         raise NotFound(f"there is no log {source!r}.", hint="logs.sources lists the logs.")
 
@@ -58,6 +71,26 @@ class LogFiles:
             if _CHILD.fullmatch(path.stem):
                 found.append((path.stem, size_of(path), path in living))
         return found
+
+    def servers(self) -> list[tuple[str, str, int, bool]]:
+        """Name, title, size and whether it may grow, of the logs of servers' newest replicas."""
+        found: list[tuple[str, str, int, bool]] = []
+        for folder in sorted(self._servers.glob("*")):
+            replicas = [one for one in folder.glob("replicas/*") if one.name.isdecimal()]
+            replicas.sort(key=lambda one: int(one.name), reverse=True)
+            for one in replicas[:_MOST_REPLICAS]:
+                live = not (one / EXIT).exists()
+                title = f"{folder.name}, replica {one.name}"
+                found.append((f"{folder.name}/{one.name}", title, size_of(one / LOG_NAME), live))
+            requests = folder / REQUESTS
+            if requests.is_file():
+                title = f"{folder.name}, requests"
+                found.append((f"{folder.name}/requests", title, size_of(requests), True))
+        return found
+
+    @property
+    def _servers(self) -> Path:
+        return self._location.state / "servers"
 
     @property
     def _children(self) -> Path:

@@ -1,4 +1,4 @@
-"""The topics `log/<run>`, `log/engine`, `log/child/<name>`: how large a log is while it grows."""
+"""The topics `log/<run>`, `log/server/<name>/<replica>` and so on: how large a log is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from spice_engine.errors import NotFound
 from spice_engine.events import Topic
 from spice_engine.runs.logs import LOG_NAME
+from spice_runtime.process import EXIT
 
 LOOK_SECONDS = 0.25
 """How often logs are looked at that nobody tells the growth of, while they are followed."""
@@ -44,7 +45,7 @@ class LogTopics:
         Raises:
             NotFound: there is no such run, or other log.
         """
-        if self._path is not None and (key == "engine" or key.startswith("child/")):
+        if self._path is not None and (key == "engine" or key.startswith(("child/", "server/"))):
             return self._other(key, self._path(key))
         number = int(key) if key.isascii() and key.isdecimal() and len(key) < 19 else -1
         if number not in self._known and not self._folder(number).is_dir():
@@ -77,7 +78,12 @@ class LogTopics:
     def _other(self, key: str, path: Path) -> Topic:
         topic = self._others.get(key)
         if topic is None:
-            topic = Topic(f"log/{key}", "gauge", lambda: {"size": _size(path), "ended": False})
+            over = path.with_name(EXIT) if key.startswith("server/") else None
+            topic = Topic(
+                f"log/{key}",
+                "gauge",
+                lambda: {"size": _size(path), "ended": over is not None and over.exists()},
+            )
             self._others[key] = topic
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look(), name="sizes of logs")

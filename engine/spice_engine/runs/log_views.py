@@ -67,6 +67,8 @@ class Logs:
             title = row.name or " ".join(info_of(row).command)
             live = row.state not in FINAL_STATES
             found.append(LogSource(f"run/{row.id}", title, size_of(path), live))
+        for name, title, size, live in self._files.servers():
+            found.append(LogSource(f"server/{name}", title, size, live))
         for name, size, live in self._files.children():
             found.append(LogSource(f"child/{name}", name, size, live))
         return LogSources(found)
