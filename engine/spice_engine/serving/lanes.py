@@ -232,10 +232,12 @@ class Lane(asyncio.Protocol):
             self._parts.clear()
         now = time.monotonic()
         scheduled, self._scheduled = self._scheduled, True
-        if self._read(data, now):
-            self.owner.on_room(self, now)
-            self._write()
-        self._scheduled = scheduled
+        try:
+            if self._read(data, now):
+                self.owner.on_room(self, now)
+                self._write()
+        finally:
+            self._scheduled = scheduled
 
     def _read(self, data: bytes, now: float) -> bool:
         """Take every whole frame, keep the rest; False where the connection is broken."""
