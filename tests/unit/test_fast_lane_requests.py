@@ -256,8 +256,9 @@ async def test_the_head_goes_along_where_the_predictor_wants_it() -> None:
     echo, _ = ask(data)
     assert echo.seen[0].head == b""
     echo, _ = ask(data, wants_head=True)
-    assert echo.seen[0].head == data.removesuffix(b"{}")
-    data = post(b"{}", path="/v2/models/echo/infer")
+    line, _, rest = data.removesuffix(b"{}").partition(b"\r\n")
+    assert echo.seen[0].head == line + b"\r\nX-Request-Id: r-1\r\n" + rest
+    data = post(b"{}", "X-Request-Id: mine", path="/v2/models/echo/infer")
     echo, _ = ask(data)
     assert echo.seen[0].head == data.removesuffix(b"{}")
 

@@ -36,13 +36,16 @@ class FastCall(Call):
     ) -> None:
         now = time.monotonic()
         limit = served.door.deadline
+        raw = b""
+        if served.wants_head or head.codec == wire.INFER:
+            raw = head.raw if head.request_id else _with_id(head.raw, request_id)
         Call.__init__(
             self,
             body,
             arrived=now,
             deadline=now + (min(head.deadline, limit) if head.deadline else limit),
             codec=head.codec,
-            head=head.raw if served.wants_head or head.codec == wire.INFER else b"",
+            head=raw,
             request_id=request_id,
         )
         self.connection: FastConnection | None = connection
@@ -114,3 +117,9 @@ class FastCall(Call):
         connection.lane.leave()
         # A stream that is cut short ends without its last chunk: nobody takes it for a whole one.
         connection.send(self, b"" if trouble or self.mute else b"0\r\n\r\n")
+
+
+def _with_id(raw: bytes, request_id: str) -> bytes:
+    """The head with the id that this door gave, before one that it did not take over."""
+    line, _, rest = raw.partition(b"\r\n")
+    return b"%b\r\nX-Request-Id: %b\r\n%b" % (line, request_id.encode(), rest)

@@ -30,6 +30,7 @@ from spice_engine.api.fast_connection import GONE, FastConnection
 from spice_engine.api.fast_http import ID
 from spice_engine.api.fast_lane import FastLane
 from spice_engine.api.handover import HandedOver
+from spice_engine.api.infer import InferRoutes
 from spice_engine.api.listen import BACKLOG, base_url, bind
 from spice_engine.api.metrics import EngineMetrics
 from spice_engine.api.plain import HealthSource, PlainRoutes
@@ -118,6 +119,7 @@ class HttpDoor:
         SpiceV01Files(dispatcher, self.bodies).install(self._app, PREFIX)
         DocsRoutes(dispatcher.table, algorithms).install(self._app)
         ServerRoutes(self.directory, self.bodies).install(self._app)
+        InferRoutes(self.directory, self.bodies, health).install(self._app)
         rest.install(self._app, dispatcher, self.bodies)
         self.metrics.http.connections = self._count_connections
         self.metrics.http.fast_in_flight = lambda: self._lane.in_flight if self._lane else 0

@@ -14,6 +14,9 @@ from spice_engine.api.replies import REQUEST_ID, ClientGone
 from spice_engine.serving.calls import Call
 from spice_engine.serving.directory import Answer, Served
 
+_REPLACED = frozenset(
+    {b"content-length", b"content-encoding", b"transfer-encoding", b"x-request-id"}
+)
 LOOK = 0.25
 """Seconds between two looks whether the client is still there."""
 
@@ -136,12 +139,14 @@ def respond(answer: Answer) -> web.Response:
 
 
 def raw_head(request: web.Request, body: bytes) -> bytes:
-    """The request's head as bytes, for the body as it was read: of known length, decompressed."""
+    """The request's head as bytes, for the body as it was read (of known length, decompressed),
+    and with the id that the request has."""
     lines = [f"{request.method} {request.raw_path} HTTP/1.1".encode("utf-8", "surrogateescape")]
     for name, value in request.raw_headers:
-        if name.lower() not in {b"content-length", b"content-encoding", b"transfer-encoding"}:
+        if name.lower() not in _REPLACED:
             lines.append(name + b": " + value)
     lines.append(b"Content-Length: %d" % len(body))
+    lines.append(b"X-Request-Id: " + request_id_of(request).encode())
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
