@@ -83,7 +83,8 @@ class Ticker:
 
     def _look(self) -> bool:
         now = time.perf_counter()
-        return any([lane.flush_late(now) for lane in self.lanes])
+        kept = [lane.flush_late(now) for lane in self.lanes]
+        return any(kept)
 
 
 class Kit(NamedTuple):

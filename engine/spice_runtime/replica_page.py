@@ -21,7 +21,10 @@ class Page:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.ftruncate(fd, PAGE_BYTES)
-            self.ids = memoryview(mmap.mmap(fd, PAGE_BYTES)).cast("Q")
+            page = mmap.mmap(fd, PAGE_BYTES)
+            # In place: the router may have mapped it.
+            page[:] = bytes(PAGE_BYTES)
+            self.ids = memoryview(page).cast("Q")
         finally:
             os.close(fd)
         self.times = memoryview(mmap.mmap(-1, PAGE_BYTES)).cast("d")

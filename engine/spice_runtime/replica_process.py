@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spice_runtime import namespace
-from spice_runtime.predictors import calls, current
+from spice_runtime.predictors import calls, requests
 from spice_runtime.predictors.answers import Answer, encode, tell
 from spice_runtime.predictors.base import BasePredictor
 from spice_runtime.predictors.host import Host
@@ -57,7 +57,7 @@ class Replica:
         self._control_listener = listen(str(job["control_socket"]))
         self._lane_socket = Path(str(job["lane_socket"])).absolute()
         self._page = Page(str(job["started"]))
-        current.prefix = str(job.get("request_prefix") or "")
+        requests.prefix = str(job.get("request_prefix") or "")
 
     def run(self) -> int:
         """Serves until the drain; gives the exit code."""

@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from spice_runtime import wire
 from spice_runtime.process import identity
 from tests.conftest import wait_for
-from tests.integration.replica_client import ReplicaProcess, call_frame
+from tests.integration.replica_client import call_frame
+from tests.integration.replica_fixture import Starter, start
 
-Starter = Callable[..., ReplicaProcess]
+__all__ = ["start"]
 
 ECHO = """
 from spice_runtime import BasePredictor
@@ -34,21 +32,6 @@ class Slow(BasePredictor):
     def health(self):
         return {"status": "fine"}
 """
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Starter]:
-    started: list[ReplicaProcess] = []
-
-    def begin(source: str, **job: Any) -> ReplicaProcess:
-        folder = tmp_path / str(len(started))
-        folder.mkdir()
-        started.append(ReplicaProcess(folder, source, **job))
-        return started[-1]
-
-    yield begin
-    for each in started:
-        each.close()
 
 
 def test_a_call_is_answered_and_the_replica_drains(start: Starter) -> None:

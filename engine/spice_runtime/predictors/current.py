@@ -6,19 +6,17 @@ from contextvars import ContextVar
 
 CALL: ContextVar[tuple[int, bytes]] = ContextVar("spice_call")  # id and raw HTTP head
 
-prefix = ""
-"""What stands before the number of a request in its id; told by the deployment."""
-
 _FIELD = b"x-request-id"
 
 
 def request_id() -> str:
-    """The id of the request that is answered now; empty outside of a call."""
+    """The id of the request that is answered now: the client's, where it sent one; empty outside
+    of a call."""
     ident, head = CALL.get((0, b""))
     if not ident:
         return ""
     given = _given(head) if head else ""
-    return given or f"{prefix}{ident:x}"
+    return given or f"{ident:x}"
 
 
 def _given(head: bytes) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import spice_runtime
 from spice_runtime.predictors import payload_types
 from spice_runtime.predictors.answers import encode
 from spice_runtime.predictors.codecs import decode
@@ -68,7 +69,8 @@ class Host:
         plain = batching and self.prepare is None
         self._check = None if plain else payload_types.checker_of(annotation)
         self.is_async = predict.is_async
-        self.wants_request = bool(self.door.request)
+        # A predictor that asks for the request's id wants the client's, which is in the head.
+        self.wants_request = bool(self.door.request) or "request_id" in vars(spice_runtime)
 
     def describe(self) -> dict[str, Any]:
         """What the replica tells of it when it is ready."""

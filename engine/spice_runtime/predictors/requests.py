@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
     Send = Callable[[dict[str, Any]], Awaitable[None]]
 
+prefix = ""
+"""What the door's paths begin with (`/servers/<name>`): a predictor sees what follows it, so that
+`request.url.path` is `/predict` as everywhere else. `/<owner>/<name>` begins them, too."""
+
 _DEFAULT_HEAD = b"POST /predict HTTP/1.1\r\n\r\n"
 
 
@@ -43,6 +47,7 @@ def scope_of(head: bytes) -> dict[str, Any]:
     if not raw_path.startswith(b"/"):
         # An absolute target: scheme and host before the path.
         raw_path = b"/" + raw_path.partition(b"://")[2].partition(b"/")[2]
+    path = unquote(raw_path.decode("latin-1"))
     return {
         "type": "http",
         # From 2.4 on a response notices by its writes that the client is gone.
@@ -50,7 +55,7 @@ def scope_of(head: bytes) -> dict[str, Any]:
         "http_version": version,
         "method": method.decode("latin-1").upper(),
         "scheme": "http",
-        "path": unquote(raw_path.decode("latin-1")),
+        "path": _inner(path),
         "raw_path": raw_path,
         "query_string": query,
         "root_path": "",
@@ -58,6 +63,15 @@ def scope_of(head: bytes) -> dict[str, Any]:
         "client": None,
         "server": None,
     }
+
+
+def _inner(path: str) -> str:
+    """The path below the server's own."""
+    server = prefix.rpartition("/")[2]
+    parts = path.split("/", 3)
+    if server and len(parts) == 4 and not parts[0] and parts[2] == server:
+        return "/" + parts[3]
+    return path
 
 
 def request_of(kind: Any, head: bytes, body: bytes) -> Any:
