@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from textual import events
-from textual.keys import key_to_character
 from textual.pilot import Pilot
 
 from spice_tui.app import SpiceApp
@@ -20,8 +18,6 @@ from tests.conftest import EngineFixture
 
 STEP = 0.02
 """Seconds between two looks at a condition."""
-ROUNDS = 2
-"""Times that all parts of the screen are asked to finish what they have, after each key."""
 
 
 class Driver:
@@ -42,17 +38,9 @@ class Driver:
         return [notice.message for notice in self.app._notifications]
 
     async def press(self, *keys: str) -> None:
-        """Press keys, each when what the last one did is done, and wait until the app is idle.
-
-        Not by `pilot.press`, which waits three times for each key until the process is idle: with
-        an engine whose news come in, and other tests beside this one, that takes long.
-        """
+        """Press keys, one after the other."""
         for key in keys:
-            event = events.Key(key, key_to_character(key))
-            event.set_sender(self.app)
-            self.app.post_message(event)
-            for _ in range(ROUNDS):
-                await self.pilot.pause(0)
+            await self.pilot.press(key)
         await self.pilot.pause()
 
     async def type(self, text: str) -> None:

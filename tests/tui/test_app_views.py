@@ -322,13 +322,12 @@ async def test_enter_in_each_list(folder: EngineFixture) -> None:
 async def test_each_action_says_why_it_cannot_be_done(folder: EngineFixture) -> None:
     """None of the keys ends the app, wherever it is pressed."""
     skipped = {"app.quit", "app.detach", "app.engine_stop", "app.engine_restart", "app.report"}
-    async with open_app(folder, (160, 50)) as one:
+    async with open_app(folder) as one:
         for action in table().values():
             if action.context not in OF_APP or action.id in skipped or not action.keys:
                 continue
             await one.press(action.keys[0])
             while len(one.app.screen_stack) > 1:
                 await one.press("escape")
-            await one.press("escape", "1")
-            await one.press("u")
+            await one.press("escape", "1", "u")
         assert one.app.is_running
