@@ -202,6 +202,8 @@ def test_what_is_no_place_of_this_machine(tmp_path: Path) -> None:
         ("/a\0b", InvalidRequest),
         (str(tmp_path / "nope"), NotFound),
         (str(tmp_path / "pipe"), InvalidRequest),
+        ("/", InvalidRequest),
+        ("/proc/self/environ", InvalidRequest),
     ):
         with pytest.raises(error):
             files.machine_resource(text, tmp_path / "state")

@@ -207,6 +207,10 @@ def machine_resource(text: str, state: Path) -> Resource:
         stat = place.stat()
     except (OSError, RuntimeError, ValueError) as error:
         raise NotFound(f"there is no file or folder {text[:200]}.") from error
+    if place == Path("/") or place.is_relative_to("/proc") or place.is_relative_to("/sys"):
+        raise InvalidRequest(
+            f"{text[:200]} is no folder of files that can be kept.", hint="Name another folder."
+        )
     inside = state.resolve()
     if place.is_relative_to(inside):
         raise InvalidRequest(
