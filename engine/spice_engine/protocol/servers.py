@@ -92,6 +92,8 @@ class ServerDefinition:
     door: Door = field(default_factory=Door)
     debug: bool = False
     start_timeout: float = 300.0
+    request_log: bool = False
+    """Keep a line of JSON for each request."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,10 @@ class Call:
         self.suspicion = 0
         self.done = False
 
+    def client(self) -> str:
+        """Who asks: an address, where the door knows one."""
+        return ""
+
     def answer(self, status: int, codec: int, head: bytes, body: bytes) -> None:
         """The whole answer: HTTP status, answer codec, further header lines, body."""
         raise NotImplementedError

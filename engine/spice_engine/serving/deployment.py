@@ -67,6 +67,7 @@ class Deployment:
             directory,
             row,
             self.definition,
+            workshop.request_log(row.name),
             on_hung=self._on_hung,
             on_wait=lambda: on_wait(self),
         )

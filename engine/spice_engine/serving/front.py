@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 
 from spice_engine.errors import SpiceError
 from spice_engine.protocol.servers import ServerDefinition
+from spice_engine.serving.calls import Endpoint
 from spice_engine.serving.directory import Answer, Directory, Served
 from spice_engine.serving.figures import Figures
 from spice_engine.serving.last_call import LastCall
 from spice_engine.serving.link import ReplicaLink
+from spice_engine.serving.request_log import LoggedEndpoint, RequestLog
 from spice_engine.serving.router import Router
 from spice_engine.store.servers import ServerRow
 from spice_runtime import wire
@@ -29,6 +31,7 @@ class Front:
         directory: Directory,
         row: ServerRow,
         definition: ServerDefinition,
+        request_log: RequestLog,
         *,
         on_hung: Callable[[ReplicaLink], None],
         on_wait: Callable[[], None],
@@ -49,10 +52,12 @@ class Front:
         self._health: tuple[float, Answer] = (float("-inf"), _NOT_READY)
         self._asking: asyncio.Task[Answer] | None = None
         self._told: tuple[object, object] = (None, None)
-        self._last_call = LastCall(self.router)
+        self._request_log = request_log
+        self._logs = definition.request_log
+        self._last_call = LastCall(self._endpoint())
         self.served = Served(
             name=row.name,
-            endpoint=self._last_call if definition.debug else self.router,
+            endpoint=self._last_call if definition.debug else self._endpoint(),
             door=definition.door,
             token=row.token,
             version=row.version,
@@ -72,7 +77,12 @@ class Front:
     ) -> None:
         """Bring what the doors see up to date; `links` are those of ready replicas."""
         served, self._links = self.served, links
-        served.endpoint = self._last_call if definition.debug else self.router
+        if definition.request_log != self._logs:
+            self._logs = definition.request_log
+            self._last_call = LastCall(self._endpoint())
+            served.endpoint = self._endpoint()
+        if definition.debug != isinstance(served.endpoint, LastCall):
+            served.endpoint = self._last_call if definition.debug else self._endpoint()
         served.door = definition.door
         served.token = row.token
         served.version = row.version
@@ -84,6 +94,9 @@ class Front:
         if (definition.door, definition.batching) != self._told:
             self._told = (definition.door, definition.batching)
             self.router.reconfigure(definition.door, definition.batching)
+
+    def _endpoint(self) -> Endpoint:
+        return LoggedEndpoint(self.router, self._request_log) if self._logs else self.router
 
     async def health(self) -> Answer:
         """What the predictor of a ready replica says; asked at most twice a second."""

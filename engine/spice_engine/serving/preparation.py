@@ -10,8 +10,10 @@ from pathlib import Path
 from spice_engine.errors import SpiceError
 from spice_engine.protocol.servers import ServerDefinition
 from spice_engine.runs.environments import Environments
+from spice_engine.runs.log_sources import REQUESTS
 from spice_engine.serving import definitions, server_code
 from spice_engine.serving.replica_files import ReplicaSpec, ServedModel
+from spice_engine.serving.request_log import RequestLog, RequestLogs
 from spice_engine.store import servers as table
 from spice_engine.store.database import Database
 from spice_engine.store.objects import ObjectStore
@@ -30,6 +32,11 @@ class Workshop:
     objects: ObjectStore
     environments: Environments
     materialized: Materialized
+    request_logs: RequestLogs
+
+    def request_log(self, server: str) -> RequestLog:
+        """The log of a server's requests, should it be kept."""
+        return self.request_logs.of(self.folder(server) / REQUESTS)
 
     def folder(self, server: str) -> Path:
         """All of one server."""

@@ -17,6 +17,7 @@ from spice_engine.serving.model_folders import ModelFolders
 from spice_engine.serving.node_groups import NodeGroups, gpus_here
 from spice_engine.serving.preparation import Workshop
 from spice_engine.serving.replicas import Surroundings
+from spice_engine.serving.request_log import RequestLogs
 from spice_engine.serving.scaling import Scaling
 from spice_engine.serving.server_metrics import MetricsOfServers
 from spice_engine.serving.server_topic import ServerTopic
@@ -48,6 +49,7 @@ class ServerServices:
         await self.metrics.close()
         await self.servers.close(keep=keep, grace=grace)
         await self.environments.close(leave=keep)
+        await asyncio.to_thread(self.servers.parts.workshop.request_logs.close)
 
     async def prune_environments(self) -> None:
         """Remove environments that nobody has used for long."""
@@ -72,6 +74,8 @@ def build_server_services(
     groups = NodeGroups(database, this_machine(), gpus_here())
     folders = ModelFolders(location.state, objects)
 
+    logs = RequestLogs()
+
     async def materialized(tree: str) -> Path:
         return await asyncio.to_thread(folders.ensure, tree)
 
@@ -82,7 +86,7 @@ def build_server_services(
             metrics,
             bundles.tree,
             bundles.models,
-            Workshop(location.state, database, objects, environments, materialized),
+            Workshop(location.state, database, objects, environments, materialized, logs),
             Surroundings(placement, groups),
             directory,
             advisor,

@@ -366,6 +366,7 @@ class Servers:
             self.deployments.pop(name, None)
             await self.parts.metrics.remove(f"server:{name}")
             folder = self.parts.workshop.folder(name)
+            self.parts.workshop.request_logs.forget(folder)
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         self._locks.pop(name, None)
         self._changed(name)
