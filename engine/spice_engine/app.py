@@ -242,7 +242,7 @@ class Engine:
         )
         self.pods, self.manifests = built.pods, built.manifests
         self._build_serving(stack, database, metrics, objects, placement, built)
-        maintenance.more += [self.bundles.models.sweep, self.serving.prune_environments]
+        maintenance.more += [self.bundles.models.sweep, self.serving.tidy]
         self.control = EngineControl(
             location, self.loaded, self.bus, self.lag, pools["query"], self._counts()
         )

@@ -11,6 +11,7 @@ from spice_engine.events import Bus
 from spice_engine.pods.advisor import Advisor
 from spice_engine.protocol.location import Location
 from spice_engine.runs.environments import Environments
+from spice_engine.serving import tidying
 from spice_engine.serving.assembly import ModelServices
 from spice_engine.serving.directory import Directory
 from spice_engine.serving.model_folders import ModelFolders
@@ -51,8 +52,9 @@ class ServerServices:
         await self.environments.close(leave=keep)
         await asyncio.to_thread(self.servers.parts.workshop.request_logs.close)
 
-    async def prune_environments(self) -> None:
-        """Remove environments that nobody has used for long."""
+    async def tidy(self) -> None:
+        """Remove what servers left on disk, and environments that nobody has used for long."""
+        await tidying.tidy(self.servers)
         used = [await self.servers.details(name) for name in self.servers.names()]
         await self.environments.prune([details.environment for details in used])
 
