@@ -196,6 +196,11 @@ class _Protocol(asyncio.Protocol):
 
     def _worked(self, task: asyncio.Task[None]) -> None:
         self._working.discard(task)
+        self._clear_page()
+
+    def _clear_page(self) -> None:
+        if not (self._working or self._unsent):
+            self._kit.page.ids[self._lane.slot] = 0
 
     def _write(self, data: bytes) -> None:
         if not self._unsent:
@@ -208,8 +213,7 @@ class _Protocol(asyncio.Protocol):
             self._unsent.clear()
             if not self._transport.is_closing():
                 self._transport.write(data)
-        if not self._working:
-            self._kit.page.ids[self._lane.slot] = 0
+        self._clear_page()
 
     # --- the outlet of `predictors.calls`
 
