@@ -14,8 +14,8 @@ from tests.conftest import REPOSITORY, EngineFixture
 
 pytestmark = pytest.mark.e2e
 
-MODULES_OF_THE_ENGINE = 510
-"""Measured 460, and a tenth."""
+MODULES_OF_THE_ENGINE = 600
+"""Measured 547, and a tenth."""
 
 
 def modules_after(code: str, *, flags: tuple[str, ...] = ("-I",)) -> set[str]:

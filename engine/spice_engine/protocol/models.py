@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from spice_engine.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CreateModel:
     """Make the next version of a model from a resource.
 
@@ -21,7 +23,7 @@ class CreateModel:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModelVersionInfo:
     """One version; `run` and `pod` say what it came from where that is known. `size` is bytes."""
 
@@ -47,7 +49,7 @@ class ModelVersionInfo:
         return f"{self.version} (v{self.number})" if self.version else f"v{self.number}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModelInfo:
     """One model. `kind`: files, or policy (a pod's, there without being created)."""
 
@@ -59,21 +61,21 @@ class ModelInfo:
     creator: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModelList:
     """Models by name."""
 
     models: list[ModelInfo]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModelName:
     """One model, by its name."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModelRef:
     """A model or a version: `version` is `v2`, `2`, a custom name, an alias with or without `@`
     (`latest`, `best:METRIC`), or empty."""
@@ -82,7 +84,7 @@ class ModelRef:
     version: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModelVersions:
     """A model with all its versions, newest first."""
 
@@ -90,7 +92,7 @@ class ModelVersions:
     versions: list[ModelVersionInfo]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DescribeVersion:
     """Replace a version's description."""
 
@@ -99,7 +101,7 @@ class DescribeVersion:
     description: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DownloadModel:
     """Write a version's files to a folder of this machine. `existing` as for copies."""
 
@@ -109,7 +111,7 @@ class DownloadModel:
     existing: str = "refuse"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SetModelAlias:
     """Let an alias name a version; with an empty version the alias goes."""
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from spice_engine.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ListResources:
     """What lies at a path of the resource tree: `uploads/x`, `runs/3`, a link; empty: the roots."""
 
     path: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ResourceInfo:
     """One entry; `size` is bytes (folders: None), `modified` Unix seconds."""
 
@@ -24,7 +24,7 @@ class ResourceInfo:
     info: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ResourceList:
     """Entries by name; `link` says `alias → target` where the path led through one, `left_out`
     how many more entries there are."""
@@ -34,14 +34,14 @@ class ResourceList:
     left_out: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ResourcePath:
     """One resource, by its path in the tree."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UploadResource:
     """Take a file or folder of this machine into the store as `uploads/NAME`."""
 
@@ -50,7 +50,7 @@ class UploadResource:
     replace: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CopyResource:
     """Copy a resource out, to a folder of this machine. `existing`: refuse, overwrite or skip."""
 
@@ -59,7 +59,7 @@ class CopyResource:
     existing: str = "refuse"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CopiedResource:
     """What a copy did; `bytes` counts what was written."""
 
@@ -68,7 +68,7 @@ class CopiedResource:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LinkResource:
     """Give a resource a short name."""
 
@@ -76,14 +76,14 @@ class LinkResource:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LinkAlias:
     """One link, by its name."""
 
     alias: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LinkInfo:
     """One link."""
 
@@ -92,7 +92,7 @@ class LinkInfo:
     created: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LinkList:
     """Links by name."""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from spice_engine.records import record
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class Dependencies:
     """What a Python environment holds. `requirements` is a file's text, not its name."""
 
@@ -19,7 +21,7 @@ class Dependencies:
     setup: list[str] = field(default_factory=list[str])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Batching:
     """`wait_ms` is how long an item may wait for its batch (Spell's `--request-timeout`)."""
 
@@ -28,7 +30,7 @@ class Batching:
     wait_ms: float = 500.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scaling:
     """Bounds and targets per replica; a target of None does not count."""
 
@@ -40,7 +42,7 @@ class Scaling:
     down_after: float = 20.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Limits:
     """Of one replica: cores, bytes, devices. Requests are what is reserved in the node group."""
 
@@ -51,7 +53,7 @@ class Limits:
     gpus: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Door:
     """Who may call. `auth`: none, or token (the server's own, shown by `describe --token`)."""
 
@@ -63,7 +65,7 @@ class Door:
     retry: str = "once"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ServerDefinition:
     """All of a server that a version fixes, and what `render` writes and `apply` reads.
 
@@ -96,7 +98,7 @@ class ServerDefinition:
     """Keep a line of JSON for each request."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ServeRequest:
     """Stand a server up; with `wait` the answer comes when it runs, or has failed."""
 
@@ -104,7 +106,7 @@ class ServeRequest:
     wait: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UpdateServer:
     """Roll out a new version: `changes` are fields of the definition, nested ones as maps.
 
@@ -117,7 +119,7 @@ class UpdateServer:
     wait: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PlanServers:
     """What `apply` would do with these definitions; `delete`: servers not named go."""
 
@@ -125,7 +127,7 @@ class PlanServers:
     delete: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PlannedChange:
     """One server's part of a plan. `action`: create, update, delete or nothing; `differences`
     are [field, old, new] as text."""
@@ -135,21 +137,21 @@ class PlannedChange:
     differences: list[list[str]] = field(default_factory=list[list[str]])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ServerPlan:
     """A plan, in the order in which it would be carried out."""
 
     changes: list[PlannedChange]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ServerName:
     """One server, by its name."""
 
     server: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EndServer:
     """Stop, or remove with `force` a server that runs; requests under way may end first."""
 
@@ -158,7 +160,7 @@ class EndServer:
     wait: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RollBack:
     """Roll out an earlier version again; 0: the one before."""
 
@@ -167,7 +169,7 @@ class RollBack:
     wait: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReplicaInfo:
     """One replica. Rates are per second, latencies milliseconds of the last half minute,
     `cpu` cores, `memory` bytes."""
@@ -189,7 +191,7 @@ class ReplicaInfo:
     model_path: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RolloutInfo:
     """A rollout under way, or the last one. `state`: running, done, rolled back, failed."""
 
@@ -203,7 +205,7 @@ class RolloutInfo:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ScaleDecision:
     """One change of the number of replicas, with what it was taken from."""
 
@@ -214,7 +216,7 @@ class ScaleDecision:
     inputs: dict[str, float] = field(default_factory=dict[str, float])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ServerInfo:
     """One server. `url` is the path form `…/{owner}/{server}/predict`."""
 
@@ -241,14 +243,14 @@ class ServerInfo:
     scaling: ScaleDecision | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ServerList:
     """Servers by name."""
 
     servers: list[ServerInfo]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ServerVersionInfo:
     """One version of a server's definition; `code` is the snapshot's hash."""
 
@@ -260,7 +262,7 @@ class ServerVersionInfo:
     definition: ServerDefinition
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ServerDetails:
     """All about one server. `predictor` is what its replicas said they found."""
 
@@ -273,7 +275,7 @@ class ServerDetails:
     token: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PredictRequest:
     """Send a payload to a server through the engine: for the screen and the command line."""
 
@@ -282,7 +284,7 @@ class PredictRequest:
     path: str = "predict"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PredictAnswer:
     """The answer; `body` is text (or base64 where `binary`), `ms` the time it took."""
 
@@ -293,7 +295,7 @@ class PredictAnswer:
     binary: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ServerMetrics:
     """Read a server's series (`name` empty: all of them), thinned to about `points` each."""
 
@@ -302,7 +304,7 @@ class ServerMetrics:
     points: int = 500
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ServerSeries:
     """One series: `rate`, `errors`, `p50`, `p99`, `queue`, `replicas`, `cpu`, `memory`, `batch`,
     or a user's own with its tag."""
@@ -313,14 +315,14 @@ class ServerSeries:
     values: list[Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ServerSeriesList:
     """Series of one server."""
 
     series: list[ServerSeries]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NodeGroupInfo:
     """A named pool of this machine: cores, bytes and devices, and what is taken of them."""
 
@@ -334,14 +336,14 @@ class NodeGroupInfo:
     replicas: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NodeGroupList:
     """Node groups by name."""
 
     groups: list[NodeGroupInfo]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SetNodeGroup:
     """Make a node group, or change its size; a value of None stays as it is (new: all there is)."""
 
@@ -351,21 +353,21 @@ class SetNodeGroup:
     gpus: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NodeGroupName:
     """One node group, by its name."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CheckServer:
     """Load a definition's predictor once, in its environment, without serving it."""
 
     definition: ServerDefinition
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CheckedServer:
     """What came of it. `message` says why it cannot be served (empty: it can), `predictor` what
     was found, `output` the end of what it printed."""
@@ -376,7 +378,7 @@ class CheckedServer:
     output: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LastRequest:
     """The last JSON payload that came to a server with `debug`; `known`: whether there was one."""
 

@@ -9,12 +9,13 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
-
-from pydantic import TypeAdapter, ValidationError
+from typing import TYPE_CHECKING, Any, cast
 
 from spice_engine.errors import InvalidRequest
 from spice_engine.protocol.servers import ServerDefinition
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter, ValidationError
 
 TYPES = ("script", "onnx", "sklearn", "torchscript", "pod")
 RESERVED = frozenset(
@@ -53,6 +54,8 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
 
 @cache
 def _adapter() -> TypeAdapter[ServerDefinition]:
+    from pydantic import TypeAdapter  # the engine is ready before it is needed
+
     return TypeAdapter(ServerDefinition)
 
 
@@ -67,6 +70,8 @@ def from_plain(data: Mapping[str, Any]) -> ServerDefinition:
     Raises:
         InvalidRequest: a value is not of its field's type.
     """
+    from pydantic import ValidationError
+
     try:
         return _adapter().validate_python(dict(data))
     except ValidationError as error:

@@ -14,8 +14,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-
-import pathspec
+from typing import TYPE_CHECKING
 
 import spice_runtime
 from spice_engine.errors import StorageError
@@ -23,6 +22,9 @@ from spice_engine.store import trees
 from spice_engine.store.copying import clone_or_copy
 from spice_engine.store.disk import storage_error
 from spice_engine.store.objects import ObjectStore
+
+if TYPE_CHECKING:
+    import pathspec
 
 NEVER = frozenset(
     {".git", ".hg", ".svn", ".spice", ".venv", "node_modules", "__pycache__"}
@@ -83,6 +85,8 @@ class _Ignore:
 
     def _spec(self, folder: PurePosixPath) -> pathspec.GitIgnoreSpec | None:
         if folder not in self._specs:
+            import pathspec  # not before a server is made: the engine's start would wait for it
+
             try:
                 text = (self._root / folder / ".gitignore").read_text("utf-8", errors="replace")
                 self._specs[folder] = pathspec.GitIgnoreSpec.from_lines(text.splitlines())

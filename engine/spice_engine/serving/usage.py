@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-import psutil
-
 from spice_engine.serving.server_view import Usage
 
 
@@ -23,6 +21,8 @@ class UsageReader:
 
         Memory that a replica's workers share is counted once, the shim not at all.
         """
+        import psutil  # not before a replica runs: the engine's start would wait for it
+
         found: dict[int, Usage] = {}
         seen: dict[int, tuple[float, float]] = {}
         now = time.monotonic()
@@ -64,6 +64,8 @@ def _children(pid: int) -> list[int]:
         text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
         return [int(one) for one in text.split()]
     except OSError:
+        import psutil  # see above
+
         with suppress(psutil.Error):
             return [child.pid for child in psutil.Process(pid).children()]
     return []
