@@ -59,6 +59,9 @@ class FastCall(Call):
         self.is_cut = False
         self.mute = False
 
+    def client(self) -> str:
+        return self.connection.peer if self.connection is not None else ""
+
     def answer(self, status: int, codec: int, head: bytes, body: bytes) -> None:
         connection = self.connection
         if connection is None:

@@ -52,6 +52,7 @@ class FastConnection(asyncio.Protocol):
         "leaving",
         "own",
         "partial",
+        "peer",
         "reading",
         "rest",
         "since",
@@ -71,6 +72,7 @@ class FastConnection(asyncio.Protocol):
         self.since = lane.tick
         self.gathered: list[bytes] | None = None
         self.own = ""
+        self.peer = ""
         self.is_open = False
         self.is_paused = False
         self.reading = True
@@ -83,8 +85,8 @@ class FastConnection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         own, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
         self.own = str(own[0]) if isinstance(own, tuple) else ""  # pyright: ignore[reportUnknownArgumentType]
-        address = str(peer[0]) if isinstance(peer, tuple) else ""  # pyright: ignore[reportUnknownArgumentType]
-        self.is_open = self.lane.guard.is_open_to(address, proxied=False)
+        self.peer = str(peer[0]) if isinstance(peer, tuple) else ""  # pyright: ignore[reportUnknownArgumentType]
+        self.is_open = self.lane.guard.is_open_to(self.peer, proxied=False)
         self.lane.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -312,7 +314,7 @@ class FastConnection(asyncio.Protocol):
         if withdraw:
             calls = list(self.calls())
             kept = len(calls)
-            while kept and not (calls[kept - 1].sent or calls[kept - 1].over):
+            while kept and not (calls[kept - 1].is_begun() or calls[kept - 1].over):
                 kept -= 1
             for call in calls[kept:]:
                 call.connection = None

@@ -37,6 +37,7 @@ from spice_engine.api.plain import HealthSource, PlainRoutes
 from spice_engine.api.predict import ServerRoutes
 from spice_engine.api.replies import REQUEST_ID, ClientGone, error_response, from_http_exception
 from spice_engine.api.security import EVENTS_PATH, Guard
+from spice_engine.api.server_openapi import ServerDocuments
 from spice_engine.api.spice_v01 import PREFIX, SpiceV01
 from spice_engine.api.spice_v01_data import SpiceV01Data
 from spice_engine.api.spice_v01_files import SpiceV01Files
@@ -119,8 +120,10 @@ class HttpDoor:
         SpiceV01Files(dispatcher, self.bodies).install(self._app, PREFIX)
         DocsRoutes(dispatcher.table, algorithms).install(self._app)
         ServerRoutes(self.directory, self.bodies).install(self._app)
+        ServerDocuments(self.directory).install(self._app)
         InferRoutes(self.directory, self.bodies, health).install(self._app)
         rest.install(self._app, dispatcher, self.bodies)
+        self.metrics.servers = self.directory
         self.metrics.http.connections = self._count_connections
         self.metrics.http.fast_in_flight = lambda: self._lane.in_flight if self._lane else 0
         self.metrics.http.websockets = lambda: len(self.events.sockets)

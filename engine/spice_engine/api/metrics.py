@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import (
@@ -15,9 +15,11 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0, generate_latest
 from prometheus_client.registry import Collector
 
+from spice_engine.api import server_samples
 from spice_engine.api.door import PrivateDoor
 from spice_engine.events import Bus
 from spice_engine.loop_lag import LoopLag
+from spice_engine.serving.directory import Served
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_1_0_0
 EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -119,6 +121,7 @@ class EngineMetrics(Collector):
 
     def __init__(self, sources: Mapping[str, Source], lag: LoopLag) -> None:
         self.http = HttpFigures()
+        self.servers: Iterable[Served] = ()
         self._sources = dict(sources)
         self._lag = lag
         self._registry = CollectorRegistry(auto_describe=False)
@@ -134,6 +137,7 @@ class EngineMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """The families, as prometheus_client wants them."""
         yield from self.http.collect()
+        yield from server_samples.families(self.servers)
         lag = HistogramMetricFamily(
             "spice_loop_lag_seconds", "How late the engine's loop ran its timers."
         )
@@ -153,8 +157,8 @@ class EngineMetrics(Collector):
                     yield GaugeMetricFamily(full, f"{group}: {name}", value=value)
 
     def render(self) -> bytes:
-        """Everything in Prometheus' text format."""
-        return generate_latest(self._registry)
+        """Everything in Prometheus' text format, with what predictors measure themselves."""
+        return generate_latest(self._registry) + server_samples.predictors_own(self.servers)
 
 
 def bus_source(bus: Bus) -> Source:

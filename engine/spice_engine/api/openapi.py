@@ -15,6 +15,7 @@ from spice_engine.api.openapi_paths import (
     deep_object,
     fixed_paths,
 )
+from spice_engine.api.openapi_servers import server_paths
 from spice_engine.api.openapi_v01 import v01_paths
 from spice_engine.api.rest import takes_body
 from spice_engine.operations import Operation, OperationTable
@@ -43,6 +44,7 @@ def build(table: OperationTable) -> dict[str, Any]:
         paths.setdefault(item.path, {})[item.method.lower()] = entry
     paths.update(fixed_paths())
     paths.update(v01_paths())
+    paths.update(server_paths())
     document = {
         "openapi": "3.1.0",
         "info": {

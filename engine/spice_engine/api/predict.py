@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from spice_engine.api import server_samples
 from spice_engine.api.bodies import BodyReader
 from spice_engine.api.fast_http import codec_of, deadline_of
+from spice_engine.api.metrics import CONTENT_TYPE
 from spice_engine.api.replies import json_response
 from spice_engine.api.server_paths import PREDICT, ServerPaths
 from spice_engine.api.web_call import WebCall, raw_head, request_id_of, respond
@@ -35,6 +37,7 @@ class ServerRoutes:
             app.router.add_get(path, self.health)
             app.router.add_get(f"{path}/", without_slash)
         app.router.add_get("/servers/{server}/ready", self.ready)
+        app.router.add_get("/servers/{server}/metrics", self.metrics)
 
     async def predict(self, request: web.Request) -> web.StreamResponse:
         """Send the body to the server."""
@@ -55,6 +58,13 @@ class ServerRoutes:
         """Whether a prediction would be served now."""
         ready = served_of(self._directory, request).endpoint.is_ready()
         return json_response({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """The server's figures and its predictor's own as Prometheus text."""
+        served = served_of(self._directory, request)
+        return web.Response(
+            body=server_samples.render(served), headers={"Content-Type": CONTENT_TYPE}
+        )
 
 
 async def predict(
@@ -84,6 +94,7 @@ async def predict(
         head=raw_head(request, body) if served.wants_head or codec == wire.INFER else b"",
         request_id=request_id_of(request),
         deadline=deadline,
+        client=request.remote or "",
     )
     return await call.perform(request)
 

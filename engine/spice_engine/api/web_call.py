@@ -24,7 +24,7 @@ LOOK = 0.25
 class WebCall(Call):
     """A prediction; `perform` sends it and gives the response."""
 
-    __slots__ = ("_answer", "_chunks", "_endpoint", "_is_over", "_more", "_trouble")
+    __slots__ = ("_answer", "_chunks", "_client", "_endpoint", "_is_over", "_more", "_trouble")
 
     def __init__(
         self,
@@ -35,6 +35,7 @@ class WebCall(Call):
         head: bytes,
         request_id: str,
         deadline: float,
+        client: str,
     ) -> None:
         now = time.monotonic()
         super().__init__(
@@ -45,12 +46,16 @@ class WebCall(Call):
             head=head,
             request_id=request_id,
         )
+        self._client = client
         self._endpoint = served.endpoint
         self._answer: Answer | None = None
         self._chunks: deque[bytes] = deque()
         self._more = asyncio.Event()
         self._is_over = False
         self._trouble = ""
+
+    def client(self) -> str:
+        return self._client
 
     def answer(self, status: int, codec: int, head: bytes, body: bytes) -> None:
         self._answer = (status, codec, head, body)

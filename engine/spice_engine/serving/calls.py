@@ -69,6 +69,12 @@ class Call:
         """Who asks: an address, where the door knows one."""
         return ""
 
+    def is_begun(self) -> bool:
+        """Whether it has left for a replica. An endpoint that sends another call in its place
+        keeps that in `lane`."""
+        inner = self.lane
+        return inner.is_begun() if isinstance(inner, Call) else self.sent > 0
+
     def answer(self, status: int, codec: int, head: bytes, body: bytes) -> None:
         """The whole answer: HTTP status, answer codec, further header lines, body."""
         raise NotImplementedError

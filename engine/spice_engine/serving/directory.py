@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ class Served:
     `health` asks the predictor of one ready replica (bounded, cached for a moment; 503 where
     none is ready), `metrics` gives the replicas' own metrics in Prometheus form, as last read.
     Where they are None, the server has none: it is healthy while its endpoint is ready.
+    `replicas` are the figures of each ready replica, by its number as text.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Served:
     state: str = "running"
     health: Callable[[], Awaitable[Answer]] | None = None
     metrics: Callable[[], str] | None = None
+    replicas: Callable[[], Sequence[tuple[str, Figures]]] | None = None
 
 
 class Directory:
