@@ -66,6 +66,7 @@ class Front:
             state=row.state,
             health=self.health,
             metrics=lambda: self.metrics_text,
+            replicas=lambda: [(it.name.rpartition("/")[2], it.figures) for it in self._links],
         )
 
     def open(self) -> None:
