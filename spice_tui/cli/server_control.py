@@ -31,7 +31,7 @@ def start(
     if json:
         output.as_json(info)
     elif not background:
-        output.line(f"Server {output.safe(server)} runs: {info['url']}")
+        output.line(server_follow.standing(info))
 
 
 def stop(

@@ -30,6 +30,9 @@ SECONDS = 3600.0
 QUIET_MS = 150
 """Editors write a file in several steps: a save is over after so long without another."""
 
+KINDS = frozenset({".py", ".pyi", ".yaml", ".yml", ".json", ".toml"})
+"""Files whose save counts; a log or data that a program writes beside them does not."""
+
 IGNORED = frozenset({".git", ".spice", ".venv", "node_modules", "__pycache__"})
 
 
@@ -124,7 +127,7 @@ class Development:
         try:
             client = self._session.connect(FollowingClient)
             with client:
-                info = server_follow.begin(client, operation, request, background=False)
+                info = server_follow.wait(client, operation, request)
         except EngineUnavailable:
             raise
         except SpiceError as error:
@@ -216,7 +219,8 @@ def saves(root: Path) -> Iterator[set[Path]]:
 
     def wanted(_: Change, path: str) -> bool:
         parts = Path(path).relative_to(root).parts if path.startswith(str(root)) else ()
-        return bool(parts) and not IGNORED.intersection(parts) and not _is_scratch(parts[-1])
+        kind = Path(path).suffix in KINDS
+        return kind and bool(parts) and not IGNORED.intersection(parts)
 
     seen: dict[Path, tuple[int, int]] = {}
     for found in watch(root, watch_filter=wanted, debounce=QUIET_MS, raise_interrupt=True):
@@ -233,11 +237,6 @@ def _is_new(path: Path, seen: dict[Path, tuple[int, int]]) -> bool:
     except OSError:
         mark = (0, 0)
     return seen.get(path) != mark and not seen.update({path: mark})
-
-
-def _is_scratch(name: str) -> bool:
-    """Files editors make beside the one they write."""
-    return name.endswith(("~", ".swp", ".swx", ".tmp", ".pyc")) or name.startswith((".#", "#"))
 
 
 def _slug(stem: str) -> str:

@@ -59,7 +59,24 @@ def begin(
     """
     if background:
         return client.call(operation, {**request, "wait": False}, timeout=SECONDS)
-    name = str(request.get("server") or request["definition"]["name"])
+    try:
+        return wait(client, operation, request)
+    except KeyboardInterrupt:
+        name = _name(request)
+        output.error_line(
+            f"\nServer {name} goes on. Look again: spice-tui server status {name}   "
+            f"Its logs: spice-tui server logs -f {name}"
+        )
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def wait(client: FollowingClient, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, always waiting; Control-C is left to the caller.
+
+    Raises:
+        SpiceError: it is refused, or does not get ready.
+    """
+    name = _name(request)
     client.subscribe(TOPIC)
     progress = Progress(name)
     try:
@@ -69,28 +86,39 @@ def begin(
             f"the engine went away meanwhile ({error.message.rstrip('.')}).",
             hint=f"The server goes on: spice-tui server status {name}.",
         ) from error
-    except KeyboardInterrupt:
-        output.error_line(
-            f"\nServer {name} goes on. Look again: spice-tui server status {name}   "
-            f"Its logs: spice-tui server logs -f {name}"
-        )
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
-    check(info)
+    # One that is stopped takes a new version along when it starts; what became of the last
+    # rollout says nothing about a start.
+    check(info, stopped=operation in {"servers.update", "servers.rollback"})
     return info
 
 
-def check(info: Mapping[str, Any]) -> None:
-    """Tell why a server does not run as was asked.
+def standing(info: Mapping[str, Any]) -> str:
+    """How a server stands after it was asked for something."""
+    name = output.safe(info["name"])
+    if info["state"] == "stopped":
+        return f"Server {name} is stopped; version {info['version']} runs once it is started."
+    pods = f"{info['pods_ready']}/{info['pods_wanted']}"
+    return f"Server {name} runs ({pods} pods): {info['url']}"
+
+
+def _name(request: Mapping[str, Any]) -> str:
+    return str(request.get("server") or request["definition"]["name"])
+
+
+def check(info: Mapping[str, Any], *, stopped: bool) -> None:
+    """Tell why a server does not run as was asked; with `stopped` it need not run.
 
     Raises:
         ChildFailed: it failed, was rolled back or stopped; the message says why.
     """
     name, rollout = info["name"], info.get("rollout") or {}
     hint = f"Its logs: spice-tui server logs {name}"
+    if info["state"] == "stopped" and stopped:
+        return
     if info["state"] in {"failed", "failing", "stopped"}:
         why = reason(info["message"] or rollout.get("message"))
         raise ChildFailed(f"server {name} is {info['state']}: {why}", hint=hint)
-    if rollout.get("state") in {"rolled back", "failed"}:
+    if stopped and rollout.get("state") in {"rolled back", "failed"}:
         ended = "was rolled back" if rollout["state"] == "rolled back" else "failed"
         why = reason(rollout["message"] or info["message"])
         raise ChildFailed(
@@ -109,8 +137,7 @@ def _ask(
     if as_json:
         output.as_json(info)
     elif not background:
-        pods = f"{info['pods_ready']}/{info['pods_wanted']}"
-        output.line(f"Server {output.safe(info['name'])} runs ({pods} pods): {info['url']}")
+        output.line(standing(info))
 
 
 def reason(text: str | None) -> str:

@@ -16,7 +16,8 @@ from spice_tui.cli.server_arguments import ServerArgument
 from spice_tui.cli.session import expand, session_of
 
 COLUMNS = ("index", "metric_name", "tag", "value", "timestamp")
-ALL_POINTS = 1_000_000
+ALL_POINTS = 10_000
+"""The most the engine gives of a series; longer ones come thinned."""
 SECONDS = 120.0
 
 

@@ -53,16 +53,15 @@ def serve(
     session = session_of(ctx)
     changed = server_flags.changes(given)
     models, entrypoint = sources(session, names or [], str(changed.get("type", "")))
-    client = session.connect(FollowingClient, make=True)
-    if not entrypoint and "type" not in changed:
-        changed["type"] = type_of(client, models)
     definition = {
         **changed,
         "name": name or name_of(models),
         "models": models,
         "entrypoint": entrypoint,
     }
-    with client:
+    with session.connect(FollowingClient, make=True) as client:
+        if not entrypoint and "type" not in changed:
+            definition["type"] = type_of(client, models)
         if validate:
             check(client, definition, quiet=json)
         if dry_run:
