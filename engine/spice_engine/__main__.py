@@ -131,4 +131,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    CODE = main()
+    # Everything is closed and on disk: freeing half a million objects one by one would only keep
+    # whoever waits for the process.
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(CODE)
