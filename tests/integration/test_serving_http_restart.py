@@ -1,0 +1,93 @@
+"""Clients on kept connections through restarts of a real engine: every prediction is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from urllib.parse import urlsplit
+
+import pytest
+from server_world import ServerWorld
+
+from spice_engine.errors import Conflict, EngineUnavailable
+from tests.conftest import EngineFixture, wait_for
+
+CLIENTS = 64
+RESTARTS = 3
+
+
+class Crowd:
+    """Clients that post one prediction after another, each on one connection all the time."""
+
+    def __init__(self, url: str, path: str) -> None:
+        parts = urlsplit(url)
+        self.host, self.port = str(parts.hostname), int(parts.port or 0)
+        self.path = path
+        self.answered = 0
+        self.failures: list[str] = []
+        self.over = False
+
+    async def client(self, number: int) -> None:
+        reader, writer = await asyncio.open_connection(self.host, self.port)
+        turn = 0
+        try:
+            while not self.over:
+                turn += 1
+                payload = {"client": number, "turn": turn}
+                body = json.dumps(payload).encode()
+                writer.write(
+                    f"POST {self.path} HTTP/1.1\r\nHost: localhost\r\n"
+                    f"Content-Length: {len(body)}\r\n\r\n".encode()
+                    + body
+                )
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                length = int(head.lower().partition("content-length: ")[2].partition("\r\n")[0])
+                answer = json.loads(await reader.readexactly(length))
+                if " 200 " not in head.partition("\r\n")[0] or answer["got"] != payload:
+                    self.failures.append(f"{head[:200]} {answer}")
+                self.answered += 1
+        except (OSError, EOFError) as error:
+            self.failures.append(f"client {number}, turn {turn}: {error!r}")
+        finally:
+            writer.close()
+
+
+def started(engine: EngineFixture) -> float:
+    """When the engine that answers now was started; 0 where none does."""
+    try:
+        return float(engine.call("engine.status")["started"])
+    except (EngineUnavailable, Conflict):
+        return 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+async def test_no_prediction_on_a_kept_connection_fails_through_restarts(
+    engine: EngineFixture,
+) -> None:
+    engine.start()
+    world = ServerWorld(engine)
+    await asyncio.to_thread(world.serve, "echo")
+    url = engine.call("engine.status")["http"]
+    crowd = Crowd(url, "/local/echo/predict")
+    clients = [asyncio.create_task(crowd.client(number)) for number in range(CLIENTS)]
+
+    async def more() -> None:
+        seen = crowd.answered
+        wanted = seen + 4 * CLIENTS
+        await asyncio.to_thread(
+            wait_for, lambda: crowd.answered > wanted or crowd.failures, "further answers"
+        )
+
+    await more()
+    for _ in range(RESTARTS):
+        before = started(engine)
+        await asyncio.to_thread(engine.call, "engine.restart")
+        await asyncio.to_thread(
+            wait_for, lambda before=before: started(engine) > before, "the next engine"
+        )
+        await more()
+    crowd.over = True
+    await asyncio.gather(*clients)
+    assert crowd.failures == []
+    assert engine.call("engine.status")["http"] == url
