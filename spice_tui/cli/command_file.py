@@ -145,7 +145,9 @@ def _param(params: Sequence[Any], key: str, ctx: Any) -> tuple[Any, bool]:
     wanted = key.strip().lstrip("-").replace("_", "-")
     for param in params:
         if param.param_type_name == "argument":
-            names = {param.name, str(param.metavar or "").strip("[].…")}
+            names = {param.name, str(param.metavar or "").strip("[].")}
+            if param.nargs != 1:
+                names.add(f"{param.name}s")
             if wanted.lower() in {name.lower().replace("_", "-") for name in names}:
                 return param, False
             continue

@@ -47,7 +47,7 @@ def render(
 def apply(
     ctx: typer.Context,
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="YAML files with servers; -: stdin.")
+        list[str], typer.Argument(metavar="FILE", help="YAML files with servers; -: stdin.")
     ],
     *,
     delete: Annotated[

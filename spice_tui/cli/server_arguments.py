@@ -10,7 +10,9 @@ from spice_tui.cli import completion
 
 ServerArgument = Annotated[
     str,
-    typer.Argument(metavar="SERVER", help="Name of the server.", autocompletion=completion.servers),
+    typer.Argument(
+        metavar="SERVER_NAME", help="Name of the server.", autocompletion=completion.servers
+    ),
 ]
 Background = Annotated[
     bool,

@@ -20,10 +20,10 @@ mounts = group("Add mounts to a server, and take them away.")
 
 ModelArguments = Annotated[
     list[str],
-    typer.Argument(metavar="MODEL:VERSION...", help="Models.", autocompletion=completion.models),
+    typer.Argument(metavar="MODEL:VERSION", help="Models.", autocompletion=completion.models),
 ]
 MountArguments = Annotated[
-    list[str], typer.Argument(metavar="RESOURCE[:PATH]...", help="Resources, below /mounts.")
+    list[str], typer.Argument(metavar="RESOURCE[:PATH]", help="Resources, below /mounts.")
 ]
 
 
@@ -60,7 +60,7 @@ def add_models(
 def remove_models(
     ctx: typer.Context,
     server: ServerArgument,
-    model: Annotated[list[str], typer.Argument(metavar="MODEL[:VERSION]...", help="Models.")],
+    model: Annotated[list[str], typer.Argument(metavar="MODEL[:VERSION]", help="Models.")],
     background: Background = False,
     json: Json = False,
 ) -> None:
@@ -102,7 +102,7 @@ def remove_mounts(
     ctx: typer.Context,
     server: ServerArgument,
     mount: Annotated[
-        list[str], typer.Argument(metavar="RESOURCE|PATH...", help="Resources, or their places.")
+        list[str], typer.Argument(metavar="RESOURCE|PATH", help="Resources, or their places.")
     ],
     background: Background = False,
     json: Json = False,

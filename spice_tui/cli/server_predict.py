@@ -24,7 +24,7 @@ SECONDS = 3600.0
 CurlArguments = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[-- CURL_ARGS]", help="Ask with curl, and give it these.", show_default=False
+        metavar="CURL_ARGS", help="After --: ask with curl, and give it these.", show_default=False
     ),
 ]
 Curl = Annotated[

@@ -29,16 +29,24 @@ CHECK_SECONDS = 3600.0
 @with_options(server_flags.FLAGS)
 def serve(
     ctx: typer.Context,
-    names: Annotated[
+    model: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL:VERSION]... ENTRYPOINT",
-            help="Models, and the Python file with the Predictor.",
+            metavar="MODEL:VERSION",
+            help="Models, below /model.",
             show_default=False,
-            autocompletion=completion.models_and_scripts,
+            autocompletion=completion.models,
         ),
     ] = None,
     *,
+    entrypoint: Annotated[
+        str,
+        typer.Argument(
+            metavar="ENTRYPOINT",
+            help="The Python file with the Predictor; a model, where none is needed.",
+            autocompletion=completion.models_and_scripts,
+        ),
+    ],
     name: Annotated[str, typer.Option("--name", help="Its name; default: that of its model.")] = "",
     validate: Validate = False,
     dry_run: DryRun = False,
@@ -52,15 +60,16 @@ def serve(
     """
     session = session_of(ctx)
     changed = server_flags.changes(given)
-    models, entrypoint = sources(session, names or [], str(changed.get("type", "")))
+    words = [*(model or []), entrypoint]
+    models, file = sources(session, words, str(changed.get("type", "")))
     definition = {
         **changed,
         "name": name or name_of(models),
         "models": models,
-        "entrypoint": entrypoint,
+        "entrypoint": file,
     }
     with session.connect(FollowingClient, make=True) as client:
-        if not entrypoint and "type" not in changed:
+        if not file and "type" not in changed:
             definition["type"] = type_of(client, models)
         if validate:
             check(client, definition, quiet=json)

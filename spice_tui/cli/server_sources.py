@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from spice_engine.errors import InvalidRequest, InvalidSettings
 from spice_tui.cli.session import Session, expand
 
@@ -17,8 +15,6 @@ def sources(session: Session, names: list[str], kind: str) -> tuple[list[str], s
     Raises:
         InvalidSettings: a word is neither.
     """
-    if not names:
-        raise typer.BadParameter("name an entrypoint, or a model.", param_hint="ENTRYPOINT")
     last = names[-1]
     is_file = kind in {"", "script"} and (last.endswith(".py") or ":" not in last)
     models = [tag(item) for item in (names[:-1] if is_file else names)]

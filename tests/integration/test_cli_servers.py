@@ -167,7 +167,7 @@ def test_stop_start_and_an_update_meanwhile(cli: Cli, folder: Path) -> None:
     ("arguments", "code", "said"),
     [
         (["serve", "serve.py"], 3, "A server name must be provided with --name"),
-        (["serve"], 2, "name an entrypoint"),
+        (["serve"], 2, "ENTRYPOINT"),
         (["serve", "no.py", "--name", "x"], 3, "there is no file 'no.py'"),
         (["serve", "no", "serve.py", "--name", "x"], 3, "model_name:version"),
         (["serve", "nobody:v1", "serve.py"], 5, "nobody"),
@@ -212,11 +212,14 @@ def test_environment_variables_packages_and_files(cli: Cli, folder: Path) -> Non
             }
         )
     )
-    code, _, err = cli("server", "serve", "--from-file", "command.yaml")
-    assert code == 2  # the argument is called by its place in the usage line
-    assert "no such option: entrypoint" in err
+    code, _, err = cli("server", "serve", "--from-file", "command.yaml", "--name", "times")
+    assert code == 0, err
+    assert cli("server", "predict", "times")[1] == '["3",true,"idna"]'
     code, _, err = cli("server", "serve", "serve.py", "--from-file", "command.yaml")
-    assert code == 2
+    assert (code, "All positional arguments must either" in err) == (2, True)
+    (folder / "change.yaml").write_text("server-name: times\nenv: [LEVEL=4, MADE=/none]\n")
+    assert cli("server", "update", "--from-file", "change.yaml")[0] == 0
+    assert cli("server", "predict", "times")[1] == '["4",false,"idna"]'
 
 
 def test_render_apply_and_plans(cli: Cli, tmp_path: Path) -> None:
