@@ -204,8 +204,15 @@ def listen(path: str) -> socket.socket:
 
 
 def reason_of(error: BaseException) -> str:
-    """The last lines of its traceback."""
-    lines = traceback.format_exception(type(error), error, error.__traceback__)
+    """The last lines of its traceback, without those that are ours."""
+    ours = (str(Path(__file__).parent), "<frozen importlib")
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(ours)
+        and not frame.filename.endswith("importlib/__init__.py")
+    ]
+    lines = traceback.format_list(frames) + traceback.format_exception_only(type(error), error)
     last = "".join(lines).rstrip().splitlines()[-_REASON_LINES:]
     return "\n".join(last)[-_REASON_CHARACTERS:]
 

@@ -19,6 +19,8 @@ from spice_runtime import wire
 
 REPLICA = Path(spice_runtime.__file__).parent / "replica.py"
 SECONDS = 20.0
+PYTHON = os.environ.get("SPICE_REPLICA_PYTHON") or sys.executable
+"""Whose environment the predictors of tests run in: to try another Starlette, or another Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ class ReplicaProcess:
         (folder / "replica.json").write_text(json.dumps(self.job))
         self.log = (folder / "log").open("wb")
         self.process = subprocess.Popen(
-            [python or sys.executable, "-s", str(REPLICA), str(folder / "replica.json")],
+            [python or PYTHON, "-s", str(REPLICA), str(folder / "replica.json")],
             stdout=self.log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
