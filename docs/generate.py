@@ -44,6 +44,9 @@ The app folder is the nearest one at or above the current directory that has `sp
   Errors are then one object on standard error, `{"error": {"code", "message", "hint"}}`, and
   standard output stays empty.
 - Notes such as *Run 3 started* appear on standard error, and only on a terminal.
+- `run`, `model` and `server` commands take `--from-file FILE`, a YAML or JSON map of options
+  (without dashes) and arguments; the command line goes before it, option by option.
+  `--save-command FILE` writes such a file from what is given.
 - `run COMMAND` with one quoted argument passes it to the shell; several arguments are run as
   they are. Options of `run` come before the command, or after a quoted one.
 """
