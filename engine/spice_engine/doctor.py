@@ -30,6 +30,7 @@ from spice_engine.protocol.location import (
 )
 from spice_engine.settings import load_settings
 from spice_engine.workers.limits import detect
+from spice_runtime import namespace
 
 LOW_DISK_BYTES = 500 * 2**20
 LOW_OPEN_FILES = 1024
@@ -47,6 +48,8 @@ def diagnose(location: Location) -> Diagnosis:
         _open_files,
         _watches,
         _limits,
+        _environments,
+        _model_places,
         _settings,
         _tls,
         _engine,
@@ -137,6 +140,31 @@ def _limits(_: Location) -> Finding:
     status = "ok" if all(kind.startswith("cgroup") for kind in kinds) else "warning"
     detail = f"CPU by {kinds[0]}, memory by {kinds[1]}, processes by {kinds[2]}"
     return Finding("limits of runs", status, "; ".join((detail, *support.reasons)))
+
+
+def _environments(_: Location) -> Finding:
+    try:
+        from uv import find_uv_bin
+
+        return Finding("environments", "ok", f"made by {find_uv_bin()}")
+    except (ImportError, FileNotFoundError):
+        detail = "uv is not installed: no Python environment can be made for servers"
+        return Finding("environments", "missing", detail, "pip install uv")
+
+
+def _model_places(_: Location) -> Finding:
+    if namespace.possible():
+        detail = "in a private mount namespace, for all programs"
+        return Finding("/model and /mounts", "ok", detail)
+    if os.access("/", os.W_OK):
+        detail = "by links in /, which all servers share: one server with models at a time"
+        return Finding("/model and /mounts", "warning", detail)
+    return Finding(
+        "/model and /mounts",
+        "warning",
+        "for Python's own functions only: libraries in C do not see files there",
+        "Use self.model_path(), or allow user namespaces.",
+    )
 
 
 def _settings(location: Location) -> Finding:
