@@ -16,6 +16,12 @@ BUSY_SHARE = 0.8
 """The share of its time that a replica may compute before there should be more."""
 SPARE_SHARE = 0.7
 """Fewer replicas are enough only if they would be busy for less than this share."""
+LONG = 3.0
+"""A wait so many times the target counts at once; a shorter one when it is seen twice."""
+REGRET_SECONDS = 60.0
+FLOOR_SECONDS = 300.0
+"""Where more were needed again within `REGRET_SECONDS` after there were fewer, that number stays
+for so long."""
 WARM_SECONDS = 1.0
 """After a change of the number, what was measured before it says nothing for so long."""
 
@@ -63,18 +69,28 @@ class Decision:
 
 @dataclass(slots=True)
 class History:
-    """What the last seconds asked for: pairs of time and number of replicas."""
+    """What the last seconds asked for (pairs of time and number of replicas), and what followed.
+
+    `floor` is the number that turned out to be needed just after there were fewer: until
+    `floor_until` it does not go below that again. `wait` is the wait measured last, in ms.
+    """
 
     asked: deque[tuple[float, int]] = field(default_factory=deque[tuple[float, int]])
     changed: float = -math.inf
+    went_down: float = -math.inf
     last_call: float = -math.inf
     load: float = 0.0
+    wait: float = 0.0
+    floor: int = 0
+    floor_until: float = -math.inf
 
 
 def decide(inputs: Inputs, settings: Scaling, history: History) -> Decision:
     """The number of replicas for what is measured now; `history` is brought up to date."""
     now, wanted = inputs.time, inputs.wanted
     least, most = settings.min_pods, settings.max_pods
+    if history.changed == -math.inf:
+        history.changed = now  # what was before is not known
     if inputs.in_flight or inputs.queued or inputs.rate:
         history.last_call = now
     asked, reason = _asked(inputs, settings, history)
@@ -92,17 +108,24 @@ def decide(inputs: Inputs, settings: Scaling, history: History) -> Decision:
             if by_load <= wanted:
                 return Decision(wanted, "")
             asked = by_load
+        if now - history.went_down < REGRET_SECONDS:
+            history.floor, history.floor_until = asked, now + FLOOR_SECONDS
         return _change(history, now, asked, reason)
     calm = now - history.changed >= settings.down_after
     highest = max(number for _, number in history.asked)
     covered = now - history.asked[0][0] >= min(settings.down_after, 1.0) * 0.9
     if asked < wanted and highest < wanted and calm and covered:
-        target = max(highest, wanted // 2, least)
+        idle = highest <= 1 and now - history.last_call >= settings.down_after
+        floor = history.floor if now < history.floor_until and not idle else 0
+        target = max(highest, wanted // 2, least, min(floor, most))
+        if target >= wanted:
+            return Decision(wanted, "")
         if target == 0 and wanted > 1:
             target = 1
         why = f"{highest} were enough for {settings.down_after:g} s"
         if highest == 0:
             why = f"no call for {settings.down_after:g} s"
+        history.went_down = now
         return _change(history, now, target, why)
     return Decision(wanted, "")
 
@@ -154,6 +177,8 @@ def _by_load(inputs: Inputs, history: History, settings: Scaling) -> tuple[int, 
     wait = 1000 * inputs.oldest
     if inputs.service is not None and inputs.queued:
         wait = max(wait, 1000 * inputs.queued * inputs.service / (ready * slots))
+    # One long wait may be chance; two in a row, or a very long one, are not.
+    wait, history.wait = wait if wait >= LONG * settings.queue_ms else min(wait, history.wait), wait
     if wait > settings.queue_ms:
         # Closed-loop clients offer as many calls as they are; each waiting one may take
         # queue_ms, in which a slot does queue_ms / service of them.
