@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -284,6 +284,8 @@ def test_models_and_mounts_are_added_and_taken_away(cli: Cli, folder: Path) -> N
     assert cli("server", "models", "rm", "times", "lexicon")[0] == 0
     assert predict(cli, 1) == [None, None]
     assert cli("server", "models", "rm", "times", "lexicon")[0] == 5
+    code, _, err = cli("server", "serve", "lexicon:first")
+    assert (code, "what serves it is missing" in err) == (2, True)
 
 
 def test_logs_of_pods(cli: Cli) -> None:
@@ -300,6 +302,40 @@ def test_logs_of_pods(cli: Cli) -> None:
     assert cli("server", "logs", "times", "-n", "1")[1] == "asked for 3\n"
     assert "asked for 2" in json.loads(cli("server", "logs", "times", "--json")[1])[0]["text"]
     assert cli("server", "logs", "times", "-p", "77")[0] == 5
+
+
+def test_logs_are_followed_from_pod_to_pod(cli: Cli, folder: Path) -> None:
+    assert cli("server", "serve", "serve.py", "--name", "times")[0] == 0
+    predict(cli, 1)
+    with running("logs", "times", "-f", folder=folder) as (child, said):
+        wait_for(lambda: "asked for 1\n" in said, "what was there")
+        predict(cli, 2)
+        wait_for(lambda: "asked for 2\n" in said, "what came")
+        assert cli("server", "update", "times", "--threads", "2")[0] == 0
+        predict(cli, 3)
+        wait_for(lambda: any(line.endswith("| asked for 3\n") for line in said), "the next pod")
+        child.send_signal(2)
+        assert child.wait(30) == 130
+
+
+@contextmanager
+def running(*words: str, folder: Path) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """A command of servers as a process, and the lines it has printed so far."""
+    command = [sys.executable, "-m", "spice_tui.cli.main", "server", *words]
+    child = subprocess.Popen(
+        command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert child.stdout is not None
+    said: list[str] = []
+    reader = threading.Thread(target=said.extend, args=(child.stdout,), daemon=True)
+    reader.start()
+    try:
+        yield child, said
+    finally:
+        child.kill()
+        child.wait(30)
+        reader.join(10)
+        child.stdout.close()
 
 
 def test_curl_asks_the_same(cli: Cli) -> None:
@@ -359,19 +395,8 @@ def test_node_groups(cli: Cli) -> None:
     assert cli("node-group", "delete", "small")[0] == 0
 
 
-def test_dev_serves_each_save_and_sends_the_last_request_again(
-    cli: Cli, folder: Path, tmp_path: Path
-) -> None:
-    command = [sys.executable, "-m", "spice_tui.cli.main", "server", "dev", "serve.py"]
-    command += ["--json", '{"x": 3}']
-    said: list[str] = []
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with subprocess.Popen(command, cwd=folder, text=True, **pipes) as child, ExitStack() as stack:
-        assert child.stdout is not None
-        out = child.stdout
-        stack.callback(child.kill)
-        reader = threading.Thread(target=lambda: said.extend(out), daemon=True)
-        reader.start()
+def test_dev_serves_each_save_and_sends_the_last_request_again(cli: Cli, folder: Path) -> None:
+    with running("dev", "serve.py", "--json", '{"x": 3}', folder=folder) as (child, said):
         wait_for(lambda: any("Watching" in line for line in said), "the first version")
         assert '  "product": 6\n' in said
         assert predict(cli, 5, "dev-serve") == 10
@@ -385,6 +410,6 @@ def test_dev_serves_each_save_and_sends_the_last_request_again(
         assert predict(cli, 5, "dev-serve") == 7
         child.send_signal(2)
         assert child.wait(30) == 0
-        reader.join(10)
+    assert "asked for 3\n" in said
     assert said[-1] == "Server dev-serve is removed.\n"
     assert json.loads(cli("server", "list", "--json")[1]) == []
