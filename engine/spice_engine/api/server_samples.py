@@ -22,7 +22,8 @@ from spice_engine.serving.figures import Figures, Histogram
 PREFIX = "spice_server_"
 MOST_LINES = 20_000
 """Lines of predictors' own metrics that are told; what is beyond them is left out."""
-_SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{.*\})? \S+(?: \S+)?")
+_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+|Inf|NaN|inf|nan)"
+_SAMPLE = re.compile(rf"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{{.*\}})? {_NUMBER}(?: -?[0-9.]+)?")
 _NOTE = re.compile(r"# (HELP|TYPE) ([a-zA-Z_:][a-zA-Z0-9_:]*)(?: .*)?")
 _SUFFIXES = ("_total", "_bucket", "_count", "_sum", "_created", "_info")
 
