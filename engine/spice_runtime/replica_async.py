@@ -11,8 +11,8 @@ from spice_runtime.optional import have
 from spice_runtime.predictors.answers import CANCELLED, Answer, defect
 from spice_runtime.predictors.calls import run_batch, run_call, turned_away
 from spice_runtime.predictors.streams import Gone
-from spice_runtime.replica_lanes import Kit, calls_of, hello
-from spice_runtime.wire import ANSWER, BATCH, CALL, CHUNK, END, HEADER, STREAM, frame
+from spice_runtime.replica_lanes import Kit, calls_of, hello, packed
+from spice_runtime.wire import BATCH, CALL, CHUNK, END, HEADER, STREAM, frame
 
 if TYPE_CHECKING:
     import socket
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from spice_runtime.replica_state import Credit
 
 _CHUNK_BYTES = 65536
-_MAX_MICROS = 2**32 - 1
 _ACCEPT_TROUBLE_SECONDS = 0.1
 _AFTER_SECONDS = 10.0
 
@@ -102,6 +101,7 @@ class _Protocol(asyncio.Protocol):
         """The router is there."""
         self._transport = transport
         self._kit.page.ids[self._lane.slot] = 0
+        self._kit.shared.forget_cancellations()
         transport.write(hello(self._lane.slot, self._lane.concurrency))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -219,11 +219,7 @@ class _Protocol(asyncio.Protocol):
 
     def answer(self, ident: int, answer: Answer, begun: float) -> None:
         """Sent at the end of the loop's turn."""
-        micros = min(int((time.perf_counter() - begun) * 1e6), _MAX_MICROS)
-        status, codec, head, body = answer
-        self._write(
-            frame(ANSWER, ident, body, codec=codec, head=head, status=status, number=micros)
-        )
+        self._write(packed(ident, answer, time.perf_counter() - begun))
         if answer is CANCELLED:
             with self._kit.shared.lock:
                 self._kit.shared.cancelled.pop(ident, None)

@@ -124,6 +124,10 @@ class Control:
         """Returns when somebody was told the last state, or after so long."""
         self._told.wait(seconds)
 
+    def drain_workers(self) -> None:
+        """Has the forked workers end, too; may be called from a signal handler."""
+        self.later(lambda: self._forward(frame(DRAIN, 0)))
+
     def add_worker(self, sock: socket.socket) -> None:
         """Takes the connection to a forked worker."""
 
@@ -223,7 +227,6 @@ class Control:
         elif kind == METRICS:
             self._ask_metrics(connection, ident)
         elif kind == DRAIN:
-            self._forward(frame(DRAIN, 0))
             self._shared.drain()
         elif kind == ANSWER and connection.worker:
             gathering = self._gathering.get(ident)

@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from spice_runtime.predictors.answers import CANCELLED, Answer, defect, of_exception
+from spice_runtime.predictors.answers import CANCELLED, TOO_LARGE, Answer, defect, of_exception
 from spice_runtime.predictors.calls import deliver, run_batch, run_call, turned_away
 from spice_runtime.predictors.current import CALL
 from spice_runtime.predictors.host import Call, Host
@@ -25,6 +25,7 @@ from spice_runtime.wire import (
     HEADER,
     HELLO,
     INFER,
+    MAX_PAYLOAD,
     STREAM,
     frame,
 )
@@ -36,55 +37,14 @@ if TYPE_CHECKING:
     from spice_runtime.replica_background import Background
     from spice_runtime.replica_page import Page
     from spice_runtime.replica_state import Shared
+    from spice_runtime.replica_ticker import Ticker
 
 _READ_BYTES = 262144
 _UNSENT_SECONDS = 0.001
-_TICK_SECONDS = 0.002
-_IDLE_TICKS = 10
 _CHUNK_BYTES = 65536
 _MAX_MICROS = 2**32 - 1
+_MAX_HEAD = 2**16 - 1
 _ACCEPT_TROUBLE_SECONDS = 0.1
-
-
-class Ticker:
-    """A thread that, while lanes keep answers back, looks every other millisecond whether one of
-    them does so too long, because the next call is a slow one."""
-
-    def __init__(self) -> None:
-        self.lanes: list[SyncLane] = []
-        self.awake = False
-        self._woken = threading.Event()
-        self._starting = threading.Lock()
-        self._started = False
-
-    def wake(self) -> None:
-        """Called by a lane that keeps an answer back."""
-        self.awake = True
-        self._woken.set()
-        with self._starting:
-            if self._started:
-                return
-            self._started = True
-            threading.Thread(target=self._run, name="ticker", daemon=True).start()
-
-    def _run(self) -> None:
-        while True:
-            self._woken.wait()
-            self._woken.clear()
-            idle = 0
-            while idle < _IDLE_TICKS:
-                time.sleep(_TICK_SECONDS)
-                idle = 0 if self._look() else idle + 1
-            self.awake = False
-            # A lane may have found it awake just before.
-            if self._look():
-                self.awake = True
-                self._woken.set()
-
-    def _look(self) -> bool:
-        now = time.perf_counter()
-        kept = [lane.flush_late(now) for lane in self.lanes]
-        return any(kept)
 
 
 class Kit(NamedTuple):
@@ -117,6 +77,19 @@ def accept(listener: socket.socket, drained: int) -> socket.socket | None:
             continue
         connection.setblocking(True)
         return connection
+
+
+def packed(ident: int, answer: Answer, seconds: float) -> bytes:
+    """The frame of an answer that took so long."""
+    status, codec, head, body = answer
+    size, micros = len(head) + len(body), int(seconds * 1e6)
+    if size > MAX_PAYLOAD or len(head) > _MAX_HEAD:
+        return packed(ident, TOO_LARGE, seconds)
+    return (
+        HEADER.pack(size, ANSWER, codec, len(head), status, 0, min(micros, _MAX_MICROS), ident)
+        + head
+        + body
+    )
 
 
 def hello(lane: int, concurrency: int) -> bytes:
@@ -176,6 +149,7 @@ class SyncLane:
 
     def _serve(self, connection: socket.socket) -> None:
         self._kit.page.ids[self._slot] = 0
+        self._kit.shared.forget_cancellations()
         connection.sendall(hello(self._slot, 1))
         receive, rest = connection.recv, b""
         while True:
@@ -276,13 +250,7 @@ class SyncLane:
     def _keep(self, ident: int, answer: Answer, begun: float) -> float:
         """Keeps an answer to be sent with others; gives the time it is."""
         now = time.perf_counter()
-        status, codec, head, body = answer
-        micros = min(int((now - begun) * 1e6), _MAX_MICROS)
-        data = (
-            HEADER.pack(len(head) + len(body), ANSWER, codec, len(head), status, 0, micros, ident)
-            + head
-            + body
-        )
+        data = packed(ident, answer, now - begun)
         with self._sending:
             if not self._unsent:
                 self._unsent_since = now

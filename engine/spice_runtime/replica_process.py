@@ -24,9 +24,10 @@ from spice_runtime.predictors.load import make_predictor
 from spice_runtime.replica_async import AsyncLane
 from spice_runtime.replica_background import Background
 from spice_runtime.replica_control import Control
-from spice_runtime.replica_lanes import Kit, SyncLane, Ticker
+from spice_runtime.replica_lanes import Kit, SyncLane
 from spice_runtime.replica_page import Page
 from spice_runtime.replica_state import Shared
+from spice_runtime.replica_ticker import Ticker
 from spice_runtime.replica_workers import Workers, refuse_cuda
 from spice_runtime.wire import STARTED_SLOTS
 

@@ -42,6 +42,11 @@ class Shared:
         # Workers that wait for a connection watch it: it becomes readable at the drain.
         self.drain_read, self._drain_write = os.pipe()
 
+    def forget_cancellations(self) -> None:
+        """A lane was connected, perhaps by another engine, which numbers its calls anew."""
+        with self.lock:
+            self.cancelled.clear()
+
     def cancel(self, ident: int) -> None:
         """Nobody waits for this call any more."""
         with self.lock:

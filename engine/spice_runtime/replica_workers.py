@@ -11,6 +11,7 @@ import signal
 import socket
 import threading
 import time
+import traceback
 import warnings
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,8 @@ from spice_runtime.predictors.answers import tell
 from spice_runtime.predictors.signatures import InvalidPredictor
 from spice_runtime.replica_background import Background
 from spice_runtime.replica_control import Control
-from spice_runtime.replica_lanes import Ticker
 from spice_runtime.replica_state import Shared
+from spice_runtime.replica_ticker import Ticker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _FIRST_DELAY = 0.1
 _LAST_DELAY = 30.0
 _CALM_SECONDS = 5.0
+_HEALTH_SECONDS = 2.0
 
 
 class Workers:
@@ -57,6 +59,7 @@ class Workers:
         refuse_cuda()
         signal.signal(signal.SIGCHLD, self._wake)
         self._kit.shared.on_drain.append(self._woken.set)
+        self._kit.shared.on_drain.append(self._control.drain_workers)
         for worker in range(self._number):
             self._fork(worker)
         ready()
@@ -97,10 +100,14 @@ class Workers:
 
     def _fork(self, worker: int) -> None:
         ours, theirs = socket.socketpair()
-        with self._control.users_code, warnings.catch_warnings():
+        # A health that hangs must not keep the replica from its workers.
+        quiet = self._control.users_code.acquire(timeout=_HEALTH_SECONDS)
+        with warnings.catch_warnings():
             # Since 3.12 Python warns of forks with threads; ours hold no lock now.
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
+        if quiet:
+            self._control.users_code.release()
         if pid:
             theirs.close()
             self._pids[pid] = (worker, time.monotonic())
@@ -111,6 +118,9 @@ class Workers:
             ours.close()
             self._work(worker, theirs)
             code = 0
+        except BaseException:
+            traceback.print_exc()
+            raise
         finally:
             os._exit(code)
 

@@ -13,6 +13,7 @@ import threading
 from typing import Any
 
 from spice_runtime.optional import loaded
+from spice_runtime.predictors.answers import defect
 
 MAX_SERIES = 10_000
 """Of one process; a predictor that makes a new name for each request must not fill the memory."""
@@ -89,7 +90,12 @@ def _library_text(pid: str) -> str:
     if library is None:
         return ""
     kept: list[str] = []
-    for line in library.generate_latest().decode().splitlines():
+    try:
+        text = library.generate_latest().decode()
+    except Exception as error:  # noqa: BLE001 - a collector of the user's; it is in the log
+        defect(error, False)
+        return ""
+    for line in text.splitlines():
         name = line.split(" ", 3)[2] if line.startswith("# ") and line.count(" ") >= 2 else line
         if name.startswith(_OWN):
             continue

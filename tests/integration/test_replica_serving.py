@@ -86,13 +86,19 @@ def test_what_is_too_late_or_cancelled_is_not_begun(start: Starter) -> None:
     replica = start(SLOW)
     replica.ready()
     lane = replica.lane()
-    lane.begin(0.5)
-    late = lane.begin(0, milliseconds=100)
-    unwanted = lane.begin(0)
+    begun, late, unwanted = 101, 102, 103
+    lane.send(
+        call_frame(begun, 0.5),
+        call_frame(late, 0, milliseconds=100),
+        call_frame(unwanted, 0),
+    )
     replica.connect().send(wire.frame(wire.CANCEL, unwanted))
-    assert lane.read().status == 200
-    answers = [lane.read(), lane.read()]
-    assert [(each.ident, each.status) for each in answers] == [(late, 504), (unwanted, 499)]
+    answers = [lane.read() for _ in range(3)]
+    assert [(each.ident, each.status) for each in answers] == [
+        (begun, 200),
+        (late, 504),
+        (unwanted, 499),
+    ]
 
 
 def test_health_and_metrics_are_answered_while_the_worker_is_busy(start: Starter) -> None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 import uuid
@@ -61,6 +62,9 @@ class Result(Exception):
         self.answer = answer
 
 
+_FOLDS = re.compile(rb"[\r\n\0]+")
+_OF_THE_DOOR = (b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade")
+
 INVALID = (
     "Invalid response. Got untranslatable {} return type. Return an object that is "
     "JSON-serializable (including its nested fields), a bytes object, a string, or a "
@@ -74,6 +78,7 @@ def text(status: int, message: str) -> Answer:
 
 
 CANCELLED = Answer(499, AS_TEXT, b"", b"")
+TOO_LARGE = text(500, "the predictor's answer is too large")
 TOO_LATE = text(504, "the deadline passed before the request was begun")
 
 
@@ -114,9 +119,11 @@ def respond(response: Any) -> Answer | Responding:
 
 
 def head_of(headers: Any) -> bytes:
-    """Header lines from ASGI's pairs, without the body's length, which the door knows."""
+    """Header lines from pairs of bytes, without those that are the door's own business."""
     return b"".join(
-        name + b": " + value + b"\r\n" for name, value in headers if name != b"content-length"
+        _FOLDS.sub(b" ", name + b": " + value) + b"\r\n"
+        for name, value in headers
+        if name.lower() not in _OF_THE_DOOR
     )
 
 
@@ -165,9 +172,11 @@ def _http_exception(error: BaseException) -> Answer | None:
     if exceptions is None or not isinstance(error, exceptions.HTTPException):
         return None
     raised: Any = error
-    head = b""
-    for name, value in (getattr(raised, "headers", None) or {}).items():
-        head += f"{name}: {value}\r\n".encode("latin-1", "replace")
+    named: dict[Any, Any] = getattr(raised, "headers", None) or {}
+    head = head_of(
+        (str(name).encode("latin-1", "replace"), str(value).encode("latin-1", "replace"))
+        for name, value in named.items()
+    )
     status = int(raised.status_code)
     if status in (204, 304):
         return Answer(status, AS_GIVEN, head, b"")

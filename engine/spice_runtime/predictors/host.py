@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import spice_runtime
 from spice_runtime.predictors import payload_types
-from spice_runtime.predictors.answers import encode
+from spice_runtime.predictors.answers import BadPayload, defect, encode
 from spice_runtime.predictors.codecs import decode
 from spice_runtime.predictors.plain_types import schema_of
 from spice_runtime.predictors.requests import background_tasks, need_starlette, request_of
@@ -112,8 +113,15 @@ class Host:
             call.inference = infer.read(call.head, call.body)
             value = call.inference.payload
         else:
-            value = decode(call.codec, call.body)
-        return value if self._check is None or call.codec == RAW else self._check(value)
+            return self._read(call.codec, call.body)
+        return value if self._check is None else self._check(value)
+
+    def _read(self, codec: int, body: bytes) -> Any:
+        if self._check is None:
+            return decode(codec, body)
+        if codec == RAW:
+            raise BadPayload(415, "the predictor takes JSON, not this content type")
+        return self._check(decode(codec, body))
 
     def bound(
         self, method: Method, payload: Any, call: Call | None
@@ -143,14 +151,20 @@ class Host:
         method = self.predict
         if self.batching or self.is_async or not method.takes_payload_alone:
             return None
-        predict, check = method.function, self._check
+        predict, read = method.function, self._read
         if self._raw:
             return lambda _, body: encode(predict(body))
-        if check is not None:
-            return lambda codec, body: encode(predict(check(decode(codec, body))))
+        if self._check is not None:
+            return lambda codec, body: encode(predict(read(codec, body)))
         return lambda codec, body: encode(predict(decode(codec, body)))
 
 
 def _schema(annotation: Any, title: str) -> dict[str, Any]:
-    schema = payload_types.schema_of(annotation) or schema_of(annotation)
+    try:
+        schema = payload_types.schema_of(annotation) or schema_of(annotation)
+        # It crosses to the engine as JSON.
+        schema = json.loads(json.dumps(schema, default=str))
+    except Exception as error:  # noqa: BLE001 - the user's types; the server works without it
+        defect(error, False)
+        return {}
     return schema if not schema or "title" in schema else {"title": title, **schema}
