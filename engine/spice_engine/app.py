@@ -347,6 +347,7 @@ class Engine:
                 "models": self.bundles.models.names,
                 "resources": self.bundles.tree.names,
                 "servers": self.serving.servers.names,
+                "node_groups": self.serving.group_names,
             },
             stop=self.stop,
             restart=self.restart,

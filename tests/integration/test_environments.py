@@ -113,6 +113,13 @@ def test_the_key_follows_what_decides_the_content(root: Path) -> None:
     ]
     assert len({key, *(environments.key(other) for other in others)}) == 4
     assert environments.key(Dependencies(pip=["a", "b"], requirements="c"), ()) != key
+    wheel = root / "tiny-1.0-py3-none-any.whl"
+    wheel.write_bytes(b"one")
+    local = Dependencies(pip=[f"./{wheel.name}"])
+    key = environments.key(local)
+    assert environments.key(local) == key
+    wheel.write_bytes(b"another")
+    assert environments.key(local) != key
 
 
 @pytest.mark.parametrize(

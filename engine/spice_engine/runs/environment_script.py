@@ -86,6 +86,12 @@ def failure(code: int, log: str, setup: list[str], log_file: Path) -> Environmen
             f"the setup command {setup[index]!r} failed{': ' + said if said else '.'}", hint=where
         )
     said = _last(_reason(text.splitlines()))
+    if code == NO_PYTHON and _NETWORK.search(said):
+        return EnvironmentFailed(
+            "this machine does not have that Python, and uv cannot download it: "
+            f"{said.rpartition('cause:')[2].strip()}.",
+            hint=f"Name a version that is here, or the path of an interpreter. {where}",
+        )
     if code == NO_PYTHON:
         return EnvironmentFailed(
             f"there is no Python for this environment: {said}",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
 from spice_engine.errors import InvalidRequest
 from spice_engine.protocol.servers import Dependencies
 from spice_engine.runs.environment_script import MAX_SETUP
@@ -48,3 +52,16 @@ def lines(requirements: str) -> list[str]:
     """The lines that say something."""
     stripped = (line.strip() for line in requirements.splitlines())
     return [line for line in stripped if line and not line.startswith("#")]
+
+
+def stamps(root: Path, packages: Iterable[str]) -> list[list[object]]:
+    """Size and time of change of the packages that are files of this machine: their names stay
+    where their contents change."""
+    found: list[list[object]] = []
+    for package in packages:
+        if "/" not in package or "://" in package:
+            continue
+        with suppress(OSError, RuntimeError, ValueError):
+            status = (root / Path(package).expanduser()).stat()
+            found.append([package, status.st_size, status.st_mtime_ns])
+    return found

@@ -38,7 +38,7 @@ from spice_engine.runs.environment_folder import (
 )
 from spice_engine.runs.environment_interpreter import inspect
 from spice_engine.runs.environment_script import EnvironmentFailed
-from spice_engine.runs.environment_wishes import check, is_path, lines
+from spice_engine.runs.environment_wishes import check, is_path, lines, stamps
 from spice_engine.runs.pip_configuration import uv_variables
 from spice_engine.store.disk import storage_error
 from spice_engine.workers.jobs import Job
@@ -57,7 +57,7 @@ _OPTIONAL = frozenset({"orjson"})
 """Of the base: left out where it cannot be had."""
 
 BUILD_SECONDS = 3600.0
-_AT_ONCE = 2
+_AT_ONCE = 4
 _LOG_BYTES = 16 * 2**20
 _TAIL_BYTES = 16 * 1024
 _FORMAT = 1
@@ -101,6 +101,7 @@ class Environments:
             _platform(),
             sorted(dependencies.pip),
             lines(dependencies.requirements),
+            stamps(self._root, [*dependencies.pip, *lines(dependencies.requirements)]),
             list(dependencies.setup),
             sorted(base),
         ]

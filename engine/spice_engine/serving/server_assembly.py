@@ -52,6 +52,10 @@ class ServerServices:
         await self.environments.close(leave=keep)
         await asyncio.to_thread(self.servers.parts.workshop.request_logs.close)
 
+    def group_names(self) -> list[str]:
+        """The node groups."""
+        return [group.name for group in self.servers.parts.around.groups.list()]
+
     async def tidy(self) -> None:
         """Remove what servers left on disk, and environments that nobody has used for long."""
         await tidying.tidy(self.servers)
