@@ -201,6 +201,13 @@ FLAGS: dict[str, Any] = {
         Flag,
         _opt("--debug/--no-debug", "--debug-on/--debug-off", help="Show callers tracebacks."),
     ],
+    "request_log": Annotated[
+        Flag,
+        _opt(
+            "--request-log/--no-request-log",
+            help="Keep a line of JSON for each request (logs --requests).",
+        ),
+    ],
     "github_url": Annotated[Text, _opt("--github-url", help="Not there.", hidden=True)],
     "github_ref": Annotated[Text, _opt("--github-ref", help="Not there.", hidden=True)],
     "commit_ref": Annotated[Text, _opt("--commit-ref", "-c", help="Not there.", hidden=True)],
@@ -233,6 +240,7 @@ _PLAIN = {
     "retry": "door.retry",
     "max_queue": "door.max_queue",
     "debug": "debug",
+    "request_log": "request_log",
     "pip": "dependencies.pip",
     "setup": "dependencies.setup",
     "apt": "dependencies.apt",

@@ -15,6 +15,7 @@ from spice_tui.cli.output import Json
 from spice_tui.cli.server_arguments import ServerArgument
 from spice_tui.cli.session import session_of
 
+REQUESTS = "requests"
 PIECE = 256 * 1024
 COLORS = ("blue", "green", "yellow", "bold", "dim")
 
@@ -28,6 +29,9 @@ def logs(
     tail: Annotated[
         int, typer.Option("--tail", "-n", help="Only the last lines of each; 0: everything.")
     ] = 0,
+    requests: Annotated[
+        bool, typer.Option("--requests", help="The log of requests instead, lines of JSON.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Print what a server's pods wrote; the lines of several begin with their number."""
@@ -36,8 +40,11 @@ def logs(
     if tail < 0:
         raise typer.BadParameter("must be 0 or more.", param_hint="--tail")
     with session_of(ctx).connect(FollowingClient) as client:
-        pods = _pods(client, server, pod)
-        readers = [PodLog(client, server, number) for number in pods]
+        if requests:
+            parts: list[int | str] = [_requests(client, server)]
+        else:
+            parts = [*_pods(client, server, pod)]
+        readers = [PodLog(client, server, part) for part in parts]
         if json:
             output.as_json([{"pod": one.pod, "text": one.rest(tail)} for one in readers])
             return
@@ -46,7 +53,7 @@ def logs(
         for one in readers:
             one.print_new(tail)
         if follow:
-            follow_pods(client, server, readers, others=not pod)
+            follow_pods(client, server, readers, others=not pod and not requests)
 
 
 def _pods(client: FollowingClient, server: str, wanted: int) -> list[int]:
@@ -62,15 +69,14 @@ def _pods(client: FollowingClient, server: str, wanted: int) -> list[int]:
     return numbers
 
 
-def _prefix(pod: int, largest: int, index: int) -> str:
-    text = f"{str(pod).rjust(len(str(largest)))} | "
-    return output.paint(text, COLORS[index % len(COLORS)])
+def _prefix(pod: str, index: int) -> str:
+    return output.paint(f"{pod} | ", COLORS[index % len(COLORS)])
 
 
 class PodLog:
-    """Prints one pod's log, in whole lines where they have a prefix."""
+    """Prints one pod's log (or that of requests), in whole lines where they have a prefix."""
 
-    def __init__(self, client: FollowingClient, server: str, pod: int) -> None:
+    def __init__(self, client: FollowingClient, server: str, pod: int | str) -> None:
         self._client = client
         self._source = f"server/{server}/{pod}"
         self._offset = 0
@@ -150,8 +156,24 @@ def _new_pods(
     return [one for one in made if one.topic not in known]
 
 
+def _requests(client: FollowingClient, server: str) -> str:
+    """The name of the log of requests.
+
+    Raises:
+        NotFound: the server does not keep one.
+    """
+    details = client.call("servers.get", {"server": server})
+    request = {"source": f"server/{server}/{REQUESTS}", "offset": 0, "limit": 1}
+    if not details["definition"]["request_log"] and not client.call("logs.read", request)["size"]:
+        raise NotFound(
+            f"server {server} keeps no log of requests.",
+            hint=f"Keep one: spice-tui server update {server} --request-log.",
+        )
+    return REQUESTS
+
+
 def _set_prefixes(readers: Iterable[PodLog]) -> None:
     several = list(readers)
-    largest = max(one.pod for one in several)
+    width = max(len(str(one.pod)) for one in several)
     for index, one in enumerate(several):
-        one.prefix = _prefix(one.pod, largest, index)
+        one.prefix = _prefix(str(one.pod).rjust(width), index)

@@ -304,6 +304,16 @@ def test_logs_of_pods(cli: Cli) -> None:
     assert cli("server", "logs", "times", "-p", "77")[0] == 5
 
 
+def test_the_log_of_requests(cli: Cli) -> None:
+    assert cli("server", "serve", "serve.py", "--name", "times")[0] == 0
+    code, _, err = cli("server", "logs", "times", "--requests")
+    assert (code, "server update times --request-log" in err) == (5, True)
+    assert cli("server", "update", "times", "--request-log")[0] == 0
+    predict(cli, 1)
+    wait_for(lambda: cli("server", "logs", "times", "--requests")[1], "the line")
+    assert json.loads(cli("server", "logs", "times", "--requests", "-n", "1")[1])["status"] == 200
+
+
 def test_logs_are_followed_from_pod_to_pod(cli: Cli, folder: Path) -> None:
     assert cli("server", "serve", "serve.py", "--name", "times")[0] == 0
     predict(cli, 1)
