@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from spice_engine.errors import SpiceError
+from spice_tui.async_client import AsyncClient
 from tests.conftest import EngineFixture, wait_for
 from tests.integration.server_world import ECHO, HERE, Clients, ServerWorld
 
@@ -261,3 +263,26 @@ class TestEnginesThatComeAndGo:
         engine.start()
         world.wait_ready("echo", 1, without=frozenset({replica["number"]}))
         assert world.predict("echo", 1)[0] == 200
+
+
+async def test_the_topic_tells_a_server_from_its_start_to_its_end(world: ServerWorld) -> None:
+    client = await AsyncClient.connect(world.engine.location)
+    states: list[str] = []
+
+    async def follow() -> None:
+        async for event in client.subscribe("servers"):
+            data = event.data
+            changed = data if event.kind == "snapshot" else data.get("set", {})
+            if "told" in changed and changed["told"]["state"] not in states[-1:]:
+                states.append(changed["told"]["state"])
+            if event.kind != "snapshot" and "told" in data.get("del", ()):
+                return
+
+    task = asyncio.create_task(follow())
+    await asyncio.to_thread(world.serve, "told")
+    await asyncio.to_thread(wait_for, lambda: "running" in states, "it to be told")
+    await asyncio.to_thread(world.call, "servers.stop", server="told", wait=True)
+    await asyncio.to_thread(world.remove, "told")
+    await asyncio.wait_for(task, 30)
+    await client.close()
+    assert "running" in states

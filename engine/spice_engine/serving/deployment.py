@@ -91,7 +91,7 @@ class Deployment:
             self._begin(self.row.good, fresh=False)
         for row in living:
             spec = await self._workshop.sketch(self.row.name, row.version)
-            replica = self._new(spec, row.number, row.restarts, row.created)
+            replica = self._new(spec, row.number, row.restarts, row.created, row.ready)
             if row.state == "draining":
                 replica.unwanted()
             self._adopting += 1
@@ -258,7 +258,14 @@ class Deployment:
             self._later(wait)
         return wait > 0
 
-    def _new(self, spec: ReplicaSpec, number: int, restarts: int, created: float) -> Replica:
+    def _new(
+        self,
+        spec: ReplicaSpec,
+        number: int,
+        restarts: int,
+        created: float,
+        was_ready: float | None = None,
+    ) -> Replica:
         replica = Replica(
             self._around,
             spec,
@@ -267,6 +274,7 @@ class Deployment:
             self,
             restarts=restarts,
             created=created,
+            was_ready=was_ready,
         )
         self.replicas[number] = replica
         return replica

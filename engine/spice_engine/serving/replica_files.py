@@ -175,3 +175,10 @@ def job_of(spec: ReplicaSpec, number: int, room: Room, environment: Mapping[str,
         grace_s=GRACE_SECONDS,
         log_rotate_bytes=LOG_ROTATE_BYTES,
     )
+
+
+def devices_of(folder: Path) -> tuple[int, ...]:
+    """The GPUs that the replica of that folder was started with. Blocks."""
+    job = process.read_json(str(folder), process.JOB) or {}
+    text = str(job.get("env", {}).get("CUDA_VISIBLE_DEVICES", ""))
+    return tuple(int(part) for part in text.split(",") if part.isdecimal())

@@ -1,6 +1,6 @@
-"""One replica: its process through a shim, its connections, from its start or adoption to its end.
+"""One replica: its process through a shim, its connections, from start or adoption to its end.
 
-A replica number is one process. It never comes back: another one takes its place.
+A number is one process. It never comes back: another one takes its place.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from spice_engine.errors import (
@@ -30,6 +29,7 @@ from spice_engine.serving.replica_ends import last_words, why
 from spice_engine.serving.replica_files import (
     GRACE_SECONDS,
     ReplicaSpec,
+    devices_of,
     doors_of,
     job_of,
     remove_sockets,
@@ -42,7 +42,8 @@ from spice_engine.workers.shims import Exit, Exited, JobLost, Lost, NeverStarted
 log = logging.getLogger(__name__)
 
 HEALTH_SECONDS = 10.0
-HEALTH_PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
+ADOPT_SECONDS = 15.0
+"""One that was ready before the engine went answers within that, or is replaced."""
 DRAIN_SECONDS = 5.0
 """Calls under way may take so much longer than their deadline while a replica drains."""
 DRAIN_EXIT_SECONDS = 10.0
@@ -84,12 +85,19 @@ class Replica:
         *,
         restarts: int = 0,
         created: float | None = None,
+        was_ready: float | None = None,
     ) -> None:
         self.spec = spec
         self.number = number
+        self.folder = spec.replicas / str(number)
+        """Where its shim, its log and its sockets are."""
         self.restarts = restarts
         self.created = time.time() if created is None else created
         self.ready_at: float | None = None
+        self._was_ready = was_ready
+        self._patience = spec.definition.start_timeout
+        if was_ready is not None:
+            self._patience = min(self._patience, ADOPT_SECONDS)
         self.ended_at: float | None = None
         self.state = "requested"
         self.message = ""
@@ -108,17 +116,13 @@ class Replica:
         self._room: Room | None = None
         self._serving: asyncio.Task[None] | None = None
         self._wanted = True
+        self._attached = False
         self._ended = asyncio.Event()
         self._known = asyncio.Event()  # it has a process, or never will
         self._leave = asyncio.Event()
         self._draining: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._verdict = ""
-
-    @property
-    def folder(self) -> Path:
-        """Where its shim, its log and its sockets are."""
-        return self.spec.replicas / str(self.number)
 
     @property
     def is_over(self) -> bool:
@@ -172,15 +176,13 @@ class Replica:
         while self._wanted:
             try:
                 self._room = groups.take(definition.node_group, need)
+                return True
             except Overloaded as error:
                 self._set("requested", error.message)
-                freed = asyncio.ensure_future(groups.freed())
-                left = asyncio.ensure_future(self._leave.wait())
-                await asyncio.wait({freed, left}, return_when=asyncio.FIRST_COMPLETED)
-                freed.cancel()
-                left.cancel()
-            else:
-                return True
+                waits = [asyncio.ensure_future(one) for one in (groups.freed(), self._leave.wait())]
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                for one in waits:
+                    one.cancel()
         return False
 
     async def _adopt(self, failure: SpiceError | None = None) -> None:
@@ -203,8 +205,9 @@ class Replica:
             case Placed() as placed:
                 if self._room is None:
                     definition = self.spec.definition
+                    devices = await asyncio.to_thread(devices_of, self.folder)
                     self._room = self._around.groups.retake(
-                        definition.node_group, need_of(definition.limits), ()
+                        definition.node_group, need_of(definition.limits), devices
                     )
                 await self._live(placed)
             case Exited(exit_):
@@ -256,17 +259,19 @@ class Replica:
         link.on_lost = lambda _: lost.set()
         if self.state != "draining":
             self._set("loading", "")
-        within = self.spec.definition.start_timeout
+        within = self._patience
         try:
             async with asyncio.timeout(within):
                 await link.connect(within)
                 await link.loaded(within)
                 await self._healthy(link)
             if self._wanted:
+                self._attached = True
                 await self._router.attach(link)
         except (TimeoutError, DeadlineExceeded):
             self.timed_out = True
-            await self._end(f"it was not ready within {within:g} s{last_words(self.folder)}")
+            said = f": {self.message}" if self.message else last_words(self.folder)
+            await self._end(f"it was not ready within {within:g} s{said}")
             return
         except SpiceError as error:
             # It ends by itself (exit code 3) when it failed to load; what hangs is ended.
@@ -276,7 +281,7 @@ class Replica:
             await self._end(error.message)
             return
         if self._wanted:
-            self.ready_at = time.time()
+            self.ready_at = self._was_ready or time.time()
             self._set("ready", "")
         await lost.wait()
         await asyncio.sleep(_SILENT_SECONDS)
@@ -284,7 +289,7 @@ class Replica:
 
     async def _healthy(self, link: ReplicaLink) -> None:
         """Ask for its health until it is good; the caller bounds the time."""
-        turn = 0
+        pause = 0.05
         while True:
             try:
                 status, _, _, body = await link.health(HEALTH_SECONDS)
@@ -294,8 +299,8 @@ class Replica:
                 self._set("loading", f"health() answers {status}: {said}")
             except DeadlineExceeded:
                 self._set("loading", f"health() takes over {HEALTH_SECONDS:g} s")
-            await asyncio.sleep(HEALTH_PAUSES[min(turn, len(HEALTH_PAUSES) - 1)])
-            turn += 1
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 1.0)
 
     # -- its end
 
@@ -305,15 +310,14 @@ class Replica:
             return
         self._wanted = False
         self._leave.set()
-        if self._placed is not None or self.state not in {"requested"}:
+        if self._placed is not None or self.state != "requested":
             self._set("draining", "")
-            self._draining = asyncio.create_task(
-                self._drain(), name=f"replica {self.number} drains"
-            )
+            name = f"replica {self.number} drains"
+            self._draining = asyncio.create_task(self._drain(), name=name)
 
     async def _drain(self) -> None:
         link = self.link
-        if link is None or self.ready_at is None or link.lost:
+        if link is None or not self._attached or link.lost:
             await self.kill()
             return
         await self._router.drain(link, self.spec.definition.door.deadline + DRAIN_SECONDS)
@@ -322,7 +326,7 @@ class Replica:
             async with asyncio.timeout(DRAIN_EXIT_SECONDS):
                 await self._ended.wait()
         if not self._ended.is_set():
-            await self._stop()
+            await self._tell(self._around.placement.stop, GRACE_SECONDS)
 
     def hung(self) -> None:
         """A call of it is long past its deadline: end it. Returns at once."""
@@ -335,9 +339,6 @@ class Replica:
         if self._wanted:
             self._verdict = self._verdict or message
         await self.kill()
-
-    async def _stop(self) -> None:
-        await self._tell(self._around.placement.stop, GRACE_SECONDS)
 
     async def kill(self) -> None:
         """End its process at once."""

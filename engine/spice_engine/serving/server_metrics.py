@@ -100,6 +100,9 @@ class MetricsOfServers:
 
     async def _sample(self) -> None:
         deployments = list(self._servers.deployments.values())
+        for gone in self._told.keys() - self._servers.deployments.keys():
+            del self._told[gone]
+            self._user.pop(gone, None)
         replicas = [
             (one, replica)
             for one in deployments
