@@ -16,6 +16,7 @@ from spice_engine.errors import SpiceError
 from spice_tui.deeds.beginning_deeds import BeginningDeeds
 from spice_tui.deeds.engine_deeds import EngineDeeds
 from spice_tui.deeds.report_deeds import ReportDeeds
+from spice_tui.deeds.resource_deeds import ResourceDeeds
 from spice_tui.models import command_line, keymap
 from spice_tui.models.endings import ended
 from spice_tui.models.session import save_session
@@ -46,7 +47,7 @@ FILES_SECONDS = 2.0
 """How often the files of keymap and theme are looked at."""
 
 
-class SpiceApp(BeginningDeeds, EngineDeeds, ReportDeeds):
+class SpiceApp(BeginningDeeds, EngineDeeds, ReportDeeds, ResourceDeeds):
     """One screen on one engine. `connect` makes a greeted connection, or raises why it cannot."""
 
     TITLE = "spice-tui"
@@ -267,7 +268,10 @@ class SpiceApp(BeginningDeeds, EngineDeeds, ReportDeeds):
 
     def names(self) -> list[str]:
         """Names that may follow a command."""
-        return [*sorted(self.world.pods), *(str(number) for number in self.world.runs)]
+        return [
+            *sorted({*self.world.pods, *self.world.servers, *self.world.models}),
+            *(str(number) for number in self.world.runs),
+        ]
 
     def performed(self, action: Action) -> None:
         """The tutorial looks at what a person does."""

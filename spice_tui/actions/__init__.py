@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from spice_engine.records import record
 
-OF_APP = frozenset({"app", "pod", "run"})
+OF_APP = frozenset({"app", "pod", "run", "server", "model", "resource"})
 """Contexts whose actions the app itself does, wherever their keys work."""
 
 

@@ -8,10 +8,27 @@ from spice_tui.actions.chart_actions import CHART, LINEAGE, STEPPER, TIMELINE
 from spice_tui.actions.editor_actions import EDITOR
 from spice_tui.actions.log_actions import LOG
 from spice_tui.actions.pod_actions import POD, RUN
+from spice_tui.actions.server_actions import COMPOSER, MODEL, RESOURCE, SERVER
 from spice_tui.actions.table_actions import TABLE
 
 ACTIONS: dict[str, Action] = {
     action.id: action
-    for section in (APP, VIEW, POD, RUN, TABLE, EDITOR, CHART, TIMELINE, STEPPER, LINEAGE, LOG)
+    for section in (
+        APP,
+        VIEW,
+        POD,
+        RUN,
+        SERVER,
+        MODEL,
+        RESOURCE,
+        TABLE,
+        EDITOR,
+        COMPOSER,
+        CHART,
+        TIMELINE,
+        STEPPER,
+        LINEAGE,
+        LOG,
+    )
     for action in section
 }

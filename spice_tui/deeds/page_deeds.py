@@ -121,8 +121,10 @@ class PageDeeds(PodDeeds, RunDeeds, ScreenDeeds):
                 await self.action_edit(name)
             case "training":
                 await self.action_graph(name.rpartition("/")[0])
-            case "policy":
+            case "policy" | "model":
                 await self.show_view("models")
+            case "server":
+                await self.show_view("servers")
             case "run" if name.isdecimal():
                 await self.action_log(name)
             case "data" if self.pod:

@@ -38,6 +38,8 @@ class Link:
         self._client: AsyncClient | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._followed: dict[str, list[Listener]] = {}
+        self._wanted: set[str] = set()
+        self._families: frozenset[str] = frozenset()
         self._latest: dict[str, Mapping[str, Any]] = {}
         self._feeds: dict[str, Feed] = {}
         self._hurry = asyncio.Event()
@@ -94,11 +96,10 @@ class Link:
     async def _attend(self, client: AsyncClient) -> None:
         self._client = client
         known = client.welcome.topics if client.welcome is not None else ()
+        self._families = frozenset(name.partition("/")[0] for name in known)
         try:
-            for topic in (*TOPICS, *self._followed):
-                # An engine of an earlier version lacks the newer ones.
-                if topic.partition("/")[0] in {name.partition("/")[0] for name in known}:
-                    self._follow(client, topic)
+            for topic in (*TOPICS, *sorted(self._wanted), *self._followed):
+                self._follow(client, topic)
         except EngineUnavailable:
             pass  # it is gone again
         else:
@@ -147,6 +148,8 @@ class Link:
     # -- following
 
     def _follow(self, client: AsyncClient, topic: str) -> None:
+        if topic.partition("/")[0] not in self._families:
+            return  # an engine of an earlier version lacks the newer ones
         feed = self._feeds[topic] = client.subscribe(topic)
         self._spawn(self._read(feed))
 
@@ -195,6 +198,16 @@ class Link:
             feed = self._feeds.pop(topic, None)
             if feed is not None:
                 feed.close()
+
+    def want(self, *topics: str) -> None:
+        """Have `servers` or `models` in the world from now on: the first paint does without."""
+        for topic in topics:
+            if topic in self._wanted:
+                continue
+            self._wanted.add(topic)
+            if self._client is not None and self.attached.is_set():
+                with contextlib.suppress(EngineUnavailable):  # followed when attached again
+                    self._follow(self._client, topic)
 
     def want_history(self, pod: str) -> None:
         """Have a pod's training runs with their episodes in the world from now on."""

@@ -1,16 +1,16 @@
-"""Pods, runs, trainings and versions as rows of tables."""
+"""Pods, runs, trainings and packages as rows of tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from spice_tui.models.columns import Column, Row
 from spice_tui.models.verdict import regret_closed
 
 if TYPE_CHECKING:
-    from spice_engine.protocol.packages import PackageInfo, PolicyVersion
-    from spice_engine.protocol.pods import FeedInfo, Interpretation, PodInfo, TrainingInfo
+    from spice_engine.protocol.packages import PackageInfo
+    from spice_engine.protocol.pods import Interpretation, PodInfo, TrainingInfo
     from spice_engine.protocol.runs import RunInfo
     from spice_tui.models.world import World
 
@@ -42,30 +42,6 @@ TRIALS = (
     Column("took", "took", "duration", least=6, most=9),
     Column("message", "message", weight=1, least=8, most=60, importance=3),
 )
-MODELS = (
-    Column("pod", "model", least=6, most=24, importance=9),
-    Column("version", "version", "number", least=4, most=7, importance=9),
-    Column("serving", "serves", "state", least=6, most=9, importance=8),
-    Column("aliases", "names", least=6, most=24, importance=7),
-    Column("algorithm", "algorithm", least=6, most=16),
-    Column("regret", "held out", "percent", least=6, most=8, importance=8),
-    Column("training", "training", "number", least=4, most=8),
-    Column("created", "made", "time", least=8, most=12, importance=6),
-)
-SERVERS = (
-    Column("state", "state", "state", least=8, most=10, importance=9),
-    Column("name", "endpoint", least=8, most=30, weight=1, importance=9),
-    Column("version", "version", "number", least=4, most=7, importance=7),
-    Column("rows", "rows", "number", least=4, most=9, importance=4),
-    Column("detail", "detail", least=8, most=60, weight=2, importance=5),
-)
-ENDPOINTS = (
-    Column("state", "", "state", least=1, most=1),
-    Column("name", "endpoint", least=8, most=30, weight=1, importance=9),
-    Column("version", "v", "number", least=4, most=4, importance=7),
-    Column("detail", "", least=15, most=15, importance=3),
-)
-"""Servers in a narrow pane."""
 INTERPRETATIONS = (
     Column("start", "from", least=19, most=19, importance=9),
     Column("end", "to", least=19, most=19, importance=7),
@@ -149,59 +125,6 @@ def trial_rows(trainings: Iterable[TrainingInfo], world: World) -> list[Row]:
                     "message": info.message or info.error,
                 },
             )
-        )
-    return rows
-
-
-def model_rows(versions: Mapping[str, Iterable[PolicyVersion]]) -> list[Row]:
-    """One row a version of a policy; `versions` are by pod."""
-    return [
-        Row(
-            f"{pod}:{one.version}",
-            {
-                "pod": pod,
-                "version": one.version,
-                "serving": "running" if one.serving else "",
-                "aliases": " ".join(one.aliases),
-                "algorithm": one.algorithm,
-                "regret": one.held_out,
-                "training": one.training,
-                "created": one.created,
-            },
-        )
-        for pod in sorted(versions)
-        for one in versions[pod]
-    ]
-
-
-def server_rows(world: World, feeds: Mapping[str, Iterable[FeedInfo]] | None = None) -> list[Row]:
-    """What answers over HTTP: one row a trained pod, and below it its live feeds."""
-    rows: list[Row] = []
-    for name in sorted(world.pods):
-        pod = world.pods[name]
-        answers = pod.policy_version is not None
-        rows.append(
-            Row(
-                name,
-                {
-                    "state": "running" if answers else "waiting",
-                    "name": name,
-                    "version": pod.policy_version,
-                    "detail": "recommendations" if answers else f"no policy yet ({pod.state})",
-                },
-            )
-        )
-        rows.extend(
-            Row(
-                f"{name}/{feed.dataspace}/{feed.role}",
-                {
-                    "state": feed.state,
-                    "name": f"  {feed.dataspace}",
-                    "rows": feed.rows,
-                    "detail": feed.last_error or f"{feed.connector} feed",
-                },
-            )
-            for feed in (feeds or {}).get(name, ())
         )
     return rows
 

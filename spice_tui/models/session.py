@@ -18,7 +18,8 @@ from spice_tui.models.build import build
 
 @record
 class SavedSession:
-    """`pages` maps a pane to the page it showed, `filters` and `sorts` a table to its own."""
+    """`pages` maps a pane to the page it showed, `filters` and `sorts` a table to its own,
+    `payloads` a server to the request that was composed last."""
 
     view: str = "pods"
     pod: str = ""
@@ -29,6 +30,7 @@ class SavedSession:
     sizes: dict[str, int] = field(default_factory=dict[str, int])
     history: list[str] = field(default_factory=list[str])
     tutorial_seen: bool = False
+    payloads: dict[str, str] = field(default_factory=dict[str, str])
 
 
 def session_file(key: str) -> Path:
@@ -53,7 +55,7 @@ def _is_sound(session: SavedSession) -> bool:
     if not isinstance(session.history, list) or not isinstance(session.tutorial_seen, bool):
         return False
     texts = (session.view, session.pod, session.theme, *session.history)
-    maps = (session.pages, session.filters, session.sorts)
+    maps = (session.pages, session.filters, session.sorts, session.payloads)
     return (
         all(isinstance(text, str) for text in texts)
         and all(isinstance(one, dict) for one in (*maps, session.sizes))

@@ -16,8 +16,10 @@ from spice_tui.models.build import build
 if TYPE_CHECKING:
     from spice_engine.protocol.authoring import PreviewInfo
     from spice_engine.protocol.engine import EngineStatus
+    from spice_engine.protocol.models import ModelInfo
     from spice_engine.protocol.pods import Episode, PodInfo, TrainingInfo
     from spice_engine.protocol.runs import RunInfo
+    from spice_engine.protocol.servers import ServerInfo
 
 OF_TOPICS = {
     "engine": "engine.EngineStatus",
@@ -26,12 +28,15 @@ OF_TOPICS = {
     "episodes": "pods.Episode",
     "runs": "runs.RunInfo",
     "previews": "authoring.PreviewInfo",
+    "servers": "servers.ServerInfo",
+    "models": "models.ModelInfo",
 }
 """What the items of topics are. Their modules are imported when the first item comes: classes by
 the dozen take longer to make than the first screen has."""
 
 ACTIVE_TRAINING = frozenset({"requested", "queued", "loading", "running", "training", "stopping"})
 ACTIVE_RUN = frozenset({"requested", "queued", "starting", "running", "stopping", "killing"})
+IDLE_SERVER = frozenset({"stopped", "failed"})
 
 
 @record
@@ -50,7 +55,10 @@ def _nothing() -> Mapping[Any, Any]:
 
 @record
 class World:
-    """Everything the screens show. Trainings and episodes are keyed `pod/number`."""
+    """Everything the screens show. Trainings and episodes are keyed `pod/number`.
+
+    Servers and models are there from when a part of the screen first wanted them.
+    """
 
     connection: Connection = field(default_factory=Connection)
     engine: EngineStatus | None = None
@@ -59,6 +67,8 @@ class World:
     trainings: Mapping[str, TrainingInfo] = field(default_factory=_nothing)
     episodes: Mapping[str, tuple[Episode, ...]] = field(default_factory=_nothing)
     previews: Mapping[str, PreviewInfo] = field(default_factory=_nothing)
+    servers: Mapping[str, ServerInfo] = field(default_factory=_nothing)
+    models: Mapping[str, ModelInfo] = field(default_factory=_nothing)
 
     def trainings_of(self, pod: str) -> list[TrainingInfo]:
         """The pod's training runs with their episodes, oldest first."""
@@ -87,7 +97,8 @@ class World:
         """What runs now, in words: what quitting leaves behind."""
         runs = sum(run.state in ACTIVE_RUN for run in self.runs.values())
         trainings = sum(pod.training is not None for pod in self.pods.values())
-        counts = ((runs, "run"), (trainings, "training"))
+        servers = sum(one.state not in IDLE_SERVER for one in self.servers.values())
+        counts = ((runs, "run"), (trainings, "training"), (servers, "server"))
         return [f"{count} {noun}{'s' * (count != 1)}" for count, noun in counts if count]
 
 
@@ -106,6 +117,8 @@ class Keeper:
         self._episodes: dict[str, dict[int, Episode]] = {}
         self._grown: set[str] = set()
         self._previews: dict[str, PreviewInfo] = {}
+        self._servers: dict[str, ServerInfo] = {}
+        self._models: dict[str, ModelInfo] = {}
         self._engine: EngineStatus | None = None
         self._connection = Connection()
         self.changed: set[str] = set()
@@ -139,6 +152,10 @@ class Keeper:
             _merge(self._runs, kind, data, topic, int)
         elif topic == "previews":
             _merge(self._previews, kind, data, topic, str)
+        elif topic == "servers":
+            _merge(self._servers, kind, data, topic, str)
+        elif topic == "models":
+            _merge(self._models, kind, data, topic, str)
         elif topic == "trainings":
             # A snapshot holds the recent ones only; older ones that are known stay.
             changes = data if kind == "delta" else {"set": data}
@@ -179,6 +196,8 @@ class Keeper:
             "runs": self._runs,
             "trainings": self._trainings,
             "previews": self._previews,
+            "servers": self._servers,
+            "models": self._models,
         }
         for name, live in maps.items():
             if name in self.changed:

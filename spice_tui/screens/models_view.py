@@ -1,79 +1,140 @@
-"""View 4: versions of policies, which serves, and what they are called."""
+"""View 4: models and policies; below, the versions of the chosen one and all about one of them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal
 
 from spice_engine.errors import SpiceError
-from spice_engine.protocol.packages import PolicyVersion, PolicyVersions
-from spice_tui.models import clock, details
-from spice_tui.models.rows import MODELS, model_rows
-from spice_tui.screens.list_view import ListView
+from spice_engine.protocol.models import ModelVersionInfo, ModelVersions
+from spice_tui.models import clock
+from spice_tui.models.model_rows import (
+    MODELS,
+    VERSIONS,
+    about_version,
+    model_rows,
+    version_rows,
+)
+from spice_tui.screens.view import View
+from spice_tui.widgets.keys import bindings
+from spice_tui.widgets.pane import Pane
+from spice_tui.widgets.reading import Reading
 from spice_tui.widgets.table import GridTable
+from spice_tui.widgets.table_pane import TablePane
 
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
     from spice_tui.models.world import World
 
 
-class ModelsView(ListView):
-    """Enter goes back to the chosen version, which can be taken back for a while."""
+class ModelsView(View):
+    """Enter in the list goes to the versions; enter there serves a policy's version again."""
 
-    TITLE = "Models"
-    COLUMNS = MODELS
-    EMPTY = "No pod has a policy yet. Training one makes its first version."
+    CONTEXTS: ClassVar = ("model", "pod")
+    BINDINGS: ClassVar = [*bindings("pod"), *bindings("model")]
+    DEFAULT_CSS = """
+    ModelsView #models-list { height: 1fr; }
+    ModelsView .lower { height: 50%; }
+    ModelsView #model-versions { width: 1fr; }
+    ModelsView #model-about { width: 44; }
+    """
 
     def __init__(self, app: SpiceApp) -> None:
-        super().__init__("models", app)
-        self._versions: dict[str, list[PolicyVersion]] = {}
-        self._known: dict[str, int | None] = {}
+        super().__init__("models")
+        self.spice = app
+        self.table = TablePane(
+            MODELS, empty="No models yet. :create-model makes one; training a pod does, too."
+        )
+        self._versions = TablePane(VERSIONS, empty="Choose a model.")
+        self._about = Reading()
+        self._known: dict[str, tuple[object, ModelVersions]] = {}
+        self._asked: dict[str, object] = {}
+
+    def compose(self) -> ComposeResult:
+        yield Pane("Models", self.table, id="models-list")
+        with Horizontal(classes="lower", id="models-lower"):
+            yield Pane("Versions", self._versions, id="model-versions")
+            yield Pane("About", self._about, id="model-about")
 
     def opened(self) -> None:
         """Names may have changed: ask again."""
-        self._known.clear()
+        self.spice.link.want("models", "servers")
+        self.reload()
+
+    def reload(self) -> None:
+        """Ask again for the versions of the chosen model."""
+        self._asked.clear()
+        self._load_chosen()
 
     def show(self, world: World) -> None:
-        """Ask for the versions of pods that have a new one."""
-        served = {name: pod.policy_version for name, pod in world.pods.items()}
-        for name, version in served.items():
-            if name not in self._known or self._known[name] != version:
-                self._known[name] = version
-                self.spice.begin(self._load(name))
-        for name in self._versions.keys() - served.keys():
-            del self._versions[name]
-            self._known.pop(name, None)
+        """Show what is new."""
+        self.table.show(model_rows(world), clock.now())
+        self._load_chosen()
+
+    # -- the chosen model and version
+
+    @property
+    def model(self) -> str:
+        """The chosen model; empty when there is none."""
+        row = self.table.table.model.current
+        return row.key if row else ""
+
+    @property
+    def version(self) -> ModelVersionInfo | None:
+        """The chosen version."""
+        known = self._known.get(self.model)
+        row = self._versions.table.model.current
+        if known is None or row is None:
+            return None
+        return next((one for one in known[1].versions if str(one.number) == row.key), None)
+
+    def _load_chosen(self) -> None:
+        """Ask for the versions of the chosen model where they may be others."""
+        name, world = self.model, self.spice.world
+        pod = world.pods.get(name)
+        state = (world.models.get(name), pod.policy_version if pod else None)
+        if name and world.attached and self._asked.get(name) != state:
+            self._asked[name] = state
+            self.spice.begin(self._load(name, state))
         self._fill()
 
-    async def _load(self, pod: str) -> None:
+    async def _load(self, name: str, state: object) -> None:
         try:
-            found = await self.spice.fetch(PolicyVersions, "pods.versions", pod=pod)
+            found = await self.spice.fetch(ModelVersions, "models.get", name=name)
         except SpiceError:
-            self._known.pop(pod, None)  # asked again when the engine or the pod is back
-            return
-        self._versions[pod] = found.versions
+            self._known.pop(name, None)  # removed meanwhile, or an engine without models
+        else:
+            self._known[name] = (state, found)
         self._fill()
 
     def _fill(self) -> None:
-        self.table.show(model_rows(self._versions), clock.now())
-        self.tell()
+        known = self._known.get(self.model)
+        versions = known[1].versions if known is not None else ()
+        self._versions.show(version_rows(versions), clock.now())
+        self.query_one("#model-versions").border_title = f"Versions of {self.model or 'none'}"
+        self._tell()
 
-    def describe(self, key: str) -> str:
-        """Everything about a version, and how it is asked."""
-        row = self.table.table.model.row_of(key)
-        if row is None:
-            return ""
-        pod, _, version = key.rpartition(":")
-        known = [(name, value) for name, value in row.values.items() if name != "created"]
-        hint = f"\n\n:rollback {version}\n:alias NAME {version}\n:lineage {pod}"
-        return details.lines(known) + hint
+    def _tell(self) -> None:
+        one = self.version
+        self._about.say(about_version(one) if one is not None else "")
 
-    def pod_of(self, key: str) -> str:
-        """The pod the version is of."""
-        return key.rpartition(":")[0]
+    @on(GridTable.Highlighted)
+    def _highlighted(self, event: GridTable.Highlighted) -> None:
+        if event.table is self.table.table:
+            self.spice.model = event.key
+            if event.key in self.spice.world.pods:
+                self.spice.choose_pod(event.key)
+            self._load_chosen()
+        else:
+            self._tell()
 
     @on(GridTable.Chosen)
     def _chosen(self, event: GridTable.Chosen) -> None:
-        self.spice.choose_pod(self.pod_of(event.key))
-        self.spice.begin(self.spice.action_rollback(event.key.rpartition(":")[2]))
+        if event.table is self.table.table:
+            self.go_to(self.query_one("#model-versions", Pane))
+        elif (one := self.version) is not None and one.pod:
+            self.spice.choose_pod(one.pod)
+            self.spice.begin(self.spice.action_rollback(str(one.policy_version or one.number)))

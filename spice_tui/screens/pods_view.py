@@ -10,7 +10,8 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 
 from spice_tui.models import clock
-from spice_tui.models.rows import ENDPOINTS, PODS, pod_rows, server_rows
+from spice_tui.models.rows import PODS, pod_rows
+from spice_tui.models.server_rows import ANSWERING, ENDPOINTS, answering_rows
 from spice_tui.screens.pages.makers import PAGES, make_page
 from spice_tui.screens.view import View
 from spice_tui.widgets.keys import bindings
@@ -96,6 +97,7 @@ class PodsView(View):
         await self.query_one("#metrics").mount(metrics)
         log.follow("engine")
         self._parts = servers, log, metrics
+        self.spice.link.want("servers")
 
     def show(self, world: World) -> None:
         """Show what is new."""
@@ -109,7 +111,10 @@ class PodsView(View):
             self.deck.top.show(world)
         if self._parts is not None:
             servers, _, metrics = self._parts
-            servers.show(server_rows(world), clock.now())
+            columns = ANSWERING if world.servers else ENDPOINTS
+            if servers.table.model.columns != columns:
+                servers.table.set_columns(columns)
+            servers.show(answering_rows(world), clock.now())
             metrics.show_pod(world, self.spice.pod)
 
     async def turn_to(self, page: str, *, focus: bool = True) -> Page:
@@ -139,4 +144,8 @@ class PodsView(View):
         if event.table is self.table.table:
             self.spice.begin(self.spice.action_edit(event.key))
         elif event.key:
-            self.spice.begin(self.spice.action_recommend(event.key.partition("/")[0]))
+            kind, _, rest = event.key.partition("/")
+            name = rest.partition("/")[0]
+            deeds = self.spice
+            work = deeds.action_open_server if kind == "server" else deeds.action_recommend
+            self.spice.begin(work(name))

@@ -1,16 +1,26 @@
-"""View 6: files and feeds the pods read, what was made of them, and the disk they take."""
+"""View 6: outputs of runs, uploads, models and links as a tree; below its top, what pods read."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 
 from spice_engine.errors import SpiceError
+from spice_engine.protocol.resources import ResourceInfo, ResourceList
 from spice_engine.protocol.views import GetLineage, Lineage, LineageNode
+from spice_engine.units import format_size
 from spice_tui.models import clock, details
-from spice_tui.models.columns import Column, Row
+from spice_tui.models.model_rows import (
+    RESOURCES,
+    lineage_rows,
+    parent,
+    resource_rows,
+    run_of,
+)
+from spice_tui.models.moments import moment
 from spice_tui.screens.list_view import ListView
+from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.table import GridTable
 
 if TYPE_CHECKING:
@@ -19,64 +29,99 @@ if TYPE_CHECKING:
 
 
 class ResourcesView(ListView):
-    """Enter shows what came from what."""
+    """Enter goes into a folder, backspace out of it; elsewhere enter shows what came from what."""
 
+    CONTEXTS: ClassVar = ("resource", "pod")
+    BINDINGS: ClassVar = bindings("resource")
     TITLE = "Resources"
-    COLUMNS = (
-        Column("kind", "kind", least=6, most=10, importance=8),
-        Column("title", "name", weight=1, least=12, most=80, importance=9),
-        Column("state", "state", "state", least=6, most=12),
-        Column("detail", "detail", least=8, most=40, importance=4),
-    )
+    COLUMNS = RESOURCES
     EMPTY = "Nothing here yet."
 
     def __init__(self, app: SpiceApp) -> None:
         super().__init__("resources", app)
+        self.path = ""
+        """Where in the tree one is; empty at its top."""
         self._lineage = Lineage([], [])
-        self._pods: object = None
+        self._entries: dict[str, ResourceInfo] = {}
+        self._told = ""
+        self._known: object = None
 
     def opened(self) -> None:
         """Ask again."""
-        self._pods = None
+        self._known = None
 
     def show(self, world: World) -> None:
-        """Ask again when pods changed."""
-        if world.pods is not self._pods and world.attached:
-            self._pods = world.pods
-            self.spice.begin(self._load())
+        """Ask again when pods or runs changed."""
+        known = (world.pods, len(world.runs), self.path)
+        if known != self._known and world.attached:
+            self._known = known
+            self.spice.begin(self._load(self.path))
 
-    async def _load(self) -> None:
+    async def _load(self, path: str, *, below: str = "") -> None:
         try:
-            self._lineage = await self.spice.fetch(Lineage, "store.lineage", **_everything())
+            if not path:
+                self._lineage = await self.spice.fetch(Lineage, "store.lineage", **_everything())
+            found = await self.spice.fetch(ResourceList, "resources.list", path=path)
         except SpiceError as error:
             self.spice.complain(error)
             return
-        rows = [
-            Row(
-                node.id,
-                {
-                    "kind": node.kind,
-                    "title": node.title,
-                    "state": node.state,
-                    "detail": node.detail,
-                },
-            )
-            for node in self._lineage.nodes
-        ]
+        self.path = path
+        self._known = (self.spice.world.pods, len(self.spice.world.runs), path)
+        self._entries = {one.path: one for one in found.entries}
+        rows = resource_rows(found.entries)
+        if not path:
+            rows += lineage_rows(self._lineage.nodes, without=("run", "training"))
         self.table.show(rows, clock.now())
+        if below:
+            self.table.table.go_to(f"path/{below}")
+        more = f" ({found.left_out:,} more)" if found.left_out else ""
+        way = found.link or path
+        self.query_one(f"#{self.name}-list").border_title = (
+            f"{self.TITLE}: {way}{more}" if path else self.TITLE
+        )
         self.tell()
+
+    def reload(self) -> None:
+        """Ask again for what is on show."""
+        self.spice.begin(self._load(self.path))
+
+    def go_up(self) -> None:
+        """Show what the folder on show lies in."""
+        if self.path:
+            self.spice.begin(self._load(parent(self.path), below=self.path))
 
     def _node(self, key: str) -> LineageNode | None:
         return next((node for node in self._lineage.nodes if node.id == key), None)
 
     def describe(self, key: str) -> str:
-        """The thing, what it came from, and what came of it."""
-        node = self._node(key)
+        """An entry of the tree; or a thing, what it came from, and what came of it."""
+        kind, _, name = key.partition("/")
+        if kind == "node":
+            return self._describe_node(name)
+        one = self._entries.get(name)
+        if one is None:
+            return ""
+        size = format_size(one.size) if one.size is not None else ""
+        about = details.lines(
+            (
+                ("path", one.path),
+                ("kind", one.kind),
+                ("size", size),
+                ("changed", moment(one.modified) if one.modified else ""),
+                ("link to", one.link_target),
+                ("", one.info),
+            )
+        )
+        hint = ":create-model NAME " + one.path if "/" in one.path else ""
+        return f"{about}\n\n{hint}".rstrip()
+
+    def _describe_node(self, name: str) -> str:
+        node = self._node(name)
         if node is None:
             return ""
         titles = {one.id: f"{one.kind} {one.title}" for one in self._lineage.nodes}
-        before = [titles.get(e.source, e.source) for e in self._lineage.edges if e.target == key]
-        after = [titles.get(e.target, e.target) for e in self._lineage.edges if e.source == key]
+        before = [titles.get(e.source, e.source) for e in self._lineage.edges if e.target == name]
+        after = [titles.get(e.target, e.target) for e in self._lineage.edges if e.source == name]
         text = details.lines(
             ((node.kind, node.title), ("state", node.state), ("detail", node.detail))
         )
@@ -86,9 +131,22 @@ class ResourcesView(ListView):
             text += "\n\nmade\n  " + "\n  ".join(after)
         return text
 
+    @property
+    def chosen(self) -> ResourceInfo | None:
+        """The entry of the tree the cursor is on."""
+        row = self.table.table.model.current
+        kind, _, path = row.key.partition("/") if row else ("", "", "")
+        return self._entries.get(path) if kind == "path" else None
+
     @on(GridTable.Chosen)
     def _chosen(self, event: GridTable.Chosen) -> None:
-        self.spice.begin(self.spice.action_lineage())
+        one = self.chosen
+        if one is None:
+            self.spice.begin(self.spice.action_lineage())
+        elif one.kind != "file":
+            self.spice.begin(self._load(one.path))
+        elif (run := run_of(one.path)) is not None and one.path == f"runs/{run}/logs.txt":
+            self.spice.begin(self.spice.action_log(str(run)))
 
 
 def _everything() -> dict[str, object]:

@@ -13,7 +13,7 @@ from textual.widget import Widget
 from spice_tui.actions import table
 from spice_tui.models.key_names import is_order, key_name
 
-TYPING = frozenset({"editor", "typing"})
+TYPING = frozenset({"editor", "typing", "composer"})
 """Contexts in which letters are text."""
 
 

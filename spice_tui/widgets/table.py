@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
+from textual.actions import SkipAction
 from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -359,7 +360,9 @@ class GridTable(Paging, ScrollView, can_focus=True):
             self.post_message(self.FilterWanted(self))
 
     def action_clear_filter(self) -> None:
-        """Show all rows."""
+        """Show all rows; where all are shown, the key is left to what is around the table."""
+        if not self.model.filter.text:
+            raise SkipAction
         self.set_filter("")
 
     def action_wide(self) -> None:

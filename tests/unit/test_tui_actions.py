@@ -13,6 +13,7 @@ from spice_tui.models.command_line import RAW
 from spice_tui.screens.help import TITLES
 from spice_tui.screens.view import View
 from spice_tui.widgets.chart import Chart
+from spice_tui.widgets.composer import Composer
 from spice_tui.widgets.editor_pane import EditorPane
 from spice_tui.widgets.lineage import LineageGraph
 from spice_tui.widgets.log_view import LogView
@@ -29,6 +30,7 @@ WIDGETS = (
     EditorPane,
     ManifestArea,
     Chart,
+    Composer,
     DecisionTimeline,
     RewardStepper,
     LineageGraph,

@@ -10,10 +10,8 @@ import pytest
 
 from spice_engine.protocol.authoring import PreviewInfo
 from spice_engine.protocol.engine import QueryResult
-from spice_engine.protocol.packages import PolicyVersion
 from spice_engine.protocol.pods import (
     Episode,
-    FeedInfo,
     Interpretation,
     PodInfo,
     ProblemInfo,
@@ -82,23 +80,6 @@ def test_trainings_newest_first_with_their_best_score() -> None:
         None,
         None,
     )
-
-
-def test_versions_of_policies() -> None:
-    one = PolicyVersion(2, "tree", 10.0, 3, ["latest", "good"], 0.5, serving=True)
-    (row,) = rows.model_rows({"shop": [one]})
-    assert row.key == "shop:2"
-    assert values(row, "serving", "aliases", "regret") == ("running", "latest good", 0.5)
-
-
-def test_servers_and_their_feeds() -> None:
-    feed = FeedInfo("coins", "live", "http", "failing", None, "404", 5.0, 2, 10, 0, 100)
-    waiting = replace(POD, name="new", policy_version=None, state="untrained")
-    world = World(pods={"shop": POD, "new": waiting})
-    found = rows.server_rows(world, {"shop": [feed]})
-    assert [row.key for row in found] == ["new", "shop", "shop/coins/live"]
-    assert values(found[0], "state", "detail") == ("waiting", "no policy yet (untrained)")
-    assert values(found[2], "state", "detail") == ("failing", "404")
 
 
 def test_interpretations_with_written_times() -> None:
