@@ -6,15 +6,18 @@ import asyncio
 import gzip
 import io
 import json
+import ssl
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 import uvloop
-from http_doors import TOKEN, Served, free_port, serve, until
+from http_doors import TOKEN, Served, serve, until
 from jsonschema_rs import meta
 from prometheus_client.parser import text_string_to_metric_families
+from test_http_security import write_pair
 
 from spice_engine.protocol.servers import Door
 from spice_engine.serving import directory as directories
@@ -517,6 +520,40 @@ async def test_a_server_tells_its_own_document_with_the_payloads_schema() -> Non
         assert (await ask(served, "GET", "/servers/nix/openapi.json"))[0] == 404
 
 
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_predictions_under_tls_are_answered_and_not_handed_on(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        endpoint, directory = world()
+        cert, key = write_pair(tmp_path, "one")
+        settings = Settings(http_port=0, tls_cert=str(cert), tls_key=str(key))
+        async with serve(settings, directory=directory) as served:
+            context = ssl.create_default_context(cafile=str(cert))
+            head = f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ".encode()
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", served.port, ssl=context, server_hostname="localhost", limit=2**20
+            )
+            large = b"x" * 100_000
+            writer.write(head + b"100000\r\n\r\n" + large + head + b"3\r\n\r\nend")
+            assert (await reader.readuntil(b"end")).count(b"HTTP/1.1 200 ") == 2
+            writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert (await reader.readuntil(b"\r\n\r\nok")).startswith(b"HTTP/1.1 200 ")
+            writer.write(head + b"4\r\n\r\nlast")
+            await reader.readuntil(b"last")
+            _, idle = await asyncio.open_connection(
+                "127.0.0.1", served.port, ssl=context, server_hostname="localhost"
+            )
+            sock = served.door.sock
+            assert sock is not None
+            assert await served.door.close(1, keep_socket=True) == []
+            sock.close()
+            assert await reader.read() == b""
+            for one in (writer, idle):
+                one.close()
+        assert [len(call.body) for call in endpoint.seen] == [100_000, 3, 4]
+
+    run(scenario())
+
+
 def test_an_engine_of_another_owner_is_served_under_its_name() -> None:
     async def scenario() -> None:
         endpoint = Endpoint()
@@ -527,4 +564,3 @@ def test_an_engine_of_another_owner_is_served_under_its_name() -> None:
             assert (await ask(served, "POST", "/local/echo/predict", data=b"1"))[0] == 404
 
     asyncio.run(scenario())
-    assert free_port()

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 from fast_lanes import Echo, Later, Link, answers, make_lane, post
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spice_engine.api.fast_connection import MOST_CALLS, PERIOD
@@ -16,6 +16,7 @@ from spice_engine.protocol.servers import Door
 from spice_engine.serving.calls import Call
 from spice_engine.settings import Settings
 from spice_runtime import wire
+from tests.examples import examples
 
 
 async def turn() -> None:
@@ -24,6 +25,7 @@ async def turn() -> None:
         await asyncio.sleep(0)
 
 
+@settings(max_examples=examples(60), deadline=None)
 @given(st.permutations(range(6)))
 async def test_answers_leave_in_the_order_of_the_requests(order: list[int]) -> None:
     later = Later()
@@ -104,12 +106,12 @@ async def test_what_is_no_final_status_is_a_502(status: int) -> None:
 
 
 async def test_origins_of_the_server_or_the_door_make_answers_vary() -> None:
-    for door, settings, varied in (
+    for door, set_so, varied in (
         (Door(), Settings(), False),
         (Door(cors=["https://app.example"]), Settings(), True),
         (Door(), Settings(cors_origins=["https://app.example"]), True),
     ):
-        link = Link(make_lane(Echo(), door, settings))
+        link = Link(make_lane(Echo(), door, set_so))
         link.feed(post())
         assert (answers(bytes(link.sent))[0][1].get("vary") == "Origin") is varied
 

@@ -6,14 +6,17 @@ import asyncio
 import itertools
 
 import pytest
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_parser import HttpRequestParser
 from fast_lanes import SERVER_TOKEN, TOKEN, Echo, Later, Link, answers, make_lane, post
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spice_engine.api.fast_http import MOST_BODY, codec_of
 from spice_engine.protocol.servers import Door
 from spice_engine.settings import Settings
 from spice_runtime import wire
+from tests.examples import examples
 
 
 def ask(data: bytes, **more: object) -> tuple[Echo, Link]:
@@ -317,6 +320,7 @@ SOUND = st.lists(
 )
 
 
+@settings(max_examples=examples(200), deadline=None)
 @given(SOUND, st.lists(st.integers(0, 900), max_size=12), st.booleans())
 async def test_any_split_and_any_pipelining_gives_the_same_answers(
     requests: list[bytes], cuts: list[int], other: bool
@@ -335,6 +339,7 @@ async def test_any_split_and_any_pipelining_gives_the_same_answers(
     assert lane_held == 0
 
 
+@settings(max_examples=examples(200), deadline=None)
 @given(st.binary(max_size=60), st.integers(0, 200))
 async def test_bytes_put_anywhere_into_a_head_are_read_as_they_stand_or_handed_on(
     noise: bytes, place: int
@@ -348,3 +353,59 @@ async def test_bytes_put_anywhere_into_a_head_are_read_as_they_stand_or_handed_o
         assert len(call.body) <= len(noise) + 4
     taken = len(echo.seen)
     assert taken == len(answers(bytes(link.sent)))
+
+
+LINES = st.sampled_from(
+    [
+        "A: b",
+        "Content-Length: 4",
+        "Content-Length: 5",
+        "content-length:4",
+        "Content-Length: 04",
+        "Content-Length: 0x4",
+        "Content-Length: 4 ",
+        "Content-Length: 4\t",
+        "Transfer-Encoding: chunked",
+        "Transfer-Encoding:chunked, identity",
+        "Host: localhost",
+        "host: LOCALHOST:80",
+        "Host: evil.example",
+        "Connection: close",
+        "Connection: keep-alive",
+        "X: \tpadded \t",
+        "X:",
+        "Content-Type: application/msgpack",
+        "Upgrade: h2c",
+        "\x0bX: y",
+    ]
+)
+
+
+MOST_ARE_SOUND = st.one_of(
+    st.lists(LINES, max_size=3).flatmap(
+        lambda some: st.permutations([*some, "Host: localhost", "Content-Length: 4"])
+    ),
+    st.lists(LINES, max_size=6),
+)
+
+
+@settings(max_examples=examples(600), deadline=None)
+@given(MOST_ARE_SOUND, st.sampled_from(["\r\n", "\r\n", "\r\n", "\n", "\r"]))
+async def test_aiohttp_understands_what_the_lane_takes_in_the_same_way(
+    lines: list[str], end: str
+) -> None:
+    first = "POST /servers/echo/predict HTTP/1.1"
+    data = (end.join([first, *lines]) + "\r\n\r\n").encode() + b"body"
+    echo, link = ask(data)
+    if not echo.seen:
+        assert not link.sent
+        return
+    loop = asyncio.get_running_loop()
+    parser = HttpRequestParser(BaseProtocol(loop), loop, 2**16)
+    message, payload = parser.feed_data(data)[0][0]
+    assert (message.method, message.path) == ("POST", "/servers/echo/predict")
+    assert not message.chunked
+    assert not message.upgrade
+    assert echo.seen[0].body == await payload.read()
+    assert message.headers.getall("Host")[0].lower() in {"localhost", "localhost:80"}
+    assert message.should_close is link.closed
