@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -70,8 +71,13 @@ def apply(
     names = [one["name"] for one in definitions]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InvalidRequest(f"the files name {', '.join(twice)} more than once.")
-    request = {"definitions": definitions, "delete": delete}
-    with session_of(ctx).connect(make=True) as client:
+    session = session_of(ctx)
+    request = {
+        "definitions": definitions,
+        "delete": delete,
+        "files": _inside(session.location.root, files),
+    }
+    with session.connect(make=True) as client:
         plan = client.call("servers.plan", request)
         if dry_run or not (json and yes):
             show_plan(plan, as_json=json)
@@ -86,6 +92,13 @@ def apply(
         output.as_json(done)
     else:
         output.line(f"Done: {_counted(done)}.")
+
+
+def _inside(root: Path, files: list[str]) -> list[str]:
+    """The files of these that lie in the app folder, relative to it: they are part of the code."""
+    paths = [expand(file).resolve() for file in files if file != "-"]
+    real = root.resolve()
+    return [path.relative_to(real).as_posix() for path in paths if path.is_relative_to(real)]
 
 
 def show_plan(plan: dict[str, Any], *, as_json: bool) -> None:

@@ -121,10 +121,15 @@ class UpdateServer:
 
 @record
 class PlanServers:
-    """What `apply` would do with these definitions; `delete`: servers not named go."""
+    """What `apply` would do with these definitions; `delete`: servers not named go.
+
+    `files` are those that hold the definitions, relative to the app folder: a change in them
+    alone is no change of a server's code.
+    """
 
     definitions: list[ServerDefinition]
     delete: bool = False
+    files: list[str] = field(default_factory=list[str])
 
 
 @record

@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -111,15 +111,18 @@ def snapshot(objects: ObjectStore, root: Path, entrypoint: str) -> CodeSnapshot:
     return CodeSnapshot(taken.hash, taken.files, taken.size, tuple(ignore.left_out))
 
 
-def changed_files(objects: ObjectStore, old: str, new: str, most: int = 5) -> list[str]:
-    """Some of the files in which two snapshots differ, `+` and `-` before new and gone ones."""
+def changed_files(
+    objects: ObjectStore, old: str, new: str, most: int = 5, without: Collection[str] = ()
+) -> list[str]:
+    """Some of the files in which two snapshots differ, `+` and `-` before new and gone ones;
+    those of `without` are passed over."""
     if not old or not new:
         return []
     before, after = dict(_files(objects, old)), dict(_files(objects, new))
     found = [
         path if path in before and path in after else f"{'+' if path in after else '-'}{path}"
         for path in sorted(before.keys() | after.keys())
-        if before.get(path) != after.get(path)
+        if before.get(path) != after.get(path) and path not in without
     ]
     return found if len(found) <= most else [*found[:most], f"{len(found) - most} more"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 from spice_engine.errors import InvalidRequest, NotFound
 from spice_engine.protocol.servers import (
@@ -27,7 +28,9 @@ async def plan(servers: Servers, request: PlanServers) -> ServerPlan:
     names = [definition.name for definition in request.definitions]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InvalidRequest(f"server {twice[0]!r} is defined twice.")
-    changes = [await _change(servers, definition) for definition in request.definitions]
+    changes = [
+        await _change(servers, definition, request.files) for definition in request.definitions
+    ]
     if request.delete:
         changes += [PlannedChange(name, DELETE) for name in servers.names() if name not in names]
     order = [CREATE, UPDATE, NOTHING, DELETE]
@@ -55,7 +58,9 @@ async def apply(servers: Servers, request: PlanServers) -> ServerPlan:
     return planned
 
 
-async def _change(servers: Servers, definition: ServerDefinition) -> PlannedChange:
+async def _change(
+    servers: Servers, definition: ServerDefinition, files: Collection[str]
+) -> PlannedChange:
     made = await servers.making.find(definition, code=True)
     try:
         deployment = servers.get(definition.name)
@@ -66,10 +71,16 @@ async def _change(servers: Servers, definition: ServerDefinition) -> PlannedChan
     if made.code != before.code:
         old = before.code[:8]
         changed = await asyncio.to_thread(
-            server_code.changed_files, servers.parts.workshop.objects, before.code, made.code
+            server_code.changed_files,
+            servers.parts.workshop.objects,
+            before.code,
+            made.code,
+            without=frozenset(files),
         )
-        new = f"{made.code[:8]} ({', '.join(changed)})" if changed else made.code[:8]
-        found.append(["code", old, new])
+        if changed:
+            found.append(["code", old, f"{made.code[:8]} ({', '.join(changed)})"])
+        elif not before.code or not made.code:
+            found.append(["code", old, made.code[:8]])
     models = {name: number for name, number, _, _ in before.models}
     for name, number, _, _ in made.models:
         if models.get(name, number) != number:
