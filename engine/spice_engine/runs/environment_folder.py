@@ -11,10 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
-from spice_engine.app_folder import write_atomically
 from spice_engine.records import record
 from spice_engine.runs import environment_script as scripts
 from spice_engine.store.disk import storage_error
+from spice_runtime import process
 
 READY = "ready"
 UNUSED_SECONDS = 30 * 86400.0
@@ -57,7 +57,11 @@ def write_ready(folder: Path, attempt: Path) -> None:
     except OSError as error:
         raise storage_error(error, "read an environment's lock", attempt) from error
     note = {"attempt": attempt.name, "packages": packages, "created": time.time()}
-    write_atomically(folder / READY, json.dumps(note))
+    try:
+        # What uv wrote is not flushed either: to flush this alone would promise too much.
+        process.write_json(str(folder), READY, note, durable=False)
+    except OSError as error:
+        raise storage_error(error, "keep an environment", folder) from error
 
 
 def read_ready(folder: Path) -> Environment | None:
