@@ -7,6 +7,7 @@ import functools
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from spice_engine.errors import InvalidRequest
 from spice_engine.protocol.servers import Dependencies
 from spice_engine.runs.environment_folder import READY
 from spice_engine.runs.environments import BASE, EnvironmentFailed, Environments
+from spice_engine.runs.pip_configuration import uv_variables
 from spice_engine.workers.placement import UNCOUNTED, LocalPlacement
 from spice_engine.workers.shims import ShimHost
 
@@ -28,8 +30,19 @@ def index_answers() -> bool:
     """Whether the base can be installed here at all: from an index, or from uv's cache."""
     from uv import find_uv_bin
 
-    command = [find_uv_bin(), "pip", "install", "--dry-run", "--quiet", "--python", sys.executable]
-    return subprocess.run([*command, *BASE], capture_output=True, timeout=60).returncode == 0
+    with tempfile.TemporaryDirectory() as empty:
+        command = [find_uv_bin(), "pip", "install", "--dry-run", "--quiet", "--target", empty]
+        try:
+            done = subprocess.run(
+                [*command, "--python", sys.executable, *BASE],
+                env={**os.environ, **uv_variables(os.environ)},
+                cwd=empty,
+                capture_output=True,
+                timeout=60,
+            )
+        except subprocess.TimeoutExpired:
+            return False
+    return done.returncode == 0
 
 
 @pytest.fixture
