@@ -215,6 +215,21 @@ def test_a_replica_waits_for_room_in_its_node_group(world: ServerWorld) -> None:
     world.call("node_groups.remove", name="small")
 
 
+def test_a_stopped_server_is_updated_and_tried_when_it_starts(
+    world: ServerWorld, echo: str
+) -> None:
+    world.call("servers.stop", server=echo, wait=True)
+    assert world.update(echo, config={"factor": 7})["state"] == "stopped"
+    assert world.call("servers.start", server=echo, wait=True)["state"] == "running"
+    assert world.predict(echo)[1]["factor"] == 7
+    world.call("servers.stop", server=echo, wait=True)
+    world.update(echo, config={"nonsense": 7})
+    back = world.call("servers.start", server=echo, wait=True)
+    assert "was rolled back to version 2" in back["message"]
+    world.wait_ready(echo, 2)
+    assert world.predict(echo)[1]["factor"] == 7
+
+
 class TestEnginesThatComeAndGo:
     """Each with an engine of its own."""
 
@@ -235,6 +250,22 @@ class TestEnginesThatComeAndGo:
         assert world.predict("echo", 1) == (200, {"got": 1, "factor": 2})
         assert [one["pid"] for one in world.info("echo")["replicas"]] == before
         assert world.update("echo", config={"factor": 4})["state"] == "running"
+
+    def test_a_rollout_goes_on_under_the_next_engine(self, engine: EngineFixture) -> None:
+        engine.start()
+        world = ServerWorld(engine)
+        world.serve("echo")
+        slow = ECHO.replace("self.factor = f", "import time; time.sleep(5); self.factor = f")
+        world.write("echo.py", slow)
+        changes = {"config": {"factor": 6}}
+        world.call("servers.update", server="echo", code=True, changes=changes)
+        wait_for(lambda: len(world.info("echo")["replicas"]) == 2, "the new replica")
+        engine.kill()
+        engine.start()
+        assert world.predict("echo")[1]["factor"] == 2
+        wait_for(lambda: world.predict("echo")[1]["factor"] == 6, "the new version")
+        wait_for(lambda: world.info("echo")["rollout"]["state"] == "done", "the rollout's end")
+        assert world.info("echo")["version"] == 2
 
     def test_an_engine_that_stops_takes_its_replicas_and_begins_them_again(
         self, engine: EngineFixture

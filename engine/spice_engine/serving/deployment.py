@@ -105,7 +105,10 @@ class Deployment:
         before = self.row.good if self.row.good != version.number else None
         self.row, self.version = row, version
         self.definition = definitions.from_plain(version.definition)
-        self._begin(before, fresh=True)
+        if row.wish == "running":
+            self._begin(before, fresh=True)
+        else:
+            self.progress = Progress(version)
         self._preparations.stop()
         self._hold()
         self._poke.set()
@@ -114,7 +117,8 @@ class Deployment:
         """Run or stop, as the row says."""
         self.row = row
         if row.wish == "running":
-            self._begin(None, fresh=False)
+            worked = self.version.state == "good" or row.good == self.version.number
+            self._begin(None if worked else row.good, fresh=not worked)
         else:
             self._settled.clear()
             self._preparations.stop()
@@ -325,6 +329,7 @@ class Deployment:
         if self.version.number != number:
             return  # another wish came meanwhile
         self.row = row
+        self.version = dataclasses.replace(self.version, state="good")
         self.progress.end(DONE, len(self.ready), row.pods)
         self._preparations.keep({number, *(one.spec.version for one in self.replicas.values())})
 
