@@ -50,7 +50,10 @@ class SpiceError(Exception):
 
     def __str__(self) -> str:
         text = f"{self.place}: {self.message}" if self.place else self.message
-        return f"{text} {self.hint}" if self.hint else text
+        if not self.hint:
+            return text
+        # What another program said often ends without a full stop.
+        return f"{text}{'.' if text[-1:].isalnum() else ''} {self.hint}"
 
     def as_dict(self) -> dict[str, Any]:
         """The error as plain data, the same on every door."""

@@ -100,7 +100,10 @@ def _load(path: str, ctx: Any) -> dict[str, Any]:
     except Exception as error:
         if type(error).__module__.partition(".")[0] != "yaml":
             raise
-        raise _trouble(ctx, f"{path} is not YAML: {' '.join(str(error).split())}.") from None
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else path
+        raise _trouble(ctx, f"{place}: not YAML: {problem}.") from None
     if not isinstance(found, dict):
         raise _trouble(ctx, f"{path} does not hold a map of options and arguments.")
     return {str(name): value for name, value in found.items()}

@@ -86,7 +86,7 @@ def create(
     title, colon, custom = name.partition(":")
     if colon and (version or not custom):
         raise typer.BadParameter("NAME:VERSION says the version once.", ctx=ctx)
-    with session_of(ctx).connect() as client:
+    with session_of(ctx).connect(make=True) as client:
         params = {
             "name": title,
             "version": custom or version,

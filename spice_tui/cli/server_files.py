@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from spice_engine.errors import InvalidSettings
+from spice_engine.errors import InvalidSettings, Place
 from spice_tui.cli.session import expand
 
 _MOST_FILES = 50
@@ -39,7 +39,12 @@ def config(path: str) -> dict[str, Any]:
     read = text(path, "--config")
     try:
         found: object = json.loads(read) if path.endswith(".json") else yaml.safe_load(read)
-    except (ValueError, yaml.YAMLError) as error:
+    except json.JSONDecodeError as error:
+        place = Place(path, error.lineno, error.colno)
+        raise InvalidSettings(f"not JSON: {error.msg}.", place=place) from None
+    except yaml.MarkedYAMLError as error:
+        raise InvalidSettings(f"not YAML: {error.problem}.", place=mark_of(error, path)) from None
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise InvalidSettings(f"--config: {path}: {' '.join(str(error).split())}.") from None
     if found is None:
         return {}
@@ -49,6 +54,12 @@ def config(path: str) -> dict[str, Any]:
             hint="Its entries become the arguments of the predictor's __init__.",
         )
     return found
+
+
+def mark_of(error: Any, path: str) -> Place:
+    """Where in a file the reader of YAML stumbled."""
+    mark = error.problem_mark or error.context_mark
+    return Place(path, mark.line + 1, mark.column + 1) if mark else Place(path)
 
 
 def requirements(path: str) -> str:

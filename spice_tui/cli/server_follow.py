@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from spice_engine.errors import ChildFailed, EngineUnavailable
-from spice_tui.cli import output
+from spice_tui.cli import output, server_logs
 from spice_tui.cli.exit_codes import ExitCode
 from spice_tui.cli.following import FollowingClient
 from spice_tui.client import Event
@@ -88,8 +88,22 @@ def wait(client: FollowingClient, operation: str, request: Mapping[str, Any]) ->
         ) from error
     # One that is stopped takes a new version along when it starts; what became of the last
     # rollout says nothing about a start.
-    check(info, stopped=operation in {"servers.update", "servers.rollback"})
+    try:
+        check(info, stopped=operation in {"servers.update", "servers.rollback"})
+    except ChildFailed as error:
+        raise ChildFailed(error.message, hint=_hint(client, name, info)) from None
     return info
+
+
+def _hint(client: FollowingClient, name: str, info: Mapping[str, Any]) -> str:
+    """Where more is said: in the log of the pod that ended last."""
+    logged = server_logs.logged_pods(client, name)
+    if not logged:
+        return f"More: spice-tui server describe {name}"
+    running = {pod["number"] for pod in info["replicas"]}
+    ended = [number for number in logged if number not in running]
+    pod = f" -p {ended[-1]}" if ended and running else ""
+    return f"Its log: spice-tui server logs {name}{pod}"
 
 
 def standing(info: Mapping[str, Any]) -> str:
@@ -112,18 +126,16 @@ def check(info: Mapping[str, Any], *, stopped: bool) -> None:
         ChildFailed: it failed, was rolled back or stopped; the message says why.
     """
     name, rollout = info["name"], info.get("rollout") or {}
-    hint = f"Its logs: spice-tui server logs {name}"
     if info["state"] == "stopped" and stopped:
         return
     if info["state"] in {"failed", "failing", "stopped"}:
         why = reason(info["message"] or rollout.get("message"))
-        raise ChildFailed(f"server {name} is {info['state']}: {why}", hint=hint)
+        state = "has failed" if info["state"] == "failed" else f"is {info['state']}"
+        raise ChildFailed(f"server {name} {state}: {why}")
     if stopped and rollout.get("state") in {"rolled back", "failed"}:
         ended = "was rolled back" if rollout["state"] == "rolled back" else "failed"
         why = reason(rollout["message"] or info["message"])
-        raise ChildFailed(
-            f"version {rollout['to_version']} of server {name} {ended}: {why}", hint=hint
-        )
+        raise ChildFailed(f"version {rollout['to_version']} of server {name} {ended}: {why}")
 
 
 def _ask(
@@ -141,13 +153,22 @@ def _ask(
 
 
 def reason(text: str | None) -> str:
-    """Why, in one line; the lines of a traceback above it are printed as they are."""
-    *above, last = (text or "no reason is known").splitlines()
+    """Why, in one line; a traceback, or a process's last words, are printed above it."""
+    text = text or "no reason is known"
     if output.json_wanted():
-        return "\n".join([*above, last])
-    for line in above:
+        return text
+    headline, others = parted(text)
+    for line in others:
         output.error_line(output.safe(line))
-    return last.strip()
+    return headline.removesuffix("; its last words:")
+
+
+def parted(text: str) -> tuple[str, list[str]]:
+    """The line of a reason that says it, and the others: what was printed, or where it was."""
+    first, *others = text.splitlines() or [""]
+    if others and (first.startswith("  File ") or first.startswith("Traceback ")):
+        return others[-1].strip(), [first, *others[:-1]]
+    return first.strip(), others
 
 
 class Progress:

@@ -59,14 +59,31 @@ def logs(
 def _pods(client: FollowingClient, server: str, wanted: int) -> list[int]:
     info = client.call("servers.get", {"server": server})["info"]
     numbers = sorted(pod["number"] for pod in info["replicas"])
+    logged = logged_pods(client, server)
     if wanted:
+        if wanted not in logged:
+            there = ", ".join(map(str, logged)) or "none"
+            raise NotFound(
+                f"server {server!r} has no log of a pod {wanted}.", hint=f"There is: {there}."
+            )
         return [wanted]
-    if not numbers:
-        raise NotFound(
-            "There are no active pods for this server.",
-            hint=info["message"] or "An earlier one's log: -p ID.",
-        )
-    return numbers
+    if numbers:
+        return numbers
+    if not logged:
+        raise NotFound("There are no active pods for this server.", hint=info["message"])
+    output.note(f"There are no active pods for this server; pod {logged[-1]} was the last:")
+    return logged[-1:]
+
+
+def logged_pods(client: FollowingClient, server: str) -> list[int]:
+    """The numbers of the server's pods whose logs are there, of those that ended, too."""
+    names = (one["name"] for one in client.call("logs.sources")["sources"])
+    start = f"server/{server}/"
+    return sorted(
+        int(name[len(start) :])
+        for name in names
+        if name.startswith(start) and name[len(start) :].isdecimal()
+    )
 
 
 def _prefix(pod: str, index: int) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spice_tui.cli import output, values
+from spice_tui.cli import output, server_follow, values
 from spice_tui.cli.output import Json
 from spice_tui.cli.server_arguments import ServerArgument
 from spice_tui.cli.session import session_of
@@ -73,11 +73,16 @@ def status(ctx: typer.Context, server: ServerArgument, json: Json = False) -> No
     )
     for pod in info["replicas"]:
         if pod["message"]:
-            output.line(output.safe(f"{pod['number']}: {pod['message']}"))
+            _show_lines(f"{pod['number']}: {pod['message']}")
     if info["message"]:
-        output.line(output.safe(info["message"]))
+        _show_lines(info["message"])
     if info["rollout"] and info["rollout"]["state"] != "done":
         output.line(output.safe(rollout_text(info["rollout"])))
+
+
+def _show_lines(text: str) -> None:
+    for line in text.splitlines():
+        output.line(output.safe(line))
 
 
 def rollout_text(rollout: dict[str, Any]) -> str:
@@ -87,7 +92,7 @@ def rollout_text(rollout: dict[str, Any]) -> str:
     text = f"Rollout of {versions}: {rollout['state']}"
     if rollout["state"] == "running":
         text += f", {rollout['ready']} of {rollout['wanted']} pods ready"
-    return f"{text}. {rollout['message']}".rstrip()
+    return f"{text}. {server_follow.parted(rollout['message'])[0]}".rstrip()
 
 
 def describe(
@@ -126,7 +131,7 @@ def _identity(
         ("Server Name", info["name"]),
         ("Models", ", ".join(info["models"])),
         ("Status", info["state"]),
-        ("Message", info["message"]),
+        ("Message", server_follow.parted(info["message"])[0]),
         ("Rollout", rollout_text(info["rollout"]) if info["rollout"] else ""),
         ("Type", info["type"]),
         ("Debug", "Yes" if definition["debug"] else "No"),
@@ -186,7 +191,7 @@ def _show_versions(versions: list[dict[str, Any]], now: int) -> None:
             values.ago(one["created"]),
             one["state"],
             one["code"][:12],
-            output.shorten(one["message"], 60),
+            output.shorten(server_follow.parted(one["message"])[0], 60),
         ]
         for one in sorted(versions, key=lambda one: -one["number"])[:10]
     ]

@@ -8,13 +8,19 @@ from typing import Any
 from spice_engine.errors import InvalidRequest, InvalidSettings
 from spice_tui.cli.session import Session, expand
 
+KINDS = ("script", "onnx", "sklearn", "torchscript", "pod")
+
 
 def sources(session: Session, names: list[str], kind: str) -> tuple[list[str], str]:
     """The models, and the entrypoint relative to the app folder, of the words of `serve`.
 
     Raises:
-        InvalidSettings: a word is neither.
+        InvalidSettings: a word is neither, or there is no such kind of server.
     """
+    if kind not in {"", *KINDS}:
+        raise InvalidSettings(
+            f"there is no type {kind!r} of servers.", hint=f"There are: {', '.join(KINDS)}."
+        )
     last = names[-1]
     is_file = kind in {"", "script"} and (last.endswith(".py") or ":" not in last)
     models = [tag(item) for item in (names[:-1] if is_file else names)]

@@ -32,8 +32,12 @@ class BodyReader:
         self.held = 0
         self._budget = max(limit * MEMORY_FACTOR, 8 * JSON_LIMIT)
 
-    async def read(self, request: web.Request, *, limit: int | None = None) -> bytes:
+    async def read(
+        self, request: web.Request, *, limit: int | None = None, setting: str = "max_body_bytes"
+    ) -> bytes:
         """The whole body, decompressed; at most `limit` bytes (default: the door's limit).
+
+        `setting` is what raises that limit.
 
         Raises:
             TooLarge: more came, or was announced.
@@ -45,8 +49,13 @@ class BodyReader:
         """
         most = self.limit if limit is None else min(limit, self.limit)
         announced = request.content_length
+        too_large = TooLarge(
+            f"the body is over the limit of {most} bytes.",
+            hint=f"Send it in parts, or raise {setting if most < self.limit else 'max_body_bytes'} "
+            "if the path takes larger bodies.",
+        )
         if announced is not None and announced > most:
-            raise _too_large(most)
+            raise too_large
         if not request.body_exists:
             return b""
         decoder = Decoder(request.headers.get("Content-Encoding", ""))
@@ -59,7 +68,7 @@ class BodyReader:
                     received += len(chunk)
                     for piece in decoder.feed(chunk):
                         if len(body) + len(piece) > most:
-                            raise _too_large(most)
+                            raise too_large
                         if self.held + len(piece) > self._budget:
                             raise Overloaded(
                                 "too much is being received at once.",
@@ -82,10 +91,3 @@ class BodyReader:
         finally:
             # What a handler keeps of it from here on is bounded by the door's connections.
             self.held -= len(body)
-
-
-def _too_large(most: int) -> TooLarge:
-    return TooLarge(
-        f"the body is over the limit of {most} bytes.",
-        hint="Send it in parts, or raise max_body_bytes if the path takes larger bodies.",
-    )

@@ -86,7 +86,7 @@ async def predict(
                 hint="Send seconds, such as 2.5.",
             )
         deadline = min(seconds, deadline)
-    body = await bodies.read(request, limit=served.door.max_body)
+    body = await bodies.read(request, limit=served.door.max_body, setting="--max-body")
     call = WebCall(
         served,
         body,

@@ -205,7 +205,10 @@ def _numbers(definition: ServerDefinition) -> Iterator[_Finding]:
         if value is None:
             continue
         if not math.isfinite(value) or not least <= value <= most:
-            yield f"{name}: must be between {least:g} and {most:g}", ""
+            if name.startswith("limits.memory"):
+                yield f"{name}: must be between {least / 2**20:g} MiB and {most / 2**40:g} TiB", ""
+            else:
+                yield f"{name}: must be between {least:g} and {most:g}", ""
     scaling, limits = definition.scaling, definition.limits
     if scaling.min_pods > scaling.max_pods:
         yield f"min_pods ({scaling.min_pods}) is over max_pods ({scaling.max_pods})", ""

@@ -211,7 +211,8 @@ class Servers:
             if name in self.deployments:
                 raise Conflict(
                     f"there is a server {name!r} already.",
-                    hint="Update it (spice-tui server update), or give another --name.",
+                    hint=f"Update it (spice-tui server update {name} --update-repo takes the code "
+                    f"anew), remove it (server rm -f {name}), or give another --name.",
                 )
             if len(self.deployments) >= MOST_SERVERS:
                 raise Conflict(f"there are {MOST_SERVERS} servers already.")
