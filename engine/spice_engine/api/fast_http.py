@@ -171,7 +171,7 @@ class HeadReader:
         parser = httptools.HttpRequestParser(lines)
         try:
             parser.feed_data(raw)
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             return None
         if not lines.complete or parser.should_upgrade() or len(lines.lines) > MOST_HEADERS:
             return None
