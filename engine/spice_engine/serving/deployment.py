@@ -25,7 +25,7 @@ from spice_engine.serving.link import ReplicaLink
 from spice_engine.serving.preparation import Preparations, Workshop
 from spice_engine.serving.progress import DONE, FAILED, ROLLED_BACK, Progress
 from spice_engine.serving.replica_files import ReplicaSpec
-from spice_engine.serving.replicas import Replica, Surroundings
+from spice_engine.serving.replicas import ADOPT_SECONDS, Replica, Surroundings
 from spice_engine.serving.rollout import Seen
 from spice_engine.serving.server_view import Usage
 from spice_engine.store import servers as table
@@ -80,7 +80,8 @@ class Deployment:
         self._settled = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._adopting = 0
+        self._adopting: set[int] = set()
+        self._adopt_until = 0.0
 
     # -- what is wished for
 
@@ -94,9 +95,11 @@ class Deployment:
             replica = self._new(spec, row.number, row.restarts, row.created, row.ready)
             if row.state == "draining":
                 replica.unwanted()
-            self._adopting += 1
+            elif row.ready is not None:
+                self._adopting.add(row.number)
             self._run(replica, adopt=True)
         self._hold()
+        self._adopt_until = time.monotonic() + ADOPT_SECONDS
         self._loop_task = asyncio.create_task(self._work(), name=f"server {self.row.name}")
         self._poke.set()
 
@@ -168,11 +171,7 @@ class Deployment:
     @property
     def rollout(self) -> RolloutInfo | None:
         """The rollout under way, or the last one, with what is ready now."""
-        told = self.progress.rollout
-        if told is None or not self.progress.is_rolling:
-            return told
-        ready = sum(1 for one in self.ready if one.spec.version == told.to_version)
-        return dataclasses.replace(told, ready=ready, wanted=self.row.pods)
+        return self.progress.told(self.ready, self.row.pods)
 
     @property
     def figures(self) -> Figures:
@@ -207,6 +206,9 @@ class Deployment:
             for replica in list(self.replicas.values()):
                 replica.unwanted()
             await self._note()
+            return
+        if self._adopting and (left := self._adopt_until - time.monotonic()) > 0:
+            self._later(left)  # what there is will be known in a moment
             return
         progress = self.progress
         replicas = self.replicas.values()
@@ -287,18 +289,16 @@ class Deployment:
         name = f"replica {self.row.name}/{replica.number}"
         task = asyncio.create_task(replica.run(adopt=adopt), name=name)
         self._tasks[replica.number] = task
-        task.add_done_callback(lambda done: self._on_end(replica, done, adopted=adopt))
+        task.add_done_callback(lambda done: self._on_end(replica, done))
 
-    def _on_end(self, replica: Replica, task: asyncio.Task[None], *, adopted: bool) -> None:
+    def _on_end(self, replica: Replica, task: asyncio.Task[None]) -> None:
         self._tasks.pop(replica.number, None)
         if task.cancelled():
             return
         if (error := task.exception()) is not None:
             log.error("replica %s/%s failed", self.row.name, replica.number, exc_info=error)
         self.replicas.pop(replica.number, None)
-        if adopted and replica.ready_at is None:
-            self._adopting -= 1
-            self._hold()
+        self._adopted(replica)
         self._poke.set()
 
     def on_replica(self, replica: Replica) -> None:
@@ -307,8 +307,7 @@ class Deployment:
         if replica.state == "ready":
             if is_wanted:
                 self.progress.trial.was_ready = True
-            self._adopting = max(0, self._adopting - 1)
-            self._hold()
+            self._adopted(replica)
         elif replica.state == "failed":
             log.warning("replica %s/%s: %s", self.row.name, replica.number, replica.message)
             if is_wanted and self.row.wish == "running":
@@ -380,11 +379,16 @@ class Deployment:
             self._settled.set()
         self._told(self)
 
+    def _adopted(self, replica: Replica) -> None:
+        """It is known what became of a replica that was ready before the engine went."""
+        self._adopting.discard(replica.number)
+        self._hold()
+
     def _hold(self) -> None:
         """Calls wait for a replica rather than being turned away: while those that an earlier
         engine left are taken up, and where a server starts at its first call."""
         from_zero = self.definition.scaling.min_pods == 0 and not self.progress.failed
-        self.front.router.hold = self.row.wish == "running" and (self._adopting > 0 or from_zero)
+        self.front.router.hold = self.row.wish == "running" and (bool(self._adopting) or from_zero)
 
     def _on_hung(self, link: ReplicaLink) -> None:
         for replica in self.replicas.values():

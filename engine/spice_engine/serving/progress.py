@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Collection
 
@@ -29,6 +30,14 @@ class Progress:
     def is_rolling(self) -> bool:
         """Whether a rollout is under way."""
         return self.rollout is not None and self.rollout.state == RUNNING
+
+    def told(self, ready: Collection[Replica], pods: int) -> RolloutInfo | None:
+        """The rollout under way, or the last one, with what is ready now."""
+        told = self.rollout
+        if told is None or told.state != RUNNING:
+            return told
+        new = sum(1 for one in ready if one.spec.version == told.to_version)
+        return dataclasses.replace(told, ready=new, wanted=pods)
 
     def begin(self, version: VersionRow, before: int | None, pods: int, *, fresh: bool) -> None:
         """A version is rolled out in place of `before`; `fresh`: it has to show that it works."""
