@@ -385,8 +385,7 @@ class Deployment:
         self._hold()
 
     def _hold(self) -> None:
-        """Calls wait for a replica rather than being turned away: while those that an earlier
-        engine left are taken up, and where a server starts at its first call."""
+        """Calls wait while replicas are taken up, and where a server starts at its first one."""
         from_zero = self.definition.scaling.min_pods == 0 and not self.progress.failed
         self.front.router.hold = self.row.wish == "running" and (bool(self._adopting) or from_zero)
 
