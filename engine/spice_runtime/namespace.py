@@ -7,16 +7,18 @@ folders; symbolic links at these places; Python's own functions patched, which C
 
 from __future__ import annotations
 
-import ctypes
 import os
 import stat
 import sys
-import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spice_runtime import namespace_patch
 from spice_runtime.predictors.base import MODEL_DIR
+
+if TYPE_CHECKING:
+    import ctypes
 
 MOUNTS_DIR = "SPICE_MOUNTS_DIR"
 
@@ -61,6 +63,8 @@ def provide(model_dir: str | None, mounts_dir: str | None) -> str:
 
 def possible() -> bool:
     """Whether this process could have a private mount namespace."""
+    import tempfile
+
     with tempfile.TemporaryDirectory() as folder:
         return _tried({"/model": folder})
 
@@ -96,6 +100,8 @@ def _enter(wanted: dict[str, str]) -> None:
         OSError: the system does not allow it.
     """
     here = Path.cwd()
+    import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     user, group = os.getuid(), os.getgid()
     flags = _CLONE_NEWNS
@@ -109,7 +115,7 @@ def _enter(wanted: dict[str, str]) -> None:
     # Nothing that happens in here reaches the machine.
     _mount(libc, None, "/", None, _MS_REC | _MS_PRIVATE)
     # An empty file system becomes the root; the old one hangs in it while its parts are bound.
-    base = tempfile.gettempdir()
+    base = next(iter(wanted.values()))
     _mount(libc, "tmpfs", base, "tmpfs", 0)
     Path(base, _OLD).mkdir()
     number = _NUMBERS_OF_PIVOT_ROOT[os.uname().machine]
@@ -151,6 +157,8 @@ def _show(libc: ctypes.CDLL, entry: os.DirEntry[str]) -> None:
 def _mount(
     libc: ctypes.CDLL, source: str | None, target: str, kind: str | None, flags: int
 ) -> None:
+    import ctypes
+
     def text(value: str | None) -> bytes | None:
         return None if value is None else os.fsencode(value)
 
@@ -159,6 +167,8 @@ def _mount(
 
 def _check(result: int) -> None:
     if result != 0:
+        import ctypes
+
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 

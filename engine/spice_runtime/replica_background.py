@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spice_runtime.predictors.answers import defect
+
+if TYPE_CHECKING:
+    import asyncio
 
 _CANCEL_SECONDS = 10.0
 
@@ -22,6 +24,8 @@ class Background:
 
     def run(self, tasks: Any) -> None:
         """Begins the tasks; what they raise goes to the log."""
+        import asyncio
+
         with self._lock:
             self._left += 1
             if self._loop is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import select
@@ -32,6 +31,7 @@ from spice_runtime.wire import (
 from spice_runtime.wire import CALL as CALL_FRAME
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Coroutine
 
     from spice_runtime.replica_background import Background
@@ -309,6 +309,8 @@ class SyncLane:
     async def settle(self, awaitable: Any) -> Any:
         """Runs it on a loop of this thread's own."""
         if self._loop is None:
+            import asyncio
+
             self._loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self._loop)
         return self._loop.run_until_complete(_awaited(awaitable))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import gc
 import os
@@ -17,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from spice_runtime import namespace
 from spice_runtime.predictors import calls, requests
-from spice_runtime.predictors.answers import Answer, encode, tell
+from spice_runtime.predictors.answers import Answer, encode, tell, text
 from spice_runtime.predictors.base import BasePredictor
 from spice_runtime.predictors.host import Host
 from spice_runtime.predictors.load import make_predictor
-from spice_runtime.replica_async import AsyncLane
 from spice_runtime.replica_background import Background
 from spice_runtime.replica_control import Control
 from spice_runtime.replica_lanes import Kit, SyncLane
@@ -32,7 +30,8 @@ from spice_runtime.replica_workers import Workers, refuse_cuda
 from spice_runtime.wire import STARTED_SLOTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import asyncio
+    from collections.abc import Callable, Coroutine
 
 FAILED_EXIT = 3
 _TELL_SECONDS = 2.0
@@ -138,6 +137,8 @@ def serve_lanes(
 ) -> None:
     """Runs the lanes of one process until the drain; `ready` is called once they can."""
     if kit.host.is_async:
+        from spice_runtime.replica_async import AsyncLane
+
         lane = AsyncLane(kit, first_slot, concurrency)
         control.health = health_asker(kit, lane.loop)
         ready()
@@ -169,11 +170,25 @@ def health_asker(kit: Kit, loop: asyncio.AbstractEventLoop | None) -> Callable[[
 
     def ask() -> Answer:
         asking = calls.health(kit.host, _Awaiting())
-        if method.is_async and loop is not None:
+        if not method.is_async:
+            return finished(asking)
+        import asyncio
+
+        if loop is not None:
             return asyncio.run_coroutine_threadsafe(asking, loop).result()
         return asyncio.run(asking)
 
     return ask
+
+
+def finished(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """What comes of work that has nothing to wait for."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        return end.value
+    work.close()
+    return text(500, "health returned something to be awaited, but is no async function")
 
 
 class _Awaiting:

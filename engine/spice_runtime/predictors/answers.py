@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 import sys
 import traceback
-import uuid
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any, NamedTuple
 
 from spice_runtime.optional import loaded
-from spice_runtime.predictors.json_text import Untranslatable, dump
+from spice_runtime.predictors.json_text import Untranslatable, dump, is_uuid
 from spice_runtime.wire import AS_BYTES, AS_GIVEN, AS_JSON, AS_TEXT
 
 
@@ -94,7 +93,7 @@ def encode(value: Any) -> Answer | Streamed | Responding:
             return _refused(value, "lone surrogates")
     if isinstance(value, bytes):
         return Answer(200, AS_BYTES, b"", value)
-    if isinstance(value, (int, float, uuid.UUID)):
+    if isinstance(value, (int, float)) or is_uuid(value):
         return Answer(200, AS_TEXT, b"", str(value).encode())
     if isinstance(value, (GeneratorType, AsyncGeneratorType)):
         return Streamed(value)

@@ -6,11 +6,11 @@ outlet blocks instead, so that a worker thread runs them without an event loop.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import time
 from typing import Any, Protocol
 
+from spice_runtime.optional import loaded
 from spice_runtime.predictors import streams
 from spice_runtime.predictors.answers import (
     CANCELLED,
@@ -219,6 +219,8 @@ async def _prepared(
 
 
 async def _gathered(host: Host, calls: list[Call], outlet: Outlet) -> list[tuple[Any, Any]]:
+    import asyncio
+
     direct = _Direct(outlet)
     return await asyncio.gather(*(_caught(host, call, direct) for call in calls))
 
@@ -254,4 +256,6 @@ class _Direct:
 
 def _must_end(error: BaseException) -> bool:
     """What a predictor raises is its client's answer, `sys.exit` too; all but a cancellation."""
-    return isinstance(error, (asyncio.CancelledError, GeneratorExit))
+    asyncio = loaded("asyncio")  # which sync predictors do not pay for
+    cancelled = asyncio is not None and isinstance(error, asyncio.CancelledError)
+    return cancelled or isinstance(error, GeneratorExit)

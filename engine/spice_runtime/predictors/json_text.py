@@ -14,7 +14,6 @@ import dataclasses
 import enum
 import json
 import re
-import uuid
 from typing import Any
 
 from spice_runtime.optional import have, loaded
@@ -70,6 +69,12 @@ def dump(value: Any) -> bytes:
     return text
 
 
+def is_uuid(value: Any) -> bool:
+    """Whether it is a UUID; the module is not loaded for it."""
+    uuid = loaded("uuid")
+    return uuid is not None and isinstance(value, uuid.UUID)
+
+
 def _may_hold_big_integers(body: bytes) -> bool:
     """Whether there are 19 digits in a row; a long body is looked at at every third byte first."""
     if len(body) > _SAMPLED_FROM and _LONG_SAMPLED not in body[::3].translate(_DIGITS):
@@ -107,7 +112,7 @@ def _plain(value: Any) -> Any:
             return array.tolist()
         if isinstance(value, numpy.generic):
             return value.item()
-    if isinstance(value, uuid.UUID):
+    if is_uuid(value):
         return str(value)
     if isinstance(value, tuple):  # orjson asks for named tuples
         return list(value)

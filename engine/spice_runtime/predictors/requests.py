@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from spice_runtime.optional import have
 
@@ -34,6 +33,8 @@ def need_starlette(what: str) -> None:
 
 def scope_of(head: bytes) -> dict[str, Any]:
     """The ASGI scope of a raw HTTP head."""
+    from urllib.parse import unquote
+
     lines = (head or _DEFAULT_HEAD).split(b"\r\n")
     first = lines[0].split(b" ")
     method, target = first[:2] if len(first) > 1 else (b"POST", b"/predict")
