@@ -70,6 +70,7 @@ class Control:
         self._asking: list[tuple[Connection, int]] = []
         self._gathering: dict[int, Gathering] = {}
         self._state: dict[str, Any] = {"state": "loading", "message": "", "predictor": {}}
+        self._said = self._state
         self._told = threading.Event()
         self.health: Callable[[], Answer] | None = None
         self.lanes = 0
@@ -117,6 +118,7 @@ class Control:
                     self._send(connection, frame(STATE, 0, json.dumps(note).encode()))
                     self._told.set()
 
+        self._said = note
         self._told.clear()
         self.later(tell)
 
@@ -165,7 +167,8 @@ class Control:
             return
         connection = self._adopt(sock, worker=False)
         self._send(connection, frame(HELLO, 0, json.dumps(self._state).encode()))
-        self._told.set()
+        if self._state is self._said:
+            self._told.set()
 
     def _adopt(self, sock: socket.socket, *, worker: bool) -> Connection:
         connection = Connection(sock, worker=worker)

@@ -113,7 +113,7 @@ def _read(head: bytes, body: bytes) -> Inference:
     inference = addressed(head)
     inference.ident = str(asked.get("id") or "")
     inference.binary = bool((asked.get("parameters") or {}).get("binary_data_output", False))
-    for output in asked.get("outputs") or []:
+    for output in _maps(asked.get("outputs") or [], "outputs"):
         parameters = output.get("parameters") or {}
         inference.outputs[str(output["name"])] = bool(
             parameters.get("binary_data", inference.binary)
@@ -121,7 +121,7 @@ def _read(head: bytes, body: bytes) -> Inference:
     numpy = have("numpy")
     inputs: dict[str, Any] = {}
     at = length
-    for each in asked["inputs"]:
+    for each in _maps(asked["inputs"], "inputs"):
         size = (each.get("parameters") or {}).get("binary_data_size")
         raw = None
         if size is not None:
@@ -129,7 +129,9 @@ def _read(head: bytes, body: bytes) -> Inference:
             if len(raw) < int(size):
                 raise ValueError(f"the binary data of {each['name']} is cut short")
             at += int(size)
-        shape = [int(side) for side in each["shape"]]
+        shape = each["shape"]
+        if not isinstance(shape, list) or not all(type(side) is int for side in shape):
+            raise ValueError(f"the shape of {each['name']} must be a list of whole numbers")
         inputs[str(each["name"])] = tensors.read(
             str(each["name"]), str(each["datatype"]), shape, each.get("data"), raw, numpy
         )
@@ -137,6 +139,12 @@ def _read(head: bytes, body: bytes) -> Inference:
         raise ValueError("inputs is empty")
     inference.payload = next(iter(inputs.values())) if len(inputs) == 1 else inputs
     return inference
+
+
+def _maps(value: Any, name: str) -> list[dict[str, Any]]:
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise ValueError(f"{name} must be a list of tensors")
+    return value
 
 
 def _named(inference: Inference, value: Any) -> dict[str, Any]:

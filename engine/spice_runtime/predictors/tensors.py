@@ -60,6 +60,8 @@ def read(
         ValueError: data and shape do not fit, or the datatype is unknown.
     """
     count = _count(name, shape)
+    if raw is None and not isinstance(data, list):
+        raise ValueError(f"the data of {name} must be a list" if data else f"{name} has no data")
     if datatype == BYTES:
         items = _split(raw, name) if raw is not None else _flat(data)
         return _nested(_counted(name, items, count), shape)
@@ -73,7 +75,10 @@ def read(
             if len(raw) != count * kind.itemsize:
                 raise ValueError(f"{name} has {len(raw)} bytes, its shape asks for others")
             return numpy.frombuffer(raw, kind).reshape(shape)
-        array = numpy.asarray(data, dtype=_NUMPY[datatype])
+        try:
+            array = numpy.asarray(data, dtype=_NUMPY[datatype])
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ValueError(f"the data of {name} are no {datatype}: {error}") from None
         if array.size != count:
             raise ValueError(f"{name} has {array.size} elements, its shape asks for {count}")
         return array.reshape(shape)
@@ -82,7 +87,12 @@ def read(
         if len(raw) != count * size:
             raise ValueError(f"{name} has {len(raw)} bytes, its shape asks for {count * size}")
         return _nested(list(struct.unpack(f"<{count}{_STRUCT[datatype]}", raw)), shape)
-    return _nested(_counted(name, _flat(data), count), shape)
+    items = _counted(name, _flat(data), count)
+    try:
+        struct.pack(f"<{count}{_STRUCT[datatype]}", *items)
+    except (struct.error, OverflowError) as error:
+        raise ValueError(f"the data of {name} are no {datatype}: {error}") from None
+    return _nested(items, shape)
 
 
 def write(value: Any, numpy: Any) -> tuple[str, list[int], Any]:
@@ -203,8 +213,6 @@ def _counted(name: str, items: list[Any], count: int) -> list[Any]:
 
 
 def _flat(data: Any) -> list[Any]:
-    if not isinstance(data, list):
-        raise TypeError("data must be a list")
     items: list[Any] = data
     while any(isinstance(each, list) for each in items):
         items = [leaf for each in items for leaf in (each if isinstance(each, list) else [each])]
