@@ -107,7 +107,22 @@ def test_binary_inputs_follow_each_other() -> None:
             ).encode(),
             "the binary data of x is cut short",
         ),
-        (json.dumps({"inputs": 5}).encode(), "not iterable"),
+        (json.dumps({"inputs": 5}).encode(), "inputs must be a list of tensors"),
+        (json.dumps({"inputs": ["x"]}).encode(), "inputs must be a list of tensors"),
+        (
+            json.dumps({"inputs": [tensor("FP32", [1], [1])], "outputs": "y"}).encode(),
+            "outputs must be a list of tensors",
+        ),
+        (json.dumps({"inputs": [tensor("FP32", [1])]}).encode(), "x has no data"),
+        (
+            json.dumps({"inputs": [tensor("FP32", [1], "1")]}).encode(),
+            "the data of x must be a list",
+        ),
+        (json.dumps({"inputs": [tensor("FP32", [1], ["a"])]}).encode(), "x are no FP32"),
+        (
+            json.dumps({"inputs": [{**tensor("FP32", [1], [1]), "shape": "x"}]}).encode(),
+            "the shape of x must be a list of whole numbers",
+        ),
     ],
 )
 def test_what_is_no_request_is_refused_in_the_protocols_form(body: bytes, reason: str) -> None:
@@ -198,3 +213,13 @@ def test_arrays_come_back_as_they_went(array: np.ndarray) -> None:
     for numpy in (np, None):
         got = tensors.read("x", output["datatype"], output["shape"], None, raw, numpy)
         assert np.array_equal(np.asarray(got, array.dtype), array)
+
+
+@pytest.mark.parametrize(
+    ("datatype", "data"), [("FP32", ["a"]), ("UINT8", [300]), ("INT64", [1.5]), ("FP32", [None])]
+)
+def test_without_numpy_data_are_checked_against_their_datatype(
+    datatype: str, data: list[Any]
+) -> None:
+    with pytest.raises(ValueError, match=f"the data of x are no {datatype}"):
+        tensors.read("x", datatype, [1], data, None, None)
