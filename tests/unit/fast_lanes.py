@@ -53,6 +53,7 @@ class Later(Echo):
         super().__init__()
         self.calls: list[Call] = []
         self.cancelled: list[Call] = []
+        self.bodies: list[bytes] = []
         self.credits: dict[int, int] = {}
 
     def submit(self, call: Call) -> None:
@@ -62,7 +63,9 @@ class Later(Echo):
     def cancel(self, call: Call) -> None:
         call.done = True
         self.cancelled.append(call)
+        self.bodies.append(call.body)
         self.calls.remove(call)
+        call.body = b""  # as the router does
 
     def credit(self, call: Call, number: int) -> None:
         self.credits[id(call)] = self.credits.get(id(call), 0) + number

@@ -316,11 +316,12 @@ class FastConnection(asyncio.Protocol):
             kept = len(calls)
             while kept and not (calls[kept - 1].is_begun() or calls[kept - 1].over):
                 kept -= 1
+            # Before they are cancelled: an endpoint lets go of a cancelled call's body.
+            raw = b"".join(call.request.raw + call.body for call in calls[kept:])
             for call in calls[kept:]:
                 call.connection = None
                 self.lane.leave()
                 call.endpoint.cancel(call)
-            raw = b"".join(call.request.raw + call.body for call in calls[kept:])
             self.lane.held += len(raw)
             self.rest[:0] = raw
             self.current = calls[0] if kept else None
