@@ -59,9 +59,11 @@ class ModelsView(View):
             yield Pane("Versions", self._versions, id="model-versions")
             yield Pane("About", self._about, id="model-about")
 
+    def on_mount(self) -> None:
+        self.spice.link.want("models", "servers")
+
     def opened(self) -> None:
         """Names may have changed: ask again."""
-        self.spice.link.want("models", "servers")
         self.reload()
 
     def reload(self) -> None:

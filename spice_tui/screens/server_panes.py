@@ -44,7 +44,7 @@ class ServerPanes(Horizontal):
     ServerPanes { height: 1fr; }
     ServerPanes #server-pods { width: 1fr; }
     ServerPanes #server-pages { width: 50%; }
-    ServerPanes #server-heading { height: 6; padding: 0 1; }
+    ServerPanes #server-heading { height: 7; padding: 0 1; }
     """
 
     def __init__(self, app: SpiceApp, server: str, page: str = "") -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal
+from textual.containers import Horizontal, Vertical
 
 from spice_engine.errors import SpiceError
 from spice_engine.protocol.pods import FeedInfo, FeedList
@@ -32,6 +32,8 @@ class ServersView(ListView):
     BINDINGS: ClassVar = bindings("server")
     DEFAULT_CSS = """
     ServersView .-away { display: none; }
+    ServersView #servers-list { height: 1fr; }
+    ServersView .lower { height: 15; }
     """
 
     TITLE = "Servers"
@@ -42,13 +44,15 @@ class ServersView(ListView):
         super().__init__("servers", app)
         self._feeds: dict[str, list[FeedInfo]] = {}
         self._awaited = ""
-        self._list = Horizontal()
+        self._fresh = True
+        self._list = Vertical()
         self.opened_server: ServerPanes | None = None
 
     def compose(self) -> ComposeResult:
         with self._list:
-            yield Pane(self.TITLE, self.table, id="servers-list", classes="list-main")
-            yield Pane("About", self._about, id="servers-about", classes="list-about")
+            yield Pane(self.TITLE, self.table, id="servers-list")
+            with Horizontal(classes="lower", id="servers-lower"):
+                yield Pane("About", self._about, id="servers-about")
 
     @property
     def panes(self) -> list[Pane]:
@@ -56,9 +60,11 @@ class ServersView(ListView):
         part = self.opened_server or self._list
         return list(part.query(Pane)) if part.is_attached else []
 
+    def on_mount(self) -> None:
+        self.spice.link.want("servers")
+
     def opened(self) -> None:
         """Ask how the feeds do."""
-        self.spice.link.want("servers")
         for pod in self.spice.world.pods:
             self.spice.begin(self._load(pod))
 
@@ -73,6 +79,10 @@ class ServersView(ListView):
         """Show what is new."""
         rows = [*server_rows(world), *endpoint_rows(world, self._feeds)]
         self.table.show(rows, clock.now())
+        if self._fresh and world.servers:
+            # They come after the pods: a person who looks here wants the first of them.
+            self._fresh = False
+            self.table.table.go_to(rows[0].key)
         if self._awaited and self.table.table.go_to(f"server/{self._awaited}"):
             self._awaited = ""
         if self.opened_server is not None:
