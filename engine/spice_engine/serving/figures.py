@@ -97,6 +97,7 @@ class Figures:
         "_parts",
         "_queue",
         "_queue_sum",
+        "_recent",
         "_ring",
         "_rows",
         "_second",
@@ -124,6 +125,7 @@ class Figures:
         self._since = 0.0
         self._now = self._ring[0]
         self._parts: list[Figures] = []
+        self._recent: tuple[float, Snapshot | None] = (0.0, None)
 
     def observe(
         self, status: int, latency: float, queue: float, service: float, now: float
@@ -280,6 +282,15 @@ class Figures:
             retries=sum(part.retries for part in self._all()),
             classes=classes,
         )
+
+    def recent(self, now: float, age: float = 0.5) -> Snapshot:
+        """As `snapshot`, which takes a millisecond where much is going on; one that is at most
+        `age` seconds old will do."""
+        made, known = self._recent
+        if known is None or now - made > age:
+            known = self.snapshot(now)
+            self._recent = (now, known)
+        return known
 
     def latency(self) -> Histogram:
         """Seconds from arrival to answer, since the start."""

@@ -78,7 +78,7 @@ def measure(deployment: Deployment) -> Inputs:
     now = time.monotonic()
     definition, ready = deployment.definition, deployment.ready
     signals = deployment.front.router.signals(now, 2)
-    service = deployment.figures.snapshot(now).service_p50
+    service = deployment.figures.recent(now).service_p50
     slots = definition.num_processes * definition.threads
     if any(one.link is not None and one.link.predictor.get("async") for one in ready):
         slots = definition.num_processes * definition.max_concurrency

@@ -124,7 +124,7 @@ class MetricsOfServers:
 
     def _note(self, deployment: AnyDeployment) -> None:
         name = deployment.row.name
-        figures = deployment.figures.snapshot(time.monotonic())
+        figures = deployment.figures.recent(time.monotonic())
         ready, _ = deployment.pods
         usage = [
             deployment.usage[one.number]

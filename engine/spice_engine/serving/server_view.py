@@ -67,7 +67,7 @@ def info_of(shown: Shown, url: str) -> ServerInfo:
     """One server; `url` is where it is called."""
     now = time.monotonic()
     row, definition = shown.row, shown.definition
-    figures = shown.figures.snapshot(now)
+    figures = shown.figures.recent(now)
     ready, wanted = shown.pods
     return ServerInfo(
         name=row.name,
@@ -112,7 +112,7 @@ def replica_info(replica: Replica, usage: Mapping[int, Usage]) -> ReplicaInfo:
     )
     if link is None or replica.ready_at is None:
         return base
-    figures = link.figures.snapshot(time.monotonic())
+    figures = link.figures.recent(time.monotonic())
     return ReplicaInfo(
         number=base.number,
         version=base.version,
