@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,14 +15,14 @@ from tests.integration.v01_world import EPOCH, SHOP, sales
 
 
 @pytest.fixture(scope="module")
-def world(shared_engine: EngineFixture) -> Iterator[ServerWorld]:
+def world(shared_engine: EngineFixture) -> ServerWorld:
     world = ServerWorld(shared_engine)
     world.write("data/sales.csv", sales())
     world.write("spicepods/shop.yaml", SHOP)
     wait_for(lambda: world.call("pods.list")["pods"], "the pod to be seen")
     for _ in range(2):
         world.call("pods.train", pod="shop", wait=True)
-    yield world
+    return world
 
 
 def ask(world: ServerWorld, query: str = "") -> dict[str, Any]:
