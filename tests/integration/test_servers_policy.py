@@ -82,7 +82,7 @@ def test_a_policys_server_stays_one_and_is_seen_by_its_model(world: ServerWorld)
         world.call("servers.update", server="shop", changes={"type": "script"})
     model = world.call("models.get", name="shop")
     assert any("shop" in one["servers"] for one in model["versions"])
-    with pytest.raises(SpiceError, match="is not a pod's policy|there is no"):
+    with pytest.raises(SpiceError, match=r"is not a pod's policy|there is no"):
         world.call(
             "servers.serve",
             definition={"name": "x", "type": "pod", "models": ["nothing:latest"]},

@@ -23,6 +23,8 @@ def why(exit_: Exit, folder: Path, limits: Limits) -> str:
     if exit_.reason == "not started":
         return exit_.message
     words = last_words(folder)
+    if exit_.signal == signal.SIGKILL:
+        return "it was ended by SIGKILL: from outside, or because the machine ran out of memory"
     if exit_.signal is not None:
         return f"it was ended by {_name(exit_.signal)}{words}"
     if limit and "MemoryError" in words:
