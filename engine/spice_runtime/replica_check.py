@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-import traceback
 from pathlib import Path
 from typing import Any
 
 from spice_runtime import namespace
+from spice_runtime.predictors.answers import tell
 from spice_runtime.predictors.host import Host
 from spice_runtime.predictors.load import make_predictor
 from spice_runtime.replica_process import FAILED_EXIT, reason_of
@@ -32,8 +32,8 @@ def check(job: dict[str, Any], folder: Path) -> int:
         )
         found = {"predictor": {**host.describe(), "model_path": way}, "warnings": host.warnings()}
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is why it cannot be served
-        traceback.print_exc()
         found = {"message": reason_of(error)}
+        tell(str(found["message"]))
     # Whole or not at all: what the predictor started may end this process at any time.
     beside = folder / f".{RESULT}"
     beside.write_text(json.dumps(found, default=str), encoding="utf-8")

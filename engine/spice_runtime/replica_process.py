@@ -20,6 +20,7 @@ from spice_runtime.predictors.answers import Answer, encode, tell, text
 from spice_runtime.predictors.base import BasePredictor
 from spice_runtime.predictors.host import Host
 from spice_runtime.predictors.load import make_predictor
+from spice_runtime.predictors.signatures import InvalidPredictor
 from spice_runtime.replica_background import Background
 from spice_runtime.replica_control import Control
 from spice_runtime.replica_lanes import Kit, SyncLane
@@ -84,8 +85,9 @@ class Replica:
             if self._processes > 1:
                 refuse_cuda()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is why there is none
-            traceback.print_exc()
-            control.say("failed", reason_of(error))
+            reason = reason_of(error)
+            tell(reason)
+            control.say("failed", reason)
             control.wait_told(_TELL_SECONDS)
             return FAILED_EXIT
         self._shared.on_drain.remove(_leave)
@@ -220,7 +222,12 @@ def listen(path: str) -> socket.socket:
 
 
 def reason_of(error: BaseException) -> str:
-    """The last lines of its traceback, without those that are ours."""
+    """The last lines of its traceback, without those that are ours.
+
+    What breaks a rule of predictors needs no place: its message says all.
+    """
+    if isinstance(error, InvalidPredictor):
+        return str(error)
     ours = (str(Path(__file__).parent), "<frozen importlib")
     frames = [
         frame
@@ -228,6 +235,9 @@ def reason_of(error: BaseException) -> str:
         if not frame.filename.startswith(ours)
         and not frame.filename.endswith("importlib/__init__.py")
     ]
+    if not frames and not isinstance(error, (ImportError, SyntaxError, TypeError)):
+        # It is ours, or a library's without a line of the predictor's: all of it may help.
+        frames = traceback.extract_tb(error.__traceback__)
     lines = traceback.format_list(frames) + traceback.format_exception_only(type(error), error)
     last = "".join(lines).rstrip().splitlines()[-_REASON_LINES:]
     return "\n".join(last)[-_REASON_CHARACTERS:]
