@@ -23,7 +23,7 @@ class Scaling:
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
         self._histories: dict[str, History] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         servers.on_wait = self._first_call
 
     async def step(self) -> None:
@@ -45,19 +45,25 @@ class Scaling:
 
     async def close(self) -> None:
         """Finish what was begun."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def _first_call(self, deployment: Deployment) -> None:
         """A call came and there is no replica: it does not wait for the next second."""
-        if deployment.row.pods or deployment.row.wish != "running" or self._tasks:
+        name = deployment.row.name
+        if deployment.row.pods or deployment.row.wish != "running" or name in self._tasks:
             return
-        history = self._histories.setdefault(deployment.row.name, History())
+        history = self._histories.setdefault(name, History())
         history.changed = history.last_call = time.monotonic()
         decision = Decision(1, "a call came, and there was no replica")
         work = self._carry_out(deployment, decision, measure(deployment))
-        task = asyncio.create_task(work, name=f"first replica of {deployment.row.name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task = self._tasks[name] = asyncio.create_task(work, name=f"first replica of {name}")
+        task.add_done_callback(lambda done: self._ended(name, done))
+
+    def _ended(self, name: str, task: asyncio.Task[None]) -> None:
+        del self._tasks[name]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The call waits on; the next second tries again.
+            log.warning("server %s: its first replica was not begun: %s", name, error)
 
     async def _carry_out(self, deployment: Deployment, decision: Decision, inputs: Inputs) -> None:
         name, before = deployment.row.name, deployment.row.pods

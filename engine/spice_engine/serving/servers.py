@@ -41,7 +41,6 @@ from spice_engine.store.servers import ServerRow, VersionRow
 log = logging.getLogger(__name__)
 
 MOST_SERVERS = 200
-DECISIONS = 50
 
 AnyDeployment = Deployment | PolicyDeployment
 
@@ -165,7 +164,7 @@ class Servers:
         versions, decisions = await self.parts.database.read(
             lambda connection: (
                 table.list_versions(connection, name),
-                replica_table.decisions(connection, name, DECISIONS),
+                replica_table.decisions(connection, name),
             )
         )
         served = self.parts.directory.get(name)
