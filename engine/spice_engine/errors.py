@@ -31,6 +31,9 @@ class Place:
         )
 
 
+_ENDS = (".", "!", "?", ":", ";", "…")
+
+
 class SpiceError(Exception):
     """Root of the tree.
 
@@ -53,7 +56,7 @@ class SpiceError(Exception):
         if not self.hint:
             return text
         # What another program said often ends without a full stop.
-        return f"{text}{'.' if text[-1:].isalnum() else ''} {self.hint}"
+        return f"{text}{'' if text.endswith(_ENDS) else '.'} {self.hint}"
 
     def as_dict(self) -> dict[str, Any]:
         """The error as plain data, the same on every door."""
