@@ -41,8 +41,8 @@ from spice_engine.app_folder import (
 from spice_engine.errors import SpiceError
 from spice_engine.events import Bus
 from spice_engine.loop_lag import LoopLag
-from spice_engine.maintenance import Maintenance
 from spice_engine.operations import TABLE, Dispatcher
+from spice_engine.parts import build_parts, end
 from spice_engine.pods import (
     authoring_operations,
     edit_operations,
@@ -50,23 +50,11 @@ from spice_engine.pods import (
     view_operations,
 )
 from spice_engine.pods import operations as pod_operations
-from spice_engine.pods.assembly import PodServices, build_pod_services
-from spice_engine.pods.pools import make_pools
 from spice_engine.protocol.location import Location
 from spice_engine.runs import log_operations, resource_operations
 from spice_engine.runs import operations as run_operations
-from spice_engine.runs.log_views import Logs
-from spice_engine.runs.service import Runs
 from spice_engine.serving import model_operations, server_operations, writing_operations
-from spice_engine.serving.assembly import build_model_services
-from spice_engine.serving.server_assembly import build_server_services
 from spice_engine.settings import LoadedSettings
-from spice_engine.store.database import Database
-from spice_engine.store.metrics import MetricStore
-from spice_engine.store.objects import ObjectStore
-from spice_engine.workers.limits import detect, sweep
-from spice_engine.workers.placement import UNCOUNTED, LocalPlacement, Placement
-from spice_engine.workers.shims import ShimHost
 
 if TYPE_CHECKING:
     from spice_engine.api.http import HttpDoor
@@ -208,104 +196,33 @@ class Engine:
         stack.callback(self.lag.stop)
         self.bus = Bus()
 
-        database = await Database.open(state / "engine.db", migrations="engine")
-        stack.push_async_callback(database.close)
-        metrics = await MetricStore.open(state / "metrics.db")
-        stack.push_async_callback(metrics.close)
-        objects = await asyncio.to_thread(ObjectStore, state / "objects")
-        maintenance = Maintenance(database, metrics, objects)
-        upkeep = asyncio.create_task(maintenance.run(), name="maintenance")
-        stack.push_async_callback(_end, upkeep)
-
-        support = await asyncio.to_thread(detect)
-        await asyncio.to_thread(sweep, support)
-        shims = ShimHost()
-        stack.push_async_callback(shims.close)
-        pools = make_pools(settings, state / "trainers")
-        for pool in pools.values():
-            stack.push_async_callback(pool.close)
-
-        placement = LocalPlacement(shims, capacity=UNCOUNTED, support=support)
-        self.runs = Runs(location, database, metrics, placement, self.bus)
-        stack.push_async_callback(self._close_runs)
-        logs = Logs(self.runs, pools)
-        stack.callback(logs.close)
-        built = build_pod_services(
+        self.parts = await build_parts(
             stack,
             location,
-            self.loaded.values,
-            database,
-            objects,
-            pools,
+            settings,
             self.bus,
+            self,
+            lambda: self.http.url,
             trusted=self.trusted,
         )
-        self.pods, self.manifests = built.pods, built.manifests
-        self._build_serving(stack, database, metrics, objects, placement, built)
-        maintenance.more += [self.bundles.models.sweep, self.serving.tidy]
         self.control = EngineControl(
-            location, self.loaded, self.bus, self.lag, pools["query"], self._counts()
+            location, self.loaded, self.bus, self.lag, self.parts.query, self._counts()
         )
-        served = [*self.bundles.all, *self.serving.all]
-        services = [self.runs, logs, *built.all, *served, self.control]
-        dispatcher = Dispatcher(TABLE, services)
-
+        dispatcher = Dispatcher(TABLE, [*self.parts.services, self.control])
         self.door = PrivateDoor(dispatcher, self.bus, started=self.control.started)
-        sources: dict[str, Source] = {
-            "store": lambda: _figures(database.stats()),
-            "metrics_store": lambda: _figures(metrics.stats()),
-            "runs": lambda: {"active": self.runs.active},
-            "pods": lambda: {"count": len(self.pods.names())},
-            "observations": self.pods.observations.stats,
-            "feeds": self.pods.feeds.stats,
-            "spawner": lambda: {"starts_total": shims.spawner_starts},
-        }
-        for name, pool in pools.items():
-            sources[name] = lambda pool=pool: _figures(pool.stats())
         token = ensure_token(location)
         self.http = LateDoor(
             await asyncio.to_thread(self._bind),
             tls=bool(settings.tls_cert),
-            make=lambda: self._make_http(dispatcher, token, sources),
+            make=lambda: self._make_http(dispatcher, token),
             connections=self._connections,
         )
-        # Runs are known before anybody can ask for them; they are followed from here on.
-        taken_up = await self.runs.adopt_all()
-        if taken_up:
-            log.info("%d runs of an earlier engine are taken up", taken_up)
-        await self.manifests.write_schema()
-        await self.pods.open()
-        await self.bundles.open()
-        await self.serving.open()
+        await self.parts.open()
         await self.door.listen(location.socket)
         stack.push_async_callback(self._close_door)
         stack.push_async_callback(self._close_http)
 
         self._go_on(stack)
-
-    def _build_serving(
-        self,
-        stack: contextlib.AsyncExitStack,
-        database: Database,
-        metrics: MetricStore,
-        objects: ObjectStore,
-        placement: Placement,
-        pods: PodServices,
-    ) -> None:
-        location, bus = self.location, self.bus
-        self.bundles = build_model_services(stack, location, database, metrics, objects, pods, bus)
-        self.serving = build_server_services(
-            location,
-            database,
-            metrics,
-            objects,
-            placement,
-            self.bundles,
-            pods.advisor,
-            bus,
-            lambda: self.http.url,
-        )
-        stack.push_async_callback(self._close_servers)
 
     def _go_on(self, stack: contextlib.AsyncExitStack) -> None:
         """Heed signals, and look after what goes on, until the end."""
@@ -314,15 +231,17 @@ class Engine:
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, lambda: None)
         ticker = asyncio.create_task(self._tick(), name="engine ticker")
-        stack.push_async_callback(_end, ticker)
+        stack.push_async_callback(end, ticker)
 
-    def _make_http(
-        self, dispatcher: Dispatcher, token: str, sources: dict[str, Source]
-    ) -> HttpDoor:
+    def _make_http(self, dispatcher: Dispatcher, token: str) -> HttpDoor:
         from spice_engine.api.http import HttpDoor
         from spice_engine.api.metrics import EngineMetrics, bus_source, door_source
 
-        sources = {"events": bus_source(self.bus), "door": door_source(self.door), **sources}
+        sources: dict[str, Source] = {
+            "events": bus_source(self.bus),
+            "door": door_source(self.door),
+            **self.parts.sources,
+        }
         return HttpDoor(
             dispatcher,
             self.bus,
@@ -331,24 +250,17 @@ class Engine:
             self,
             metrics=EngineMetrics(sources, self.lag),
             title=self.location.root.name,
-            directory=self.serving.directory,
+            directory=self.parts.serving.directory,
         )
 
     def _counts(self) -> EngineCounts:
         return EngineCounts(
             http=lambda: self.http.url,
             clients=lambda: len(self.door.connections),
-            active_runs=lambda: self.runs.active,
-            pods=lambda: len(self.pods.names()),
-            rescan=self.pods.rescan,
-            names={
-                "pods": self.pods.names,
-                "runs": self.runs.names,
-                "models": self.bundles.models.names,
-                "resources": self.bundles.tree.names,
-                "servers": self.serving.servers.names,
-                "node_groups": self.serving.group_names,
-            },
+            active_runs=lambda: self.parts.runs.active,
+            pods=lambda: len(self.parts.pods.pods.names()),
+            rescan=self.parts.pods.pods.rescan,
+            names=self.parts.names(),
             stop=self.stop,
             restart=self.restart,
         )
@@ -372,13 +284,10 @@ class Engine:
 
     # -- the end, part by part
 
-    async def _close_runs(self) -> None:
+    def stops_runs(self) -> bool:
+        """Whether the end stops the runs first."""
         wish = self._stop_runs or self.loaded.values.on_shutdown
-        await self.runs.close(stop=wish == "stop" and not self.restarting)
-
-    async def _close_servers(self) -> None:
-        grace = self.loaded.values.drain_seconds
-        await self.serving.close(keep=self.restarting, grace=grace)
+        return wish == "stop" and not self.restarting
 
     async def _close_door(self) -> None:
         reason = "the engine restarts" if self.restarting else "the engine stops"
@@ -430,13 +339,7 @@ class Engine:
                 return
 
     def _busy(self) -> bool:
-        return bool(
-            self.runs.active
-            or self.pods.busy
-            or self.door.connections
-            or self.http.followed
-            or self.serving.servers.active
-        )
+        return bool(self.parts.busy or self.door.connections or self.http.followed)
 
 
 def run(engine: Engine, tell: Callable[[dict[str, Any]], object]) -> None:
@@ -461,12 +364,6 @@ def run(engine: Engine, tell: Callable[[dict[str, Any]], object]) -> None:
         raise
 
 
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
-
-
 def _clear(folder: Path) -> None:
     """Hand-over files of an engine that is gone."""
     for entry in folder.iterdir():
@@ -474,7 +371,3 @@ def _clear(folder: Path) -> None:
             shutil.rmtree(entry, ignore_errors=True)
         else:
             entry.unlink(missing_ok=True)
-
-
-def _figures(stats: Any) -> dict[str, float]:
-    return {name: value for name, value in asdict(stats).items() if isinstance(value, int | float)}

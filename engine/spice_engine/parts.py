@@ -1,0 +1,170 @@
+"""Builds what lies between an engine's doors and its disk: store, children, services.
+
+Whatever is built is closed by the stack, in the order that is right.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from spice_engine.events import Bus
+from spice_engine.maintenance import Maintenance
+from spice_engine.pods.assembly import PodServices, build_pod_services
+from spice_engine.pods.pools import make_pools
+from spice_engine.protocol.location import Location
+from spice_engine.runs.log_views import Logs
+from spice_engine.runs.service import Runs
+from spice_engine.serving.assembly import ModelServices, build_model_services
+from spice_engine.serving.server_assembly import ServerServices, build_server_services
+from spice_engine.settings import Settings
+from spice_engine.store.database import Database
+from spice_engine.store.metrics import MetricStore
+from spice_engine.store.objects import ObjectStore
+from spice_engine.workers.limits import detect, sweep
+from spice_engine.workers.placement import UNCOUNTED, LocalPlacement
+from spice_engine.workers.pool import ChildPool
+from spice_engine.workers.shims import ShimHost
+
+log = logging.getLogger(__name__)
+
+Source = Callable[[], dict[str, float]]
+
+
+class Ending(Protocol):
+    """How the engine is going to end; asked when it does."""
+
+    restarting: bool
+
+    def stops_runs(self) -> bool:
+        """Whether runs are stopped first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of one engine; `sources` are figures of them for the metrics door."""
+
+    runs: Runs
+    logs: Logs
+    pods: PodServices
+    bundles: ModelServices
+    serving: ServerServices
+    query: ChildPool
+    sources: dict[str, Source]
+
+    @property
+    def services(self) -> list[object]:
+        """All that operations ask for, but the engine's own."""
+        return [self.runs, self.logs, *self.pods.all, *self.bundles.all, *self.serving.all]
+
+    @property
+    def busy(self) -> bool:
+        """Whether something goes on that needs an engine."""
+        return bool(self.runs.active or self.pods.pods.busy or self.serving.servers.active)
+
+    def names(self) -> dict[str, Callable[[], list[str]]]:
+        """What completes the names of each kind of thing."""
+        return {
+            "pods": self.pods.pods.names,
+            "runs": self.runs.names,
+            "models": self.bundles.models.names,
+            "resources": self.bundles.tree.names,
+            "servers": self.serving.servers.names,
+            "node_groups": self.serving.group_names,
+        }
+
+    async def open(self) -> None:
+        """Take up what an earlier engine left: runs, pods, models, servers."""
+        # Runs are known before anybody can ask for them; they are followed from here on.
+        taken_up = await self.runs.adopt_all()
+        if taken_up:
+            log.info("%d runs of an earlier engine are taken up", taken_up)
+        await self.pods.manifests.write_schema()
+        await self.pods.pods.open()
+        await self.bundles.open()
+        await self.serving.open()
+
+
+async def build_parts(
+    stack: contextlib.AsyncExitStack,
+    location: Location,
+    settings: Settings,
+    bus: Bus,
+    ending: Ending,
+    base_url: Callable[[], str],
+    *,
+    trusted: bool,
+) -> Parts:
+    """Build them; nothing of what an earlier engine left is taken up yet.
+
+    Raises:
+        SpiceError: the store cannot be opened.
+    """
+    state = location.state
+    database = await Database.open(state / "engine.db", migrations="engine")
+    stack.push_async_callback(database.close)
+    metrics = await MetricStore.open(state / "metrics.db")
+    stack.push_async_callback(metrics.close)
+    objects = await asyncio.to_thread(ObjectStore, state / "objects")
+    maintenance = Maintenance(database, metrics, objects)
+    upkeep = asyncio.create_task(maintenance.run(), name="maintenance")
+    stack.push_async_callback(end, upkeep)
+
+    support = await asyncio.to_thread(detect)
+    await asyncio.to_thread(sweep, support)
+    shims = ShimHost()
+    stack.push_async_callback(shims.close)
+    pools = make_pools(settings, state / "trainers")
+    for pool in pools.values():
+        stack.push_async_callback(pool.close)
+
+    placement = LocalPlacement(shims, capacity=UNCOUNTED, support=support)
+    runs = Runs(location, database, metrics, placement, bus)
+
+    async def close_runs() -> None:
+        await runs.close(stop=ending.stops_runs())
+
+    stack.push_async_callback(close_runs)
+    logs = Logs(runs, pools)
+    stack.callback(logs.close)
+    pods = build_pod_services(
+        stack, location, settings, database, objects, pools, bus, trusted=trusted
+    )
+    bundles = build_model_services(stack, location, database, metrics, objects, pods, bus)
+    serving = build_server_services(
+        location, database, metrics, objects, placement, bundles, pods.advisor, bus, base_url
+    )
+
+    async def close_servers() -> None:
+        await serving.close(keep=ending.restarting, grace=settings.drain_seconds)
+
+    stack.push_async_callback(close_servers)
+    maintenance.more += [bundles.models.sweep, serving.tidy]
+    sources: dict[str, Source] = {
+        "store": lambda: _figures(database.stats()),
+        "metrics_store": lambda: _figures(metrics.stats()),
+        "runs": lambda: {"active": runs.active},
+        "pods": lambda: {"count": len(pods.pods.names())},
+        "observations": pods.pods.observations.stats,
+        "feeds": pods.pods.feeds.stats,
+        "spawner": lambda: {"starts_total": shims.spawner_starts},
+    }
+    for name, pool in pools.items():
+        sources[name] = lambda pool=pool: _figures(pool.stats())
+    return Parts(runs, logs, pods, bundles, serving, pools["query"], sources)
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for its end."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _figures(stats: Any) -> dict[str, float]:
+    return {name: value for name, value in asdict(stats).items() if isinstance(value, int | float)}
