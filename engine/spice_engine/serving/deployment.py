@@ -170,7 +170,7 @@ class Deployment:
 
     @property
     def rollout(self) -> RolloutInfo | None:
-        """The rollout under way, or the last one, with what is ready now."""
+        """The rollout under way, or the last one."""
         return self.progress.told(self.ready, self.row.pods)
 
     @property
@@ -297,6 +297,7 @@ class Deployment:
             return
         if (error := task.exception()) is not None:
             log.error("replica %s/%s failed", self.row.name, replica.number, exc_info=error)
+            self.progress.unprepared(f"the engine failed at a replica ({error!r})")
         self.replicas.pop(replica.number, None)
         self._adopted(replica)
         self._poke.set()
@@ -373,8 +374,7 @@ class Deployment:
             self.row = await self._workshop.database.write(
                 lambda connection: table.change(connection, self.row.name, **values)
             )
-        links = [one.link for one in self.ready if one.link is not None]
-        self.front.update(self.row, self.definition, links)
+        self.front.update(self.row, self.definition, [o.link for o in self.ready if o.link])
         if self.progress.is_settled(self.row, state):
             self._settled.set()
         self._told(self)

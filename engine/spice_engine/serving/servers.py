@@ -207,7 +207,7 @@ class Servers:
         """
         name = definition.name
         async with self._lock(name):
-            if name in self.deployments:
+            if name.lower() in {other.lower() for other in self.deployments}:
                 raise Conflict(
                     f"there is a server {name!r} already.",
                     hint=f"Update it (spice-tui server update {name} --update-repo takes the code "
