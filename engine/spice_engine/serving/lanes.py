@@ -30,6 +30,8 @@ _BIG_BODY = 64 * 1024
 _WRITE_HIGH = 2**20
 _MAX_MS = 0xFFFFFFFF
 
+_Kept = tuple[Call, int, int, bytes, bytes]
+
 _pack = wire.HEADER.pack
 _unpack = wire.HEADER.unpack_from
 _HEADER_SIZE = wire.HEADER.size
@@ -232,14 +234,19 @@ class Lane(asyncio.Protocol):
             self._parts.clear()
         now = time.monotonic()
         scheduled, self._scheduled = self._scheduled, True
+        # The answers of a batch come all at once. The next batch leaves before they are
+        # delivered, so that the worker need not wait for that.
+        kept: list[_Kept] | None = [] if self.batching else None
         try:
-            if self._read(data, now):
+            if self._read(data, now, kept):
                 self.owner.on_room(self, now)
                 self._write()
         finally:
             self._scheduled = scheduled
+            for call, status, codec, head, body in kept or ():
+                _deliver(call, status, codec, head, body)
 
-    def _read(self, data: bytes, now: float) -> bool:
+    def _read(self, data: bytes, now: float, kept: list[_Kept] | None) -> bool:
         """Take every whole frame, keep the rest; False where the connection is broken."""
         calls = self.calls
         observe = self.link.figures.observe
@@ -274,10 +281,10 @@ class Lane(asyncio.Protocol):
             call.done = True
             observe(status, now - call.arrived, call.sent - call.arrived, number * 1e-6, now)
             rest = body + head_size
-            try:
-                call.answer(status, codec, data[body:rest], data[rest:stop])
-            except Exception:  # noqa: BLE001 - one door's defect is not the other calls'
-                _defect(call)
+            if kept is None:
+                _deliver(call, status, codec, data[body:rest], data[rest:stop])
+            else:
+                kept.append((call, status, codec, data[body:rest], data[rest:stop]))
         if position < end:
             self._have = end - position
             self._parts.append(data[position:] if position else data)
@@ -362,6 +369,13 @@ class Lane(asyncio.Protocol):
         _log.error("Replica %s sent %s; its lane is closed", self.link.name, what)
         self.abort()
         return False
+
+
+def _deliver(call: Call, status: int, codec: int, head: bytes, body: bytes) -> None:
+    try:
+        call.answer(status, codec, head, body)
+    except Exception:  # noqa: BLE001 - one door's defect is not the other calls'
+        _defect(call)
 
 
 def _defect(call: Call) -> None:
