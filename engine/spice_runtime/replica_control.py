@@ -76,8 +76,10 @@ class Control:
         self.lanes = 0
         self.with_pid = False
         self.on_orphaned: Callable[[], None] | None = None
-        # Held while the user's code runs in a thread of ours, so that no fork happens then.
+        # Held while the user's code runs in a thread of ours, so that no fork happens then: his
+        # health, his collectors of metrics.
         self.users_code = threading.Lock()
+        self.collecting = threading.Lock()
 
     def listen(self, listener: socket.socket) -> None:
         """Takes connections from a socket that listens."""
@@ -280,9 +282,9 @@ class Control:
                 self._answer(gathering.asker, gathering.ident, self._metrics(gathering))
 
     def _metrics(self, gathering: Gathering) -> Answer:
-        note = gathering.merged(
-            user_metrics.prometheus_text(with_pid=self.with_pid), user_metrics.values()
-        )
+        with self.collecting:
+            text = user_metrics.prometheus_text(with_pid=self.with_pid)
+        note = gathering.merged(text, user_metrics.values())
         note["busy"] = self._page.busy(self.lanes)
         return Answer(200, AS_JSON, b"", json.dumps(note).encode())
 

@@ -7,12 +7,14 @@ being held, and its health is never late.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import threading
 import time
 import traceback
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from spice_runtime.optional import loaded
@@ -25,14 +27,13 @@ from spice_runtime.replica_ticker import Ticker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
 
     from spice_runtime.replica_lanes import Kit
 
 _FIRST_DELAY = 0.1
 _LAST_DELAY = 30.0
 _CALM_SECONDS = 5.0
-_HEALTH_SECONDS = 0.5
+_HANG_SECONDS = 0.5
 
 
 class Workers:
@@ -50,23 +51,25 @@ class Workers:
         self._number = number
         self._serve = serve
         self._pids: dict[int, tuple[int, float]] = {}  # pid → worker, when it was forked
+        self._channels: dict[int, socket.socket] = {}  # pid → our end
         self._due: list[tuple[float, int]] = []  # when, worker
         self._delays = [_FIRST_DELAY] * number
-        self._woken = threading.Event()
+        # A pipe, for a signal's handler may take no lock: the interrupted thread could hold it.
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
 
     def run(self, ready: Callable[[], None]) -> None:
         """Keeps the workers running until the drain, then waits for them."""
         refuse_cuda()
-        signal.signal(signal.SIGCHLD, self._wake)
-        self._kit.shared.on_drain.append(self._woken.set)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: self._wake())
+        self._kit.shared.on_drain.append(self._wake)
         self._kit.shared.on_drain.append(self._control.drain_workers)
         for worker in range(self._number):
             self._fork(worker)
         ready()
         while self._pids or (self._due and not self._kit.shared.draining):
-            wait = max(0.0, min(self._due)[0] - time.monotonic()) if self._due else None
-            self._woken.wait(wait)
-            self._woken.clear()
+            self._wait(max(0.0, min(self._due)[0] - time.monotonic()) if self._due else None)
             self._reap()
             if not self._kit.shared.draining:
                 now = time.monotonic()
@@ -74,8 +77,16 @@ class Workers:
                     self._due.remove(due)
                     self._fork(due[1])
 
-    def _wake(self, _number: int, _frame: FrameType | None) -> None:
-        self._woken.set()
+    def _wake(self) -> None:
+        with suppress(BlockingIOError):
+            os.write(self._wake_write, b"w")
+
+    def _wait(self, seconds: float | None) -> None:
+        waiter = select.poll()
+        waiter.register(self._wake_read, select.POLLIN)
+        waiter.poll(None if seconds is None else seconds * 1000)
+        with suppress(BlockingIOError):
+            os.read(self._wake_read, 4096)
 
     def _reap(self) -> None:
         # One by one: other children are the user's own.
@@ -84,6 +95,7 @@ class Workers:
             if not done:
                 continue
             worker, began = self._pids.pop(pid)
+            del self._channels[pid]
             if self._kit.shared.draining:
                 continue
             how = (
@@ -100,22 +112,18 @@ class Workers:
 
     def _fork(self, worker: int) -> None:
         ours, theirs = socket.socketpair()
-        # A health that hangs must not keep the replica from its workers.
-        quiet = self._control.users_code.acquire(timeout=_HEALTH_SECONDS)
-        with warnings.catch_warnings():
-            # Since 3.12 Python warns of forks with threads; ours hold no lock now.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            pid = os.fork()
-        if quiet:
-            self._control.users_code.release()
+        pid = self._fork_quietly()
         if pid:
             theirs.close()
+            self._channels[pid] = ours
             self._pids[pid] = (worker, time.monotonic())
             self._control.add_worker(ours)
             return
         code = 1
         try:
-            ours.close()
+            # With another's end of it in here, that one would not see its parent go.
+            for channel in (ours, *self._channels.values()):
+                channel.close()
             self._work(worker, theirs)
             code = 0
         except BaseException:
@@ -123,6 +131,22 @@ class Workers:
             raise
         finally:
             os._exit(code)
+
+    def _fork_quietly(self) -> int:
+        """Forks while no other thread runs the user's code, which may hold locks of its own."""
+        held: list[threading.Lock] = []
+        for lock in (self._control.users_code, self._control.collecting):
+            # One that hangs must not keep the replica from its workers.
+            if lock.acquire(timeout=_HANG_SECONDS):
+                held.append(lock)
+        try:
+            with warnings.catch_warnings():
+                # Since 3.12 Python warns of forks with threads; ours hold no lock now.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                return os.fork()
+        finally:
+            for lock in held:
+                lock.release()
 
     def _work(self, worker: int, parent: socket.socket) -> None:
         """A worker's whole life."""

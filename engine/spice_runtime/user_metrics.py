@@ -23,6 +23,10 @@ _LABELS = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{)?")
 _OWN = ("python_gc_", "python_info", "process_")
 
 _lock = threading.Lock()
+# No fork while another thread has it: in the child nobody would give it back.
+os.register_at_fork(
+    before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+)
 _values: dict[tuple[str, str], float] = {}
 
 

@@ -22,7 +22,7 @@ _orjson: Any = have("orjson")
 
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _LONG = b"0" * 19
-_LONG_SAMPLED = b"0" * 6
+_LONG_SAMPLED = b"0" * 9
 _SAMPLED_FROM = 256
 _BIG = re.compile(rb"(?<![.\deE+])-?\d{19,}(?![\d.eE])")
 _SAFE_KINDS = "biuf"  # of NumPy arrays: what orjson writes as the lists would be
@@ -65,7 +65,7 @@ def dump(value: Any) -> bytes:
         return _dump_slowly(value)
     # A null may have been NaN.
     if b"null" in text:
-        return _dump_slowly(value)
+        _refuse_nan(value)
     return text
 
 
@@ -76,8 +76,11 @@ def is_uuid(value: Any) -> bool:
 
 
 def _may_hold_big_integers(body: bytes) -> bool:
-    """Whether there are 19 digits in a row; a long body is looked at at every third byte first."""
-    if len(body) > _SAMPLED_FROM and _LONG_SAMPLED not in body[::3].translate(_DIGITS):
+    """Whether there are 19 digits in a row; of a long body every second byte is looked at first.
+
+    Every third would be faster, but finds rows of short numbers (`0.1344, 0.8474`) suspicious.
+    """
+    if len(body) > _SAMPLED_FROM and _LONG_SAMPLED not in body[::2].translate(_DIGITS):
         return False
     return _LONG in body.translate(_DIGITS)
 
@@ -97,6 +100,27 @@ def _dump_slowly(value: Any) -> bytes:
         return text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise Untranslatable(str(error)) from error
+
+
+def _refuse_nan(value: Any) -> None:
+    """Looks through a value that orjson wrote, for what it wrote as null.
+
+    Raises:
+        Untranslatable: there is NaN or infinity in it.
+    """
+    try:
+        json.dumps(value, allow_nan=False, default=_finite)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Untranslatable(str(error)) from error
+
+
+def _finite(value: Any) -> Any:
+    numpy = loaded("numpy")
+    if numpy is not None and isinstance(value, numpy.ndarray) and value.dtype.kind in _SAFE_KINDS:
+        if not numpy.isfinite(value).all():
+            raise ValueError("Out of range float values are not JSON compliant")
+        return 0
+    return _plain(value)
 
 
 def _plain(value: Any) -> Any:
