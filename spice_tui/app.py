@@ -6,11 +6,12 @@ import dataclasses
 import gc
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Container
+from textual.screen import Screen
 
 from spice_engine.errors import SpiceError
 from spice_tui.deeds.beginning_deeds import BeginningDeeds
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from spice_tui.models.world import World
     from spice_tui.screens.view import View
     from spice_tui.terminal.abilities import Abilities
+
+T = TypeVar("T")
 
 SETTLED_SECONDS = 2.0
 """When everything that start-up makes is there."""
@@ -191,6 +194,12 @@ class SpiceApp(BeginningDeeds, EngineDeeds, ReportDeeds, ResourceDeeds):
     @on(events.DescendantBlur)
     def _focus_moved(self) -> None:
         self.call_after_refresh(self.show_keys)
+
+    async def ask_person(self, screen: Screen[T]) -> T | None:
+        """What a person answers in a dialog; then the keys are again those of where they were."""
+        answer = await super().ask_person(screen)
+        self.call_after_refresh(self.show_keys)
+        return answer
 
     def pending_changed(self) -> None:
         """Tell what waits to be done, and that it can be taken back."""

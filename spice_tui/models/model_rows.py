@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from spice_engine.units import format_size
@@ -23,16 +23,16 @@ MODELS = (
     Column("versions", "versions", "number", least=4, most=8, importance=5),
     Column("created", "created", "time", least=8, most=12, importance=7),
     Column("from", "from", least=8, most=40, weight=1, importance=6),
-    Column("servers", "served by", least=8, most=40, weight=1, importance=7),
+    Column("servers", "served by", least=9, most=40, weight=1, importance=7),
 )
 VERSIONS = (
-    Column("number", "version", least=4, most=7, importance=9),
+    Column("number", "version", least=7, most=7, importance=9),
     Column("name", "name", least=4, most=20, importance=7),
-    Column("aliases", "aliases", least=6, most=24, importance=8),
+    Column("aliases", "aliases", least=7, most=24, importance=8),
     Column("size", "size", "bytes", least=6, most=9, importance=5),
     Column("created", "created", "time", least=8, most=12, importance=7),
     Column("from", "from", least=8, most=40, weight=1, importance=6),
-    Column("servers", "served by", least=8, most=30, importance=6),
+    Column("servers", "served by", least=9, most=30, importance=6),
 )
 RESOURCES = (
     Column("title", "name", weight=1, least=12, most=80, importance=9),
@@ -148,15 +148,25 @@ def resource_rows(entries: Iterable[ResourceInfo]) -> list[Row]:
     ]
 
 
-def lineage_rows(nodes: Iterable[LineageNode], without: Sequence[str] = ()) -> list[Row]:
-    """One row a thing of the lineage that is not of these kinds; its key is `node/ID`."""
+IN_TREE = frozenset({"run", "training", "model"})
+"""Kinds of things in a lineage that the tree, or a view of its own, has."""
+_ROOTS = ("data/runs/", "data/uploads/", "data/models/")
+
+
+def lineage_rows(nodes: Iterable[LineageNode]) -> list[Row]:
+    """One row a thing of the lineage that the tree has not; its key is `node/ID`."""
     return [
         Row(
             f"node/{node.id}",
-            {"title": node.title, "kind": node.kind, "state": node.state, "detail": node.detail},
+            {
+                "title": node.title,
+                "kind": node.kind,
+                "state": node.state or None,
+                "detail": node.detail,
+            },
         )
         for node in nodes
-        if node.kind not in without
+        if node.kind not in IN_TREE and not node.id.startswith(_ROOTS)
     ]
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from spice_tui.models.world import World
 
 SERVERS = (
-    Column("name", "name", least=8, most=40, weight=1, importance=9),
+    Column("name", "name", least=12, most=40, weight=1, importance=9),
     Column("state", "state", "state", least=9, most=11, importance=9),
     Column("pods", "pods", least=4, most=7, align="right", importance=8),
     Column("rps", "rps", "number", least=5, most=8, importance=7),
@@ -24,7 +24,7 @@ SERVERS = (
     Column("version", "version", "number", least=7, most=7, importance=6),
     Column("age", "age", "time", least=8, most=9, importance=4),
     Column("kind", "kind", least=12, most=12, importance=3),
-    Column("detail", "detail", least=8, most=60, weight=2, importance=2),
+    Column("detail", "detail", least=15, most=60, weight=2, importance=2),
 )
 ENDPOINTS = (
     Column("state", "", "state", least=1, most=1),
@@ -44,7 +44,7 @@ REPLICAS = (
     Column("number", "pod", "number", least=3, most=6, importance=9),
     Column("state", "state", "state", least=9, most=10, importance=9),
     Column("version", "v", "number", least=2, most=5, importance=7),
-    Column("rps", "rps", "number", least=4, most=8, importance=8),
+    Column("rps", "rps", "number", least=5, most=8, importance=8),
     Column("p50", "p50 ms", "number", least=6, most=8, importance=5),
     Column("p99", "p99 ms", "number", least=6, most=8, importance=7),
     Column("cpu", "cpu", "number", least=5, most=6, importance=6),
@@ -73,10 +73,10 @@ def _server(info: ServerInfo) -> Row:
             "name": info.name,
             "state": info.state,
             "pods": f"{info.pods_ready}/{info.pods_wanted}",
-            "rps": info.rate,
-            "p50": info.p50,
-            "p99": info.p99,
-            "errors": info.errors,
+            "rps": _short(info.rate),
+            "p50": _short(info.p50),
+            "p99": _short(info.p99),
+            "errors": _short(info.errors),
             "queue": info.queued,
             "version": info.version,
             "age": info.created,
@@ -139,16 +139,15 @@ def answering_rows(world: World) -> list[Row]:
                 {
                     "state": one.state,
                     "name": f"{name} {one.number}",
-                    "rps": one.rate,
-                    "p99": one.p99,
+                    "rps": _short(one.rate),
+                    "p99": _short(one.p99),
                     "version": one.version,
                 },
             )
             for one in info.replicas
         )
         if not info.replicas:
-            values = {"state": info.state, "name": name, "rps": info.rate, "p99": info.p99}
-            rows.append(Row(f"server/{name}", values))
+            rows.append(Row(f"server/{name}", {"state": info.state, "name": name}))
     return [*rows, *endpoint_rows(world)]
 
 
@@ -161,10 +160,10 @@ def replica_rows(replicas: Iterable[ReplicaInfo]) -> list[Row]:
                 "number": one.number,
                 "state": one.state,
                 "version": one.version,
-                "rps": one.rate,
-                "p50": one.p50,
-                "p99": one.p99,
-                "cpu": one.cpu,
+                "rps": _short(one.rate),
+                "p50": _short(one.p50),
+                "p99": _short(one.p99),
+                "cpu": _short(one.cpu),
                 "memory": one.memory or None,
                 "restarts": one.restarts,
                 "message": first_line(one.message),
@@ -189,6 +188,11 @@ def version_rows(versions: Iterable[ServerVersionInfo], serving: int) -> list[Ro
         )
         for one in versions
     ]
+
+
+def _short(value: float | None) -> float | None:
+    """A figure with what counts of it: a cell has room for no more."""
+    return value if value is None else round(value, 2)
 
 
 def first_line(message: str) -> str:

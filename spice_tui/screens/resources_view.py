@@ -70,7 +70,7 @@ class ResourcesView(ListView):
         self._entries = {one.path: one for one in found.entries}
         rows = resource_rows(found.entries)
         if not path:
-            rows += lineage_rows(self._lineage.nodes, without=("run", "training"))
+            rows += lineage_rows(self._lineage.nodes)
         self.table.show(rows, clock.now())
         if below:
             self.table.table.go_to(f"path/{below}")
