@@ -293,7 +293,8 @@ class Bench:
             environment = {**os.environ, "COLUMNS": "100"}
             for number in range(7):
                 name = f"s{number}"
-                command = [sys.executable, "-m", "spice_tui", "-C", str(there.location.root)]
+                command = [str(Path(sys.executable).with_name("spice-tui"))]
+                command += ["-C", str(there.location.root)]
                 command += ["server", "serve", "ours.py", "--name", name, "--no-open"]
                 begin = time.perf_counter()
                 process = _spawn(command, environment)
