@@ -1,10 +1,11 @@
-"""What ended between two looks at the world: runs and trainings, for one who looked away."""
+"""What ended between two looks at the world: runs, trainings, and servers that failed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from spice_tui.models.rows import run_state
+from spice_tui.models.server_rows import first_line
 from spice_tui.models.verdict import regret_closed
 from spice_tui.models.world import ACTIVE_RUN, ACTIVE_TRAINING, World
 
@@ -35,6 +36,12 @@ def ended(before: World, after: World) -> list[str]:
             regret = regret_closed(training.evaluation)
             figure = f", {regret:.1%} held out" if regret is not None else ""
             said.append(f"Training {key} {training.error or training.state}{figure}")
+    for name, server in after.servers.items():
+        old_server = before.servers.get(name)
+        if old_server is None or server.state != "failed" or old_server.state == "failed":
+            continue
+        why = f": {first_line(server.message)}" if server.message else ""
+        said.append(f"Server {name} failed{why}")
     return said
 
 

@@ -237,6 +237,27 @@ async def test_an_engine_that_knows_fewer_topics(tmp_path: Path) -> None:
         assert asked == ["pods", "engine"]
 
 
+async def test_servers_are_followed_when_they_are_wanted(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def answer(message: list[Any]) -> list[list[Any]]:
+        if message[0] == Kind.HELLO:
+            hello = welcome(PROTOCOL_VERSION)
+            hello[1]["topics"] = ["engine", "servers"]
+            return [hello]
+        asked.append(message[2])
+        return [[Kind.SNAPSHOT, message[1], 1, {"times": {"name": "times"}}]]
+
+    async with small_engine(tmp_path, answer) as connect, linked(connect) as one:
+        await one.until(lambda world: world.attached and world.engine)
+        assert asked == ["engine"], "the first paint does without"
+        one.link.want("servers", "models")
+        one.link.want("servers")
+        world = await one.until(lambda world: world.servers)
+        assert world.servers["times"].name == "times"
+        assert asked == ["engine", "servers"], "once, and no topic that the engine has not"
+
+
 async def test_a_history_that_the_engine_did_not_give_is_asked_for_again(tmp_path: Path) -> None:
     """The engine goes away while it was about to answer."""
     asked = 0

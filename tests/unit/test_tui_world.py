@@ -170,3 +170,21 @@ def test_what_runs_is_told_in_words() -> None:
     keeper.apply("runs", "snapshot", {"7": {**RUN, "state": "complete", "outcome": "ok"}})
     keeper.apply("pods", "snapshot", {"shop": POD})
     assert keeper.take().busy == []
+
+
+def test_servers_and_models_are_part_of_the_world() -> None:
+    keeper = Keeper()
+    server = {"name": "times", "state": "running", "replicas": [{"number": 1, "state": "ready"}]}
+    keeper.apply("servers", "snapshot", {"times": server})
+    model = {"name": "m", "kind": "files", "latest": {"model": "m", "number": 2}, "versions": 2}
+    keeper.apply("models", "snapshot", {"m": model})
+    first = keeper.take()
+    assert first.servers["times"].replicas[0].state == "ready"
+    assert first.models["m"].latest.label == "v2"
+    assert first.busy == ["1 server"]
+    keeper.apply("servers", "delta", {"set": {"times": {**server, "state": "stopped"}}})
+    second = keeper.take()
+    assert second.models is first.models
+    assert second.busy == []
+    keeper.apply("servers", "delta", {"del": ["times"]})
+    assert keeper.take().servers == {}
