@@ -106,6 +106,10 @@ def test_a_model_of_scikit_learn(tmp_path: Path, config: dict[str, str], answer:
         refused = lane.call([[1, 2]])
         assert refused.status == 422
         assert "features" in refused.json["detail"]
+        tensor = {"name": "x", "shape": [2, 1], "datatype": "FP64", "data": [0.0, 3.0]}
+        head = b"POST /v2/models/test/infer HTTP/1.1\r\n\r\n"
+        inferred = lane.call({"inputs": [tensor]}, codec=wire.INFER, head=head)
+        assert inferred.status == 200
     finally:
         replica.close()
 

@@ -109,9 +109,8 @@ class SklearnPredictor(BasePredictor):
         """Rows of numbers (or of objects by column, where pandas is there) to a list."""
         assert callable(self._method)
         rows: Any = payload
-        if isinstance(payload, dict) or (
-            payload and isinstance(payload, list) and isinstance(payload[0], dict)
-        ):
+        listed = isinstance(payload, list) and len(payload) > 0
+        if isinstance(payload, dict) or (listed and isinstance(payload[0], dict)):
             rows = _library("pandas", "sklearn").DataFrame(payload)
         else:
             rows = _array(self._numpy, "payload", payload, None)
