@@ -46,7 +46,7 @@ import torch
 class Double(torch.nn.Module):
     def forward(self, x):
         return x * 2
-torch.jit.script(Double()).save("model.pt")
+torch.jit.trace(Double(), torch.ones(2)).save("model.pt")
 """
 
 
