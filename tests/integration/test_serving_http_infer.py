@@ -6,6 +6,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -127,3 +128,31 @@ def test_tritons_client_is_at_home_here(url: str) -> None:
             client.infer("nix", [given])
     finally:
         client.close()
+
+
+def test_refusals_of_the_router_have_the_protocols_form(
+    shared_engine: EngineFixture,
+) -> None:
+    world = ServerWorld(shared_engine)
+    text = SUMS.replace(
+        "        if isinstance", "        import time; time.sleep(60)\n        if isinstance"
+    )
+    world.serve("slow", text)
+    try:
+        address = urlsplit(str(shared_engine.call("engine.status")["http"]))
+        body = json.dumps({"inputs": [tensor("x", [1.0])]}).encode()
+        heads = {"X-Request-Deadline": "0.2"}
+        # What comes in chunks goes another way than what has a length.
+        for sent in (body, iter([body])):
+            connection = HTTPConnection(str(address.hostname), address.port, timeout=20)
+            connection.request("POST", "/v2/models/slow/infer", sent, heads)
+            answer = connection.getresponse()
+            assert answer.status == 504
+            assert json.loads(answer.read())["error"].startswith("the deadline passed")
+            connection.close()
+        world.call("servers.stop", server="slow", wait=True)
+        status, answer = ask(f"{address.geturl()}/v2/models/slow/infer", {"inputs": []})
+        assert status == 503
+        assert "no replica" in answer["error"]
+    finally:
+        world.remove("slow")

@@ -1,16 +1,30 @@
-"""The router's own answers: no replica, full, too late, died twice. In the doors' error form."""
+"""The router's own answers: no replica, full, too late, died twice. In the doors' error form, or,
+where tensors were asked with, in that of the Open Inference Protocol: `{"error": "text"}`."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import orjson
 
 from spice_engine.errors import DeadlineExceeded, EngineUnavailable, Overloaded
 from spice_engine.serving.calls import Call
-from spice_runtime.wire import AS_JSON
+from spice_runtime.wire import AS_JSON, INFER
 
 
-def _body(code: str, message: str, hint: str) -> bytes:
-    return orjson.dumps({"error": {"code": code, "message": message, "hint": hint}})
+@dataclass(frozen=True, slots=True)
+class _Bodies:
+    """One refusal in both forms."""
+
+    ours: bytes
+    infer: bytes
+
+
+def _body(code: str, message: str, hint: str) -> _Bodies:
+    return _Bodies(
+        orjson.dumps({"error": {"code": code, "message": message, "hint": hint}}),
+        orjson.dumps({"error": f"{message}. {hint}"}),
+    )
 
 
 _FULL = _body(
@@ -45,29 +59,30 @@ _HEAD_TOO_LARGE = _body(
 
 def full(call: Call, retry_after: bytes) -> None:
     """429, with a head line that says when to try again."""
-    call.done = True
-    call.answer(429, AS_JSON, retry_after, _FULL)
+    _refuse(call, 429, _FULL, retry_after)
 
 
 def not_ready(call: Call) -> None:
     """503."""
-    call.done = True
-    call.answer(503, AS_JSON, b"Retry-After: 1\r\n", _NOT_READY)
+    _refuse(call, 503, _NOT_READY, b"Retry-After: 1\r\n")
 
 
 def late(call: Call) -> None:
     """504."""
-    call.done = True
-    call.answer(504, AS_JSON, b"", _LATE)
+    _refuse(call, 504, _LATE)
 
 
 def died(call: Call) -> None:
     """502: its worker died, for the last time that is allowed."""
-    call.done = True
-    call.answer(502, AS_JSON, b"", _DIED_TWICE if call.tries > 1 else _DIED)
+    _refuse(call, 502, _DIED_TWICE if call.tries > 1 else _DIED)
 
 
 def head_too_large(call: Call) -> None:
     """431."""
+    _refuse(call, 431, _HEAD_TOO_LARGE)
+
+
+def _refuse(call: Call, status: int, bodies: _Bodies, head: bytes = b"") -> None:
     call.done = True
-    call.answer(431, AS_JSON, b"", _HEAD_TOO_LARGE)
+    body = bodies.infer if call.codec == INFER else bodies.ours
+    call.answer(status, AS_JSON, head, body)
