@@ -222,7 +222,7 @@ class Base(CellDiff, TypedAhead, Lifecycle):
         found = ["typing"] if isinstance(self.focused, Input) else []
         node = self.focused or self.screen
         while isinstance(node, Widget):
-            for context in (getattr(node, "CONTEXT", ""), *getattr(node, "CONTEXTS", ())):
+            for context in (getattr(node, "CONTEXT", ""), *getattr(node, "contexts", ())):
                 if context and context not in found:
                     found.append(context)
             node = node.parent

@@ -25,6 +25,7 @@ COMMANDS = {
     "download-metrics": Entry(
         "server_metrics", "download_metrics", "Write a server's metrics as CSV.", files=True
     ),
+    "grafana": Entry("server_grafana", "grafana", "Write a Grafana dashboard of servers."),
     "render": Entry("server_apply", "render", "Print a server's definition as YAML.", files=True),
     "apply": Entry("server_apply", "apply", "Make the servers what files say.", files=True),
     "dev": Entry("server_dev", "dev", "Serve a file while it is written.", files=True),

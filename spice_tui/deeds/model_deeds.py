@@ -49,7 +49,11 @@ class ModelDeeds(ServerDeeds):
     # -- making
 
     async def action_create_model(self, name: str = "", resource: str = "") -> None:
-        """Make the next version of a model."""
+        """Make the next version of a model; without more words, of the chosen version's files."""
+        view = self._models_view()
+        one = view.version if view is not None else None
+        if not resource and not name and one is not None and not one.pod:
+            resource = f"models/{one.model}/v{one.number}"
         await self.create_model(name, resource)
 
     async def create_model(self, name: str, resource: str) -> str:

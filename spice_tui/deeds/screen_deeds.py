@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spice_engine.errors import NotFound, SpiceError
+from spice_tui.actions import OF_APP
 from spice_tui.base import Base, Refused
 from spice_tui.models import keymap
 from spice_tui.theme import themes
@@ -124,7 +125,13 @@ class ScreenDeeds(Base):
         await self.push_screen(HelpScreen(self.contexts(), self.keys))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The palette's key works before all others, but in a dialog it is the dialog's."""
+        """The palette's key works before all others, but in a dialog it is the dialog's.
+
+        Keys on a pod, a server or a model work where one of those is chosen.
+        """
+        context = str(parameters[0]).partition(".")[0] if action == "do" and parameters else "app"
+        if context != "app" and context in OF_APP and context not in self.contexts():
+            return False
         if action == "do" and parameters == ("app.palette",) and len(self.screen_stack) > 1:
             return False
         return super().check_action(action, parameters)

@@ -31,7 +31,9 @@ class ServerDeeds(PodDeeds, RunDeeds, ScreenDeeds):
         """
         self.link.want("servers")
         servers = self.world.servers
-        only = next(iter(servers)) if len(servers) == 1 else ""
+        # In the list what the cursor is on is meant, and nothing else.
+        in_list = self.current_view.name == "servers"
+        only = next(iter(servers)) if len(servers) == 1 and not in_list else ""
         wanted = name or self.server or only
         if not wanted:
             hint = ":serve FILE.py stands one up." if not servers else "Name one, or choose it."

@@ -170,7 +170,8 @@ class Link:
                     listener(data)
             return
         self._keeper.apply(topic, kind, data)
-        self._on_change()
+        if topic != "servers" or self._keeper.changed:
+            self._on_change()
 
     async def _reload(self) -> None:
         """Episodes were missed: read those of the pods that are looked at again."""

@@ -153,7 +153,10 @@ class Keeper:
         elif topic == "previews":
             _merge(self._previews, kind, data, topic, str)
         elif topic == "servers":
+            before = dict(self._servers)
             _merge(self._servers, kind, data, topic, str)
+            if self._servers == before:
+                return  # they are told every second, also when nothing happens
         elif topic == "models":
             _merge(self._models, kind, data, topic, str)
         elif topic == "trainings":

@@ -76,6 +76,11 @@ class ModelsView(View):
         self.table.show(model_rows(world), clock.now())
         self._load_chosen()
 
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """Those of a model, and those of a pod where its policy is chosen."""
+        return ("model", "pod") if self.model in self.spice.world.pods else ("model",)
+
     # -- the chosen model and version
 
     @property
@@ -130,6 +135,7 @@ class ModelsView(View):
             if event.key in self.spice.world.pods:
                 self.spice.choose_pod(event.key)
             self._load_chosen()
+            self.spice.show_keys()
         else:
             self._tell()
 

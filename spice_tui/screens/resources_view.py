@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class ResourcesView(ListView):
     """Enter goes into a folder, backspace out of it; elsewhere enter shows what came from what."""
 
-    CONTEXTS: ClassVar = ("resource", "pod")
+    CONTEXTS: ClassVar = ("resource",)
     BINDINGS: ClassVar = bindings("resource")
     TITLE = "Resources"
     COLUMNS = RESOURCES

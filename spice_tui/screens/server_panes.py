@@ -53,7 +53,7 @@ class ServerPanes(Horizontal):
         self.server = server
         self._heading = Words()
         self._heading.id = "server-heading"
-        self._table = TablePane(REPLICAS, empty="No pods now.")
+        self._table = TablePane(REPLICAS, empty="No pods now. A pod's policy is served without.")
         self.pods = Pane(server, self._heading, self._table, id="server-pods")
         self.deck = Deck(
             [(name, title, partial(self._make, maker)) for name, title, maker in PAGES],
@@ -64,6 +64,7 @@ class ServerPanes(Horizontal):
         self._made: list[ServerPage] = []
         self._known: object = None
         self._loading = False
+        self._seen = False
 
     def compose(self) -> ComposeResult:
         yield self.pods
@@ -92,13 +93,16 @@ class ServerPanes(Horizontal):
         kinds = {title: kind for title, _, kind in PAGES}
         return next((one for one in self._made if isinstance(one, kinds[name])), None)
 
+    def is_gone(self, world: World) -> bool:
+        """Whether it was there, and is no more."""
+        return self._seen and self.server not in world.servers
+
     def show(self, world: World) -> None:
         """Show what is new."""
         info = world.servers.get(self.server)
         if info is None:
-            self._heading.say("This server is gone." if world.servers else "")
-            self._table.show((), clock.now())
-            return
+            return  # not told of yet
+        self._seen = True
         self._heading.say(server_words.heading(info, self.details, clock.now()))
         self._table.show(replica_rows(info.replicas), clock.now())
         if self.deck.top.is_attached:

@@ -55,6 +55,14 @@ class ServersView(ListView):
                 yield Pane("About", self._about, id="servers-about")
 
     @property
+    def contexts(self) -> tuple[str, ...]:
+        """Those of a server, or of the pod whose endpoint is chosen."""
+        row = self.table.table.model.current
+        if self.opened_server is not None or (row is not None and row.key.startswith("server/")):
+            return ("server",)
+        return ("pod", "server")
+
+    @property
     def panes(self) -> list[Pane]:
         """Those of the list, or of the server that is open."""
         part = self.opened_server or self._list
@@ -85,10 +93,12 @@ class ServersView(ListView):
             self.table.table.go_to(rows[0].key)
         if self._awaited and self.table.table.go_to(f"server/{self._awaited}"):
             self._awaited = ""
-        if self.opened_server is not None:
-            self.opened_server.show(world)
-        else:
+        if self.opened_server is None:
             self.tell()
+        elif self.opened_server.is_gone(world):
+            self.spice.begin(self.close())
+        else:
+            self.opened_server.show(world)
 
     def describe(self, key: str) -> str:
         """How a server does, how a pod is asked, or how a feed does."""
@@ -167,7 +177,7 @@ class ServersView(ListView):
         gone, self.opened_server = self.opened_server, None
         await gone.remove()
         self._list.remove_class("-away")
-        self.table.table.focus()
+        self.go_to(self.query_one("#servers-list", Pane))
         self.tell()
         return True
 
@@ -180,6 +190,7 @@ class ServersView(ListView):
     def _server_chosen(self, event: GridTable.Highlighted) -> None:
         kind, _, name = event.key.partition("/")
         self.spice.server = name if kind == "server" else ""
+        self.spice.show_keys()
 
     @on(GridTable.Chosen)
     def _chosen(self, event: GridTable.Chosen) -> None:

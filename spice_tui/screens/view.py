@@ -36,13 +36,18 @@ class View(Container):
     BINDINGS: ClassVar[list[BindingType]] = bindings("view")
 
     CONTEXTS: ClassVar[tuple[str, ...]] = ()
-    """Contexts of actions that matter in the whole view."""
+    """Contexts of actions that matter in the whole view; `contexts` may give fewer of them."""
 
     def __init__(self, name: str) -> None:
         super().__init__(id=f"view-{name}", name=name)
         self.zoomed = False
         self.narrow = False
         self._sizes: dict[str, int] = {}
+
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """Contexts of actions that matter now, the nearest first."""
+        return self.CONTEXTS
 
     def show(self, world: World) -> None:
         """Show what is new; called for the view on show only."""

@@ -70,10 +70,14 @@ class Composer(Vertical):
 
     def begin(self, head: str, text: str) -> None:
         """Begin anew: where it goes, and the payload."""
-        self._head.say(head)
+        self.aim(head)
         self._area.load_text(text)
         self._answer.say("")
         self._check()
+
+    def aim(self, head: str) -> None:
+        """Say where it goes."""
+        self._head.say(head)
 
     def answered(self, answer: PredictAnswer) -> None:
         """Show the answer."""

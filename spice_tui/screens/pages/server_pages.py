@@ -124,6 +124,7 @@ class RequestPage(ServerPage):
         super().__init__(app, server)
         self.composer = Composer()
         self._begun = False
+        self._sending = False
         self._is_own = server in app.saved.payloads
         self._first = app.saved.payloads.get(server, "{}")
 
@@ -137,6 +138,8 @@ class RequestPage(ServerPage):
 
     def know(self, details: ServerDetails) -> None:
         """Begin with an example where nothing was sent yet."""
+        if self._begun:
+            self.composer.aim(f"POST {details.info.url}")
         if self._is_own:
             return
         self._is_own = True
@@ -144,12 +147,18 @@ class RequestPage(ServerPage):
         if self._begun and self.composer.text == first and first != self._first:
             self.composer.begin(f"POST {details.info.url}", self._first)
 
+    def on_unmount(self) -> None:
+        if self.composer.text != self._first:
+            self._remember(self.composer.text)
+
     @on(Composer.SendWanted)
     def _wanted(self, event: Composer.SendWanted) -> None:
         event.stop()
         self._is_own = True
         self._remember(event.text)
-        self.spice.begin(self._send(event.read))
+        if not self._sending:
+            self._sending = True
+            self.spice.begin(self._send(event.read))
 
     async def _send(self, read: payload.Payload) -> None:
         try:
@@ -159,6 +168,8 @@ class RequestPage(ServerPage):
         except SpiceError as error:
             self.composer.refused(str(error))
             return
+        finally:
+            self._sending = False
         self.composer.answered(answer)
 
     def _remember(self, text: str) -> None:
