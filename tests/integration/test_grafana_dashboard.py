@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from spice_tui.cli.main import main
 from tests.conftest import REPOSITORY, EngineFixture
 
 DASHBOARD = REPOSITORY / "docs" / "grafana" / "spice-tui-servers.json"
@@ -81,3 +83,18 @@ def test_panels_do_not_lie_on_each_other(dashboard: dict[str, Any]) -> None:
         }
         assert not cells & taken, panel["title"]
         taken |= cells
+
+
+def test_the_command_writes_the_dashboard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["server", "grafana"]) == 0
+    written = tmp_path / DASHBOARD.name
+    assert written.read_text() == DASHBOARD.read_text()
+    assert main(["server", "grafana"]) == 2
+    assert "exists" in capsys.readouterr().err
+    assert main(["server", "grafana", "--force"]) == 0
+    capsys.readouterr()
+    assert main(["server", "grafana", "--output", "-"]) == 0
+    assert capsys.readouterr().out == DASHBOARD.read_text()
