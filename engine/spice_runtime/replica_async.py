@@ -180,12 +180,15 @@ class _Protocol(asyncio.Protocol):
                 await run_batch(host, calls, self)
             else:
                 await run_call(host, calls[0], self)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             for call in calls:
                 if call.ident in self._credits:
                     await self.end(call.ident, "cancelled")
-                else:
+                elif self.is_cancelled(call.ident) or self._transport.is_closing():
                     self.answer(call.ident, CANCELLED, time.perf_counter())
+                else:
+                    # A task of the predictor's own was cancelled; its client still waits.
+                    self.answer(call.ident, defect(error, host.debug), time.perf_counter())
         except BaseException as error:  # noqa: BLE001 - the lane lives on, and the clients hear
             answer = defect(error, host.debug)
             for call in calls:

@@ -172,3 +172,47 @@ class P(BasePredictor):
     lane.begin([1, 2])
     frames = [lane.read() for _ in range(4)]
     assert "".join(each.text for each in frames) == '{"n":1}\n{"n":2}\n'
+
+
+CANCELS_ITSELF = """
+import asyncio
+from spice_runtime import BasePredictor
+class Async(BasePredictor):
+    async def predict(self, payload):
+        if payload == "batch" or payload == ["batch"]:
+            raise asyncio.CancelledError
+        inner = asyncio.ensure_future(asyncio.sleep(60))
+        asyncio.get_running_loop().call_soon(inner.cancel)
+        await inner
+"""
+
+
+@pytest.mark.parametrize("batching", [False, True])
+@pytest.mark.parametrize("payload", ["one", "batch"])
+def test_a_cancellation_of_the_predictors_own_is_its_error(
+    start: Starter, payload: str, batching: bool
+) -> None:
+    replica = start(CANCELS_ITSELF, batching=batching)
+    replica.ready()
+    lane = replica.lane()
+    for _ in range(2):
+        answer = lane.call(payload)
+        assert (answer.status, answer.text) == (500, "Internal Server Error")
+    assert "CancelledError" in replica.output()
+
+
+def test_a_sync_predictor_may_raise_a_cancellation(start: Starter) -> None:
+    source = """
+import asyncio
+from spice_runtime import BasePredictor
+class Sync(BasePredictor):
+    def predict(self, payload):
+        if payload == "gone":
+            raise asyncio.CancelledError
+        return payload
+"""
+    replica = start(source)
+    replica.ready()
+    lane = replica.lane()
+    assert lane.call("gone").status == 500
+    assert lane.call("here").text == "here"
