@@ -124,7 +124,7 @@ def _identity(
     info: dict[str, Any], definition: dict[str, Any], found: dict[str, Any]
 ) -> list[tuple[str, object]]:
     needs = definition["dependencies"]
-    since = info["running_since"]
+    now, since = info["version"], info["running_since"]
     mounts = (f"{path} at /mounts/{place}" for path, place in definition["mounts"].items())
     places = {pod["model_path"] for pod in info["replicas"] if pod["model_path"]}
     return [
@@ -136,7 +136,7 @@ def _identity(
         ("Type", info["type"]),
         ("Debug", "Yes" if definition["debug"] else "No"),
         ("Version", info["version"]),
-        ("Code", next((v["code"][:12] for v in found["versions"][::-1] if v["code"]), "")),
+        ("Code", next((v["code"][:12] for v in found["versions"] if v["number"] == now), "")),
         ("Entrypoint", info["entrypoint"]),
         ("Predictor Class", found["predictor"].get("class") or definition["classname"]),
         ("Description", definition["description"]),

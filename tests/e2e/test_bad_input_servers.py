@@ -100,6 +100,9 @@ def test_a_server_that_failed_is_made_good_by_an_update(place: Place) -> None:
     assert "server update bettered --update-repo takes the code anew" in err
     assert place.cli("server", "update", "bettered", "--update-repo")[0] == 0
     assert place.predict("bettered", 1)[0] == 200
+    # What it shows is the version that runs.
+    code = place.call("servers.get", server="bettered")["versions"][0]["code"]
+    assert f"Code             {code[:12]}\n" in place.cli("server", "describe", "bettered")[1]
 
 
 def test_one_that_blocks_for_ever_is_ended(place: Place) -> None:
