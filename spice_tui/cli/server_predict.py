@@ -91,6 +91,11 @@ def _is_json(text: str) -> bool:
 def _ask(
     ctx: typer.Context, server: str, path: str, body: Any, extra: list[str], *, curl: bool
 ) -> None:
+    if extra and not extra[0].startswith("-"):
+        raise InvalidSettings(
+            f"{extra[0][:80]!r} is no option of curl.",
+            hint="Give the payload with --json; options of curl come after --.",
+        )
     with session_of(ctx).connect() as client:
         if curl or extra:
             _curl(client.call("servers.get", {"server": server}), path, body, extra, show=curl)

@@ -343,6 +343,16 @@ def test_a_model_whose_files_are_gone_is_told(place: Place) -> None:
     assert "It may have been removed; make it again from its source." in err
 
 
+def test_a_payload_without_its_option(place: Place) -> None:
+    code, _, err = place.cli("server", "predict", STEADY, '{"a": 1}')
+    assert code == 3
+    assert "Give the payload with --json" in err
+    code, _, err = place.cli("server", "predict", STEADY, "--json", "{bad")
+    assert code == 3
+    assert "--json: that is no JSON" in err
+    assert place.cli("server", "predict", STEADY, "--json", "1", "--", "--fail")[0] == 0
+
+
 def test_logs_of_a_pod_that_never_was(place: Place) -> None:
     code, _, err = place.cli("server", "logs", STEADY, "-p", "77")
     assert (code, err) == (5, "error: server 'steady' has no log of a pod 77. There is: 1.\n")
