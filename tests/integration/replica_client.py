@@ -222,12 +222,18 @@ class ReplicaProcess:
         self.connect().send(wire.frame(wire.DRAIN, 0))
         return self.process.wait(SECONDS)
 
+    def disconnect(self) -> None:
+        """Closes all connections to it."""
+        for connection in (self.control, *self._lanes):
+            if connection is not None:
+                connection.close()
+        self.control = None
+        self._lanes.clear()
+
     def close(self) -> None:
         """Ends it, whatever it does."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(SECONDS)
-        for connection in (self.control, *self._lanes):
-            if connection is not None:
-                connection.close()
+        self.disconnect()
         self.log.close()

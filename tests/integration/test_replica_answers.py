@@ -10,9 +10,9 @@ import pytest
 from spice_runtime import wire
 from tests.conftest import wait_for
 from tests.integration.replica_client import Frame, Lane
-from tests.integration.replica_fixture import Starter, start
+from tests.integration.replica_fixture import Starter, kept, running, start
 
-__all__ = ["start"]
+__all__ = ["kept", "running", "start"]
 
 ANSWERS = """
 import uuid, numpy as np
@@ -85,10 +85,8 @@ TABLE: list[tuple[str, int, int, str]] = [
 
 
 @pytest.fixture
-def lane(start: Starter) -> Lane:
-    replica = start(ANSWERS)
-    replica.ready()
-    return replica.lane()
+def lane(kept: Starter) -> Lane:
+    return kept(ANSWERS).lane()
 
 
 def whole(lane: Lane, expression: Any) -> tuple[Frame, list[Frame]]:
@@ -166,9 +164,8 @@ def test_a_generator_that_fails_later_is_cut_short(lane: Lane) -> None:
     assert rest[-1].text == "the predictor failed in the middle of its answer"
 
 
-def test_a_stream_waits_for_credit_and_ends_when_it_is_cancelled(start: Starter) -> None:
-    replica = start(ANSWERS)
-    replica.ready()
+def test_a_stream_waits_for_credit_and_ends_when_it_is_cancelled(kept: Starter) -> None:
+    replica = kept(ANSWERS)
     lane = replica.lane()
     ident = lane.begin("(b'x' * 65536 for _ in range(100))")
     assert lane.read().kind == wire.STREAM
@@ -352,14 +349,13 @@ def test_other_types_of_payloads(start: Starter) -> None:
     assert text.lane().call("hi").text == "hi!"
 
 
-def test_other_codecs(start: Starter, tmp_path: Any) -> None:
+def test_other_codecs(kept: Starter, tmp_path: Any) -> None:
     import io
 
     import msgpack
     import numpy as np
 
-    replica = start(ANSWERS)
-    replica.ready()
+    replica = kept(ANSWERS)
     lane = replica.lane()
     packed = msgpack.packb({"a": [1, b"x"[0], {1: 2}]})
     assert lane.call(raw=packed, codec=wire.MSGPACK).json == {"a": [1, 120, {"1": 2}]}

@@ -9,9 +9,9 @@ import pytest
 from spice_runtime import wire
 from tests.conftest import wait_for
 from tests.integration.replica_client import Frame, call_frame
-from tests.integration.replica_fixture import Starter, start
+from tests.integration.replica_fixture import Starter, kept, running, start
 
-__all__ = ["start"]
+__all__ = ["kept", "running", "start"]
 
 ASYNC = """
 import asyncio, time
@@ -91,9 +91,8 @@ def test_what_is_under_way_is_stopped_when_the_engine_goes(start: Starter) -> No
     assert replica.lane().call("cancelled").text == "1"
 
 
-def test_streams_share_the_lane_and_wait_for_credit(start: Starter) -> None:
-    replica = start(ASYNC)
-    replica.ready()
+def test_streams_share_the_lane_and_wait_for_credit(kept: Starter) -> None:
+    replica = kept(ASYNC)
     lane = replica.lane()
     stream = lane.begin("stream")
     other = lane.begin(0.05)
@@ -114,9 +113,8 @@ def test_streams_share_the_lane_and_wait_for_credit(start: Starter) -> None:
     assert lane.call(0).text == "0"
 
 
-def test_a_sync_generator_of_an_async_predictor_is_a_stream(start: Starter) -> None:
-    replica = start(ASYNC)
-    replica.ready()
+def test_a_sync_generator_of_an_async_predictor_is_a_stream(kept: Starter) -> None:
+    replica = kept(ASYNC)
     lane = replica.lane()
     lane.begin("generator")
     frames = [lane.read() for _ in range(5)]
@@ -190,10 +188,9 @@ class Async(BasePredictor):
 @pytest.mark.parametrize("batching", [False, True])
 @pytest.mark.parametrize("payload", ["one", "batch"])
 def test_a_cancellation_of_the_predictors_own_is_its_error(
-    start: Starter, payload: str, batching: bool
+    kept: Starter, payload: str, batching: bool
 ) -> None:
-    replica = start(CANCELS_ITSELF, batching=batching)
-    replica.ready()
+    replica = kept(CANCELS_ITSELF, batching=batching)
     lane = replica.lane()
     for _ in range(2):
         answer = lane.call(payload)

@@ -8,9 +8,9 @@ import pytest
 
 from spice_runtime import wire
 from tests.integration.replica_client import Frame
-from tests.integration.replica_fixture import Starter, start
+from tests.integration.replica_fixture import Starter, kept, running, start
 
-__all__ = ["start"]
+__all__ = ["kept", "running", "start"]
 
 ITEMS = """
 from spice_runtime import BasePredictor
@@ -55,15 +55,13 @@ def test_a_batch_is_one_call_of_predict(start: Starter) -> None:
     assert len({each.number for each in answers}) <= 3
 
 
-def test_a_single_call_is_a_batch_of_one(start: Starter) -> None:
-    replica = start(ITEMS, batching=True)
-    replica.ready()
+def test_a_single_call_is_a_batch_of_one(kept: Starter) -> None:
+    replica = kept(ITEMS, batching=True)
     assert replica.lane().call(5).json == {"got": 5}
 
 
-def test_bad_items_fail_alone(start: Starter) -> None:
-    replica = start(ITEMS, batching=True)
-    replica.ready()
+def test_bad_items_fail_alone(kept: Starter) -> None:
+    replica = kept(ITEMS, batching=True)
     lane = replica.lane()
     good = (200, '{"got":1}')
     assert told(lane.batch(1, "die", 1)) == [good, (500, "Internal Server Error"), good]
@@ -74,9 +72,8 @@ def test_bad_items_fail_alone(start: Starter) -> None:
     assert "ValueError: poison" in replica.output()
 
 
-def test_a_body_that_is_no_json_does_not_reach_the_batch(start: Starter) -> None:
-    replica = start(ITEMS, batching=True)
-    replica.ready()
+def test_a_body_that_is_no_json_does_not_reach_the_batch(kept: Starter) -> None:
+    replica = kept(ITEMS, batching=True)
     lane = replica.lane()
     frames = [
         wire.frame(wire.CALL, 101, b"{", number=9000),
@@ -125,16 +122,14 @@ class Returns(BasePredictor):
         ("array", ["[1.0,1.0]", "[1.0,1.0]"]),
     ],
 )
-def test_any_sequence_may_be_returned(start: Starter, what: str, bodies: list[str]) -> None:
-    replica = start(RETURNS, batching=True)
-    replica.ready()
+def test_any_sequence_may_be_returned(kept: Starter, what: str, bodies: list[str]) -> None:
+    replica = kept(RETURNS, batching=True)
     assert told(replica.lane().batch(what, 1)) == [(200, body) for body in bodies]
 
 
 @pytest.mark.parametrize("what", ["text", "dict", "number", "none"])
-def test_what_is_no_sequence_is_refused(start: Starter, what: str) -> None:
-    replica = start(RETURNS, batching=True)
-    replica.ready()
+def test_what_is_no_sequence_is_refused(kept: Starter, what: str) -> None:
+    replica = kept(RETURNS, batching=True)
     (answer,) = replica.lane().batch(what)
     message = "Batch predict responses must be iterable and support len()"
     assert (answer.status, answer.text) == (500, message)

@@ -12,9 +12,9 @@ from spice_runtime import wire
 from spice_runtime.process import identity
 from tests.conftest import wait_for
 from tests.integration.replica_client import call_frame
-from tests.integration.replica_fixture import Starter, start
+from tests.integration.replica_fixture import Starter, kept, running, start
 
-__all__ = ["start"]
+__all__ = ["kept", "running", "start"]
 
 ECHO = """
 from spice_runtime import BasePredictor
@@ -50,17 +50,15 @@ def test_a_call_is_answered_and_the_replica_drains(start: Starter) -> None:
     assert replica.drain() == 0
 
 
-def test_many_calls_in_one_read_are_answered_in_order(start: Starter) -> None:
-    replica = start(ECHO)
-    replica.ready()
+def test_many_calls_in_one_read_are_answered_in_order(kept: Starter) -> None:
+    replica = kept(ECHO)
     lane = replica.lane()
     lane.send(*(call_frame(ident, ident) for ident in range(1, 501)))
     assert [lane.read().json["got"] for _ in range(500)] == list(range(1, 501))
 
 
-def test_frames_may_come_in_any_pieces_and_sizes(start: Starter) -> None:
-    replica = start(ECHO)
-    replica.ready()
+def test_frames_may_come_in_any_pieces_and_sizes(kept: Starter) -> None:
+    replica = kept(ECHO)
     lane = replica.lane()
     for byte in (data := call_frame(1, "x")):
         lane.send(bytes([byte]))
@@ -82,9 +80,8 @@ def test_an_answer_is_not_kept_back_by_a_slow_call_behind_it(start: Starter) -> 
     assert time.monotonic() - began < 4
 
 
-def test_what_is_too_late_or_cancelled_is_not_begun(start: Starter) -> None:
-    replica = start(SLOW)
-    replica.ready()
+def test_what_is_too_late_or_cancelled_is_not_begun(kept: Starter) -> None:
+    replica = kept(SLOW)
     lane = replica.lane()
     begun, late, unwanted = 101, 102, 103
     lane.send(
@@ -129,9 +126,8 @@ def test_the_page_says_what_was_begun_when_a_replica_dies(start: Starter) -> Non
     assert replica.started()[0] == begun
 
 
-def test_the_page_is_clear_when_all_is_answered(start: Starter) -> None:
-    replica = start(ECHO)
-    replica.ready()
+def test_the_page_is_clear_when_all_is_answered(kept: Starter) -> None:
+    replica = kept(ECHO)
     replica.lane().call(1)
     wait_for(lambda: replica.started() == [0] * wire.STARTED_SLOTS, "the page to be clear")
 
