@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +20,8 @@ import pytest
 
 from spice_engine.errors import StorageError
 from tests.conftest import EngineFixture, wait_for
+from tests.e2e.serving_neighbour import Place
+from tests.integration.server_world import ECHO, Clients
 
 pytestmark = pytest.mark.e2e
 
@@ -206,3 +209,32 @@ def test_an_engine_that_starts_on_a_full_disk_says_so_and_starts_later(
     ballast(engine).unlink()
     engine.start()
     assert engine.call("runs.get", id=run["id"])["labels"] == ["kept"]
+
+
+def test_servers_on_a_full_disk_serve_and_come_back(full_engine: EngineFixture) -> None:
+    place = Place(full_engine)
+    loud = ECHO.replace("return {", "print('x' * 100_000)\n        return {")
+    place.serve("loud", loud, request_log=True)
+    with Clients(place, "loud", 2) as clients:
+        clients.wait_more()
+        fill(full_engine)
+        # What it prints and the requests' log are lost meanwhile, no request is.
+        clients.wait_more(200)
+    assert clients.failures == []
+    place.write("loud.py", "")
+    for words in (
+        ("server", "update", "loud", "--update-repo"),
+        ("server", "update", "loud", "--threads", "2"),
+        ("server", "stop", "loud"),
+        ("server", "serve", "--name", "new", "loud.py"),
+        ("model", "create", "weights", "loud.py"),
+    ):
+        code, _, err = place.cli(*words)
+        assert (code, "the disk is full" in err) == (10, True), err
+    # One that dies cannot be replaced now, and the reason is told.
+    os.kill(place.info("loud")["replicas"][0]["pid"], signal.SIGKILL)
+    wait_for(lambda: "the disk is full" in place.info("loud")["message"], "the reason")
+    assert place.predict("loud", 1)[0] == 503
+    ballast(full_engine).unlink()
+    wait_for(lambda: place.predict("loud", 1)[0] == 200, "it to serve again")
+    wait_for(lambda: not place.info("loud")["message"], "the reason to be gone")

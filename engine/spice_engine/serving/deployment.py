@@ -198,8 +198,16 @@ class Deployment:
                 await self._step()
             except SpiceError as error:
                 # The disk is full, or the store is busy: what is wished for stays.
-                log.warning("server %s: %s", self.row.name, error)
+                self._hindered(str(error))
                 self._later(_RETRY_SECONDS)
+
+    def _hindered(self, why: str) -> None:
+        """Tell it, once; it cannot be written down, and the next step that succeeds takes it
+        back."""
+        if why != self.row.message:
+            log.warning("server %s: %s", self.row.name, why)
+            self.row = dataclasses.replace(self.row, message=why)
+            self._told(self)
 
     async def _step(self) -> None:
         if self.row.wish == "stopped":
