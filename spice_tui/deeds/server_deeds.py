@@ -239,7 +239,19 @@ class ServerDeeds(PodDeeds, RunDeeds, ScreenDeeds):
 
     async def action_request_log(self, server: str = "") -> None:
         """Follow the log of a server's requests."""
-        await self._show_log(f"server/{self.server_named(server)}/requests")
+        from spice_engine.protocol.servers import ServerDetails
+
+        name = self.server_named(server)
+        source = f"server/{name}/requests"
+        details = await self.fetch(ServerDetails, "servers.get", server=name)
+        if not details.definition.request_log:
+            written = await self.ask("logs.read", source=source, offset=0, limit=1)
+            if not written["size"]:
+                raise Refused(
+                    f"server {name} keeps no log of its requests.",
+                    hint=f"Keep one: spice-tui server update {name} --request-log.",
+                )
+        await self._show_log(source)
 
     async def _show_log(self, source: str) -> None:
         from spice_tui.screens.logs_view import LogsView

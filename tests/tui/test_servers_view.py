@@ -163,9 +163,12 @@ async def test_serving_asks_for_the_rest_and_says_what_is_wrong(folder: EngineFi
         await one.until(lambda: (r := row()) and r.values["state"] == "stopped", "it stops")
         await one.command(":stop-server second")
         await one.says("server second is stopped already")
+        await one.command(":server second")
+        await one.until(lambda: servers_view(one).opened_server, "the server")
         await one.command(":remove-server second")
         await at_once(one)
         await one.until(lambda: row() is None, "it is gone")
+        await one.until(lambda: servers_view(one).opened_server is None, "the list again")
 
 
 async def test_code_is_updated_and_rolled_back(folder: EngineFixture) -> None:
@@ -187,9 +190,36 @@ def _version(one: Driver) -> tuple[int, str]:
     return info.version, info.state
 
 
+async def test_one_server_on_a_small_terminal(folder: EngineFixture) -> None:
+    async with open_app(folder, (80, 24), view="servers") as one:
+        await one.shows("times")
+        await one.press("enter")
+        await one.shows("running, version", "ready")
+        await one.press("tab")
+        await one.shows("requests per second", "Crosshair right")
+        await one.press("tab")
+        await one.shows("running, version")
+        await one.press("escape")
+        await one.shows("p99 ms", "idle")
+
+
+async def test_keys_mean_what_the_cursor_is_on(folder: EngineFixture) -> None:
+    async with open_app(folder, (160, 50), view="servers") as one:
+        await one.shows("X Stop server")
+        await one.press("G")
+        await one.shows("pod endpoint", "t Train")
+        await one.press("X")
+        await one.says("no server is chosen")
+        assert not one.app.pending
+        await one.press("slash", *"kind", "colon", *"server", "enter")
+        await one.until(lambda: "idle" not in one.text, "the server alone")
+
+
 async def test_logs_of_pods(folder: EngineFixture) -> None:
     async with open_app(folder, (160, 50), view="servers") as one:
         await one.until(lambda: "times" in one.app.world.servers, "the server")
+        await one.press("R")
+        await one.says("times keeps no log of its requests")
         await one.press("L")
         await one.until(lambda: one.app.view_name == "logs", "the logs")
         await one.shows("the predictor is made")

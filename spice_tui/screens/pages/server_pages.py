@@ -12,6 +12,7 @@ from textual.containers import VerticalScroll
 from spice_engine.errors import SpiceError
 from spice_engine.protocol.servers import PredictAnswer, ServerDetails, ServerSeriesList
 from spice_tui.models import clock, payload, server_series, server_words
+from spice_tui.models.chart_view import ChartInput
 from spice_tui.models.server_rows import VERSIONS, version_rows
 from spice_tui.widgets.chart import Chart
 from spice_tui.widgets.composer import Composer
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
     from spice_tui.models.world import World
 
+NOTHING = "No figures yet."
 LIVE_SECONDS = 1.0
 """How often series are asked for while they are looked at."""
 POINTS = 400
@@ -60,7 +62,7 @@ class ChartsPage(ServerPage):
 
     def __init__(self, app: SpiceApp, server: str) -> None:
         super().__init__(app, server)
-        self._scroll = VerticalScroll(can_focus=False)
+        self._scroll = VerticalScroll(Chart(ChartInput(empty=NOTHING)), can_focus=False)
         self._charts: dict[str, Chart] = {}
         self._newest: object = None
         self._asking = False
@@ -93,14 +95,17 @@ class ChartsPage(ServerPage):
         finally:
             self._asking = False
         newest = [(one.name, one.tag, one.times[-1:]) for one in found.series]
-        if newest == self._newest or not self.is_attached:
+        if not newest or newest == self._newest or not self.is_attached:
             return
         self._newest = newest
         made = server_series.charts(found.series)
         if made.keys() != self._charts.keys():
+            had_focus = self.has_focus_within
             await self._scroll.remove_children()
             self._charts = {title: Chart() for title in made}
             await self._scroll.mount(*self._charts.values())
+            if had_focus:
+                next(iter(self._charts.values())).focus(scroll_visible=False)
         for title, data in made.items():
             self._charts[title].show(data)
 
