@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from spice_runtime import user_metrics
-from spice_runtime.predictors.answers import Answer, text
+from spice_runtime.predictors.answers import Answer, defect, text
 from spice_runtime.replica_metrics import Gathering
 from spice_runtime.wire import (
     ANSWER,
@@ -257,7 +257,10 @@ class Control:
     def _make_health(self) -> None:
         assert self.health is not None
         with self.users_code:
-            answer = self.health()
+            try:
+                answer = self.health()
+            except BaseException as error:  # noqa: BLE001 - those who asked wait for an answer
+                answer = defect(error, False)
 
         def tell() -> None:
             asking, self._asking = self._asking, []

@@ -6,12 +6,20 @@ import json
 import os
 import select
 import socket
+import struct
 import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from spice_runtime.predictors.answers import CANCELLED, TOO_LARGE, Answer, defect, of_exception
+from spice_runtime.predictors.answers import (
+    CANCELLED,
+    NO_STATUS,
+    TOO_LARGE,
+    Answer,
+    defect,
+    of_exception,
+)
 from spice_runtime.predictors.calls import deliver, run_batch, run_call, turned_away
 from spice_runtime.predictors.current import CALL
 from spice_runtime.predictors.host import Call, Host
@@ -85,11 +93,13 @@ def packed(ident: int, answer: Answer, seconds: float) -> bytes:
     size, micros = len(head) + len(body), int(seconds * 1e6)
     if size > MAX_PAYLOAD or len(head) > _MAX_HEAD:
         return packed(ident, TOO_LARGE, seconds)
-    return (
-        HEADER.pack(size, ANSWER, codec, len(head), status, 0, min(micros, _MAX_MICROS), ident)
-        + head
-        + body
-    )
+    try:
+        header = HEADER.pack(
+            size, ANSWER, codec, len(head), status, 0, min(micros, _MAX_MICROS), ident
+        )
+    except struct.error:  # the one value that is the user's
+        return packed(ident, NO_STATUS, seconds)
+    return header + head + body
 
 
 def hello(lane: int, concurrency: int) -> bytes:

@@ -48,7 +48,7 @@ class Gathering:
 
 def _sort_in(families: dict[str, list[str]], text: str) -> None:
     family = families.setdefault("", [])
-    for line in text.splitlines():
+    for line in text.split("\n")[:-1]:  # labels may hold other ends of lines
         if line.startswith("# "):
             family = families.setdefault(line.split(" ", 3)[2], [])
             if line in family:

@@ -39,7 +39,7 @@ def send_metric(name: str, value: Any, tag: str | None = None) -> None:
     if not isinstance(name, str) or not name:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValueError(f"the name of a metric must be a text, not {name!r}")
     number = as_number(value)
-    key = (name, "" if tag is None else str(tag))
+    key = (_sendable(name), "" if tag is None else _sendable(str(tag)))
     with _lock:
         if key not in _values and len(_values) >= MAX_SERIES:
             raise ValueError(
@@ -99,7 +99,7 @@ def _library_text(pid: str) -> str:
     except Exception as error:  # noqa: BLE001 - a collector of the user's; it is in the log
         defect(error, False)
         return ""
-    for line in text.splitlines():
+    for line in text.split("\n")[:-1]:  # labels may hold other ends of lines
         name = line.split(" ", 3)[2] if line.startswith("# ") and line.count(" ") >= 2 else line
         if name.startswith(_OWN):
             continue
@@ -111,6 +111,11 @@ def _library_text(pid: str) -> str:
             )
         kept.append(line)
     return "".join(line + "\n" for line in kept)
+
+
+def _sendable(text: str) -> str:
+    """The text without lone surrogates, which a client's JSON may hold and no file can."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _escaped(text: str) -> str:

@@ -78,6 +78,7 @@ def text(status: int, message: str) -> Answer:
 
 CANCELLED = Answer(499, AS_TEXT, b"", b"")
 TOO_LARGE = text(500, "the predictor's answer is too large")
+NO_STATUS = text(500, "the predictor's answer has a status that HTTP does not have")
 TOO_LATE = text(504, "the deadline passed before the request was begun")
 
 
@@ -130,10 +131,18 @@ def of_exception(error: BaseException, debug: bool) -> Answer:
     """The answer for what a predictor raised; anything but an HTTPException is told on stderr."""
     if isinstance(error, BadPayload):
         return error.answer()
-    raised = _http_exception(error)
-    if raised is not None:
-        return raised
-    return defect(error, debug)
+    try:
+        raised = _http_exception(error)
+    except Exception as broken:  # noqa: BLE001 - a detail that is no JSON, a status that is no number
+        return defect(broken, debug)
+    return defect(error, debug) if raised is None else raised
+
+
+def must_end(error: BaseException) -> bool:
+    """What a predictor raises is its client's answer, `sys.exit` too; all but a cancellation."""
+    asyncio = loaded("asyncio")  # which sync predictors do not pay for
+    cancelled = asyncio is not None and isinstance(error, asyncio.CancelledError)
+    return cancelled or isinstance(error, GeneratorExit)
 
 
 def defect(error: BaseException, debug: bool) -> Answer:

@@ -10,7 +10,6 @@ import inspect
 import time
 from typing import Any, Protocol
 
-from spice_runtime.optional import loaded
 from spice_runtime.predictors import streams
 from spice_runtime.predictors.answers import (
     CANCELLED,
@@ -20,6 +19,7 @@ from spice_runtime.predictors.answers import (
     Responding,
     Streamed,
     encode,
+    must_end,
     of_exception,
     text,
 )
@@ -87,11 +87,11 @@ async def run_call(host: Host, call: Call, outlet: Outlet) -> None:
         ready, tasks = host.bound(host.predict, host.payload_of(call), call)
         value = await _value(ready(), outlet)
     except BaseException as error:
-        if _must_end(error):
+        if must_end(error):
             raise
         await deliver(host, call, of_exception(error, host.debug), begun, outlet)
         return
-    await deliver(host, call, encode_for(call, value), begun, outlet)
+    await deliver(host, call, _encoded(host, call, value), begun, outlet)
     if tasks is not None and tasks.tasks:
         outlet.background(tasks)
 
@@ -107,7 +107,7 @@ async def run_batch(host: Host, calls: list[Call], outlet: Outlet) -> None:
     try:
         values = await _predict(host, payloads, outlet)
     except BaseException as error:
-        if _must_end(error):
+        if must_end(error):
             raise
         if len(items) == 1:
             await deliver(host, items[0][0], of_exception(error, host.debug), begun, outlet)
@@ -115,7 +115,7 @@ async def run_batch(host: Host, calls: list[Call], outlet: Outlet) -> None:
         await _one_by_one(host, items, outlet)
         return
     for (call, _), value in zip(items, values):  # noqa: B905 - Python 3.8 knows no strict
-        await deliver(host, call, encode_for(call, value), begun, outlet)
+        await deliver(host, call, _encoded(host, call, value), begun, outlet)
 
 
 async def deliver(
@@ -143,6 +143,13 @@ def encode_for(call: Call, value: Any) -> Answer | Streamed | Responding:
     return encode(value)
 
 
+def _encoded(host: Host, call: Call, value: Any) -> Answer | Streamed | Responding:
+    try:
+        return encode_for(call, value)
+    except Exception as error:  # noqa: BLE001 - a value whose own methods raise fails alone
+        return of_exception(error, host.debug)
+
+
 async def health(host: Host, outlet: Settling) -> Answer:
     """What the predictor says of its health; 500 where it raises."""
     method = host.health
@@ -151,7 +158,7 @@ async def health(host: Host, outlet: Settling) -> Answer:
     try:
         answer = encode(await _value(method.function(), outlet))
     except BaseException as error:
-        if _must_end(error):
+        if must_end(error):
             raise
         return of_exception(error, host.debug)
     return answer if isinstance(answer, Answer) else text(500, "health must not be a stream")
@@ -194,11 +201,11 @@ async def _one_by_one(host: Host, items: list[tuple[Call, Any]], outlet: Outlet)
         try:
             (value,) = await _predict(host, [payload], outlet)
         except BaseException as error:
-            if _must_end(error):
+            if must_end(error):
                 raise
             await deliver(host, call, of_exception(error, host.debug), begun, outlet)
         else:
-            await deliver(host, call, encode_for(call, value), begun, outlet)
+            await deliver(host, call, _encoded(host, call, value), begun, outlet)
 
 
 async def _prepared(
@@ -235,7 +242,7 @@ async def _caught(host: Host, call: Call, outlet: Any) -> tuple[Any, Any]:
         ready, tasks = host.bound(host.prepare, payload, call)
         value = await _value(ready(), outlet)
     except BaseException as error:
-        if _must_end(error):
+        if must_end(error):
             raise
         return None, of_exception(error, host.debug)
     if tasks is not None and tasks.tasks:
@@ -252,10 +259,3 @@ class _Direct:
 
     async def settle(self, awaitable: Any) -> Any:
         return await awaitable
-
-
-def _must_end(error: BaseException) -> bool:
-    """What a predictor raises is its client's answer, `sys.exit` too; all but a cancellation."""
-    asyncio = loaded("asyncio")  # which sync predictors do not pay for
-    cancelled = asyncio is not None and isinstance(error, asyncio.CancelledError)
-    return cancelled or isinstance(error, GeneratorExit)

@@ -10,6 +10,7 @@ from spice_runtime.predictors.answers import (
     Answer,
     defect,
     head_of,
+    must_end,
     of_exception,
     text,
 )
@@ -51,7 +52,9 @@ async def send_pieces(ident: int, pieces: Any, begun: float, debug: bool, outlet
     """
     try:
         piece = await _next(pieces, outlet)
-    except Exception as error:  # noqa: BLE001 - the client gets it
+    except BaseException as error:
+        if must_end(error):
+            raise
         outlet.answer(ident, of_exception(error, debug), begun)
         return
     if piece is _END:
@@ -68,7 +71,9 @@ async def send_pieces(ident: int, pieces: Any, begun: float, debug: bool, outlet
             piece = await _next(pieces, outlet)
     except Gone:
         trouble = "cancelled"
-    except Exception as error:  # noqa: BLE001 - told on stderr, and the client sees the cut
+    except BaseException as error:
+        if must_end(error):
+            raise
         trouble = defect(error, debug).body.decode() if debug else CUT
         if not debug:
             defect(error, debug)
@@ -85,7 +90,9 @@ async def send_response(
     writer = _Writer(call.ident, begun, outlet)
     try:
         await outlet.settle(response(scope_of(call.head), receiver(call.body), writer.send))
-    except Exception as error:  # noqa: BLE001 - told on stderr, and the client sees it
+    except BaseException as error:
+        if must_end(error):
+            raise
         await writer.fail(error, debug)
     else:
         await writer.finish()
@@ -134,7 +141,7 @@ class _Writer:
         if not self._done:
             await self.send({"type": "http.response.body"})
 
-    async def fail(self, error: Exception, debug: bool) -> None:
+    async def fail(self, error: BaseException, debug: bool) -> None:
         """The response raised."""
         if self._done:
             defect(error, debug)
