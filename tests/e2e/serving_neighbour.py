@@ -70,7 +70,7 @@ def unharmed(place: Place) -> Iterator[Place]:
     replica; the engine is the same and met no surprise; what was stood up is removed whole."""
     engine = place.engine
     pid, known = engine.pid, len(engine.location.log.read_text())
-    replica, sockets = place.info(STEADY)["replicas"][0]["number"], place.sockets()
+    replica = place.info(STEADY)["replicas"][0]["number"]
     with Clients(place, STEADY, 1) as clients:
         yield place
         clients.wait_more(5)
@@ -85,7 +85,7 @@ def unharmed(place: Place) -> Iterator[Place]:
         lambda: all(own in (words_of(one) or own) for one in place.processes()),
         "processes of removed servers to be gone",
     )
-    assert place.sockets() == sockets
+    assert all(own in str(one) for one in place.sockets())
     assert [one.name for one in (place.folder / ".spice" / "servers").iterdir()] == [STEADY]
     log = engine.location.log.read_text()[known:]
     assert "Traceback" not in log, log

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
@@ -232,11 +233,13 @@ def test_a_broken_version_is_rolled_back_under_load(place: Place) -> None:
         code, _, err = place.cli("server", "update", "rolled", "--update-repo")
         clients.wait_more()
     assert code == 11
-    assert (
-        "error: version 2 of server rolled was rolled back: ModuleNotFoundError: No module named "
-        "'nosuchmodule'. Its log: spice-tui server logs rolled -p 4\n"
-    ) in err
-    assert "nosuchmodule" in place.cli("server", "logs", "rolled", "-p", "4")[1]
+    said = re.search(
+        r"error: version 2 of server rolled was rolled back: ModuleNotFoundError: No module named "
+        r"'nosuchmodule'\. Its log: spice-tui (server logs rolled -p [0-9]+)\n",
+        err,
+    )
+    assert said, err
+    assert "nosuchmodule" in place.cli(*said[1].split())[1]
     assert clients.failures == []
 
 
@@ -355,4 +358,5 @@ def test_a_payload_without_its_option(place: Place) -> None:
 
 def test_logs_of_a_pod_that_never_was(place: Place) -> None:
     code, _, err = place.cli("server", "logs", STEADY, "-p", "77")
-    assert (code, err) == (5, "error: server 'steady' has no log of a pod 77. There is: 1.\n")
+    assert code == 5
+    assert err.startswith("error: server 'steady' has no log of a pod 77. There is: ")
