@@ -108,7 +108,7 @@ def _of_type(schema: Mapping[str, Any], parts: Any, depth: int) -> Any:
     match schema.get("type"):
         case "object":
             fields = schema.get("properties", {})
-            wanted = schema.get("required", list(fields))
+            wanted = schema.get("required", ())  # what may be left out is left out
             return {
                 name: _example(field, parts, depth + 1)
                 for name, field in fields.items()

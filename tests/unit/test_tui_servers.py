@@ -224,7 +224,13 @@ def test_the_first_payload_is_an_example_of_what_is_taken() -> None:
             "left": {"type": "integer"},
         },
         "required": ["x", "names", "mode", "inner"],
-        "$defs": {"Inner": {"type": "object", "properties": {"deep": {"default": 5}}}},
+        "$defs": {
+            "Inner": {
+                "type": "object",
+                "properties": {"deep": {"default": 5}, "other": {"type": "string"}},
+                "required": ["deep"],
+            }
+        },
     }
     text = payload.first_payload({"payload_schema": schema})
     assert json.loads(text) == {"x": 0.0, "names": [""], "mode": "fast", "inner": {"deep": 5}}
