@@ -259,6 +259,7 @@ async def test_a_servers_token_its_origins_and_the_preflight() -> None:
         assert await status("POST", PREDICT, Authorization=f"Bearer {TOKEN}") == 200
         assert await status("POST", "/v2/models/echo/infer") == 401
         assert await status("GET", "/servers/echo/metrics") == 401
+        assert await status("GET", "/v2/models/echo/versions/9%0A") == 401
         assert await status("GET", "/servers/echo/openapi.json", **good) == 200
         assert await status("GET", "/servers/echo/health") == 200
         assert await status("POST", PREDICT, **good, Origin="https://evil.example") == 403
@@ -312,6 +313,39 @@ async def test_streams_arrive_whole_on_both_ways(data: Any) -> None:
             b"%06d" % k for k in range(50)
         ]
         assert len(body) == 500_000
+
+
+class Bodiless(Endpoint):
+    """Streams a body under a status that has none."""
+
+    def submit(self, call: Call) -> None:
+        self.streams[id(call)] = [0, 0]
+        call.stream(204, wire.AS_TEXT, b"")
+        call.chunk(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nmine")
+        call.done = True
+        call.end("")
+
+    def _more(self, call: Call) -> None:
+        pass
+
+
+@pytest.mark.parametrize("framed", [b"Content-Length: 2\r\n\r\n{}", None])
+async def test_a_stream_without_a_body_is_not_the_next_answer(framed: bytes | None) -> None:
+    _, directory = world()
+    found = directory.get("echo")
+    assert found is not None
+    found.endpoint = Bodiless()
+    body = framed or b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\n".encode()
+    async with serve(directory=directory) as served:
+        host, port = served.door.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        for _ in range(2):
+            writer.write(head + body)
+            answer = await reader.readuntil(b"\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 204 ")
+        writer.close()
+        await writer.wait_closed()
 
 
 @pytest.mark.parametrize("data", [b"stream 5 broken", pieces])

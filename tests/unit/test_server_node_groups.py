@@ -42,6 +42,18 @@ async def test_the_whole_machine_is_not_counted_until_its_size_is_set(groups: No
     groups.take("default", Need(1.0))
 
 
+async def test_room_that_is_given_back_before_anybody_waits_for_it_wakes_them(
+    groups: NodeGroups,
+) -> None:
+    await groups.set(SetNodeGroup("small", cpu=1.0, memory=GIB))
+    room = groups.take("small", Need(0.7))
+    with pytest.raises(Overloaded):
+        groups.take("small", Need(0.7))
+    freed = groups.freed()
+    groups.give_back(room)
+    await asyncio.wait_for(freed, 5)
+
+
 async def test_what_does_not_fit_waits_and_what_never_will_is_refused(groups: NodeGroups) -> None:
     await groups.set(SetNodeGroup("small", cpu=1.0, memory=GIB))
     first = groups.take("small", Need(0.7, GIB // 2))

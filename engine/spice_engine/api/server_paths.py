@@ -33,7 +33,8 @@ class ServerPaths:
         self.owned_predict = f"/{owner}/{{server}}/predict"
         self.owned_health = f"/{owner}/{{server}}/health"
         mine = re.escape(owner)
-        self._any = re.compile(rf"/(?:servers|{mine}|v2/models)/({NAME})(?:/.*)?")
+        # The rest may hold any decoded character, the end of a line too.
+        self._any = re.compile(rf"/(?:servers|{mine}|v2/models)/({NAME})(?:/.*)?", re.DOTALL)
         self._predict = re.compile(
             rf"(?:/(servers|{mine})/({NAME})/predict|/(v2/models)/({NAME})/infer)(?:\?.*)?".encode()
         )

@@ -138,7 +138,7 @@ def merged(texts: Iterable[str]) -> str:
     samples: dict[str, list[str]] = {}
     left = MOST_LINES
     for text in texts:
-        for line in text.splitlines():
+        for line in text.split("\n"):  # labels may hold other ends of lines
             left -= 1
             if left < 0:
                 break

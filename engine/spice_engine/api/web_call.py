@@ -102,10 +102,12 @@ class WebCall(Call):
         while True:
             while self._chunks:
                 data = self._chunks.popleft()
-                try:
-                    await response.write(data)
-                except ConnectionError:
-                    raise ClientGone from None
+                # What follows the head of a bodiless answer would be read as the next answer.
+                if response.status not in BODILESS:
+                    try:
+                        await response.write(data)
+                    except ConnectionError:
+                        raise ClientGone from None
                 self._endpoint.credit(self, len(data))
             if self._is_over:
                 break

@@ -10,9 +10,10 @@ import asyncio
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from spice_engine.errors import Conflict, InvalidRequest, NotFound, Overloaded
 from spice_engine.protocol.servers import Limits, NodeGroupInfo, SetNodeGroup
@@ -135,9 +136,10 @@ class NodeGroups:
         if self._taken.pop(room.id, None) is not None:
             self._tell()
 
-    async def freed(self) -> None:
-        """Wait until room was given back, or a group changed."""
-        await self._freed.wait()
+    def freed(self) -> Coroutine[Any, Any, object]:
+        """Comes when room is given back, or a group changes, from this call on: not only from
+        when it is awaited."""
+        return self._freed.wait()
 
     def _tell(self) -> None:
         freed, self._freed = self._freed, asyncio.Event()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import time
 
 from spice_engine.protocol.servers import ScaleDecision
@@ -12,6 +13,7 @@ from spice_engine.serving.deployment import Deployment
 from spice_engine.serving.node_groups import need_of
 from spice_engine.serving.servers import Servers
 from spice_engine.store import replicas as table
+from spice_engine.store import servers as servers_table
 from spice_engine.store.replicas import DecisionRow
 
 log = logging.getLogger(__name__)
@@ -66,12 +68,21 @@ class Scaling:
             log.warning("server %s: its first replica was not begun: %s", name, error)
 
     async def _carry_out(self, deployment: Deployment, decision: Decision, inputs: Inputs) -> None:
+        """Note the decision, then let it be.
+
+        Raises:
+            NotFound: the server is gone.
+            StorageError: the decision cannot be stored.
+        """
         name, before = deployment.row.name, deployment.row.pods
         numbers = inputs.as_numbers()
         made = DecisionRow(time.time(), before, decision.after, decision.reason, numbers)
-        await self._servers.parts.database.write(
-            lambda connection: table.add_decision(connection, name, made)
-        )
+
+        def write(connection: sqlite3.Connection) -> None:
+            servers_table.get(connection, name)  # it may have been removed meanwhile
+            table.add_decision(connection, name, made)
+
+        await self._servers.parts.database.write(write)
         deployment.decision = ScaleDecision(
             made.time, before, decision.after, decision.reason, numbers
         )

@@ -210,7 +210,7 @@ def _labelled(text: str, server: str, replica: int) -> str:
     """The samples of a replica with labels that tell it from the others."""
     extra = f'server="{server}",replica="{replica}"'
     lines: list[str] = []
-    for line in text.splitlines():
+    for line in text.split("\n")[:-1]:  # labels may hold other ends of lines
         if line.startswith("#") or not line.strip():
             lines.append(line)
             continue
