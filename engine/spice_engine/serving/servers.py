@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from spice_engine.errors import Conflict, InvalidRequest, NotFound, SpiceError
 from spice_engine.pods.advisor import Advisor
@@ -76,7 +77,7 @@ class Servers:
         self.deployments: dict[str, AnyDeployment] = {}
         self.on_change: Callable[[str], None] = lambda _: None
         self.on_wait: Callable[[Deployment], None] = lambda _: None
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         parts.around.groups.users = self._users
         parts.models.uses = self._uses
 
@@ -84,7 +85,6 @@ class Servers:
 
     async def open(self) -> None:
         """Take up what an earlier engine left: replicas that run, and what is to run."""
-
         await self.parts.around.groups.open()
         for row, version, living in await self.parts.database.read(server_records.left):
             try:
@@ -115,14 +115,11 @@ class Servers:
             row,
             version,
             told=self._told,
-            on_wait=self._waits,
+            on_wait=self.on_wait,
         )
 
     def _told(self, deployment: AnyDeployment) -> None:
         self.on_change(deployment.row.name)
-
-    def _waits(self, deployment: Deployment) -> None:
-        self.on_wait(deployment)
 
     # -- looking
 
@@ -361,6 +358,8 @@ class Servers:
         await self.wish(name, "stopped")
         await deployment.settled()
         async with self._lock(name):
+            if self.deployments.get(name) is not deployment:
+                raise table.no_such_server(name)  # somebody else removed it meanwhile
             await deployment.close(keep=False, grace=1.0)
             await self.parts.database.write(lambda connection: table.remove(connection, name))
             self.deployments.pop(name, None)
@@ -368,7 +367,6 @@ class Servers:
             folder = self.parts.workshop.folder(name)
             self.parts.workshop.request_logs.forget(folder)
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        self._locks.pop(name, None)
         self._changed(name)
 
     async def scale(self, deployment: Deployment, pods: int) -> None:
@@ -393,7 +391,8 @@ class Servers:
         ]
 
     def _lock(self, name: str) -> asyncio.Lock:
-        return self._locks.setdefault(name, asyncio.Lock())
+        # Names that differ by case alone are one; a lock that nobody holds is forgotten.
+        return self._locks.setdefault(name.lower(), asyncio.Lock())
 
     def _changed(self, name: str) -> None:
         self.parts.models.changed()
