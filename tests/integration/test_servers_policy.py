@@ -72,7 +72,8 @@ def test_wrong_payloads_are_refused_and_a_stopped_one_answers_503(world: ServerW
     assert world.predict("shop", {"time": 1})[0] == 400
     assert world.predict("shop", {"tag": "nobody"})[0] == 400
     world.call("servers.stop", server="shop", wait=True)
-    assert world.predict("shop", {})[0] == 503
+    status, answer = world.predict("shop", {})
+    assert (status, answer["error"]["code"]) == (503, "engine_unavailable")
     world.call("servers.start", server="shop", wait=True)
     assert world.predict("shop", {})[0] == 200
 

@@ -430,3 +430,12 @@ async def test_signals_tell_what_the_autoscaler_needs() -> None:
         assert (signals.in_flight, signals.queued, signals.lanes, signals.busy) == (1, 1, 1, 1)
         assert 1.9 < signals.oldest_wait <= 2.0
         assert world.router.arrived == 2
+
+
+async def test_a_call_that_comes_after_the_end_is_answered_at_once() -> None:
+    """Its body was still coming when the server was removed."""
+    async with World() as world:
+        await world.add(echo)
+        world.router.close()
+        late = world.call()
+        assert late.status == 503

@@ -64,6 +64,8 @@ def test_a_right_definition_is_let_through(root: Path) -> None:
         ({"models": [":v1"]}, "model_name:version"),
         ({"mounts": {"uploads/x": ".."}}, "not below /mounts"),
         ({"mounts": {"uploads/x": "a", "uploads/y": "a"}}, "two mounts go to /mounts/a"),
+        ({"mounts": {"uploads/x": "a", "uploads/y": "a/b/c"}}, "lie in one another"),
+        ({"mounts": {"uploads/x": "a/b", "uploads/y": "a"}}, "lie in one another"),
         ({"batching": {"max_size": 0}}, "batching.max_size"),
         ({"limits": {"cpu_limit": float("nan")}}, "limits.cpu_limit"),
         ({"limits": {"memory_request": 2**30, "memory_limit": 2**29}}, "memory_request is over"),

@@ -242,16 +242,19 @@ def _environment(definition: ServerDefinition) -> Iterator[_Finding]:
 
 
 def _places(definition: ServerDefinition) -> Iterator[_Finding]:
-    seen: set[str] = set()
+    seen: set[PurePosixPath] = set()
     for resource, destination in definition.mounts.items():
         path = PurePosixPath(destination)
         if not resource or not destination or "\0" in destination:
             yield f"the mount {resource[:80]!r} has no destination", ""
         elif path.is_absolute() or ".." in path.parts or path == PurePosixPath("."):
             yield f"the mount's destination {destination[:80]!r} is not below /mounts", ""
-        elif str(path) in seen:
+        elif path in seen:
             yield f"two mounts go to /mounts/{path}", ""
-        seen.add(str(path))
+        elif any(path in other.parents or other in path.parents for other in seen):
+            # What is below a folder is the resource's, and may be a link to anywhere.
+            yield f"/mounts/{path} and another mount lie in one another", ""
+        seen.add(path)
 
 
 def _door(definition: ServerDefinition) -> Iterator[_Finding]:

@@ -14,6 +14,7 @@ import orjson
 
 from spice_engine.errors import InternalError, InvalidRequest, SpiceError
 from spice_engine.pods.advisor import Advisor
+from spice_engine.serving import refusals
 from spice_engine.serving.calls import Call
 from spice_engine.serving.figures import Figures
 from spice_runtime import wire
@@ -52,13 +53,11 @@ class PolicyEndpoint:
         now = time.monotonic()
         if not self.open:
             self._figures.refused(503, now)
-            call.done = True
-            call.answer(503, wire.AS_TEXT, b"", b"the server is stopped")
+            refusals.not_ready(call)
             return
         if len(self._tasks) >= self.most:
             self._figures.refused(429, now)
-            call.done = True
-            call.answer(429, wire.AS_TEXT, b"retry-after: 1\r\n", b"too many requests wait")
+            refusals.full(call, b"Retry-After: 1\r\n")
             return
         task = asyncio.create_task(self._answer(call), name=f"policy of {self._pod}")
         self._tasks[call] = task
@@ -93,7 +92,10 @@ class PolicyEndpoint:
             async with asyncio.timeout(max(0.0, call.deadline - begin)):
                 status, codec, body = 200, wire.AS_JSON, await self._recommend(call)
         except TimeoutError:
-            status, codec, body = 504, wire.AS_TEXT, b"the deadline passed"
+            if not call.done:
+                self._figures.refused(504, time.monotonic())
+                refusals.late(call)
+            return
         except SpiceError as error:
             status, codec, body = error.http_status, wire.AS_TEXT, str(error).encode()
         except Exception as error:

@@ -65,6 +65,7 @@ class Router:
         self._lanes: list[Lane] = []
         self._open: list[Lane] = []
         self._paused = False
+        self._closed = False
         self._lost_at = float("-inf")
         self._waiting = Waiting()
         self._batches = Batches(
@@ -209,8 +210,8 @@ class Router:
         return calls
 
     def close(self) -> None:
-        """The server is gone: calls that wait get 503, replicas are forgotten."""
-        self._paused = True
+        """The server is gone: calls that wait, or come, get 503, replicas are forgotten."""
+        self._paused = self._closed = True
         for link in list(self._links):
             self.detach(link)
         self._turn_away(time.monotonic())
@@ -339,7 +340,7 @@ class Router:
 
     def _may_wait(self, now: float) -> bool:
         """Whether calls may wait although no replica could take them now."""
-        return (
+        return not self._closed and (
             self.hold
             or self._paused
             or now < self._lost_at + GRACE
