@@ -6,8 +6,11 @@ import json
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
-from spice_engine.serving import tidying
+from spice_engine.serving import server_code, tidying
+from spice_engine.store.database import Database
 
 
 def make(path: Path, *, old: bool) -> Path:
@@ -37,3 +40,23 @@ def test_runtimes_stay_while_a_replica_runs_from_them(tmp_path: Path) -> None:
     (replica / "job.json").write_text(json.dumps({"argv": ["python", "-s", script, "x"]}))
     tidying._remove_runtimes(runtime, [replica])
     assert (used.is_dir(), new.is_dir(), unused.exists()) == (True, True, False)
+
+
+async def test_the_runtime_of_a_server_without_replicas_stays_for_its_next_one(
+    tmp_path: Path,
+) -> None:
+    database = await Database.open(tmp_path / "engine.db", "engine")
+    runtime = server_code.runtime_copy(tmp_path)
+    before = time.time() - 2 * tidying.RUNTIME_SECONDS
+    os.utime(runtime, (before, before))
+    workshop = SimpleNamespace(state=tmp_path, folder=lambda name: tmp_path / "servers" / name)
+    asleep: Any = SimpleNamespace(
+        parts=SimpleNamespace(workshop=workshop, database=database),
+        names=lambda: ["asleep"],
+        get=lambda _: SimpleNamespace(replica_list=[]),
+    )
+    try:
+        await tidying.tidy(asleep)
+    finally:
+        await database.close()
+    assert (runtime / "spice_runtime" / "replica.py").is_file()

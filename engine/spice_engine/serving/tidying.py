@@ -10,6 +10,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
+from spice_engine.serving import server_code
 from spice_engine.serving.servers import Servers
 from spice_engine.store import replicas as replica_table
 from spice_engine.store import servers as table
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 
 YOUNG_SECONDS = 60.0
 RUNTIME_SECONDS = 7 * 86_400
-"""A copy of the runtime that no replica was started with for so long goes."""
+"""A copy of the runtime that is another engine's, and that no replica runs from, goes after it."""
 
 
 async def tidy(servers: Servers) -> None:
@@ -43,8 +44,12 @@ async def tidy(servers: Servers) -> None:
         await asyncio.to_thread(_remove_others, folder / "replicas", replicas)
         await asyncio.to_thread(_remove_others, folder / "versions", versions)
     # A server's folder goes with it; one is left where the engine died in between.
-    await asyncio.to_thread(_remove_others, workshop.state / "servers", names)
-    living = [replica.folder for name in names for replica in servers.get(name).replica_list]
+    stored = {row.name for row in await database.read(table.list_all)}
+    await asyncio.to_thread(_remove_others, workshop.state / "servers", stored)
+    if names:
+        # What was prepared once names this copy; a server may have been asleep for weeks.
+        await asyncio.to_thread(server_code.runtime_copy, workshop.state)
+    living = [one.folder for name in servers.names() for one in servers.get(name).replica_list]
     await asyncio.to_thread(_remove_runtimes, workshop.state / "runtime", living)
 
 
