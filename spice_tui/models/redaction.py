@@ -10,8 +10,9 @@ HIDDEN = "***"
 _SECRET = re.compile(
     r"token|secret|passw|credential|api_?key|private_?key|access_?key|auth|cookie", re.IGNORECASE
 )
-WHOLE = frozenset({"env", "data", "text"})
-"""Values that are a person's own: environment variables, posted rows, texts of manifests."""
+WHOLE = frozenset({"env", "data", "text", "payload", "body", "requirements"})
+"""Values that are a person's own: environment variables, posted rows, texts of manifests, what a
+model server is asked and answers, indexes of packages with their passwords."""
 
 
 def redact(value: Any, scrub: Callable[[str], str] = str) -> Any:

@@ -86,3 +86,11 @@ def test_what_is_not_one_reading_statement_is_refused(
     assert ".." not in refusal.value.message
     assert sorted(path.name for path in state.iterdir()) == ["engine.db", "metrics.db"]
     assert ask(state, "SELECT n FROM of_engine")["rows"] == [[1]]
+
+
+def test_the_tokens_of_servers_are_not_told(state: Path) -> None:
+    with closing(sqlite3.connect(state / "engine.db")) as connection, connection:
+        connection.execute("CREATE TABLE servers (name TEXT, token TEXT)")
+        connection.execute("INSERT INTO servers VALUES ('echo', 'a secret')")
+    assert ask(state, "SELECT * FROM servers")["rows"] == [["echo", None]]
+    assert ask(state, "SELECT name FROM servers WHERE token > 'a'")["rows"] == []

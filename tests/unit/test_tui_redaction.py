@@ -34,6 +34,9 @@ POD: dict[str, Any] = {"name": "auth-tokens", "state": "ready", "actions": ["buy
         {"token": 12345},
         {"text": f"params:\n  token: {SECRET}"},
         {"data": SECRET.encode()},
+        {"server": "echo", "payload": {"patient": [SECRET]}},
+        {"status": 200, "body": SECRET},
+        {"requirements": f"--index-url https://me:{SECRET}@example.org/simple"},
         [1, 2, {"cookie": SECRET}],
     ],
 )
