@@ -137,7 +137,16 @@ async def build_parts(
     )
     bundles = build_model_services(stack, location, database, metrics, objects, pods, bus)
     serving = build_server_services(
-        location, database, metrics, objects, placement, bundles, pods.advisor, bus, base_url
+        location,
+        database,
+        metrics,
+        objects,
+        placement,
+        bundles,
+        pods.advisor,
+        bus,
+        base_url,
+        ahead=settings.replicas_ahead,
     )
 
     async def close_servers() -> None:

@@ -74,6 +74,9 @@ class Settings:
     training_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = _meaning(
         "Deadline of one training run.", 3600.0
     )
+    replicas_ahead: Annotated[int, Field(ge=0, le=1)] = _meaning(
+        "Processes of each model server that wait for its next replica; 0: none.", 1
+    )
     registries: list[str] = _meaning(
         "Where `add` looks for packages: folders, git+URL#path@ref, or HTTP addresses.", []
     )

@@ -3,7 +3,7 @@
 `<python> -s <folder>/spice_runtime/replica.py replica.json`. It listens on its control socket at
 once, loads the predictor, then serves lanes. Exit codes: 0 drained, 2 no usable replica.json,
 3 the predictor could not be loaded. With `--check` before the path it only loads the predictor
-(see `replica_check`).
+(see `replica_check`); with `--ahead` it waits until the file is there (see `replica_ahead`).
 
 The file holds `server`, `replica`, `server_version`, `type` (script, onnx, sklearn, torchscript),
 `entrypoint` (relative to `code`, the working directory), `classname`, `config` (keyword arguments
@@ -37,13 +37,16 @@ if not __package__:
         _spec.loader.exec_module(_module)
     sys.path.insert(0, str(_PACKAGE / "compat"))
 
-from spice_runtime import replica_check  # noqa: E402 - it is importable only now
+from spice_runtime import replica_ahead, replica_check  # noqa: E402 - it is importable only now
 from spice_runtime.replica_process import Replica  # noqa: E402
 
 
-def main(path: str, *, check: bool = False) -> int:
+def main(path: str, *, check: bool = False, ahead: bool = False) -> int:
     """Runs the replica that the file describes, or only checks it; gives the exit code."""
     try:
+        if ahead:
+            replica_ahead.wait_told(Path(path))
+            replica_ahead.prepare(Path(path))
         job = json.loads(Path(path).read_bytes())
         if check:
             return replica_check.check(job, Path(path).parent)
@@ -55,10 +58,12 @@ def main(path: str, *, check: bool = False) -> int:
 
 
 if __name__ == "__main__":
-    arguments = [each for each in sys.argv[1:] if each != "--check"]
-    if len(arguments) != 1:
-        sys.exit("usage: python -s replica.py [--check] replica.json")
-    code = main(arguments[0], check="--check" in sys.argv)
+    flags = {each for each in sys.argv[1:] if each in ("--check", "--ahead")}
+    # Predictors see the same arguments, however they were started.
+    sys.argv[:] = [each for each in sys.argv if each not in flags]
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -s replica.py [--check | --ahead] replica.json")
+    code = main(sys.argv[1], check="--check" in flags, ahead="--ahead" in flags)
     sys.stdout.flush()
     sys.stderr.flush()
     # Threads of the user's must not keep a drained replica alive.

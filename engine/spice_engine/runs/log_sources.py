@@ -10,6 +10,7 @@ from spice_engine.errors import InvalidRequest, NotFound
 from spice_engine.protocol.location import Location
 from spice_engine.runs.logs import LOG_NAME
 from spice_engine.workers.pool import ChildPool
+from spice_runtime import replica_ahead
 from spice_runtime.process import EXIT
 
 ENGINE = "engine"
@@ -76,7 +77,11 @@ class LogFiles:
         """Name, title, size and whether it may grow, of the logs of servers' newest replicas."""
         found: list[tuple[str, str, int, bool]] = []
         for folder in sorted(self._servers.glob("*")):
-            replicas = [one for one in folder.glob("replicas/*") if one.name.isdecimal()]
+            replicas = [
+                one
+                for one in folder.glob("replicas/*")
+                if one.name.isdecimal() and not replica_ahead.waits(one)
+            ]
             replicas.sort(key=lambda one: int(one.name), reverse=True)
             for one in replicas[:_MOST_REPLICAS]:
                 live = not (one / EXIT).exists()

@@ -13,11 +13,12 @@ import logging
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from spice_engine.errors import SpiceError
 from spice_engine.protocol.servers import RolloutInfo, ScaleDecision
 from spice_engine.serving import definitions, rollout, server_records
+from spice_engine.serving.ahead import Ahead, Waiting
+from spice_engine.serving.alarm import Alarm
 from spice_engine.serving.directory import Directory
 from spice_engine.serving.figures import Figures
 from spice_engine.serving.front import Front
@@ -25,11 +26,12 @@ from spice_engine.serving.link import ReplicaLink
 from spice_engine.serving.preparation import Preparations, Workshop
 from spice_engine.serving.progress import DONE, FAILED, ROLLED_BACK, Progress
 from spice_engine.serving.replica_files import ReplicaSpec
-from spice_engine.serving.replicas import ADOPT_SECONDS, Replica, Surroundings
+from spice_engine.serving.replicas import ADOPT_SECONDS, Replica
 from spice_engine.serving.rollout import Seen
 from spice_engine.serving.server_view import Usage
+from spice_engine.serving.surroundings import Surroundings
 from spice_engine.store import servers as table
-from spice_engine.store.replicas import ReplicaRow
+from spice_engine.store.replicas import AHEAD, ReplicaRow
 from spice_engine.store.servers import ServerRow, VersionRow
 
 log = logging.getLogger(__name__)
@@ -78,8 +80,9 @@ class Deployment:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._poke = asyncio.Event()
         self._settled = asyncio.Event()
+        self._ahead = Ahead(around, workshop.database, row.name, self._poke.set)
         self._loop_task: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self._poke.set)
         self._adopting: set[int] = set()
         self._adopt_until = 0.0
 
@@ -92,6 +95,9 @@ class Deployment:
             self._begin(self.row.good, fresh=False)
         for row in living:
             spec = await self._workshop.sketch(self.row.name, row.version)
+            if row.state == AHEAD:
+                self._ahead.adopt(row.number, spec)
+                continue
             replica = self._new(spec, row.number, row.restarts, row.created, row.ready)
             if row.state == "draining":
                 replica.unwanted()
@@ -144,8 +150,8 @@ class Deployment:
             self._loop_task.cancel()
             await asyncio.gather(self._loop_task, return_exceptions=True)
         self._preparations.stop()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.stop()
+        await self._ahead.close(keep=keep)
         if not keep:
             for replica in list(self.replicas.values()):
                 replica.unwanted()
@@ -199,7 +205,7 @@ class Deployment:
             except SpiceError as error:
                 # The disk is full, or the store is busy: what is wished for stays.
                 self._hindered(str(error))
-                self._later(_RETRY_SECONDS)
+                self._alarm.set(_RETRY_SECONDS)
 
     def _hindered(self, why: str) -> None:
         """Tell it, once; it cannot be written down, and the next step that succeeds takes it
@@ -213,10 +219,11 @@ class Deployment:
         if self.row.wish == "stopped":
             for replica in list(self.replicas.values()):
                 replica.unwanted()
+            await self._ahead.close()
             await self._note()
             return
         if self._adopting and (left := self._adopt_until - time.monotonic()) > 0:
-            self._later(left)  # what there is will be known in a moment
+            self._alarm.set(left)  # what there is will be known in a moment
             return
         progress = self.progress
         replicas = self.replicas.values()
@@ -240,8 +247,11 @@ class Deployment:
             for number in step.drain:
                 self.replicas[number].unwanted()
             await self._start(spec, step.start)
-            if progress.is_rolling and rollout.is_done(seen, version, wanted):
-                await self._rolled_out(version)
+            if rollout.is_done(seen, version, wanted):
+                if progress.is_rolling:
+                    await self._rolled_out(version)
+                if spec is not None:
+                    self._ahead.keep(spec)
         await self._note()
 
     async def _start(self, spec: ReplicaSpec | None, count: int) -> None:
@@ -249,27 +259,18 @@ class Deployment:
             return
         restarts = self.progress.restarts
         for _ in range(count):
-            now = time.time()
-            number = await self._workshop.database.write(
-                partial(
-                    server_records.new_replica,
-                    server=self.row.name,
-                    version=spec.version,
-                    restarts=restarts,
-                    now=now,
-                )
-            )
-            replica = self._new(spec, number, restarts, now)
+            number, now, waiting = await self._ahead.next_replica(spec, restarts)
+            replica = self._new(spec, number, restarts, now, waiting=waiting)
             if self.row.wish != "running" or spec.version != self.version.number:
                 replica.unwanted()  # another wish came meanwhile
             self._run(replica)
-        self._later(spec.definition.start_timeout + 0.1)
+        self._alarm.set(spec.definition.start_timeout + 0.1)
 
     def _waits(self) -> bool:
         """Whether the next attempt has to wait; then the loop is woken when it is over."""
         wait = self.progress.trial.not_before - time.monotonic()
         if wait > 0:
-            self._later(wait)
+            self._alarm.set(wait)
         return wait > 0
 
     def _new(
@@ -279,6 +280,7 @@ class Deployment:
         restarts: int,
         created: float,
         was_ready: float | None = None,
+        waiting: Waiting | None = None,
     ) -> Replica:
         replica = Replica(
             self._around,
@@ -289,6 +291,7 @@ class Deployment:
             restarts=restarts,
             created=created,
             was_ready=was_ready,
+            waiting=waiting,
         )
         self.replicas[number] = replica
         return replica
@@ -371,13 +374,7 @@ class Deployment:
     async def _note(self) -> None:
         """Put the server's state where others see it, and in the store when it is another."""
         state, message = self.progress.state(self.row, self.replicas.values())
-        values: dict[str, Any] = {}
-        if state != self.row.state:
-            values["state"] = state
-            if state == "running" or (state in {"stopped", "failed"} and self.row.running_since):
-                values["running_since"] = time.time() if state == "running" else None
-        if message != self.row.message:
-            values["message"] = message
+        values = server_records.change_of(self.row, state, message, time.time())
         if values:
             self.row = await self._workshop.database.write(
                 lambda connection: table.change(connection, self.row.name, **values)
@@ -401,8 +398,3 @@ class Deployment:
         for replica in self.replicas.values():
             if replica.link is link:
                 replica.hung()
-
-    def _later(self, seconds: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._poke.set)

@@ -6,14 +6,13 @@ import contextlib
 import hashlib
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spice_engine.protocol.location import MAX_SOCKET_PATH, runtime_directory
 from spice_engine.protocol.servers import ServerDefinition
-from spice_engine.serving.node_groups import Room
 from spice_engine.store.disk import storage_error
 from spice_engine.workers.jobs import Job
 from spice_runtime import process, wire
@@ -22,6 +21,9 @@ LOG_ROTATE_BYTES = 32 * 2**20
 """A replica's log of that size is set aside; the one before it goes."""
 GRACE_SECONDS = 5.0
 """From SIGTERM to SIGKILL, for a replica that did not end by itself after DRAIN."""
+
+_OWN = ("SPICE_SERVER_VERSION", "SPICE_REPLICA", "CUDA_VISIBLE_DEVICES")
+"""Variables that differ from one replica to the next: a process started ahead is told them."""
 
 _ELSEWHERE = frozenset(
     {
@@ -89,8 +91,9 @@ def doors_of(folder: Path) -> Doors:
     return Doors(control, lane, folder / "started")
 
 
-def write_files(spec: ReplicaSpec, number: int) -> Path:
+def write_files(spec: ReplicaSpec, number: int, variables: Mapping[str, str] | None = None) -> Path:
     """Make a replica's folder with what it reads; gives the path of `replica.json`. Blocks.
+    `variables` are set by a process that was started ahead.
 
     Raises:
         StorageError: it cannot be written.
@@ -132,6 +135,7 @@ def write_files(spec: ReplicaSpec, number: int) -> Path:
             "batching": definition.batching.enabled,
             "debug": definition.debug,
             "request_prefix": f"/servers/{spec.server}",
+            "variables": dict(variables or {}),
         }
         process.write_json(str(folder), "replica.json", note, durable=False)
     except OSError as error:
@@ -147,8 +151,18 @@ def remove_sockets(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def job_of(spec: ReplicaSpec, number: int, room: Room, environment: Mapping[str, str]) -> Job:
-    """The command of a replica. `environment` are the engine's own variables."""
+def job_of(
+    spec: ReplicaSpec,
+    number: int,
+    devices: Sequence[int],
+    environment: Mapping[str, str],
+    *,
+    ahead: bool = False,
+) -> Job:
+    """The command of a replica with these GPUs. `environment` are the engine's own variables.
+
+    With `ahead` that of a process which waits until it is told what it hosts.
+    """
     script = spec.runtime / "spice_runtime" / "replica.py"
     note = spec.replicas / str(number) / "replica.json"
     limits = spec.definition.limits
@@ -160,8 +174,8 @@ def job_of(spec: ReplicaSpec, number: int, room: Room, environment: Mapping[str,
     if limits.cpu_limit is not None:
         # Libraries start a thread for each core they see, and would wait for each other.
         env["OMP_NUM_THREADS"] = str(max(1, math.ceil(limits.cpu_limit)))
-    if room.devices:
-        env["CUDA_VISIBLE_DEVICES"] = ",".join(str(device) for device in room.devices)
+    if devices:
+        env["CUDA_VISIBLE_DEVICES"] = ",".join(str(device) for device in devices)
     env.update(spec.definition.env)
     env.update(
         SPICE_SERVER=spec.server,
@@ -169,7 +183,7 @@ def job_of(spec: ReplicaSpec, number: int, room: Room, environment: Mapping[str,
         SPICE_REPLICA=str(number),
     )
     return Job(
-        argv=(str(spec.python), "-s", str(script), str(note)),
+        argv=(str(spec.python), "-s", str(script), *(("--ahead",) if ahead else ()), str(note)),
         env=env,
         cwd=str(spec.folder / "code"),
         grace_s=GRACE_SECONDS,
@@ -177,8 +191,26 @@ def job_of(spec: ReplicaSpec, number: int, room: Room, environment: Mapping[str,
     )
 
 
+def own_variables(job: Job) -> dict[str, str]:
+    """The variables of a job that are its replica's alone."""
+    return {name: job.env[name] for name in _OWN if name in job.env}
+
+
+def can_become(waiting: Mapping[str, Any], job: Job) -> bool:
+    """Whether a process that was started ahead, with that `job.json`, can be told to do this job
+    for its own number: interpreter, runtime and variables are the same."""
+    there = {name: value for name, value in waiting["env"].items() if name not in _OWN}
+    wanted = {name: value for name, value in job.env.items() if name not in _OWN}
+    if there != wanted or list(waiting["argv"]) != list(job.argv):
+        return False
+    # Python has made absolute paths of what stands there.
+    return "PYTHONPATH" not in wanted or waiting["cwd"] == job.cwd
+
+
 def devices_of(folder: Path) -> tuple[int, ...]:
     """The GPUs that the replica of that folder was started with. Blocks."""
     job = process.read_json(str(folder), process.JOB) or {}
-    text = str(job.get("env", {}).get("CUDA_VISIBLE_DEVICES", ""))
+    told = process.read_json(str(folder), "replica.json") or {}
+    env = {**job.get("env", {}), **told.get("variables", {})}
+    text = str(env.get("CUDA_VISIBLE_DEVICES", ""))
     return tuple(int(part) for part in text.split(",") if part.isdecimal())

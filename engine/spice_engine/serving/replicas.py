@@ -12,19 +12,13 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Protocol
 
-from spice_engine.errors import (
-    ChildFailed,
-    Conflict,
-    DeadlineExceeded,
-    NotFound,
-    Overloaded,
-    SpiceError,
-)
+from spice_engine.errors import ChildFailed, Conflict, DeadlineExceeded, Overloaded, SpiceError
+from spice_engine.serving import finding
+from spice_engine.serving.ahead import Waiting
 from spice_engine.serving.link import ReplicaLink
-from spice_engine.serving.node_groups import NodeGroups, Room, need_of
+from spice_engine.serving.node_groups import Room, need_of
 from spice_engine.serving.replica_ends import last_words, why
 from spice_engine.serving.replica_files import (
     GRACE_SECONDS,
@@ -32,12 +26,15 @@ from spice_engine.serving.replica_files import (
     devices_of,
     doors_of,
     job_of,
+    own_variables,
     remove_sockets,
     write_files,
 )
 from spice_engine.serving.router import Router
-from spice_engine.workers.placement import Placed, Placement, Reservation, Resources
+from spice_engine.serving.surroundings import Surroundings
+from spice_engine.workers.placement import Placed, Reservation, Resources
 from spice_engine.workers.shims import Exit, Exited, JobLost, Lost, NeverStarted
+from spice_runtime import replica_ahead
 
 log = logging.getLogger(__name__)
 
@@ -60,14 +57,6 @@ class Watcher(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What replicas are started with."""
-
-    placement: Placement
-    groups: NodeGroups
-
-
 class Replica:
     """One process of a server; `run` is its whole life, in a task of its deployment.
 
@@ -86,6 +75,7 @@ class Replica:
         restarts: int = 0,
         created: float | None = None,
         was_ready: float | None = None,
+        waiting: Waiting | None = None,
     ) -> None:
         self.spec = spec
         self.number = number
@@ -111,6 +101,7 @@ class Replica:
         self._around = around
         self._router = router
         self._watcher = watcher
+        self._waiting = waiting  # a process that was started ahead for it
         self._placed: Placed | None = None
         self._reservation: Reservation | None = None
         self._room: Room | None = None
@@ -155,11 +146,16 @@ class Replica:
             return
         self.begun = time.monotonic()
         self._set("starting", "")
+        if self._waiting is not None:
+            await self._tell_waiting()
+            self._reservation = self._waiting.reservation
+            await self._live(self._waiting.placed)
+            return
         limits = self.spec.definition.limits
         await asyncio.to_thread(write_files, self.spec, self.number)
         part = Resources(limits.cpu_limit or 0.0, limits.memory_limit or 0)
         assert self._room is not None
-        job = job_of(self.spec, self.number, self._room, os.environ)
+        job = job_of(self.spec, self.number, self._room.devices, os.environ)
         self._reservation = self._around.placement.reserve([part])
         try:
             placed = await self._around.placement.start(self._reservation, 0, self.folder, job)
@@ -168,6 +164,13 @@ class Replica:
             await self._adopt(error)
             return
         await self._live(placed)
+
+    async def _tell_waiting(self) -> None:
+        """Let the process that was started ahead go on as this replica."""
+        assert self._room is not None
+        job = job_of(self.spec, self.number, self._room.devices, os.environ)
+        await asyncio.to_thread(write_files, self.spec, self.number, own_variables(job))
+        await asyncio.to_thread(replica_ahead.tell, self.folder)
 
     async def _take_room(self) -> bool:
         """Wait for room in the node group; False when nobody wants the replica any more."""
@@ -187,20 +190,8 @@ class Replica:
 
     async def _adopt(self, failure: SpiceError | None = None) -> None:
         """Find out what became of the process that an earlier engine started, and go on with it."""
-        pause = 0.5
-        while True:
-            try:
-                found = await self._around.placement.find(self.folder)
-            except NotFound:
-                found = NeverStarted()
-            except ChildFailed as error:
-                log.warning(
-                    "replica %s/%s: %s; looking again", self.spec.server, self.number, error
-                )
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, 10.0)
-                continue
-            break
+        name = f"{self.spec.server}/{self.number}"
+        found = await finding.find(self._around.placement, self.folder, name)
         match found:
             case Placed() as placed:
                 if self._room is None:
@@ -209,6 +200,9 @@ class Replica:
                     self._room = self._around.groups.retake(
                         definition.node_group, need_of(definition.limits), devices
                     )
+                # The engine may have died before it told one that was started ahead.
+                if await asyncio.to_thread(replica_ahead.waits, self.folder):
+                    await self._tell_waiting()
                 await self._live(placed)
             case Exited(exit_):
                 self._take_exit(exit_)
@@ -237,18 +231,13 @@ class Replica:
             self._take_exit(exit_)
 
     async def _wait(self, placed: Placed) -> Exit | None:
-        while True:
-            try:
-                return await self._around.placement.wait(placed)
-            except JobLost as lost:
-                self.blamed = False
-                self._over("failed", lost.message)
-                return None
-            except (ChildFailed, Conflict) as error:
-                log.warning(
-                    "replica %s/%s: %s; looking again", self.spec.server, self.number, error
-                )
-                await asyncio.sleep(1.0)
+        try:
+            name = f"{self.spec.server}/{self.number}"
+            return await finding.end_of(self._around.placement, placed, name)
+        except JobLost as lost:
+            self.blamed = False
+            self._over("failed", lost.message)
+            return None
 
     async def _serve(self) -> None:
         """Connect, wait until it is ready and healthy, give it to the router."""
@@ -396,5 +385,7 @@ class Replica:
             self._around.groups.give_back(self._room)
         if self._reservation is not None:
             self._around.placement.release(self._reservation)
+        if self._waiting is not None and self._placed is None and self.is_over:
+            await self._waiting.end(self._around.placement)
         if self.is_over:
             await asyncio.to_thread(remove_sockets, self.folder)

@@ -17,12 +17,12 @@ from spice_engine.serving.directory import Directory
 from spice_engine.serving.model_folders import ModelFolders
 from spice_engine.serving.node_groups import NodeGroups, gpus_here
 from spice_engine.serving.preparation import Workshop
-from spice_engine.serving.replicas import Surroundings
 from spice_engine.serving.request_log import RequestLogs
 from spice_engine.serving.scaling import Scaling
 from spice_engine.serving.server_metrics import MetricsOfServers
 from spice_engine.serving.server_topic import ServerTopic
 from spice_engine.serving.servers import Parts, Servers
+from spice_engine.serving.surroundings import Places, Surroundings
 from spice_engine.serving.validation import Validation
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
@@ -73,11 +73,17 @@ def build_server_services(
     advisor: Advisor,
     bus: Bus,
     base_url: Callable[[], str],
+    *,
+    ahead: int,
 ) -> ServerServices:
-    """Build them; whoever builds them closes them before the placement and the store."""
+    """Build them; whoever builds them closes them before the placement and the store.
+
+    `ahead` is how many processes of each server wait for its next replica.
+    """
     directory = Directory()
     environments = Environments(location.state, location.root, placement)
-    groups = NodeGroups(database, this_machine(), gpus_here())
+    machine = this_machine()
+    groups = NodeGroups(database, machine, gpus_here())
     folders = ModelFolders(location.state, objects)
 
     logs = RequestLogs()
@@ -93,7 +99,7 @@ def build_server_services(
             bundles.tree,
             bundles.models,
             Workshop(location.state, database, objects, environments, materialized, logs),
-            Surroundings(placement, groups),
+            Surroundings(placement, groups, Places(ahead, max(1, int(machine.cpu)))),
             directory,
             advisor,
             base_url,

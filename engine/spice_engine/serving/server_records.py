@@ -7,7 +7,7 @@ import logging
 import sqlite3
 import time
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from spice_engine.errors import SpiceError
 from spice_engine.store import replicas, servers
@@ -31,14 +31,45 @@ def left(
 
 
 def new_replica(
-    connection: sqlite3.Connection, server: str, version: int, restarts: int, now: float
+    connection: sqlite3.Connection,
+    server: str,
+    version: int,
+    restarts: int,
+    now: float,
+    ahead: int | None = None,
 ) -> int:
-    """A replica that is to start; its number."""
+    """A replica that is to start; its number. `ahead` is that of a process started for it."""
+    number = servers.next_replica(connection, server) if ahead is None else ahead
+    write = replicas.add if ahead is None else replicas.begin
+    write(connection, server=server, number=number, version=version, restarts=restarts, created=now)
+    return number
+
+
+def new_ahead(connection: sqlite3.Connection, server: str, version: int, now: float) -> int:
+    """A process that waits to become a replica; its number."""
     number = servers.next_replica(connection, server)
     replicas.add(
-        connection, server=server, number=number, version=version, restarts=restarts, created=now
+        connection,
+        server=server,
+        number=number,
+        version=version,
+        restarts=0,
+        created=now,
+        state=replicas.AHEAD,
     )
     return number
+
+
+def change_of(row: ServerRow, state: str, message: str, now: float) -> dict[str, Any]:
+    """The columns of a server that are others now."""
+    values: dict[str, Any] = {}
+    if state != row.state:
+        values["state"] = state
+        if state == "running" or (state in {"stopped", "failed"} and row.running_since):
+            values["running_since"] = now if state == "running" else None
+    if message != row.message:
+        values["message"] = message
+    return values
 
 
 def rolled_out(connection: sqlite3.Connection, server: str, version: int) -> ServerRow:

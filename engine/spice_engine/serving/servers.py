@@ -32,7 +32,7 @@ from spice_engine.serving.model_lookup import ServerUse
 from spice_engine.serving.models import Models
 from spice_engine.serving.policy_deployment import PolicyDeployment
 from spice_engine.serving.preparation import Workshop
-from spice_engine.serving.replicas import Surroundings
+from spice_engine.serving.surroundings import Surroundings
 from spice_engine.store import replicas as replica_table
 from spice_engine.store import servers as table
 from spice_engine.store.database import Database

@@ -15,7 +15,6 @@ from spice_engine.errors import ChildFailed
 from spice_engine.protocol.servers import CheckedServer, ServerDefinition
 from spice_engine.serving import server_code
 from spice_engine.serving.making import Made, Making
-from spice_engine.serving.node_groups import Need, Room
 from spice_engine.serving.replica_ends import last_words, why
 from spice_engine.serving.replica_files import ReplicaSpec, ServedModel, job_of, write_files
 from spice_engine.workers.placement import Placement, Resources
@@ -80,7 +79,7 @@ class Validation:
         definition, limits = spec.definition, spec.definition.limits
         note = await asyncio.to_thread(write_files, spec, 1)
         # It takes no room of the node group: it is short, and nothing is served by it.
-        job = job_of(spec, 1, Room(0, definition.node_group, Need()), os.environ)
+        job = job_of(spec, 1, (), os.environ)
         job = replace(
             job,
             argv=(*job.argv[:-1], "--check", str(note)),

@@ -14,6 +14,8 @@ from spice_engine.store.columns import from_json, to_json
 KEPT_ENDED = 20
 """Replicas of each server that stay after their end, newest ones."""
 KEPT_DECISIONS = 500
+AHEAD = "ahead"
+"""The state of a process that is ready to become a replica, and is none yet."""
 
 _REPLICA = "server, number, version, state, message, restarts, created, ready, ended"
 
@@ -53,12 +55,35 @@ def add(
     version: int,
     restarts: int,
     created: float,
+    state: str = "requested",
 ) -> None:
-    """Adds a replica that is to start."""
+    """Adds a replica that is to start, or one ahead of its time."""
     connection.execute(
-        f"INSERT INTO replicas ({_REPLICA}) VALUES (?, ?, ?, 'requested', '', ?, ?, NULL, NULL)",
-        (server, number, version, restarts, created),
+        f"INSERT INTO replicas ({_REPLICA}) VALUES (?, ?, ?, ?, '', ?, ?, NULL, NULL)",
+        (server, number, version, state, restarts, created),
     )
+
+
+def begin(
+    connection: sqlite3.Connection,
+    *,
+    server: str,
+    number: int,
+    version: int,
+    restarts: int,
+    created: float,
+) -> None:
+    """One that was started ahead becomes a replica."""
+    connection.execute(
+        "UPDATE replicas SET state = 'requested', version = ?, restarts = ?, created = ?"
+        " WHERE server = ? AND number = ?",
+        (version, restarts, created, server, number),
+    )
+
+
+def remove(connection: sqlite3.Connection, server: str, number: int) -> None:
+    """Forgets one that never became a replica."""
+    connection.execute("DELETE FROM replicas WHERE server = ? AND number = ?", (server, number))
 
 
 def set_state(
