@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from spice_engine.errors import Conflict, NotFound, SpiceError
-from tests.conftest import EngineFixture
+from tests.conftest import EngineFixture, wait_for
 from tests.integration.server_world import HERE, ServerWorld
 
 
@@ -58,3 +58,15 @@ def test_a_server_that_is_removed_twice_is_removed_once(world: ServerWorld) -> N
     world.serve("twice")
     assert world.predict("twice", 1)[0] == 200
     world.remove("twice")
+
+
+def test_a_stop_by_force_waits_for_no_request(world: ServerWorld) -> None:
+    text = "import time\nfrom spice_runtime import BasePredictor\n\nclass P(BasePredictor):\n"
+    world.serve("stuck", f"{text}    def predict(self, payload): time.sleep(50)\n")
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(world.predict, "stuck", 1)
+        wait_for(lambda: world.info("stuck")["replicas"][0]["in_flight"], "the request to begin")
+        stopped = world.call("servers.stop", server="stuck", force=True, wait=True)
+        assert asked.result()[0] == 503
+    assert (stopped["state"], stopped["message"]) == ("stopped", "")
+    world.remove("stuck")

@@ -158,7 +158,8 @@ class ServerName:
 
 @record
 class EndServer:
-    """Stop, or remove with `force` a server that runs; requests under way may end first."""
+    """Stop a server, or remove one; `force`: requests under way are not waited for when it is
+    stopped, and one that runs is stopped before it is removed."""
 
     server: str
     force: bool = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from spice_engine.errors import InvalidRequest
 from spice_engine.operations import operation
 from spice_engine.protocol.engine import Accepted, Nothing
@@ -85,8 +87,13 @@ async def start(servers: Servers, request: EndServer) -> ServerInfo:
 
 @operation("servers.stop", http="POST /api/v1/servers/{server}/stop")
 async def stop(servers: Servers, request: EndServer) -> ServerInfo:
-    """Stop a server; requests under way end first."""
+    """Stop a server; requests under way end first, with `force` they are lost."""
     deployment = await servers.wish(request.server, "stopped")
+    if request.force:
+        leaving = deployment.replica_list
+        for replica in leaving:
+            replica.unwanted()
+        await asyncio.gather(*(replica.kill() for replica in leaving))
     if request.wait:
         await deployment.settled()
     return servers.info(request.server)
