@@ -111,7 +111,7 @@ def whole_numbers() -> World:
 @pytest.mark.parametrize("make", [exogenous_law, writes_data, whole_numbers])
 def test_what_is_served_is_what_the_evaluation_did(make: Any, algorithm: str) -> None:
     pod: World = make()
-    policy = trained(pod, algorithm)
+    policy = trained(pod, algorithm, episodes=4)
     counts, local = served(policy, pod)
     refit = policy.evaluation["refit"]
     assert counts == refit["actions_taken"]
@@ -191,7 +191,7 @@ def test_many_actions_take_fewer_samples_and_a_narrower_search() -> None:
     wide = Part(Simulator(many_fields(2)), Stepper(Simulator(many_fields(2))), steps, 0)
     narrow = Part(Simulator(pod), Stepper(Simulator(pod)), steps, 0)
     assert narrow._width < wide._width  # pyright: ignore[reportPrivateUsage]
-    for _ in run.episodes(3, lambda: None):
+    for _ in run.episodes(2, lambda: None):
         pass
     assert run.finish().evaluation["held_out"] is not None
 

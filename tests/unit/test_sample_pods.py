@@ -100,6 +100,7 @@ def test_the_data_of_a_sample_can_be_made_again(name: str, program: str, data: s
 
 
 @pytest.mark.slow
+@pytest.mark.numbers
 @pytest.mark.parametrize("name", NAMES)
 def test_a_policy_beats_the_best_constant_action_on_series_it_has_not_seen(
     name: str, bench: ModuleType
