@@ -71,6 +71,7 @@ POD: tuple[Action, ...] = (
     Action("pod.packages", "Packages", "Find packages and add them.", ("p",), "packages", "[TEXT]"),
     Action("pod.add", "Add", "Add a package or a sample.", (), "add", "REFERENCE"),
     Action("pod.trust", "Trust", "Let code of this folder run.", (), "trust"),
+    Action("pod.serve_pod", "Serve", "Stand up a server of its policy.", ("V",)),
     Action("pod.curl", "Copy curl", "Copy the command that asks it.", ("y",), "curl", "[POD]"),
     Action("pod.goto", "Go to pod", "Choose a pod by its name.", (), "goto", "POD"),
 )

@@ -66,6 +66,10 @@ class ServerDeeds(PodDeeds, RunDeeds, ScreenDeeds):
         models, entrypoint = serving.sources(words)
         await self.serve_form(models, entrypoint)
 
+    async def action_serve_pod(self) -> None:
+        """Stand up a server of the chosen pod's policy."""
+        await self.serve_form([f"{self.pod_named().name}:latest"], "")
+
     async def serve_form(self, models: list[str], entrypoint: str) -> None:
         """Ask for the rest, and stand a server up; a refusal is shown in the form."""
         from spice_tui.screens.form import Form, FormField

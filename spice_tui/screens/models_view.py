@@ -34,7 +34,7 @@ class ModelsView(View):
     """Enter in the list goes to the versions; enter there serves a policy's version again."""
 
     CONTEXTS: ClassVar = ("model", "pod")
-    BINDINGS: ClassVar = [*bindings("pod"), *bindings("model")]
+    BINDINGS: ClassVar = [*bindings("model"), *bindings("pod")]
     DEFAULT_CSS = """
     ModelsView #models-list { height: 1fr; }
     ModelsView .lower { height: 50%; }

@@ -29,7 +29,7 @@ class ServersView(ListView):
     """Enter opens a server, and asks a pod what to do now."""
 
     CONTEXTS: ClassVar = ("server", "pod")
-    BINDINGS: ClassVar = bindings("server")
+    BINDINGS: ClassVar = [*bindings("server"), *bindings("pod")]
     DEFAULT_CSS = """
     ServersView .-away { display: none; }
     ServersView #servers-list { height: 1fr; }
@@ -58,9 +58,8 @@ class ServersView(ListView):
     def contexts(self) -> tuple[str, ...]:
         """Those of a server, or of the pod whose endpoint is chosen."""
         row = self.table.table.model.current
-        if self.opened_server is not None or (row is not None and row.key.startswith("server/")):
-            return ("server",)
-        return ("pod", "server")
+        is_pod = row is not None and not row.key.startswith("server/")
+        return ("pod",) if is_pod and self.opened_server is None else ("server",)
 
     @property
     def panes(self) -> list[Pane]:
