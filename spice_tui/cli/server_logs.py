@@ -160,16 +160,20 @@ def follow_pods(
             for reader in _new_pods(client, server, found.get(server), known):
                 known[reader.topic] = reader
                 client.subscribe(reader.topic)
+                if prefixes and len(known) > 1:
+                    _set_prefixes(known.values())
                 reader.print_new()
-            if prefixes and len(known) > 1:
-                _set_prefixes(known.values())
 
 
 def _new_pods(
     client: FollowingClient, server: str, info: dict[str, Any] | None, known: dict[str, PodLog]
 ) -> list[PodLog]:
-    pods = sorted(pod["number"] for pod in (info or {}).get("replicas", ()))
-    made = [PodLog(client, server, number) for number in pods]
+    pods = {pod["number"] for pod in (info or {}).get("replicas", ())}
+    newest = max((one.pod for one in known.values()), default=0)
+    if pods and max(pods) > newest + 1:
+        # Some came and went between two events; what they said last matters most.
+        pods |= {number for number in logged_pods(client, server) if newest < number < max(pods)}
+    made = [PodLog(client, server, number) for number in sorted(pods)]
     return [one for one in made if one.topic not in known]
 
 

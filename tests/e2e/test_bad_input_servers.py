@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +18,7 @@ import psutil
 import pytest
 
 from tests.conftest import EngineFixture, wait_for
-from tests.e2e.serving_neighbour import PREDICTOR, STEADY, Place, begin, unharmed, words_of
+from tests.e2e.serving_neighbour import PREDICTOR, PROGRAM, STEADY, Place, begin, unharmed, words_of
 from tests.integration.server_world import ECHO, Clients
 
 pytestmark = pytest.mark.e2e
@@ -344,6 +346,28 @@ def test_a_model_whose_files_are_gone_is_told(place: Place) -> None:
     assert code == 11
     assert "error: server lost has failed: the object store has no object" in err
     assert "It may have been removed; make it again from its source." in err
+
+
+def test_the_last_words_of_a_pod_that_came_and_went_are_followed(place: Place) -> None:
+    text = (
+        f"import os\nprint('here', flush=True)\n{PREDICTOR}"
+        "    def predict(self, p): print(p, flush=True); os._exit(1)\n"
+    )
+    assert place.stand_up("brief", text)[0] == 0
+    command = [*PROGRAM, "server", "logs", "-f", "brief"]
+    with subprocess.Popen(command, cwd=place.folder, text=True, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        said: list[str] = []
+        reader = threading.Thread(target=said.extend, args=(child.stdout,))
+        reader.start()
+        try:
+            wait_for(lambda: said, "the log of the first pod")
+            assert place.predict("brief", "once")[0] == 502
+            # Two pods died of it.
+            wait_for(lambda: sum("once" in line for line in said) == 2, "the last words of both")
+        finally:
+            child.kill()
+            reader.join()
 
 
 def test_a_payload_without_its_option(place: Place) -> None:
