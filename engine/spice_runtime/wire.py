@@ -43,7 +43,7 @@ HEALTH = 10
 """Router to control: ask `Predictor.health()`; answered by ANSWER with the same id."""
 METRICS = 11
 """Router to control: answered by ANSWER with JSON `{"prometheus": text, "values": [[name, tag,
-value], …], "busy": [[lane, id, seconds], …], "methods": …}`."""
+value], …], "busy": [[lane, id, seconds], …]}`."""
 DRAIN = 12
 """Router to control: no more calls will come; exit 0 when those under way have ended."""
 STATE = 13

@@ -258,7 +258,6 @@ _SIZES = {
     "max_body": "door.max_body",
 }
 _GIT = ("github_url", "github_ref", "commit_ref")
-_NO_CHANGE = frozenset({"open_", "force", "verbose", *_GIT})
 
 
 def changes(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -296,11 +295,6 @@ def changes(given: Mapping[str, Any]) -> dict[str, Any]:
         found["config"] = server_files.config(given["config"])
     _dependencies(given, found)
     return found
-
-
-def has_changes(given: Mapping[str, Any]) -> bool:
-    """Whether an option is given that changes something."""
-    return any(name not in _NO_CHANGE for name in given)
 
 
 def variable(text: str) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from spice_engine.protocol.views import GetLineage
 from spice_engine.runs.resource_uploads import Uploads
 from spice_engine.runs.resources import ResourceTree
 from spice_engine.serving.lineage import ModelLineage
+from spice_engine.serving.model_folders import ModelFolders
 from spice_engine.serving.model_lookup import ServerUse
 from spice_engine.serving.models import Models
 from spice_engine.serving.policy_models import PolicyModels
@@ -54,6 +55,7 @@ class World:
         bus = Bus()
         self.pods = NoPods()
         location = Location(folder, folder / ".spice")
+        self.made = ModelFolders(folder / ".spice", objects)
         self.tree = ResourceTree(location, database, metrics, objects, bus)
         self.uploads = Uploads(self.tree, database, bus)
         models = PolicyModels(database, objects, self.pods, self.pods)
@@ -106,9 +108,9 @@ async def test_files_stay_as_long_as_somebody_needs_them(world: World) -> None:
     await world.uploads.upload(str(world.folder / "data"), "x")
     await world.models.create(CreateModel("m", "uploads/x"))
     version = await world.models.resolve("m")
-    folder = await world.models.materialized(version)
+    folder = world.made.ensure(version.object)
     assert (folder / "a").read_text() == "one"
-    assert await world.models.materialized(version) == folder
+    assert world.made.ensure(version.object) == folder
     await world.uploads.remove("uploads/x")
     await world.collect()
     assert (world.blobs, world.folders) == (2, 1)
@@ -120,7 +122,7 @@ async def test_files_stay_as_long_as_somebody_needs_them(world: World) -> None:
 async def test_a_server_keeps_the_files_of_a_version_that_was_removed(world: World) -> None:
     await world.models.create(CreateModel("m", world.write("a", "one")))
     version = await world.models.resolve("m:v1")
-    await world.models.materialized(version)
+    world.made.ensure(version.object)
     await world.database.write(lambda c: references.add(c, version.object, "server:s:1"))
     await world.models.remove("m", "v1")
     await world.collect()
@@ -170,7 +172,7 @@ async def test_a_pods_policy_is_found_and_materialized(world: World) -> None:
     for text, number in (("ops", 2), ("ops:latest", 2), ("ops:@best", 1), ("ops:v1", 1)):
         found = await world.models.resolve(text)
         assert (found.number, found.kind, found.object) == (number, "policy", policy)
-    folder = await world.models.materialized(await world.models.resolve("ops"))
+    folder = world.made.ensure(world.models.policies.folder_of(policy))
     assert (folder / "policy.msgpack").read_bytes() == b"policy"
 
 

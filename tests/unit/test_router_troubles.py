@@ -364,29 +364,6 @@ async def test_a_server_whose_last_replica_leaves_answers_503_at_once() -> None:
         assert world.call().status == 503
 
 
-async def test_pause_lets_calls_under_way_end_and_keeps_the_others() -> None:
-    async with World() as world:
-        replica = await world.add(keep)
-        under_way = world.call()
-        await until(lambda: replica.received)
-        world.router.pause()
-        waits = world.call()
-        assert await world.router.settled(0.02) is False
-        replica.answer(replica.received[0])
-        assert await world.router.settled(5) is True
-        assert await under_way.wait() == 200
-        assert (len(replica.received), waits.status) == (1, 0)
-        replica.handler = echo
-        world.router.resume()
-        assert await waits.wait() == 200
-        world.router.pause()
-        taken = world.call()
-        assert world.router.withdraw() == [taken]
-        world.router.resume()
-        assert await world.call().wait() == 200
-        assert taken.status == 0
-
-
 async def test_a_worker_that_hangs_after_its_deadline_is_reported_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

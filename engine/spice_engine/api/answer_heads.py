@@ -11,15 +11,10 @@ from email.utils import formatdate
 from http import HTTPStatus
 
 from spice_engine.api.security import ALWAYS, UNLESS_GIVEN
-from spice_runtime import wire
+from spice_engine.serving.directory import CONTENT_TYPES
 
 Field = tuple[str, str]
 
-_TYPES = {
-    wire.AS_JSON: "application/json",
-    wire.AS_TEXT: "text/plain; charset=utf-8",
-    wire.AS_BYTES: "application/octet-stream",
-}
 _LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t -~\x80-\xff]*)")
 _OURS = frozenset(
     {
@@ -56,8 +51,8 @@ def fields_of(codec: int, head: bytes) -> list[Field]:
             continue
         typed = typed or name.lower() == "content-type"
         fields.append((name, found[2].decode("utf-8", "replace").strip()))
-    if not typed and codec in _TYPES:
-        fields.insert(0, ("Content-Type", _TYPES[codec]))
+    if not typed and codec in CONTENT_TYPES:
+        fields.insert(0, ("Content-Type", CONTENT_TYPES[codec]))
     return fields
 
 

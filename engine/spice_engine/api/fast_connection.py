@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from spice_engine.api.fast_call import FastCall
 from spice_engine.api.fast_http import MOST_HEAD, Head
+from spice_engine.serving.calls import GONE
 from spice_engine.serving.directory import Served
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ MOST_CALLS = 32
 """Calls of one connection under way at once; further pipelined requests wait in its buffer."""
 MOST_HELD = 16 * 2**20
 """Bytes of requests that are not whole, of all connections together."""
-GONE = 499
-"""What a call counts as whose client hung up first."""
 _GREETINGS = frozenset(b"POST "[:length] for length in range(1, 6))
 
 

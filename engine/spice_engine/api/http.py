@@ -26,7 +26,7 @@ from spice_engine.api import rest
 from spice_engine.api.bodies import PATIENCE, BodyReader
 from spice_engine.api.docs_routes import DocsRoutes
 from spice_engine.api.exposure import check_exposure
-from spice_engine.api.fast_connection import GONE, FastConnection
+from spice_engine.api.fast_connection import FastConnection
 from spice_engine.api.fast_http import ID
 from spice_engine.api.fast_lane import FastLane
 from spice_engine.api.handover import HandedOver
@@ -48,6 +48,7 @@ from spice_engine.events import Bus
 from spice_engine.learning.catalog import ALGORITHMS, Algorithm
 from spice_engine.loop_lag import LoopLag
 from spice_engine.operations import Dispatcher, internal_error
+from spice_engine.serving.calls import GONE
 from spice_engine.serving.directory import Directory
 from spice_engine.settings import Settings
 

@@ -10,6 +10,9 @@ from typing import Protocol
 
 from spice_runtime.wire import JSON
 
+GONE = 499
+"""The status under which calls whose client hung up first are counted; nobody gets it."""
+
 
 class Call:
     """What the router knows of a prediction. `deadline` and `arrived` are `time.monotonic()`:

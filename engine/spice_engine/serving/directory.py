@@ -9,9 +9,17 @@ from typing import Any
 from spice_engine.protocol.servers import Door
 from spice_engine.serving.calls import Endpoint
 from spice_engine.serving.figures import Figures
+from spice_runtime import wire
 
 Answer = tuple[int, int, bytes, bytes]
 """HTTP status, answer codec of `spice_runtime.wire`, further header lines, body."""
+
+CONTENT_TYPES = {
+    wire.AS_JSON: "application/json",
+    wire.AS_TEXT: "text/plain; charset=utf-8",
+    wire.AS_BYTES: "application/octet-stream",
+}
+"""By answer codec, where the answer's own lines name none."""
 
 
 @dataclass(slots=True)

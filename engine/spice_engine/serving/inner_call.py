@@ -10,20 +10,15 @@ import time
 from spice_engine.errors import DeadlineExceeded, InvalidRequest
 from spice_engine.protocol.servers import PredictAnswer
 from spice_engine.serving.calls import Call
-from spice_engine.serving.directory import Answer, Served
+from spice_engine.serving.directory import CONTENT_TYPES, Answer, Served
 from spice_runtime import wire
 
 LARGEST_ANSWER = 8 * 2**20
-CONTENT_TYPES = {
-    wire.AS_JSON: "application/json",
-    wire.AS_TEXT: "text/plain; charset=utf-8",
-    wire.AS_BYTES: "application/octet-stream",
-}
 _EXTRA_SECONDS = 5.0
 
 
 class InnerCall(Call):
-    """Gathers the answer; `done_event` is set when it is whole."""
+    """Gathers the answer; `whole` is set when it is there, or has been cut short."""
 
     __slots__ = ("answered", "endpoint", "parts", "size", "trouble", "whole")
 
@@ -94,7 +89,7 @@ async def predict(served: Served, payload: object) -> PredictAnswer:
         DeadlineExceeded: nothing came although the deadline is past.
     """
     begin = time.perf_counter()
-    body = json.dumps(payload, ensure_ascii=False).encode()
+    body = json.dumps(payload).encode()
     head = b""
     if served.wants_head:
         head = (

@@ -8,7 +8,6 @@ import dataclasses
 import logging
 import sqlite3
 import time
-from pathlib import Path
 from typing import Any
 
 from spice_engine.errors import Conflict, InvalidRequest, NotFound, SpiceError
@@ -22,7 +21,7 @@ from spice_engine.serving import model_names as names
 from spice_engine.serving.creator import creator
 from spice_engine.serving.model_files import gather
 from spice_engine.serving.model_folders import ModelFolders
-from spice_engine.serving.model_lookup import ModelLookup, ModelVersion, info_of
+from spice_engine.serving.model_lookup import ModelLookup, info_of
 from spice_engine.serving.policy_models import PolicyModels
 from spice_engine.store import models as table
 from spice_engine.store import references
@@ -53,7 +52,6 @@ class Models(ModelLookup):
         self._objects = objects
         self._tree = tree
         self._folders = ModelFolders(tree.location.state, objects)
-        self._making = asyncio.Lock()
         self._refreshing = asyncio.Lock()
         self._known: dict[str, ModelInfo] = {}
         self._topic = bus.topic("models", "state", self._snapshot)
@@ -83,22 +81,6 @@ class Models(ModelLookup):
         return [
             text for info in found for text in (info.name, f"{info.name}:v{info.latest.number}")
         ]
-
-    async def materialized(self, version: ModelVersion) -> Path:
-        """A read-only folder with the version's files, made once an object.
-
-        Raises:
-            NotFound: an object is missing.
-            StorageError: the disk is full.
-        """
-        async with self._making:
-            return await asyncio.to_thread(self._materialize, version)
-
-    def _materialize(self, version: ModelVersion) -> Path:
-        tree = version.object
-        if version.kind == "policy":
-            tree = self.policies.folder_of(tree)
-        return self._folders.ensure(tree)
 
     # -- changing
 

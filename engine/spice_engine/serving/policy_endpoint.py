@@ -15,7 +15,7 @@ import orjson
 from spice_engine.errors import InternalError, InvalidRequest, SpiceError
 from spice_engine.pods.advisor import Advisor
 from spice_engine.serving import refusals
-from spice_engine.serving.calls import Call
+from spice_engine.serving.calls import GONE, Call
 from spice_engine.serving.figures import Figures
 from spice_runtime import wire
 
@@ -31,7 +31,6 @@ PAYLOAD_SCHEMA: dict[str, Any] = {
     },
     "additionalProperties": False,
 }
-_GONE = 499
 
 
 class PolicyEndpoint:
@@ -68,7 +67,7 @@ class PolicyEndpoint:
         task = self._tasks.get(call)
         if task is not None and not call.done:
             call.done = True
-            self._figures.refused(_GONE, time.monotonic())
+            self._figures.refused(GONE, time.monotonic())
             task.cancel()
 
     def credit(self, call: Call, number: int) -> None:

@@ -74,15 +74,6 @@ class PolicyModels:
         rows = await self._rows(name)
         return await asyncio.to_thread(lambda: [self._version(row) for row in rows])
 
-    async def info(self, name: str) -> ModelInfo:
-        """A pod as a model.
-
-        Raises:
-            NotFound: it has no policy.
-        """
-        rows = await self._rows(name)
-        return await asyncio.to_thread(self._model, rows)
-
     async def find(self, name: str, version: str) -> ModelVersionInfo:
         """The version that a number or a name stands for; none: the one that serves.
 

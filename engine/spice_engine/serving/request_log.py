@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from spice_engine.serving.calls import Call, Endpoint
+from spice_engine.serving.calls import GONE, Call, Endpoint
 from spice_engine.serving.lanes import Lane
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,6 @@ ROTATE_BYTES = 64 * 2**20
 """A log of that size becomes `requests.log.1`; the one before it goes."""
 MOST_WAITING = 100_000
 """Lines that wait for the disk; more are counted and lost."""
-GONE = 499
 
 
 class Noted(NamedTuple):

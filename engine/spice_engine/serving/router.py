@@ -13,7 +13,7 @@ from collections.abc import Callable
 from spice_engine.protocol.servers import Batching, Door
 from spice_engine.serving import losses, refusals, signals
 from spice_engine.serving.batches import Batches
-from spice_engine.serving.calls import Call
+from spice_engine.serving.calls import GONE, Call
 from spice_engine.serving.deadlines import Deadlines
 from spice_engine.serving.drain_rate import DrainRate
 from spice_engine.serving.figures import Figures
@@ -30,8 +30,6 @@ GRACE = 5.0
 _MAX_HEAD = 0xFFFF
 _SURELY = 16
 """From so many waiting calls on, the time until the next one's turn can be foreseen."""
-GONE = 499
-"""The status under which calls whose client left are counted."""
 
 
 class Router:
@@ -64,7 +62,6 @@ class Router:
         self._links: list[ReplicaLink] = []
         self._lanes: list[Lane] = []
         self._open: list[Lane] = []
-        self._paused = False
         self._closed = False
         self._lost_at = float("-inf")
         self._waiting = Waiting()
@@ -185,33 +182,9 @@ class Router:
         self._batches.settings = batching
         self._dispatch(time.monotonic())
 
-    def pause(self) -> None:
-        """No more calls leave; those that come wait."""
-        self._paused = True
-        for lane in list(self._open):
-            self._unlist(lane)
-
-    def resume(self) -> None:
-        """Calls leave again."""
-        self._paused = False
-        now = time.monotonic()
-        for lane in list(self._lanes):
-            self.on_room(lane, now)
-
-    async def settled(self, within: float) -> bool:
-        """Wait until no replica holds a call; False when the time is over."""
-        return await self._quiet.until(lambda: not any(lane.calls for lane in self._lanes), within)
-
-    def withdraw(self) -> list[Call]:
-        """Take back all calls that wait: they count as done, and get no answer from here."""
-        calls = self._suspects.waiting.take_all() + self._waiting.take_all()
-        for call in calls:
-            call.done = True
-        return calls
-
     def close(self) -> None:
         """The server is gone: calls that wait, or come, get 503, replicas are forgotten."""
-        self._paused = self._closed = True
+        self._closed = True
         for link in list(self._links):
             self.detach(link)
         self._turn_away(time.monotonic())
@@ -236,7 +209,7 @@ class Router:
         """Answers came: send what waits, as far as it may hold it."""
         if self._quiet.watched and not lane.calls:
             self._quiet.changed()
-        if self._suspects and not self._paused:
+        if self._suspects and not self._closed:
             self._suspects.step(now)
         if not self._usable(lane):
             return
@@ -309,7 +282,7 @@ class Router:
         return self._ident
 
     def _usable(self, lane: Lane) -> bool:
-        return not self._paused and lane.usable()
+        return not self._closed and lane.usable()
 
     def _unlist(self, lane: Lane) -> None:
         if lane.listed:
@@ -341,15 +314,12 @@ class Router:
     def _may_wait(self, now: float) -> bool:
         """Whether calls may wait although no replica could take them now."""
         return not self._closed and (
-            self.hold
-            or self._paused
-            or now < self._lost_at + GRACE
-            or any(link.stays() for link in self._links)
+            self.hold or now < self._lost_at + GRACE or any(link.stays() for link in self._links)
         )
 
     def _dispatch(self, now: float) -> None:
         """Send what waits to lanes with room."""
-        if self._suspects and not self._paused:
+        if self._suspects and not self._closed:
             self._suspects.step(now)
         for lane in list(self._open):
             if not self._waiting.number:
@@ -386,12 +356,15 @@ class Router:
 
     def _tick(self, now: float) -> None:
         """Some 25 times a second while there are calls."""
-        if self._suspects and not self._paused:
+        if self._suspects and not self._closed:
             self._suspects.step(now)
         if not self.is_ready() and not self._may_wait(now):
             self._turn_away(now)
 
     def _turn_away(self, now: float) -> None:
-        for call in self.withdraw():
+        calls = self._suspects.waiting.take_all() + self._waiting.take_all()
+        for call in calls:
+            call.done = True  # an answer runs code of a door, which may cancel another of them
+        for call in calls:
             self.figures.refused(503, now)
             refusals.not_ready(call)

@@ -53,14 +53,6 @@ class BadPayload(Exception):
         return text(self.status, str(self))
 
 
-class Result(Exception):
-    """An answer that is raised, to end the work on a call."""
-
-    def __init__(self, answer: Any) -> None:
-        super().__init__("answered")
-        self.answer = answer
-
-
 _FOLDS = re.compile(rb"[\r\n\0]+")
 _OF_THE_DOOR = (b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade")
 
