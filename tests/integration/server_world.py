@@ -140,7 +140,7 @@ class Clients:
             except (OSError, http.client.HTTPException) as error:
                 self.failures.append(repr(error))
                 connection.close()
-            time.sleep(0.001)
+            time.sleep(0.01)  # or these clients alone would keep a core busy
         connection.close()
 
 
