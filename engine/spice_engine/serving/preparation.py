@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 
-from spice_engine.errors import SpiceError
+from spice_engine.errors import InternalError, SpiceError
 from spice_engine.protocol.servers import ServerDefinition
 from spice_engine.runs.environments import Environments
 from spice_engine.runs.log_sources import REQUESTS
@@ -18,6 +19,8 @@ from spice_engine.store import servers as table
 from spice_engine.store.database import Database
 from spice_engine.store.objects import ObjectStore
 from spice_engine.store.servers import VersionRow
+
+log = logging.getLogger(__name__)
 
 Materialized = Callable[[str], Awaitable[Path]]
 """Gives the folder with the files of a model's object."""
@@ -145,5 +148,10 @@ class Preparations:
             self._specs[version.number] = await self._workshop.prepare(version, definition)
         except SpiceError as error:
             self._done(version, error)
+        except Exception as error:
+            # A defect of ours, or files that go while they are read: without this the server
+            # would be starting for ever, and nobody would hear why.
+            log.exception("version %s of server %s", version.number, version.server)
+            self._done(version, InternalError(f"the engine could not prepare it ({error!r})."))
         else:
             self._done(version, None)
