@@ -266,6 +266,7 @@ def test_no_text_and_no_place_brings_it_down(text: str, line: int, column: int) 
     Outline(scan(text)).items()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 from small_engine import Shelf, SmallEngine, a_pod, small_engine
 
+pytestmark = pytest.mark.e2e
+
 PROGRAM = [sys.executable, "-m", "spice_tui.cli.main"]
 FORBIDDEN = ("textual", "numba", "polars", "aiohttp", "pydantic", "asyncio", "numpy", "rich")
 

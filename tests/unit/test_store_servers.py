@@ -130,11 +130,14 @@ def test_numbers_of_replicas_never_come_again(db: sqlite3.Connection, demo: str)
     assert server_records.new_replica(db, demo, 1, 0, 1.0) == others[-1] + 1
 
 
-def test_decisions_come_newest_first_and_old_ones_go(db: sqlite3.Connection, demo: str) -> None:
+def test_decisions_come_newest_first_and_old_ones_go(
+    db: sqlite3.Connection, demo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replicas, "KEPT_DECISIONS", 20)
     for number in range(replicas.KEPT_DECISIONS + 10):
         replicas.add_decision(db, demo, DecisionRow(number, 1, 2, "why", {"rate": 1.5}))
     found = replicas.decisions(db, demo, 3)
-    assert [row.time for row in found] == [509.0, 508.0, 507.0]
+    assert [row.time for row in found] == [29.0, 28.0, 27.0]
     assert found[0].inputs == {"rate": 1.5}
     (count,) = db.execute("SELECT count(*) FROM scale_decisions").fetchone()
     assert count == replicas.KEPT_DECISIONS
