@@ -76,14 +76,14 @@ def body_of(text: str) -> Any:
             read, where = server_files.text(text, "--json"), text
     try:
         return json.loads(read)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidSettings(f"{where}: that is no JSON: {error}.") from None
 
 
 def _is_json(text: str) -> bool:
     try:
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 
@@ -147,11 +147,24 @@ def curl_command(details: dict[str, Any], path: str, body: Any) -> list[str]:
 
 
 def _curl(details: dict[str, Any], path: str, body: Any, extra: list[str], *, show: bool) -> None:
-    command = [*curl_command(details, path, body), *extra]
+    command = curl_command(details, path, body)
     if show:
-        output.line(shlex.join(command))
+        output.line(shlex.join([*command, *extra]))
         return
     if shutil.which("curl") is None:
         raise NotFound("there is no curl on this machine.", hint="Leave out what follows --.")
     output.flush()
-    os.execvp("curl", command)
+    os.execvp("curl", [*unseen(command), *extra])
+
+
+def unseen(command: list[str]) -> list[str]:
+    """The command with the token in a pipe that it inherits: others of this machine see words."""
+    return [_in_pipe(word) if word.startswith("Authorization: ") else word for word in command]
+
+
+def _in_pipe(text: str) -> str:
+    reading, writing = os.pipe()
+    os.write(writing, f"{text}\n".encode())
+    os.close(writing)
+    os.set_inheritable(reading, True)
+    return f"@/dev/fd/{reading}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+import os
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -15,7 +17,7 @@ from spice_engine.errors import ChildFailed, InvalidSettings
 from spice_tui.cli.server_dev import difference, saves
 from spice_tui.cli.server_follow import check, reason
 from spice_tui.cli.server_metrics import write
-from spice_tui.cli.server_predict import body_of, curl_command
+from spice_tui.cli.server_predict import body_of, curl_command, unseen
 from spice_tui.cli.values import size_text
 
 
@@ -120,6 +122,22 @@ def test_curl_gets_the_token_where_one_is_needed() -> None:
     assert "Authorization: Bearer t0k" in asked
     details["definition"] = {"door": {"auth": "none"}}
     assert curl_command(details, "health", None)[-1] == "http://h/local/x/health"
+
+
+def test_curl_reads_the_token_where_nobody_else_sees_it() -> None:
+    secret = ["curl", "--header", "Authorization: Bearer secret", "http://h"]
+    command = unseen(secret)
+    assert "secret" not in " ".join(command)
+    seen = subprocess.run(
+        ["cat", command[2].removeprefix("@")], close_fds=False, capture_output=True, check=True
+    )
+    os.close(int(command[2].rpartition("/")[2]))
+    assert seen.stdout == b"Authorization: Bearer secret\n"
+
+
+def test_a_payload_that_is_nested_too_deep_is_no_json() -> None:
+    with pytest.raises(InvalidSettings, match="no JSON"):
+        body_of("[" * 100_000)
 
 
 def test_saves_are_told_once_each_and_only_those_of_code(tmp_path: Path) -> None:
