@@ -169,7 +169,7 @@ def _new_pods(
     client: FollowingClient, server: str, info: dict[str, Any] | None, known: dict[str, PodLog]
 ) -> list[PodLog]:
     pods = {pod["number"] for pod in (info or {}).get("replicas", ())}
-    newest = max((one.pod for one in known.values()), default=0)
+    newest = max((one.pod for one in known.values() if isinstance(one.pod, int)), default=0)
     if pods and max(pods) > newest + 1:
         # Some came and went between two events; what they said last matters most.
         pods |= {number for number in logged_pods(client, server) if newest < number < max(pods)}
