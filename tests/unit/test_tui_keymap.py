@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spice_engine.errors import InvalidSettings
-from spice_tui.actions import table
+from spice_tui.actions import OF_APP, table
 from spice_tui.models.keymap import clashes, keymap_file, keys_of, load_keymap
 
 
@@ -91,14 +91,23 @@ def test_the_default_table_has_no_clashes() -> None:
     assert clashes(keys_of({})) == []
 
 
-def test_keys_of_one_place_do_not_hide_the_apps_own_on_the_way() -> None:
-    """Contexts of actions on pods and runs work beside those of the app: none may hide another."""
+@pytest.mark.parametrize("context", sorted(OF_APP - {"app"}))
+def test_keys_of_one_place_do_not_hide_the_apps_own_on_the_way(context: str) -> None:
+    """Actions on a pod, a run, a server … work beside those of the app: none may hide another."""
     users: defaultdict[str, list[str]] = defaultdict(list)
     for name, action in table().items():
-        if action.context in ("app", "pod", "run", "view"):
+        if action.context in ("app", "view", context):
             for key in action.keys:
                 users[key].append(name)
     assert {key: names for key, names in users.items() if len(names) > 1} == {}
+
+
+def test_a_policy_is_a_model_and_a_pod_with_no_key_of_two_meanings() -> None:
+    """Both work in the list of models; `V` serves in either."""
+    held = {one.context: set[str]() for one in table().values()}
+    for one in table().values():
+        held[one.context].update(one.keys)
+    assert held["model"] & held["pod"] == {"V"}
 
 
 def test_no_key_that_terminals_keep_for_themselves() -> None:
