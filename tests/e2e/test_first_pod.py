@@ -21,14 +21,25 @@ def pod(engine: EngineFixture) -> dict[str, object]:
     return engine.call("pods.get", pod="serverops")
 
 
-@pytest.fixture
-def trained(engine: EngineFixture) -> EngineFixture:
-    """An engine whose sample pod has learned its first policy."""
-    engine.start()
+def learned(engine: EngineFixture) -> EngineFixture:
+    """A started engine, with a sample pod that has learned its first policy."""
     engine.call("samples.add", name="samples/serverops")
     assert [item["name"] for item in engine.call("pods.list")["pods"]] == ["serverops"]
     wait_for(lambda: pod(engine)["state"] == "ready", "its first policy")
     return engine
+
+
+@pytest.fixture
+def trained(engine: EngineFixture) -> EngineFixture:
+    """An engine whose sample pod has learned its first policy."""
+    engine.start()
+    return learned(engine)
+
+
+@pytest.fixture(scope="module")
+def kept(shared_engine: EngineFixture) -> EngineFixture:
+    """One like that, for tests after which the pod and its policy are the same as before."""
+    return learned(shared_engine)
 
 
 def manifest(engine: EngineFixture) -> Path:
@@ -50,8 +61,8 @@ def get(url: str) -> tuple[int, dict[str, object]]:
         return error.code, json.load(error)
 
 
-def test_the_sample_learns_something_that_holds_on_data_it_has_not_seen(trained: EngineFixture):
-    info = pod(trained)
+def test_the_sample_learns_something_that_holds_on_data_it_has_not_seen(kept: EngineFixture):
+    info = pod(kept)
     evaluation = info["evaluation"]
     assert info["actions"] == ["do_nothing", "preload_cache", "perform_maintenance"]
     assert evaluation["beats_best_constant"] is True
@@ -61,28 +72,28 @@ def test_the_sample_learns_something_that_holds_on_data_it_has_not_seen(trained:
         assert figures["best_constant"] < figures["score"] <= figures["oracle"]
 
 
-def test_the_recommendation_comes_over_http_as_the_original_gave_it(trained: EngineFixture):
-    code, answer = get(f"{trained.http}/api/v0.1/pods/serverops/recommendation")
+def test_the_recommendation_comes_over_http_as_the_original_gave_it(kept: EngineFixture):
+    code, answer = get(f"{kept.http}/api/v0.1/pods/serverops/recommendation")
     assert code == 200
     assert answer["response"] == {"result": "ok"}
-    assert answer["action"] in pod(trained)["actions"]
+    assert answer["action"] in pod(kept)["actions"]
     assert 1 / 3 <= answer["confidence"] <= 1
     assert answer["end"] - answer["start"] == 600
     assert answer["tag"] == "latest"
     early, late = answer["start"] - 7200, answer["end"] + 31536000
-    assert get(f"{trained.http}/api/v0.1/pods/serverops/recommendation?time={early}")[0] == 200
-    code, answer = get(f"{trained.http}/api/v0.1/pods/serverops/recommendation?time={late}")
+    assert get(f"{kept.http}/api/v0.1/pods/serverops/recommendation?time={early}")[0] == 200
+    code, answer = get(f"{kept.http}/api/v0.1/pods/serverops/recommendation?time={late}")
     assert (code, answer["response"]["result"]) == (400, "invalid_recommendation_time")
     assert "outside of the allowed range" in answer["response"]["message"]
 
 
-def test_episodes_are_in_the_store_and_in_the_original_api(trained: EngineFixture):
-    runs = engine_runs(trained)
+def test_episodes_are_in_the_store_and_in_the_original_api(kept: EngineFixture):
+    runs = engine_runs(kept)
     assert [run["number"] for run in runs] == [1]
     assert [episode["episode"] for episode in runs[0]["episodes"]] == list(range(1, 11))
-    rows = trained.call("store.query", sql="SELECT count(*) FROM episodes WHERE pod='serverops'")
+    rows = kept.call("store.query", sql="SELECT count(*) FROM episodes WHERE pod='serverops'")
     assert rows["rows"] == [[10]]
-    code, old = get(f"{trained.http}/api/v0.1/pods/serverops/training_runs/1")
+    code, old = get(f"{kept.http}/api/v0.1/pods/serverops/training_runs/1")
     assert code == 200
     assert len(old["episodes"]) == 10
     assert sum(old["episodes"][0]["actions_taken"].values()) > 1000
@@ -110,20 +121,20 @@ def test_new_data_trains_again(trained: EngineFixture):
     wait_for(lambda: pod(trained)["policy_version"] == 2, "a version for the new data")
 
 
-def test_a_wrong_manifest_says_where_and_the_last_good_one_goes_on(trained: EngineFixture):
-    text = manifest(trained).read_text()
-    before = trained.call("pods.recommend", pod="serverops")
-    save(manifest(trained), text.replace("granularity: 30s", "granularity: 30 parsecs"))
+def test_a_wrong_manifest_says_where_and_the_last_good_one_goes_on(kept: EngineFixture):
+    text = manifest(kept).read_text()
+    before = kept.call("pods.recommend", pod="serverops")
+    save(manifest(kept), text.replace("granularity: 30s", "granularity: 30 parsecs"))
     line = 1 + next(k for k, item in enumerate(text.splitlines()) if "granularity" in item)
-    wait_for(lambda: pod(trained)["problems"], "the problem")
-    problem = pod(trained)["problems"][0]
+    wait_for(lambda: pod(kept)["problems"], "the problem")
+    problem = pod(kept)["problems"][0]
     assert (problem["line"], problem["severity"]) == (line, "error")
     assert problem["column"] > 1
     assert "parsecs" in problem["message"]
-    assert trained.call("pods.recommend", pod="serverops") == before
-    save(manifest(trained), text)
-    wait_for(lambda: not pod(trained)["problems"], "the problem to go")
-    assert pod(trained)["policy_version"] == 1
+    assert kept.call("pods.recommend", pod="serverops") == before
+    save(manifest(kept), text)
+    wait_for(lambda: not pod(kept)["problems"], "the problem to go")
+    assert pod(kept)["policy_version"] == 1
 
 
 def test_rewards_that_cannot_work_are_placed_in_the_manifest(trained: EngineFixture):
@@ -145,18 +156,18 @@ def test_rewards_that_cannot_work_are_placed_in_the_manifest(trained: EngineFixt
     assert engine_runs(trained)[-1]["state"] == "failed"
 
 
-def test_a_pod_that_never_was_good_fails_without_disturbing_the_other(trained: EngineFixture):
-    broken = manifest(trained).with_name("broken.yaml")
+def test_a_pod_that_never_was_good_fails_without_disturbing_the_other(kept: EngineFixture):
+    broken = manifest(kept).with_name("broken.yaml")
     save(broken, "name: broken\nparams: [1, 2]\n")
-    wait_for(lambda: len(trained.call("pods.list")["pods"]) == 2, "the broken pod")
-    assert trained.call("pods.get", pod="broken")["state"] == "failed"
+    wait_for(lambda: len(kept.call("pods.list")["pods"]) == 2, "the broken pod")
+    assert kept.call("pods.get", pod="broken")["state"] == "failed"
     with pytest.raises(InvalidManifest):
-        trained.call("pods.train", pod="broken")
+        kept.call("pods.train", pod="broken")
     with pytest.raises(SpiceError):
-        trained.call("pods.recommend", pod="broken")
-    assert pod(trained)["state"] == "ready"
+        kept.call("pods.recommend", pod="broken")
+    assert pod(kept)["state"] == "ready"
     broken.unlink()
-    wait_for(lambda: len(trained.call("pods.list")["pods"]) == 1, "the broken pod to go")
+    wait_for(lambda: len(kept.call("pods.list")["pods"]) == 1, "the broken pod to go")
 
 
 def test_a_restarted_engine_serves_the_stored_policy_without_training(trained: EngineFixture):

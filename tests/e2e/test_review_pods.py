@@ -139,15 +139,20 @@ def test_a_manifest_that_cannot_be_read_keeps_its_pod(engine: EngineFixture):
     wait_for(lambda: not engine.call("pods.problems", pod="serverops")["problems"], "its end")
 
 
-@pytest.mark.parametrize("alias", ["v²", "v99", "v" + "9" * 40, "best", "v-1", ""])
-def test_a_version_that_does_not_exist_is_no_tag(engine: EngineFixture, alias: str):
-    engine.start()
-    folder = engine.location.root / "spicepods"
+@pytest.fixture(scope="module")
+def untrained(shared_engine: EngineFixture) -> EngineFixture:
+    """An engine with a pod that has no version."""
+    folder = shared_engine.location.root / "spicepods"
     folder.mkdir()
     (folder / "x.yaml").write_text("name: x\nparams: [1]\n")
-    wait_for(lambda: names(engine), "the pod")
+    wait_for(lambda: names(shared_engine), "the pod")
+    return shared_engine
+
+
+@pytest.mark.parametrize("alias", ["v²", "v99", "v" + "9" * 40, "best", "v-1", ""])
+def test_a_version_that_does_not_exist_is_no_tag(untrained: EngineFixture, alias: str):
     with pytest.raises(SpiceError, match="no version tagged"):
-        engine.call("pods.recommend", pod="x", alias=alias)
+        untrained.call("pods.recommend", pod="x", alias=alias)
 
 
 def test_a_path_that_can_name_no_file_is_a_problem_of_its_pod_alone(engine: EngineFixture):
