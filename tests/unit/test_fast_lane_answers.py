@@ -415,3 +415,18 @@ async def test_a_broken_descriptor_is_no_error() -> None:
     lane.cut()
     await turn()
     assert not lane.connections
+
+
+async def test_an_idle_client_that_does_not_read_its_answers_is_let_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lane = make_lane(Echo())
+    link = Link(lane)
+    # As asyncio's: what is unsent goes first, however long that takes.
+    monkeypatch.setattr(link, "close", lambda: None)
+    for number, unsent in enumerate((90_000, 70_000, 70_000), 1):
+        assert not link.closed  # slow is not idle
+        link.unsent = unsent
+        link.protocol.look(lane.tick + 151 * number)
+    assert link.closed
+    assert not lane.connections

@@ -57,6 +57,7 @@ class FastConnection(asyncio.Protocol):
         "since",
         "stopped",
         "transport",
+        "unsent",
         "wanted",
     )
 
@@ -77,6 +78,7 @@ class FastConnection(asyncio.Protocol):
         self.reading = True
         self.leaving = False
         self.stopped = False
+        self.unsent = 0
 
     # -- what asyncio says
 
@@ -239,7 +241,13 @@ class FastConnection(asyncio.Protocol):
         if self.partial and (tick - self.since) * PERIOD > PATIENCE:
             self._leave(self._drop_rest())
         elif self.current is None and (tick - self.since) * PERIOD > self.lane.keepalive:
-            self.transport.close()
+            unsent, before = self.transport.get_write_buffer_size(), self.unsent
+            if not unsent:
+                self.transport.close()
+            elif unsent == before:
+                self.transport.abort()  # to close would wait for ever for a client to read
+            else:
+                self.unsent, self.since = unsent, tick
 
     # -- answers out
 
