@@ -212,6 +212,16 @@ class Table:
             return [row.key for row in self._visible if row.key in self.marks]
         return [self.current.key] if self.current is not None else []
 
+    def text_of(self, keys: Iterable[str]) -> str:
+        """Visible rows with these keys, a line each, with tabs between the cells."""
+        rows = [row for key in keys if (row := self.row_of(key)) is not None]
+        return "\n".join(values_text(row.values, self.columns) for row in rows)
+
+    def value(self, column: str) -> str:
+        """What the cursor's row has in a column, as it is copied."""
+        value = self.current.values.get(column) if self.current is not None else None
+        return "" if value is None else str(value)
+
     # -- what is drawn
 
     def cells(self, number: int) -> tuple[Cell, ...]:

@@ -14,12 +14,12 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from spice_tui.models.cells import fitted
-from spice_tui.models.table import Table, values_text
+from spice_tui.models.table import Table
 from spice_tui.widgets import table_messages
 from spice_tui.widgets.copying import CopyText
 from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.paging import Paging
-from spice_tui.widgets.table_rows import TableLooks, header_strip, row_strip
+from spice_tui.widgets.table_rows import TableLooks, header_strip, row_strip, title_at
 
 if TYPE_CHECKING:
     from spice_tui.models.columns import Column, Place, Row
@@ -373,17 +373,14 @@ class GridTable(Paging, ScrollView, can_focus=True):
 
     def action_copy_cell(self) -> None:
         """Copy the cell of the current column."""
-        key = self._column_key()
-        if self.model.current is not None and key:
-            value = self.model.current.values.get(key)
-            self.post_message(CopyText("" if value is None else str(value), key))
+        if self.model.current is not None and (key := self._column_key()):
+            self.post_message(CopyText(self.model.value(key), key))
 
     def action_copy_row(self) -> None:
         """Copy the row or the marked rows, with tabs between the cells."""
-        rows = [row for key in self.model.chosen() if (row := self.model.row_of(key)) is not None]
-        if rows:
-            text = "\n".join(values_text(row.values, self.model.columns) for row in rows)
-            self.post_message(CopyText(text, "row" if len(rows) == 1 else f"{len(rows)} rows"))
+        if keys := self.model.chosen():
+            what = "row" if len(keys) == 1 else f"{len(keys)} rows"
+            self.post_message(CopyText(self.model.text_of(keys), what))
 
     def on_click(self, event: events.Click) -> None:
         """A click puts the cursor there, a click on the cursor opens; on a title, it sorts."""
@@ -391,13 +388,9 @@ class GridTable(Paging, ScrollView, can_focus=True):
         if place is None:
             return
         if place.y < HEADER:
-            x = place.x + round(self.scroll_offset.x)
-            for column in self._places:
-                if column.x <= x < column.x + column.width:
-                    key = column.column.key
-                    again = key == self.model.sort and not self.model.reverse
-                    self.sort_by(key, reverse=again)
-                    self.refresh()
+            if key := title_at(self._places, place.x + round(self.scroll_offset.x)):
+                self.sort_by(key, reverse=key == self.model.sort and not self.model.reverse)
+                self.refresh()
             return
         number = self._top + place.y - HEADER
         if number >= len(self.model.rows):

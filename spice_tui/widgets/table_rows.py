@@ -74,3 +74,9 @@ def row_strip(model: Table, number: int, places: Sequence[Place], looks: TableLo
         segments.append(Segment(fitted(text, place.width, right=place.column.right), style))
         x = place.x + place.width
     return Strip(segments)
+
+
+def title_at(places: Sequence[Place], x: int) -> str:
+    """The key of the column whose title has the cell `x`; empty between two."""
+    found = (one.column.key for one in places if one.x <= x < one.x + one.width)
+    return next(found, "")
