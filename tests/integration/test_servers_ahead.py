@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ class Predictor(BasePredictor):
 
 
 @pytest.fixture
-def world(engine: EngineFixture) -> ServerWorld:
-    engine.start()
-    return ServerWorld(engine)
+def world(shared_engine: EngineFixture) -> Iterator[ServerWorld]:
+    world = ServerWorld(shared_engine)
+    yield world
+    for server in world.call("servers.list")["servers"]:
+        world.remove(server["name"])
 
 
 def folder_of(world: ServerWorld, server: str) -> Path:
@@ -149,11 +152,9 @@ def test_stop_and_rm_leave_nothing(world: ServerWorld) -> None:
     assert not folder.parent.parent.exists()
 
 
-def test_the_next_engine_takes_it_up(world: ServerWorld) -> None:
-    engine = world.engine
-    # A variable tells pytest's phase, and what was started with others does not fit.
-    engine.stop()
+def test_the_next_engine_takes_it_up(engine: EngineFixture) -> None:
     engine.start()
+    world = ServerWorld(engine)
     world.serve("echo")
     folder = wait_ahead(world, "echo")
     pids = processes_of(folder)
@@ -171,8 +172,10 @@ def test_the_next_engine_takes_it_up(world: ServerWorld) -> None:
 
 
 def test_there_are_no_more_than_cores_and_none_where_they_are_not_wanted(
-    world: ServerWorld,
+    engine: EngineFixture,
 ) -> None:
+    engine.start()
+    world = ServerWorld(engine)
     cores = len(os.sched_getaffinity(0))
     names = [f"echo-{at}" for at in range(cores + 1)]
     for name in names:
