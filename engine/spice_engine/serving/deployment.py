@@ -157,9 +157,9 @@ class Deployment:
                 replica.unwanted()
             if self._tasks:
                 await asyncio.wait(list(self._tasks.values()), timeout=grace)
-            await asyncio.gather(*(one.kill() for one in list(self.replicas.values())))
-            if self._tasks:
-                await asyncio.wait(list(self._tasks.values()), timeout=_KILL_SECONDS)
+            kills = asyncio.gather(*(one.kill() for one in self.replicas.values()))
+            await asyncio.wait([kills, *self._tasks.values()], timeout=_KILL_SECONDS)
+            kills.cancel()  # one whose shim cannot be asked is left to the next engine
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

@@ -183,9 +183,11 @@ class Replica:
             except Overloaded as error:
                 self._set("requested", error.message)
                 waits = [asyncio.ensure_future(one) for one in (groups.freed(), self._leave.wait())]
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-                for one in waits:
-                    one.cancel()
+                try:
+                    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for one in waits:
+                        one.cancel()
         return False
 
     async def _adopt(self, failure: SpiceError | None = None) -> None:
