@@ -229,6 +229,7 @@ class _Protocol(asyncio.Protocol):
 
     async def stream(self, ident: int, status: int, codec: int, head: bytes) -> None:
         """Begins a streamed answer."""
+        begin = frame(STREAM, ident, codec=codec, head=head, status=status)  # what raises, first
         grew = asyncio.Event()
 
         def changed() -> None:
@@ -237,7 +238,7 @@ class _Protocol(asyncio.Protocol):
                 self._loop.call_soon_threadsafe(grew.set)
 
         self._credits[ident] = (self._kit.shared.open_credit(ident, changed), grew)
-        self._write(frame(STREAM, ident, codec=codec, head=head, status=status))
+        self._write(begin)
 
     async def chunk(self, ident: int, data: bytes) -> None:
         """Waits while there is no credit, or the router does not read."""

@@ -299,9 +299,10 @@ class SyncLane:
 
     async def stream(self, ident: int, status: int, codec: int, head: bytes) -> None:
         """Sends the beginning at once."""
+        begin = frame(STREAM, ident, codec=codec, head=head, status=status)  # what raises, first
         self._flush()
         self._credit = self._kit.shared.open_credit(ident, self._credit_grew)
-        self._send(frame(STREAM, ident, codec=codec, head=head, status=status))
+        self._send(begin)
 
     async def chunk(self, ident: int, data: bytes) -> None:
         """Blocks while there is no credit."""

@@ -31,6 +31,8 @@ class P(BasePredictor):
             raise HTTPException("abc", detail="x")
         if payload == "generator":
             return pieces()
+        if payload == "status of a stream":
+            return StreamingResponse(iter("ab"), status_code=70000)
         if payload == "response":
             return StreamingResponse(pieces())
         if isinstance(payload, list):
@@ -39,10 +41,13 @@ class P(BasePredictor):
 """
 
 
-@pytest.mark.parametrize("what", ["status", "text as status", "detail", "code"])
+@pytest.mark.parametrize(
+    "what", ["status", "text as status", "detail", "code", "status of a stream"]
+)
 def test_what_cannot_be_sent_is_a_500_of_that_call_alone(kept: Starter, what: str) -> None:
     lane = kept(HARD).lane()
-    assert lane.call(what).status == 500
+    answer = lane.call(what)
+    assert (answer.kind, answer.status) == (wire.ANSWER, 500)
     assert lane.call("next").text == "fine"
 
 

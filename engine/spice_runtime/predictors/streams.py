@@ -128,8 +128,8 @@ class _Writer:
             self._outlet.answer(self._ident, answer, self._begun)
             return
         if not self._streams:
-            self._streams = True
             await self._outlet.stream(self._ident, self._status, AS_GIVEN, self._head)
+            self._streams = True
         if body:
             await self._outlet.chunk(self._ident, body)
         if not more:
