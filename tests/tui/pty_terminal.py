@@ -50,6 +50,8 @@ class PtyTerminal:
         self._reading = threading.Event()
         self._reading.set()
         self._ended = False
+        self._fed = 0
+        self._drawn: tuple[object, str] = (None, "")
 
         if controlling:
             command = [sys.executable, "-c", _TAKE_TERMINAL, *command]
@@ -79,6 +81,7 @@ class PtyTerminal:
             self.seen += data
             # pyte knows no private parameters of CSI u and prints them.
             self._stream.feed(re.sub(rb"\x1b\[[<>=?][0-9;]*u|\x1b\[\?[0-9;]*\$p", b"", data))
+            self._fed += 1
 
     def resize(self, columns: int, rows: int) -> None:
         """The window gets another size; the kernel tells the program."""
@@ -98,8 +101,11 @@ class PtyTerminal:
         os.write(self.master, keys.encode())
 
     def text(self) -> str:
-        """What the screen shows."""
-        return "\n".join(self.screen.display)
+        """What the screen shows; drawn once for what came, as it takes some milliseconds."""
+        now = (self._fed, self.screen.columns, self.screen.lines)
+        if self._drawn[0] != now:
+            self._drawn = (now, "\n".join(self.screen.display))
+        return self._drawn[1]
 
     def until(self, condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
         """Wait for a condition."""
