@@ -31,8 +31,8 @@ TESTS = """
       expect: 1
 """
 BAR = "━"
-"""Is there when all that the bar needs is imported. A Ctrl+C in the middle of an import that makes a
-data class is caught as any other, but then CPython ends as if it had not been: by the signal."""
+"""Is there when all that the bar needs is imported. A Ctrl+C in an import that makes a data class
+is caught as any other, but `python -m` then ends as if it had not been: by the signal."""
 QUICK = "reward = (soon - 40) / 10"
 ENDLESS = """total = 0
         for a in range(9999):
