@@ -33,6 +33,7 @@ class ExitCode(IntEnum):
 OF_CODES: dict[str, ExitCode] = {
     "cannot_edit": ExitCode.CONFLICT,
     "checksum_mismatch": ExitCode.CONFLICT,
+    "environment_failed": ExitCode.CHILD_FAILED,
     "feed_failed": ExitCode.INVALID_POD,
     "file_exists": ExitCode.CONFLICT,
     "invalid_datasource_action_expression": ExitCode.INVALID_POD,

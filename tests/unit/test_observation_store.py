@@ -116,7 +116,7 @@ async def test_one_that_cannot_be_read_fails_alone(tmp_path: Path) -> None:
         ingest.hold.set()
         results = await asyncio.gather(*tasks, return_exceptions=True)
         assert isinstance(results[1], InvalidData)
-        assert str(results[1]) == "it is wrong Right it."
+        assert str(results[1]) == "it is wrong. Right it."
         assert isinstance(results[3], ChildFailed)
         assert sorted(time for _, time, _ in rows_of(await store.files("p"))) == [1, 2, 3]
         assert store.stats()["failed_total"] == 2
