@@ -56,15 +56,17 @@ def wrk(url: str, body: bytes, *, clients: int, seconds: float) -> dict[str, flo
 
 
 def cpu_seconds(pids: list[int]) -> float:
-    """CPU time of processes and all below them."""
-    total = 0.0
+    """CPU time of processes and all below them, each once."""
+    found: set[psutil.Process] = set()
     for pid in pids:
         with contextlib.suppress(psutil.Error):
             root = psutil.Process(pid)
-            for process in [root, *root.children(recursive=True)]:
-                with contextlib.suppress(psutil.Error):
-                    times = process.cpu_times()
-                    total += times.user + times.system
+            found |= {root, *root.children(recursive=True)}
+    total = 0.0
+    for process in found:
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system
     return total
 
 

@@ -25,6 +25,7 @@ from spice_runtime.predictors.answers import (
 )
 from spice_runtime.predictors.current import CALL
 from spice_runtime.predictors.host import Call, Host
+from spice_runtime.predictors.signatures import Method
 from spice_runtime.wire import AS_TEXT, INFER
 
 UNLISTED = "Batch predict responses must be iterable and support len()"
@@ -99,7 +100,10 @@ async def run_call(host: Host, call: Call, outlet: Outlet) -> None:
 async def run_batch(host: Host, calls: list[Call], outlet: Outlet) -> None:
     """Works on a batch; one bad item fails alone."""
     begun = time.perf_counter()
-    items = await _prepared(host, calls, begun, outlet)
+    if host.prepare is None:
+        items = _read(host, calls, begun, outlet)
+    else:
+        items = await _prepared(host, host.prepare, calls, begun, outlet)
     if not items:
         return
     CALL.set((items[0][0].ident, items[0][0].head))
@@ -115,7 +119,11 @@ async def run_batch(host: Host, calls: list[Call], outlet: Outlet) -> None:
         await _one_by_one(host, items, outlet)
         return
     for (call, _), value in zip(items, values):  # noqa: B905 - Python 3.8 knows no strict
-        await deliver(host, call, _encoded(host, call, value), begun, outlet)
+        answer = _encoded(host, call, value)
+        if type(answer) is Answer and call.codec != INFER:
+            outlet.answer(call.ident, answer, begun)
+        else:
+            await deliver(host, call, answer, begun, outlet)
 
 
 async def deliver(
@@ -123,15 +131,20 @@ async def deliver(
 ) -> None:
     """Sends an answer, however long it takes."""
     if isinstance(answer, Answer):
-        if call.codec == INFER and answer.codec == AS_TEXT and answer.status >= 400:
-            from spice_runtime.predictors.infer import error_answer
-
-            answer = error_answer(answer.status, answer.body.decode("utf-8", "replace"))
-        outlet.answer(call.ident, answer, begun)
+        outlet.answer(call.ident, in_protocol(call, answer), begun)
     elif isinstance(answer, Streamed):
         await streams.send_pieces(call.ident, answer.pieces, begun, host.debug, outlet)
     else:
         await streams.send_response(call, answer.response, begun, host.debug, outlet)
+
+
+def in_protocol(call: Call, answer: Answer) -> Answer:
+    """An error in the form of the call's protocol."""
+    if call.codec != INFER or answer.codec != AS_TEXT or answer.status < 400:
+        return answer
+    from spice_runtime.predictors.infer import error_answer
+
+    return error_answer(answer.status, answer.body.decode("utf-8", "replace"))
 
 
 def encode_for(call: Call, value: Any) -> Answer | Streamed | Responding:
@@ -208,14 +221,28 @@ async def _one_by_one(host: Host, items: list[tuple[Call, Any]], outlet: Outlet)
             await deliver(host, call, _encoded(host, call, value), begun, outlet)
 
 
+def _read(host: Host, calls: list[Call], begun: float, outlet: Outlet) -> list[tuple[Call, Any]]:
+    """The items whose payloads can be read; the others are answered."""
+    items: list[tuple[Call, Any]] = []
+    for call in calls:
+        try:
+            items.append((call, host.payload_of(call)))
+        except BaseException as error:
+            if must_end(error):
+                raise
+            answer = of_exception(error, host.debug)
+            outlet.answer(call.ident, in_protocol(call, answer), begun)
+    return items
+
+
 async def _prepared(
-    host: Host, calls: list[Call], begun: float, outlet: Outlet
+    host: Host, prepare: Method, calls: list[Call], begun: float, outlet: Outlet
 ) -> list[tuple[Call, Any]]:
     """The items that reach `predict`; the others are answered."""
-    if host.prepare is not None and host.prepare.is_async:
-        values = await outlet.settle(_gathered(host, calls, outlet))
+    if prepare.is_async:
+        values = await outlet.settle(_gathered(host, prepare, calls, outlet))
     else:
-        values = [await _caught(host, call, outlet) for call in calls]
+        values = [await _caught(host, prepare, call, outlet) for call in calls]
     items: list[tuple[Call, Any]] = []
     for call, (value, answer) in zip(calls, values):  # noqa: B905 - as above
         if answer is None:
@@ -225,21 +252,20 @@ async def _prepared(
     return items
 
 
-async def _gathered(host: Host, calls: list[Call], outlet: Outlet) -> list[tuple[Any, Any]]:
+async def _gathered(
+    host: Host, prepare: Method, calls: list[Call], outlet: Outlet
+) -> list[tuple[Any, Any]]:
     import asyncio
 
     direct = _Direct(outlet)
-    return await asyncio.gather(*(_caught(host, call, direct) for call in calls))
+    return await asyncio.gather(*(_caught(host, prepare, call, direct) for call in calls))
 
 
-async def _caught(host: Host, call: Call, outlet: Any) -> tuple[Any, Any]:
-    """An item's payload, or its answer where it fails (or `prepare` refuses it)."""
+async def _caught(host: Host, prepare: Method, call: Call, outlet: Any) -> tuple[Any, Any]:
+    """What `prepare` makes of an item, or its answer where that fails or refuses it."""
     CALL.set((call.ident, call.head))
     try:
-        payload = host.payload_of(call)
-        if host.prepare is None:
-            return payload, None
-        ready, tasks = host.bound(host.prepare, payload, call)
+        ready, tasks = host.bound(prepare, host.payload_of(call), call)
         value = await _value(ready(), outlet)
     except BaseException as error:
         if must_end(error):
