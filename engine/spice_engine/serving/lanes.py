@@ -140,7 +140,7 @@ class Lane(asyncio.Protocol):
         self._put(call, now)
 
     def send_batch(self, batch: Batch, calls: list[Call], now: float) -> None:
-        """Put calls on their way as one batch."""
+        """Put calls on their way as one batch, at once: it is what this turn gathered."""
         size = 0
         for call in calls:
             self.calls[call.ident] = call
@@ -149,10 +149,13 @@ class Lane(asyncio.Protocol):
             call.sent = now
             size += _HEADER_SIZE + len(call.head) + len(call.body)
         self.batches[batch.ident] = batch
-        self._schedule()
         self.out.append(_pack(size, wire.BATCH, 0, 0, 0, 0, len(calls), batch.ident))
+        scheduled, self._scheduled = self._scheduled, True
         for call in calls:
             self._put(call, now)
+        self._scheduled = scheduled
+        if not scheduled:
+            self._write()
 
     def _put(self, call: Call, now: float) -> None:
         left = int((call.deadline - now) * 1000.0)
@@ -180,11 +183,6 @@ class Lane(asyncio.Protocol):
             self._write()
             if self._transport is not None:
                 self._transport.write(body)
-
-    def _schedule(self) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            self.loop.call_soon(self.flush)
 
     def flush(self) -> None:
         """Write what this turn of the loop sent."""
