@@ -45,14 +45,20 @@ def _write(self: Any, name: str, shared: Callable[..., Any]) -> None:
         )
         for item in dataclasses.fields(owner)
     ]
-    written = dataclasses.make_dataclass(
-        owner.__name__,
-        fields,
-        frozen=True,
-        init=name == "__init__",
-        repr=name == "__repr__",
-        eq=name in {"__eq__", "__hash__"},
-    )
+    try:
+        written = dataclasses.make_dataclass(
+            owner.__name__,
+            fields,
+            frozen=True,
+            init=name == "__init__",
+            repr=name == "__repr__",
+            eq=name in {"__eq__", "__hash__"},
+        )
+    except RuntimeError as error:
+        # Before 3.12 what is raised while a class is made comes as a RuntimeError, Ctrl+C too.
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise error.__cause__ from None
+        raise
     setattr(owner, name, getattr(written, name))
 
 
