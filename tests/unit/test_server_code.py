@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,9 @@ from spice_engine.store.objects import ObjectStore
 
 
 @pytest.fixture
-def objects(tmp_path: Path) -> ObjectStore:
-    return ObjectStore(tmp_path / "objects")
+def objects(tmp_path: Path) -> Iterator[ObjectStore]:
+    with closing(ObjectStore(tmp_path / "objects")) as store:
+        yield store
 
 
 def plant(root: Path, files: dict[str, str]) -> Path:
