@@ -161,8 +161,9 @@ class MetricsOfServers:
         """Read the predictors' own metrics of a server."""
         texts: list[str] = []
         points: list[Point] = []
-        answers = await asyncio.gather(*(_metrics_of(one) for one in deployment.ready))
-        for replica, answer in zip(deployment.ready, answers, strict=False):
+        ready = deployment.ready  # others may be, when the answers are there
+        answers = await asyncio.gather(*(_metrics_of(one) for one in ready))
+        for replica, answer in zip(ready, answers, strict=True):
             text = answer.get("prometheus")
             if isinstance(text, str) and text:
                 texts.append(_labelled(text, deployment.row.name, replica.number))
