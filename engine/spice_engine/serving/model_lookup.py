@@ -228,11 +228,10 @@ class ModelLookup:
 
     async def all(self) -> dict[str, ModelInfo]:
         """Every model by its name, sorted; a pod's policy is hidden by files of its name."""
-
         stored = await self._database.read(table.newest)
         found = {info.name: info for info in await self.policies.infos()}
-        for model, row, count in stored:
-            (latest,) = self.with_servers([info_of(row)])
+        newest = self.with_servers(info_of(row) for _, row, _ in stored)
+        for (model, _, count), latest in zip(stored, newest, strict=True):
             found[model.name] = ModelInfo(
                 model.name, "files", latest, count, model.created, model.creator
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -113,21 +114,12 @@ def replica_info(replica: Replica, usage: Mapping[int, Usage]) -> ReplicaInfo:
     if link is None or replica.ready_at is None:
         return base
     figures = link.figures.recent(time.monotonic())
-    return ReplicaInfo(
-        number=base.number,
-        version=base.version,
-        state=base.state,
-        created=base.created,
-        ready=base.ready,
-        pid=base.pid,
-        message=base.message,
-        restarts=base.restarts,
+    return dataclasses.replace(
+        base,
         in_flight=figures.in_flight,
         rate=round(figures.rate, 3),
         p50=_rounded(figures.p50),
         p99=_rounded(figures.p99),
-        cpu=base.cpu,
-        memory=base.memory,
         model_path=str(link.predictor.get("model_path", "")),
     )
 

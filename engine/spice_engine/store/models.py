@@ -29,14 +29,14 @@ class ModelRow:
 
 
 @dataclass(frozen=True, slots=True)
-class VersionRow:
-    """A version as stored: `object` is a folder's hash, `size` bytes, `created` unix seconds.
+class NewVersion:
+    """A version before it has its number: `object` is a folder's hash, `size` bytes, `created`
+    unix seconds.
 
     `version` is a custom name beside the number, or empty; `files` are `PATH[:DEST]`.
     """
 
     model: str
-    number: int
     version: str
     object: str
     resource: str
@@ -46,23 +46,14 @@ class VersionRow:
     created: float
     creator: str
     run_id: int | None
-    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class NewVersion:
-    """A version before it has its number."""
+class VersionRow(NewVersion):
+    """A version as stored."""
 
-    model: str
-    version: str
-    object: str
-    resource: str
-    files: tuple[str, ...]
-    size: int
-    description: str
-    created: float
-    creator: str
-    run_id: int | None
+    number: int
+    aliases: tuple[str, ...] = ()
 
 
 def add_version(
