@@ -20,10 +20,10 @@ import statistics
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from serving_busy import lag_buckets, lag_p99, start_work, write_data
 from serving_load import (
     ECHO,
     Clients,
@@ -110,16 +110,16 @@ class Bench:
         """The trivial prediction while a pod trains and a file of 2 million rows loads."""
         with world() as there:
             there.serve("bench", "echo")
-            _busy_pods(there)
+            write_data(there)
             alone: list[dict[str, float]] = []
             beside: list[dict[str, float]] = []
             lags: list[float] = []
             for _ in range(self.rounds):
                 alone.append(self._ours(there, "bench", ECHO))
-                stop = _start_work(there)
-                before = _lag_buckets(there)
+                stop = start_work(there)
+                before = lag_buckets(there)
                 beside.append(self._ours(there, "bench", ECHO))
-                lags.append(_lag_p99(before, _lag_buckets(there)))
+                lags.append(lag_p99(before, lag_buckets(there)))
                 stop()
             ratios = [b["rps"] / a["rps"] for a, b in zip(alone, beside, strict=True)]
             bad = sum(point["bad"] + point["broken"] for point in alone + beside)
@@ -318,7 +318,7 @@ class Bench:
             host, port = there.address
             pods: list[tuple[float, int]] = []
 
-            async def measure() -> tuple[Clients, float]:
+            async def measure() -> Clients:
                 path = "/servers/bench/predict"
                 async with Clients(host, port, path, ECHO, clients=16, rate=80) as clients:
                     begin = time.perf_counter()
@@ -326,9 +326,9 @@ class Bench:
                         info = await asyncio.to_thread(there.info, "bench")
                         pods.append((now, info["pods_ready"]))
                         await asyncio.sleep(0.25)
-                return clients, begin
+                return clients
 
-            clients, _ = asyncio.run(measure())
+            clients = asyncio.run(measure())
             details = there.call("servers.get", {"server": "bench"})
         slow = [t for t, ms in zip(clients.outcome.when, clients.outcome.latencies, strict=True)
                 if ms > 0.25]  # fmt: skip
@@ -397,86 +397,6 @@ def _first_200(url: str, until: float) -> None:
         except OSError:
             time.sleep(0.005)
     raise TimeoutError(url)
-
-
-def _busy_pods(there: World) -> None:
-    """A pod that trains for long, and one whose file has 2 million rows."""
-    root = there.location.root
-    (root / "data").mkdir(exist_ok=True)
-    with (root / "data" / "big.csv").open("w") as file:
-        file.write("time,value\n")
-        file.writelines(f"{1_600_000_000 + 10 * k},{k % 97}\n" for k in range(2_000_000))
-    (root / "data" / "small.csv").write_text(
-        "time,value\n" + "".join(f"{1_600_000_000 + 10 * k},{k % 7}\n" for k in range(3_000))
-    )
-
-
-MANIFEST = """
-name: {name}
-params:
-  epoch_time: 1600000000
-  period: {period}
-  interval: 10s
-  granularity: 10s
-dataspaces:
-  - from: bench
-    name: {name}
-    measurements:
-      - name: value
-    data:
-      connector: {{name: file, params: {{path: data/{file}}}}}
-      processor: {{name: csv}}
-actions:
-  - name: up
-  - name: down
-training:
-  rewards:
-    - reward: up
-      with: reward = next_state.bench_{name}_value - current_state.bench_{name}_value
-    - reward: down
-      with: reward = current_state.bench_{name}_value - next_state.bench_{name}_value
-"""
-
-
-def _start_work(there: World) -> Callable[[], None]:
-    """Train one pod over and over, and load the large file anew, until the end is called."""
-    root = there.location.root
-    pods = root / "spicepods"
-    pods.mkdir(exist_ok=True)
-    large = MANIFEST.format(name="large", period="5555h", file="big.csv")
-    (pods / "large.yaml").write_text(f"# {time.time()}\n{large}")
-    small = MANIFEST.format(name="small", period="8h", file="small.csv")
-    (pods / "small.yaml").write_text(small)
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            there.call("pods.train", {"pod": "small", "episodes": 100_000})
-            break
-        except Exception:  # noqa: BLE001 - the manifest is being read
-            time.sleep(0.1)
-
-    def end() -> None:
-        (pods / "large.yaml").unlink()
-        (pods / "small.yaml").unlink()
-        time.sleep(2)
-
-    return end
-
-
-def _lag_buckets(there: World) -> dict[float, float]:
-    found: dict[float, float] = {}
-    with urllib.request.urlopen(f"{there.http}/metrics") as answer:
-        for line in answer.read().decode().splitlines():
-            if "loop_lag" in line and "_bucket{" in line:
-                bound = line.split('le="')[1].split('"')[0]
-                found[float(bound.replace("+Inf", "inf"))] = float(line.rsplit(" ", 1)[1])
-    return found
-
-
-def _lag_p99(before: dict[float, float], after: dict[float, float]) -> float:
-    grown = {bound: after[bound] - before.get(bound, 0) for bound in sorted(after)}
-    total = max(grown.values(), default=0)
-    return next((1000 * b for b, n in grown.items() if total and n >= 0.99 * total), 0.0)
 
 
 def main() -> int:
