@@ -172,7 +172,7 @@ class SpiceApp(BeginningDeeds, EngineDeeds, ReportDeeds, ResourceDeeds):
             self.top_bar.show(self.world, self.view_name)
             self.banner.show(self.world)
             self.tutorial_bar.show(self.world)
-            if self.current_view.is_attached:
+            if self.current_view.has_panes:
                 self.current_view.show(self.world)
         if not self._welcomed and self.link.knows_pods:
             self._welcomed = True

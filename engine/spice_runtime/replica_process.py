@@ -71,10 +71,11 @@ class Replica:
         # Before there are threads: a user namespace is for processes of one.
         way = namespace.provide(self._job.get("model_dir"), self._job.get("mounts_dir"))
         os.chdir(self._code)
+        # Before there is a thread that could be told to drain.
+        self._shared.on_drain.append(_leave)
         control = Control(self._shared, self._page)
         control.listen(self._control_listener)
         control.start()
-        self._shared.on_drain.append(_leave)
         try:
             host = Host(
                 make_predictor(self._job),

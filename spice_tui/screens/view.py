@@ -49,8 +49,13 @@ class View(Container):
         """Contexts of actions that matter now, the nearest first."""
         return self.CONTEXTS
 
+    @property
+    def has_panes(self) -> bool:
+        """Whether its panes are there: made and mounted, and not yet taken away."""
+        return self.is_mounted and self.is_attached
+
     def show(self, world: World) -> None:
-        """Show what is new; called for the view on show only."""
+        """Show what is new; called for the view on show only, once its panes are there."""
 
     def opened(self) -> None:
         """The view came on show."""

@@ -321,6 +321,20 @@ async def test_calls_wait_for_a_successor_of_the_only_replica_then_get_503(
         assert world.call().status == 503
 
 
+async def test_calls_of_a_replica_given_up_unannounced_wait_for_its_successor() -> None:
+    async with World() as world:
+        orphan = await world.add(keep)  # its shim was killed: it lives, and is forgotten
+        begun = world.call()
+        await until(lambda: orphan.received)
+        orphan.started(begun.ident)
+        world.router.detach(world.links[0])
+        new = world.call()
+        await asyncio.sleep(0.1)
+        assert (begun.status, new.status) == (0, 0)
+        await world.add()
+        assert [await begun.wait(), await new.wait()] == [200, 200]
+
+
 async def test_drain_lets_calls_end_and_sends_no_more() -> None:
     async with World() as world:
         old = await world.add(keep)

@@ -169,10 +169,12 @@ class Router:
         """Forget a replica; calls it still holds are treated as if it had died."""
         if link not in self._links:
             return
-        link.draining = True
+        surprising, link.draining = not link.draining, True
         for lane in list(link.lanes):
             self.on_lane_lost(lane)
         self._links.remove(link)
+        if surprising and not self._lanes:
+            self._lost_at = time.monotonic()  # its successor may be on its way
         self.figures.absorb(link.figures)
 
     def reconfigure(self, door: Door, batching: Batching) -> None:
