@@ -51,7 +51,7 @@ from spice_engine.pods import (
 )
 from spice_engine.pods import operations as pod_operations
 from spice_engine.protocol.location import Location
-from spice_engine.runs import log_operations, resource_operations
+from spice_engine.runs import log_operations, machine_operations, resource_operations
 from spice_engine.runs import operations as run_operations
 from spice_engine.serving import model_operations, server_operations, writing_operations
 from spice_engine.settings import LoadedSettings
@@ -73,6 +73,7 @@ _OPERATIONS = (
     authoring_operations,
     pod_operations,
     run_operations,
+    machine_operations,
     log_operations,
     view_operations,
     resource_operations,

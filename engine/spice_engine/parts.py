@@ -18,6 +18,7 @@ from spice_engine.pods.assembly import PodServices, build_pod_services
 from spice_engine.pods.pools import make_pools
 from spice_engine.protocol.location import Location
 from spice_engine.runs.log_views import Logs
+from spice_engine.runs.machine_types import MachineTypes
 from spice_engine.runs.service import Runs
 from spice_engine.serving.assembly import ModelServices, build_model_services
 from spice_engine.serving.server_assembly import ServerServices, build_server_services
@@ -25,8 +26,9 @@ from spice_engine.settings import Settings
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
 from spice_engine.store.objects import ObjectStore
+from spice_engine.workers.devices import Devices, gpus_here
 from spice_engine.workers.limits import detect, sweep
-from spice_engine.workers.placement import UNCOUNTED, LocalPlacement
+from spice_engine.workers.placement import UNCOUNTED, LocalPlacement, this_machine
 from spice_engine.workers.pool import ChildPool
 from spice_engine.workers.shims import ShimHost
 
@@ -71,15 +73,17 @@ class Parts:
         """What completes the names of each kind of thing."""
         return {
             "pods": self.pods.pods.names,
-            "runs": self.runs.names,
+            "runs": self.runs.known.names,
             "models": self.bundles.models.names,
             "resources": self.bundles.tree.names,
             "servers": self.serving.servers.names,
             "node_groups": self.serving.group_names,
+            "machine_types": self.runs.machines.names,
         }
 
     async def open(self) -> None:
         """Take up what an earlier engine left: runs, pods, models, servers."""
+        await self.runs.machines.open()
         # Runs are known before anybody can ask for them; they are followed from here on.
         taken_up = await self.runs.adopt_all()
         if taken_up:
@@ -124,7 +128,9 @@ async def build_parts(
         stack.push_async_callback(pool.close)
 
     placement = LocalPlacement(shims, capacity=UNCOUNTED, support=support)
-    runs = Runs(location, database, metrics, placement, bus)
+    devices = Devices(await asyncio.to_thread(gpus_here))
+    machines = MachineTypes(database, this_machine(), devices)
+    runs = Runs(location, database, metrics, placement, machines, bus)
 
     async def close_runs() -> None:
         await runs.close(stop=ending.stops_runs())
@@ -142,6 +148,7 @@ async def build_parts(
         metrics,
         objects,
         placement,
+        devices,
         bundles,
         pods.advisor,
         bus,

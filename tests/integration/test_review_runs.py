@@ -18,13 +18,15 @@ from spice_engine.errors import NotFound
 from spice_engine.events import Bus
 from spice_engine.protocol.location import Location
 from spice_engine.protocol.runs import StartRun
+from spice_engine.runs.machine_types import MachineTypes
 from spice_engine.runs.service import Runs
 from spice_engine.store import runs as table
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
 from spice_engine.store.runs import FINAL_STATES, RunRow
 from spice_engine.workers import shim_client
-from spice_engine.workers.placement import UNCOUNTED, LocalPlacement
+from spice_engine.workers.devices import Devices
+from spice_engine.workers.placement import UNCOUNTED, LocalPlacement, this_machine
 from spice_engine.workers.shims import ShimHost
 
 
@@ -36,7 +38,8 @@ async def runs_of(root: Path) -> AsyncIterator[Runs]:
     metrics = await MetricStore.open(state / "metrics.db")
     host = ShimHost()
     placement = LocalPlacement(host, capacity=UNCOUNTED)
-    runs = Runs(Location(root, state), database, metrics, placement, Bus())
+    machines = MachineTypes(database, this_machine(), Devices(0))
+    runs = Runs(Location(root, state), database, metrics, placement, machines, Bus())
     try:
         yield runs
     finally:

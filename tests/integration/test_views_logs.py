@@ -16,10 +16,12 @@ from spice_engine.protocol.views import SearchLog
 from spice_engine.runs import log_views
 from spice_engine.runs.log_times import offset_at
 from spice_engine.runs.log_views import Logs
+from spice_engine.runs.machine_types import MachineTypes
 from spice_engine.runs.service import Runs
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
-from spice_engine.workers.placement import UNCOUNTED, LocalPlacement
+from spice_engine.workers.devices import Devices
+from spice_engine.workers.placement import UNCOUNTED, LocalPlacement, this_machine
 from spice_engine.workers.pool import ChildPool
 from spice_engine.workers.shims import ShimHost
 from spice_tui.cli.following import FollowingClient
@@ -156,7 +158,8 @@ async def logs_of(root: Path) -> AsyncIterator[tuple[Logs, ChildPool]]:
     metrics = await MetricStore.open(state / "metrics.db")
     host = ShimHost()
     placement = LocalPlacement(host, capacity=UNCOUNTED)
-    runs = Runs(Location(root, state), database, metrics, placement, Bus())
+    machines = MachineTypes(database, this_machine(), Devices(0))
+    runs = Runs(Location(root, state), database, metrics, placement, machines, Bus())
     pool = ChildPool("query", "spice_engine.workers.query", 1, folder=state / "trainers")
     try:
         yield Logs(runs, {"query": pool}), pool

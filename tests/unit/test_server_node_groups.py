@@ -13,6 +13,7 @@ from spice_engine.errors import Conflict, InvalidRequest, NotFound, Overloaded
 from spice_engine.protocol.servers import Limits, SetNodeGroup
 from spice_engine.serving.node_groups import Need, NodeGroups, need_of
 from spice_engine.store.database import Database
+from spice_engine.workers.devices import Devices
 from spice_engine.workers.placement import Resources
 
 GIB = 2**30
@@ -27,7 +28,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 @pytest_asyncio.fixture
 async def groups(database: Database) -> NodeGroups:
-    made = NodeGroups(database, Resources(4.0, 8 * GIB, 4), 2)
+    made = NodeGroups(database, Resources(4.0, 8 * GIB, 4), Devices(2))
     await made.open()
     return made
 
@@ -86,7 +87,7 @@ async def test_devices_are_shared_out_evenly(groups: NodeGroups) -> None:
 
 async def test_groups_are_kept_and_checked(groups: NodeGroups, database: Database) -> None:
     await groups.set(SetNodeGroup("a-1", cpu=2.0))
-    again = NodeGroups(database, Resources(4.0, 8 * GIB, 4), 0)
+    again = NodeGroups(database, Resources(4.0, 8 * GIB, 4), Devices(0))
     await again.open()
     assert [(one.name, one.cpu) for one in again.list()] == [("a-1", 2.0), ("default", 4.0)]
     for wrong in (

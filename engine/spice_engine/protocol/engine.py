@@ -85,7 +85,17 @@ class SettingsList:
 class NamesOf:
     """Ask for names of a noun that begin with `prefix`."""
 
-    noun: Literal["pods", "runs", "models", "resources", "operations", "topics"]
+    noun: Literal[
+        "pods",
+        "runs",
+        "models",
+        "resources",
+        "servers",
+        "node_groups",
+        "machine_types",
+        "operations",
+        "topics",
+    ]
     prefix: str = ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Any
 
+from spice_engine.protocol.machine_types import DEFAULT_MACHINE_TYPE
 from spice_engine.records import record
 
 
@@ -12,7 +13,8 @@ from spice_engine.records import record
 class StartRun:
     """Start a command. `command` is a list of arguments, or one line for the shell.
 
-    Times are seconds, `memory` bytes, `cpu` cores.
+    Times are seconds, `memory` bytes, `cpu` cores. `machine_type` names what it runs on: it waits
+    until one is free.
     """
 
     command: list[str] | str
@@ -24,6 +26,7 @@ class StartRun:
     timeout: float | None = None
     cpu: float | None = None
     memory: int | None = None
+    machine_type: str = DEFAULT_MACHINE_TYPE
 
 
 @record
@@ -44,6 +47,7 @@ class RunInfo:
     ended: float | None
     labels: list[str]
     project: str = ""
+    machine_type: str = DEFAULT_MACHINE_TYPE
 
 
 @record

@@ -44,7 +44,7 @@ def _check_number(number: int) -> None:
 
 @operation("runs.start", http="POST /api/v1/runs")
 async def start(runs: Runs, request: StartRun) -> RunInfo:
-    """Start a command; the answer comes when its process runs, or has ended already."""
+    """Start a command; the answer comes when its process runs, waits for a machine, or ended."""
     _check_labels(request.labels)
     return await runs.start(request)
 
@@ -96,7 +96,7 @@ async def label(runs: Runs, request: LabelRun) -> RunInfo:
         table.add_labels(connection, request.id, request.add)
         return table.get(connection, request.id)
 
-    return runs.note(await runs.database.write(change))
+    return runs.known.note(await runs.database.write(change))
 
 
 @operation("runs.log", http="GET /api/v1/runs/{id}/log")

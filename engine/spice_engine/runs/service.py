@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import logging
 import os
 import secrets
 import shutil
 import sqlite3
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,24 +32,23 @@ from spice_engine.errors import (
 from spice_engine.events import Bus
 from spice_engine.protocol.location import Location
 from spice_engine.protocol.runs import RunInfo, StartRun
+from spice_engine.runs.known_runs import LOOK_AGAIN_SECONDS, RECENT, KnownRuns
 from spice_engine.runs.log_topics import LogTopics
+from spice_engine.runs.machine_queue import Machine
+from spice_engine.runs.machine_types import MachineTypes
 from spice_engine.runs.requests import command_of, job_of
-from spice_engine.runs.states import STOPPED_AS, ending_of, info_of
+from spice_engine.runs.states import STOPPED_AS, WAITING
 from spice_engine.store import runs as table
 from spice_engine.store.database import Database
 from spice_engine.store.disk import storage_error
 from spice_engine.store.metrics import MetricStore
 from spice_engine.store.runs import FINAL_STATES, RunRow
-from spice_engine.workers.placement import Placed, Placement, Resources
-from spice_engine.workers.shims import Exit, Exited, JobLost, Lost, NeverStarted
+from spice_engine.workers.placement import Placed, Placement
+from spice_engine.workers.shims import Exited, JobLost, Lost, NeverStarted
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-RECENT = 200
-"""Ended runs that the `runs` topic still shows, newest ones."""
-
-LOOK_AGAIN_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 
 
@@ -63,19 +61,20 @@ class Runs:
         database: Database,
         metrics: MetricStore,
         placement: Placement,
+        machines: MachineTypes,
         bus: Bus,
     ) -> None:
         self.location = location
         self.database = database
         self.metrics = metrics
+        self.machines = machines
         self._placement = placement
-        self._recent: OrderedDict[int, RunInfo] = OrderedDict()
         self._watchers: dict[int, asyncio.Task[None]] = {}
         self._changes: set[asyncio.Task[Any]] = set()
         self._starting: dict[int, asyncio.Future[RunInfo]] = {}
         self._placed: dict[int, Placed] = {}
-        self._topic = bus.topic("runs", "state", self._snapshot)
-        self.logs = LogTopics(self._recent, self._watchers, self.folder)
+        self.known = KnownRuns(database, bus, self._watchers)
+        self.logs = LogTopics(self.known, self._watchers, self.folder)
         bus.family("log", self.logs.topic)
 
     # -- what is known without asking the store
@@ -85,26 +84,6 @@ class Runs:
         """Runs that are not over."""
         return len(self._watchers)
 
-    def names(self) -> list[str]:
-        """Ids of recent runs, newest first."""
-        return [str(number) for number in reversed(self._recent)]
-
-    def _snapshot(self) -> dict[str, Any]:
-        return {str(number): dataclasses.asdict(info) for number, info in self._recent.items()}
-
-    def note(self, row: RunRow) -> RunInfo:
-        """Remember and publish a run's state, which the store has already."""
-        info = info_of(row)
-        self._recent[info.id] = info
-        self._topic.set(str(info.id), info)
-        while len(self._recent) > RECENT + len(self._watchers):
-            ended = next((i for i, r in self._recent.items() if r.state in FINAL_STATES), None)
-            if ended is None:
-                break
-            del self._recent[ended]
-            self._topic.remove(str(ended))
-        return info
-
     def folder(self, number: int) -> Path:
         """Where the run's shim and log live."""
         return self.location.state / "runs" / str(number)
@@ -112,12 +91,16 @@ class Runs:
     # -- life
 
     async def start(self, request: StartRun) -> RunInfo:
-        """Accept a run and start its process; the answer comes when it runs, or has ended.
+        """Accept a run and start its process; the answer comes when it runs, waits for a machine,
+        or has ended.
 
         Raises:
             InvalidRequest: the command, its folder or its limits cannot be used.
+            NotFound: there is no such machine type.
         """
         command = command_of(request)
+        machine_type = self.machines.check(request.machine_type, request.cpu, request.memory)
+        request = replace(request, machine_type=machine_type)
         cwd = self.location.root / request.cwd
         if not await asyncio.to_thread(os.path.isdir, cwd):  # also False for what is no path
             raise InvalidRequest(f"{str(cwd)[:200]} is not a directory.", hint="Set another cwd.")
@@ -148,11 +131,12 @@ class Runs:
                 env=request.env,
                 limits={"cpu": request.cpu, "memory": request.memory, "timeout": request.timeout},
                 project=request.project or None,
+                machine_type=request.machine_type,
                 labels=request.labels,
             )
 
         row = await self.database.write(insert)
-        self.note(row)
+        self.known.note(row)
         started: asyncio.Future[RunInfo] = asyncio.get_running_loop().create_future()
         self._starting[row.id] = started
         self._watch(row, again=False)
@@ -167,6 +151,7 @@ class Runs:
     def _unwatch(self, number: int) -> None:
         task = self._watchers.pop(number)
         self._placed.pop(number, None)
+        self.machines.queue.give_back(number)
         started = self._starting.pop(number, None)
         error = None if task.cancelled() else task.exception()
         if error is not None:
@@ -182,16 +167,22 @@ class Runs:
             started.set_result(info)
 
     async def _launch(self, row: RunRow) -> None:
-        """Start an accepted run's process and follow it to its end."""
-        room = Resources(row.limits.get("cpu") or 0.0, row.limits.get("memory") or 0)
+        """Start an accepted run's process when it has a machine, and follow it to its end."""
         folder = self.folder(row.id)
         try:
-            reservation = self._placement.reserve([room])
-        except (Overloaded, InvalidRequest) as error:
-            return await self._not_started(row.id, error)
+            machine = await self._machine_for(row)
+            if machine is None:
+                state = STOPPED_AS[self.known[row.id].state]
+                self._answer(await self.known.over(row.id, state, "Stopped before it began."))
+                return
+            reservation = self._placement.reserve([self.machines.room(row)])
+        except (Overloaded, InvalidRequest, NotFound) as error:
+            await self._not_started(row.id, error)
+            return
         try:
             await asyncio.to_thread(_set_aside, folder)
-            placed = await self._placement.start(reservation, 0, folder, job_of(row))
+            job = job_of(row, machine.devices)
+            placed = await self._placement.start(reservation, 0, folder, job)
         except (ChildFailed, Conflict) as error:
             # A shim may have got to work all the same, or may yet: its folder decides.
             await self._take_up(row, error)
@@ -203,9 +194,31 @@ class Runs:
         finally:
             self._placement.release(reservation)
 
+    async def _machine_for(self, row: RunRow) -> Machine | None:
+        """The machine a run gets when its turn comes; None if it is to stop before that.
+
+        Raises:
+            NotFound: its type is gone.
+            InvalidRequest: this machine has less than its type by now.
+        """
+        turn = self.machines.ask(row.id, row.machine_type)
+        if turn.done():
+            return turn.result()
+        info = await self.known.queued(row.id, self.machines.words(row.machine_type))
+        if info.state in STOPPED_AS:
+            return None
+        self._answer(info)
+        machine = await turn
+        return None if self.known[row.id].state in STOPPED_AS else machine
+
+    async def tell_waiting(self, machine_type: str) -> None:
+        """Say anew what the runs wait for that wait for a machine of a type that changed."""
+        for number in self.machines.queue.waiting(machine_type):
+            await self.known.queued(number, self.machines.words(machine_type))
+
     async def _not_started(self, number: int, error: SpiceError) -> None:
         log.warning("run %s was not started: %s", number, error)
-        self._answer(await self._over(number, "failed", str(error)))
+        self._answer(await self.known.over(number, "failed", str(error)))
 
     async def _take_up(self, row: RunRow, failure: SpiceError | None = None) -> None:
         """Find out what became of a run, and follow it to its end.
@@ -230,34 +243,34 @@ class Runs:
                     if not await self._follow(row.id, placed):
                         continue
                 case Exited(exit_):
-                    await self._ended(row.id, exit_)
+                    self._answer(await self.known.ended(row.id, exit_))
                 case Lost(message):
                     log.warning("run %s was lost: %s", row.id, message)
-                    await self._over(row.id, "interrupted", message)
+                    await self.known.over(row.id, "interrupted", message)
                 case NeverStarted():
                     await self._never_started(row, failure)
             return
 
     async def _never_started(self, row: RunRow, failure: SpiceError | None) -> None:
         """End a run that has no process and never will, or start one that may have it yet."""
-        state = self._recent[row.id].state
+        state = self.known[row.id].state
         if failure is not None:
             await self._not_started(row.id, failure)
-        elif state == "requested":
+        elif state in WAITING:
             # Accepted, but the engine died before its process was there: it starts now.
             await asyncio.to_thread(shutil.rmtree, self.folder(row.id), ignore_errors=True)
             await self._launch(row)
         elif state in STOPPED_AS and row.started is None:
-            await self._over(row.id, STOPPED_AS[state], "Stopped before it began.")
+            await self.known.over(row.id, STOPPED_AS[state], "Stopped before it began.")
         else:
             # It ran once and must not run again.
             log.warning("run %s was lost: %s is gone", row.id, self.folder(row.id))
-            await self._over(row.id, "interrupted", "Its folder is gone, and its end with it.")
+            await self.known.over(row.id, "interrupted", "Its folder is gone, and its end with it.")
 
     async def _follow(self, number: int, placed: Placed) -> bool:
         """Follow a process to its end; False when the hold on it was lost before that."""
         self._placed[number] = placed
-        info = await self._running(number)
+        info = await self.known.running(number)
         self._answer(info)
         if info.state in STOPPED_AS:
             await self._signal(number, info.state, None)
@@ -268,62 +281,14 @@ class Runs:
             exit_ = await self._placement.wait(placed)
         except JobLost as lost:
             log.warning("run %s was lost: %s", number, lost)
-            await self._over(number, "interrupted", lost.message)
+            await self.known.over(number, "interrupted", lost.message)
         except (ChildFailed, Conflict) as error:
             log.warning("run %s: %s; looking again", number, error)
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
             return False
         else:
-            await self._ended(number, exit_)
+            self._answer(await self.known.ended(number, exit_))
         return True
-
-    async def _running(self, number: int) -> RunInfo:
-        """Note that the process runs, unless a stop was asked for meanwhile."""
-
-        def change(connection: sqlite3.Connection) -> RunRow:
-            row = table.get(connection, number)
-            if row.state != "requested":
-                return row
-            return table.set_state(connection, number, "running", started=time.time())
-
-        return await self._record(change)
-
-    async def _ended(self, number: int, exit_: Exit) -> None:
-        final, outcome, message = ending_of(self._recent[number].state, exit_)
-        started = exit_.started or None
-
-        def change(connection: sqlite3.Connection) -> RunRow:
-            return table.set_state(
-                connection,
-                number,
-                final,
-                outcome=outcome,
-                exit_code=exit_.exit_code,
-                message=message,
-                started=started,
-                ended=exit_.ended,
-            )
-
-        self._answer(await self._record(change))
-
-    async def _over(self, number: int, state: str, message: str) -> RunInfo:
-        """Record that a run is over without an exit status of its own."""
-
-        def change(connection: sqlite3.Connection) -> RunRow:
-            return table.set_state(
-                connection, number, state, outcome="failed", message=message, ended=time.time()
-            )
-
-        return await self._record(change)
-
-    async def _record(self, change: Callable[[sqlite3.Connection], RunRow]) -> RunInfo:
-        """Store what happened to a run, however long the disk refuses it."""
-        while True:
-            try:
-                return self.note(await self.database.write(change))
-            except (StorageError, Overloaded) as error:
-                log.warning("a run's state waits for the disk: %s", error)
-                await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     async def end(self, number: int, *, kill: bool, grace: float | None = None) -> RunInfo:
         """Ask a run to stop, or kill it; the answer tells the state it went to.
@@ -345,14 +310,16 @@ class Runs:
                 return row
             return table.set_state(connection, number, wanted)
 
-        info = self.note(await self.database.write(change))
+        info = self.known.note(await self.database.write(change))
         await self._signal(number, info.state, grace)
         return info
 
     async def _signal(self, number: int, state: str, grace: float | None) -> None:
         placed = self._placed.get(number)
         if placed is None:
-            return  # it starts just now, and sees the state then
+            # It waits for a machine, or starts just now and sees the state then.
+            self.machines.queue.leave(number)
+            return
         try:
             if state == "killing":
                 await self._placement.kill(placed)
@@ -367,10 +334,11 @@ class Runs:
         """Take up every run the store says is not over; how many there are."""
         newest = await self.database.read(lambda connection: table.list_newest(connection, RECENT))
         for row in reversed(newest):
-            self.note(row)
+            self.known.note(row)
         rows = await self.database.read(table.active)
+        await self.machines.take_back(rows, self.folder)
         for row in rows:
-            self.note(row)
+            self.known.note(row)
             self._watch(row, again=True)
         return len(rows)
 

@@ -10,6 +10,9 @@ from spice_engine.workers.shims import Exit
 STOPPED_AS = {"stopping": "stopped", "killing": "killed"}
 """States in which a run is wanted to end, and those they end in."""
 
+WAITING = frozenset({"requested", "queued"})
+"""States of a run whose process was not started yet; `queued`: it waits for a machine."""
+
 
 def info_of(row: RunRow) -> RunInfo:
     """A stored run as it crosses the doors; a shell line is shown as the user gave it."""
@@ -31,6 +34,7 @@ def info_of(row: RunRow) -> RunInfo:
         ended=row.ended,
         labels=list(row.labels),
         project=row.project or "",
+        machine_type=row.machine_type,
     )
 
 

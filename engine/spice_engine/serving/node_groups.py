@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from spice_engine.errors import Conflict, InvalidRequest, NotFound, Overloaded
@@ -20,6 +18,7 @@ from spice_engine.protocol.servers import Limits, NodeGroupInfo, SetNodeGroup
 from spice_engine.store import node_groups as table
 from spice_engine.store.database import Database
 from spice_engine.store.node_groups import NodeGroupRow
+from spice_engine.workers.devices import Devices
 from spice_engine.workers.placement import Resources
 
 DEFAULT = "default"
@@ -56,18 +55,13 @@ def need_of(limits: Limits) -> Need:
     return Need(cpu, memory, limits.gpus)
 
 
-def gpus_here() -> int:
-    """How many GPUs this machine shows (NVIDIA's device files)."""
-    return sum(1 for path in Path("/dev").glob("nvidia[0-9]*") if path.name[6:].isdecimal())
-
-
 class NodeGroups:
     """All groups and what is taken of them. Belongs to the engine's loop; never waits."""
 
-    def __init__(self, database: Database, machine: Resources, gpus: int) -> None:
+    def __init__(self, database: Database, machine: Resources, devices: Devices) -> None:
         self._database = database
         self._machine = machine
-        self._gpus = gpus
+        self._devices = devices
         self._groups: dict[str, NodeGroupRow] = {}
         self._taken: dict[int, Room] = {}
         self._next = 0
@@ -122,18 +116,20 @@ class NodeGroups:
                 f"waits for room in node group {group!r}: {_words(need)} asked for, "
                 f"{_words(left)} free."
             )
-        return self.retake(group, need, self._least_used(need.gpus))
+        return self.retake(group, need, self._devices.least_used(need.gpus))
 
     def retake(self, group: str, need: Need, devices: tuple[int, ...]) -> Room:
         """Note what a replica has that runs already, whether it fits or not."""
         self._next += 1
         room = Room(self._next, group, need, devices)
         self._taken[room.id] = room
+        self._devices.take(devices)
         return room
 
     def give_back(self, room: Room) -> None:
         """Give room back; once more is no error."""
         if self._taken.pop(room.id, None) is not None:
+            self._devices.give_back(room.devices)
             self._tell()
 
     def freed(self) -> Coroutine[Any, Any, object]:
@@ -222,7 +218,9 @@ class NodeGroups:
 
     def _whole(self, name: str) -> NodeGroupRow:
         machine = self._machine
-        return NodeGroupRow(name, machine.cpu, machine.memory_bytes, self._gpus, time.time())
+        return NodeGroupRow(
+            name, machine.cpu, machine.memory_bytes, self._devices.count, time.time()
+        )
 
     def _row(self, name: str) -> NodeGroupRow:
         row = self._groups.get(name)
@@ -240,12 +238,6 @@ class NodeGroups:
             sum(need.memory for need in rooms),
             sum(need.gpus for need in rooms),
         )
-
-    def _least_used(self, count: int) -> tuple[int, ...]:
-        uses = Counter(dict.fromkeys(range(self._gpus), 0))
-        for room in self._taken.values():
-            uses.update(room.devices)
-        return tuple(sorted(sorted(uses, key=lambda number: (uses[number], number))[:count]))
 
 
 def _words(need: Need) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from spice_engine.protocol.location import MAX_SOCKET_PATH, runtime_directory
 from spice_engine.protocol.servers import ServerDefinition
 from spice_engine.store.disk import storage_error
+from spice_engine.workers.devices import VARIABLE, devices_in, variables_of
 from spice_engine.workers.jobs import Job
 from spice_runtime import process, wire
 
@@ -22,7 +23,7 @@ LOG_ROTATE_BYTES = 32 * 2**20
 GRACE_SECONDS = 5.0
 """From SIGTERM to SIGKILL, for a replica that did not end by itself after DRAIN."""
 
-_OWN = ("SPICE_SERVER_VERSION", "SPICE_REPLICA", "CUDA_VISIBLE_DEVICES")
+_OWN = ("SPICE_SERVER_VERSION", "SPICE_REPLICA", VARIABLE)
 """Variables that differ from one replica to the next: a process started ahead is told them."""
 
 _ELSEWHERE = frozenset(
@@ -174,8 +175,7 @@ def job_of(
     if limits.cpu_limit is not None:
         # Libraries start a thread for each core they see, and would wait for each other.
         env["OMP_NUM_THREADS"] = str(max(1, math.ceil(limits.cpu_limit)))
-    if devices:
-        env["CUDA_VISIBLE_DEVICES"] = ",".join(str(device) for device in devices)
+    env.update(variables_of(devices))
     env.update(spec.definition.env)
     env.update(
         SPICE_SERVER=spec.server,
@@ -211,6 +211,4 @@ def devices_of(folder: Path) -> tuple[int, ...]:
     """The GPUs that the replica of that folder was started with. Blocks."""
     job = process.read_json(str(folder), process.JOB) or {}
     told = process.read_json(str(folder), "replica.json") or {}
-    env = {**job.get("env", {}), **told.get("variables", {})}
-    text = str(env.get("CUDA_VISIBLE_DEVICES", ""))
-    return tuple(int(part) for part in text.split(",") if part.isdecimal())
+    return devices_in({**job.get("env", {}), **told.get("variables", {})})

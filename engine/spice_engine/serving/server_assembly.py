@@ -15,7 +15,7 @@ from spice_engine.serving import tidying
 from spice_engine.serving.assembly import ModelServices
 from spice_engine.serving.directory import Directory
 from spice_engine.serving.model_folders import ModelFolders
-from spice_engine.serving.node_groups import NodeGroups, gpus_here
+from spice_engine.serving.node_groups import NodeGroups
 from spice_engine.serving.preparation import Workshop
 from spice_engine.serving.request_log import RequestLogs
 from spice_engine.serving.scaling import Scaling
@@ -27,6 +27,7 @@ from spice_engine.serving.validation import Validation
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
 from spice_engine.store.objects import ObjectStore
+from spice_engine.workers.devices import Devices
 from spice_engine.workers.placement import Placement, this_machine
 
 
@@ -69,6 +70,7 @@ def build_server_services(
     metrics: MetricStore,
     objects: ObjectStore,
     placement: Placement,
+    devices: Devices,
     bundles: ModelServices,
     advisor: Advisor,
     bus: Bus,
@@ -83,7 +85,7 @@ def build_server_services(
     directory = Directory()
     environments = Environments(location.state, location.root, placement)
     machine = this_machine()
-    groups = NodeGroups(database, machine, gpus_here())
+    groups = NodeGroups(database, machine, devices)
     folders = ModelFolders(location.state, objects)
 
     logs = RequestLogs()

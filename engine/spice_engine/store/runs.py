@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from spice_engine.errors import NotFound
+from spice_engine.protocol.machine_types import DEFAULT_MACHINE_TYPE
 from spice_engine.store.columns import from_json, placeholders, to_json
 
 FINAL_STATES: Final = frozenset(
@@ -20,7 +21,7 @@ FINAL_STATES: Final = frozenset(
 
 _COLUMNS = (
     "id, kind, name, command, cwd, state, outcome, exit_code, message, created, started, ended, "
-    "env, limits, project"
+    "env, limits, project, machine_type"
 )
 
 
@@ -43,6 +44,7 @@ class RunRow:
     env: Mapping[str, str]
     limits: Mapping[str, Any]
     project: str | None
+    machine_type: str
     labels: tuple[str, ...]
 
 
@@ -58,12 +60,14 @@ def create(
     env: Mapping[str, str] | None = None,
     limits: Mapping[str, Any] | None = None,
     project: str | None = None,
+    machine_type: str = DEFAULT_MACHINE_TYPE,
     labels: Sequence[str] = (),
 ) -> RunRow:
     """Adds a run and gives it its id, which no other run ever had."""
     cursor = connection.execute(
-        "INSERT INTO runs (kind, name, command, cwd, state, created, env, limits, project)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO runs"
+        " (kind, name, command, cwd, state, created, env, limits, project, machine_type)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             kind,
             name,
@@ -74,6 +78,7 @@ def create(
             to_json(dict(env or {})),
             to_json(dict(limits or {})),
             project,
+            machine_type,
         ),
     )
     run = cursor.lastrowid or 0
@@ -232,6 +237,7 @@ def _select(
             env=from_json(row[12]),
             limits=from_json(row[13]),
             project=row[14],
+            machine_type=row[15],
             labels=tuple(labels[row[0]]),
         )
         for row in rows

@@ -1,0 +1,130 @@
+"""The runs an engine has in mind: every state is stored first, then told to who follows them."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import sqlite3
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sized
+from typing import Any
+
+from spice_engine.errors import Overloaded, StorageError
+from spice_engine.events import Bus
+from spice_engine.protocol.runs import RunInfo
+from spice_engine.runs.states import WAITING, ending_of, info_of
+from spice_engine.store import runs as table
+from spice_engine.store.database import Database
+from spice_engine.store.runs import FINAL_STATES, RunRow
+from spice_engine.workers.shims import Exit
+
+log = logging.getLogger(__name__)
+
+RECENT = 200
+"""Ended runs that the `runs` topic still shows, newest ones."""
+
+LOOK_AGAIN_SECONDS = 1.0
+
+
+class KnownRuns:
+    """By number: all runs that are not over (`active`), and the newest of those that are."""
+
+    def __init__(self, database: Database, bus: Bus, active: Sized) -> None:
+        self._database = database
+        self._active = active
+        self._recent: OrderedDict[int, RunInfo] = OrderedDict()
+        self._topic = bus.topic("runs", "state", self._snapshot)
+
+    def __getitem__(self, number: int) -> RunInfo:
+        return self._recent[number]
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._recent
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._recent)
+
+    def __len__(self) -> int:
+        return len(self._recent)
+
+    def names(self) -> list[str]:
+        """Ids of recent runs, newest first."""
+        return [str(number) for number in reversed(self._recent)]
+
+    def _snapshot(self) -> dict[str, Any]:
+        return {str(number): dataclasses.asdict(info) for number, info in self._recent.items()}
+
+    def note(self, row: RunRow) -> RunInfo:
+        """Remember and publish a run's state, which the store has already."""
+        info = info_of(row)
+        self._recent[info.id] = info
+        self._topic.set(str(info.id), info)
+        while len(self._recent) > RECENT + len(self._active):
+            ended = next((i for i, r in self._recent.items() if r.state in FINAL_STATES), None)
+            if ended is None:
+                break
+            del self._recent[ended]
+            self._topic.remove(str(ended))
+        return info
+
+    async def queued(self, number: int, message: str) -> RunInfo:
+        """Note that a run waits, and for what, unless a stop was asked for meanwhile."""
+
+        def change(connection: sqlite3.Connection) -> RunRow:
+            row = table.get(connection, number)
+            if row.state not in WAITING or (row.state, row.message) == ("queued", message):
+                return row
+            return table.set_state(connection, number, "queued", message=message)
+
+        return await self._record(change)
+
+    async def running(self, number: int) -> RunInfo:
+        """Note that the process runs, unless a stop was asked for meanwhile."""
+
+        def change(connection: sqlite3.Connection) -> RunRow:
+            row = table.get(connection, number)
+            if row.state not in WAITING:
+                return row
+            return table.set_state(connection, number, "running", message="", started=time.time())
+
+        return await self._record(change)
+
+    async def ended(self, number: int, exit_: Exit) -> RunInfo:
+        """Record how a run's process ended."""
+        final, outcome, message = ending_of(self._recent[number].state, exit_)
+        started = exit_.started or None
+
+        def change(connection: sqlite3.Connection) -> RunRow:
+            return table.set_state(
+                connection,
+                number,
+                final,
+                outcome=outcome,
+                exit_code=exit_.exit_code,
+                message=message,
+                started=started,
+                ended=exit_.ended,
+            )
+
+        return await self._record(change)
+
+    async def over(self, number: int, state: str, message: str) -> RunInfo:
+        """Record that a run is over without an exit status of its own."""
+
+        def change(connection: sqlite3.Connection) -> RunRow:
+            return table.set_state(
+                connection, number, state, outcome="failed", message=message, ended=time.time()
+            )
+
+        return await self._record(change)
+
+    async def _record(self, change: Callable[[sqlite3.Connection], RunRow]) -> RunInfo:
+        """Store what happened to a run, however long the disk refuses it."""
+        while True:
+            try:
+                return self.note(await self._database.write(change))
+            except (StorageError, Overloaded) as error:
+                log.warning("a run's state waits for the disk: %s", error)
+                await asyncio.sleep(LOOK_AGAIN_SECONDS)

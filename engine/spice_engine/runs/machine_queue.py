@@ -1,0 +1,103 @@
+"""Which runs have a machine of each type, and which wait for one, in the order of their numbers."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import insort
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from spice_engine.store.machine_types import MachineTypeRow
+from spice_engine.workers.devices import Devices
+
+Turn = asyncio.Future["Machine | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a run has while it runs; `devices` are the numbers of its GPUs."""
+
+    run: int
+    type: str
+    devices: tuple[int, ...] = ()
+
+
+class MachineQueue:
+    """Hands machines out. Belongs to the engine's loop; never waits itself.
+
+    `find` gives a type as it is now, None if there is none any more. Runs of one type never wait
+    for runs of another.
+    """
+
+    def __init__(self, devices: Devices, find: Callable[[str], MachineTypeRow | None]) -> None:
+        self._devices = devices
+        self._find = find
+        self._held: dict[int, Machine] = {}
+        self._in_use = Counter[str]()
+        self._lines: dict[str, list[int]] = {}
+        self._asked: dict[int, tuple[str, Turn]] = {}
+
+    def in_use(self, name: str) -> int:
+        """How many runs have a machine of the type."""
+        return self._in_use[name]
+
+    def waiting(self, name: str) -> Sequence[int]:
+        """The runs that wait for a machine of the type, the next one first."""
+        return tuple(self._lines.get(name, ()))
+
+    def ask(self, run: int, name: str) -> Turn:
+        """Line up for a machine; asked again, the answer is the same.
+
+        The answer is done at once where a machine is free, later else; it is None for a run that
+        left the line.
+        """
+        if run in self._asked:
+            return self._asked[run][1]
+        turn: Turn = asyncio.get_running_loop().create_future()
+        if run in self._held:
+            turn.set_result(self._held[run])
+            return turn
+        self._asked[run] = (name, turn)
+        insort(self._lines.setdefault(name, []), run)
+        self.serve(name)
+        return turn
+
+    def hold(self, run: int, name: str, devices: tuple[int, ...]) -> Machine:
+        """Note what a run has that runs already, whether or not there are so many machines."""
+        machine = self._held[run] = Machine(run, name, devices)
+        self._in_use[name] += 1
+        self._devices.take(devices)
+        return machine
+
+    def leave(self, run: int) -> None:
+        """Take a run out of the line; a machine that it has stays its own."""
+        name, turn = self._asked.pop(run, ("", None))
+        if turn is None:
+            return
+        self._lines[name].remove(run)
+        if not turn.done():
+            turn.set_result(None)
+
+    def give_back(self, run: int) -> None:
+        """Note that a run is over: its machine, or its place in the line, is free."""
+        self.leave(run)
+        machine = self._held.pop(run, None)
+        if machine is None:
+            return
+        self._in_use[machine.type] -= 1
+        self._devices.give_back(machine.devices)
+        self.serve(machine.type)
+
+    def serve(self, name: str) -> None:
+        """Give free machines of the type to those who wait."""
+        kind, line = self._find(name), self._lines.get(name, [])
+        while kind is not None and line:
+            if kind.max_machines is not None and self._in_use[name] >= kind.max_machines:
+                return
+            run = line.pop(0)
+            machine = self.hold(run, name, self._devices.least_used(kind.gpus))
+            _, turn = self._asked.pop(run)
+            # Whoever asked may be cancelled just now; it gives the machine back then.
+            if not turn.done():
+                turn.set_result(machine)

@@ -1,0 +1,44 @@
+"""Machine types: named classes of this machine's cores, memory and devices for runs.
+
+Every function runs inside `Database.write` or `Database.read`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class MachineTypeRow:
+    """A type: cores, bytes of memory and devices of one machine, and how many runs have one at
+    once (None: any number)."""
+
+    name: str
+    cpu: float
+    memory: int
+    gpus: int
+    max_machines: int | None
+
+
+def put(connection: sqlite3.Connection, row: MachineTypeRow) -> None:
+    """Adds a type, or changes the one of that name."""
+    connection.execute(
+        "INSERT INTO machine_types (name, cpu, memory, gpus, max_machines) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET cpu = excluded.cpu, memory = excluded.memory,"
+        " gpus = excluded.gpus, max_machines = excluded.max_machines",
+        (row.name, row.cpu, row.memory, row.gpus, row.max_machines),
+    )
+
+
+def list_all(connection: sqlite3.Connection) -> tuple[MachineTypeRow, ...]:
+    """All types that were made or changed, by name."""
+    rows = connection.execute(
+        "SELECT name, cpu, memory, gpus, max_machines FROM machine_types ORDER BY name"
+    )
+    return tuple(MachineTypeRow(*row) for row in rows)
+
+
+def remove(connection: sqlite3.Connection, name: str) -> bool:
+    """Removes a type; says whether it was there."""
+    return connection.execute("DELETE FROM machine_types WHERE name = ?", (name,)).rowcount > 0
