@@ -74,6 +74,11 @@ def node_groups(ctx: typer.Context, incomplete: str) -> list[str]:
     return _names(ctx, "node_groups", incomplete)
 
 
+def machine_types(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of machine types."""
+    return _names(ctx, "machine_types", incomplete.lower())
+
+
 def models_and_scripts(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of models, of pods, and paths of Python files: what a server is made from."""
     return [*models(ctx, incomplete), *pods(ctx, incomplete), *scripts(incomplete)]

@@ -68,7 +68,12 @@ COMMANDS: dict[str, Entry] = {
     "trust": Entry("trust", "trust", "Let code that lies in the folder run."),
     "server": Entry("server", "app", "Serve models over HTTP, and look after their servers."),
     "node-group": Entry("node_group", "app", "List and size the node groups of this machine."),
-    "cluster": Entry("node_group", "cluster", "Show this machine and its node groups."),
+    "machine-type": Entry(
+        "machine_type", "app", "List and size the machine types that runs run on."
+    ),
+    "cluster": Entry(
+        "node_group", "cluster", "Show this machine, its node groups and machine types."
+    ),
     "sql": Entry("sql", "sql", "Ask the engine's store a question in SQL."),
     "play": Entry("play", "play", "Play tapes on the screens, and compare what they show."),
     "config": Entry("config", "config", "Show all settings, and where each comes from."),

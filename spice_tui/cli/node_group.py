@@ -134,11 +134,14 @@ def delete(
 
 
 def cluster(ctx: typer.Context, json: Json = False) -> None:
-    """Show this machine, which is the cluster, and its node groups."""
+    """Show this machine, which is the cluster, its node groups and its machine types."""
     import platform
+
+    from spice_tui.cli import machine_type
 
     with session_of(ctx).connect(make=True) as client:
         groups = client.call("node_groups.list")["groups"]
+        types = client.call("machine_types.list")["machine_types"]
         servers = client.call("servers.list")["servers"]
     machine = {
         "name": platform.node() or "localhost",
@@ -146,6 +149,7 @@ def cluster(ctx: typer.Context, json: Json = False) -> None:
         "system": f"{platform.system()} {platform.machine()}",
         "servers": len(servers),
         "node_groups": groups,
+        "machine_types": types,
     }
     if json:
         output.as_json(machine)
@@ -163,4 +167,8 @@ def cluster(ctx: typer.Context, json: Json = False) -> None:
         ]
     )
     output.line()
+    output.line("Node groups, for servers")
     show(groups)
+    output.line()
+    output.line("Machine types, for runs")
+    machine_type.show(types)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from spice_tui.cli import output, values
+from spice_tui.cli import completion, output, values
 from spice_tui.cli.exit_codes import ExitCode
 from spice_tui.cli.follow_run import RunFollower
 from spice_tui.cli.following import FollowingClient
@@ -42,6 +43,16 @@ def run(
     ] = "",
     cpu: Annotated[float | None, typer.Option(metavar="CORES", help="CPU limit.")] = None,
     memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory limit: 512M, 2G.")] = "",
+    machine_type: Annotated[
+        str,
+        typer.Option(
+            "--machine-type",
+            "-t",
+            metavar="NAME",
+            help="What it runs on; it waits until one is free. Default: cpu.",
+            autocompletion=completion.machine_types,
+        ),
+    ] = "",
     background: Annotated[
         bool, typer.Option("--background", "-b", help="Print its number and leave.")
     ] = False,
@@ -71,23 +82,34 @@ def run(
         "cpu": cpu,
         "memory": option(memory, values.size, "--memory") if memory else None,
     }
-    client = session.connect(FollowingClient, make=True)
-    started = client.call("runs.start", request)
+    with contextlib.ExitStack() as stack:
+        client = stack.enter_context(session.connect(FollowingClient, make=True))
+        if machine_type:
+            from spice_tui.cli.machine_type import chosen
+
+            request["machine_type"] = chosen(client, machine_type)
+        started = client.call("runs.start", request)
+        stack.pop_all()  # it goes on to follow
     number = int(started["id"])
     if background:
         client.close()
         if json:
             output.as_json(started)
         elif output.is_terminal():
-            output.line(f"Run {number} started. Its log: spice-tui logs -f {number}")
+            output.line(f"{beginning(started)} Its log: spice-tui logs -f {number}")
         else:
             output.line(str(number))
         return
-    output.note(f"Run {number} started. Control-C stops following, not the run.")
+    output.note(f"{beginning(started)} Control-C stops following, not the run.")
     ended = follow(session, number, client, quiet=json)
     if json:
         output.as_json(ended)
     raise typer.Exit(values.run_exit_code(ended))
+
+
+def beginning(run: dict[str, Any]) -> str:
+    """That the run started, or what it waits for."""
+    return f"Run {run['id']} {run['message'] if run['state'] == 'queued' else 'started.'}"
 
 
 def minutes(text: str) -> float:

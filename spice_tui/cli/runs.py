@@ -73,6 +73,7 @@ def info(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
             ("Project", found.get("project")),
             ("Status", values.status_text(found)),
             ("Outcome", found.get("outcome")),
+            ("Machine Type", found.get("machine_type")),
             ("Message", found.get("message")),
             ("Command", values.command_text(found["command"])),
             ("Directory", found.get("cwd")),

@@ -14,7 +14,7 @@ _DURATION = re.compile(_NUMBER + r"(ms|s|m|h|d)?")
 _SIZE = re.compile(_NUMBER + r"([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 DAY = 86400
-ACTIVE = frozenset({"requested", "running", "stopping", "killing"})
+ACTIVE = frozenset({"requested", "queued", "running", "stopping", "killing"})
 """States of runs that have not ended."""
 
 
@@ -134,20 +134,20 @@ def command_text(command: Sequence[str]) -> str:
 
 
 def status_text(run: Mapping[str, Any]) -> str:
-    """`*Running`, `Complete (0)`, `Failed (3)`: the exit code when it is known."""
+    """`*Running`, `Queued`, `Complete (0)`, `Failed (3)`: the exit code when it is known."""
     state = str(run.get("state", ""))
     text = state.replace("_", " ").title()
     if run.get("exit_code") is not None:
         text += f" ({run['exit_code']})"
-    return f"*{text}" if state in ACTIVE else text
+    return f"*{text}" if state in ACTIVE - {"queued"} else text
 
 
 def status_color(run: Mapping[str, Any]) -> str:
-    """Green: under way; red: ended badly; yellow: ended by a person; none otherwise."""
+    """Green: under way; red: ended badly; yellow: waits, or ended by a person; none otherwise."""
     state = str(run.get("state", ""))
-    if state in ACTIVE:
+    if state in ACTIVE - {"queued"}:
         return "green"
-    if state in {"stopped", "killed"}:
+    if state in {"queued", "stopped", "killed"}:
         return "yellow"
     return "" if state == "complete" and not run.get("exit_code") else "red"
 

@@ -35,6 +35,7 @@ def of_run(run: RunInfo, now: float) -> str:
             ("message", run.message),
             ("command", " ".join(run.command)),
             ("in", run.cwd),
+            ("machine", run.machine_type),
             ("began", f"{moment(run.created)} ({ago(run.created, now)})"),
             ("took", took if run.ended is not None else None),
             ("labels", " ".join(run.labels)),

@@ -194,7 +194,7 @@ class MachineTypes:
             if (value := getattr(request, field)) is not None
         }
         row = replace(row, **asked)
-        self._check_size(row)
+        self._check_size(row, "Ask for less (spice-tui cluster shows this machine).")
         if row.max_machines is not None and not 1 <= row.max_machines <= MOST_MACHINES:
             raise InvalidRequest(f"a type has between 1 and {MOST_MACHINES} machines.")
 
@@ -253,22 +253,23 @@ class MachineTypes:
     def _usable(self, name: str) -> MachineTypeRow:
         """A type that fits this machine, which may have shrunk since the type was made."""
         row = self._find(name)
-        self._check_size(row)
+        self._check_size(row, f"Change it: spice-tui machine-type scale {row.name}.")
         return row
 
-    def _check_size(self, row: MachineTypeRow) -> None:
+    def _check_size(self, row: MachineTypeRow, hint: str) -> None:
         machine, gpus = self._machine, self._devices.count
         if not (0 < row.cpu <= machine.cpu and 0 < row.memory <= machine.memory_bytes):
             raise InvalidRequest(
-                f"machine type {row.name} would have {_size(row.cpu, row.memory)}; it has more "
-                f"than 0 and at most {_size(machine.cpu, machine.memory_bytes)}, which is this "
-                "machine.",
-                hint=f"Change it: spice-tui machine-type scale {row.name}.",
+                f"a machine of type {row.name} would have {_size(row.cpu, row.memory)}; it can "
+                f"have more than 0 and at most {_size(machine.cpu, machine.memory_bytes)}, which "
+                "is this machine.",
+                hint=hint,
             )
         if not 0 <= row.gpus <= gpus:
             raise InvalidRequest(
-                f"machine type {row.name} would have {row.gpus} GPUs; this machine has {gpus}.",
-                hint=f"Change it: spice-tui machine-type scale {row.name}.",
+                f"a machine of type {row.name} would have {row.gpus} GPUs, this machine has "
+                f"{gpus}.",
+                hint=hint,
             )
 
 
