@@ -1,0 +1,56 @@
+"""Presets of hyperparameters: `original` has the values of the product that manifests come from.
+
+What the original has no name for is set so that it comes to the same: `lanes` 1 is one walk through
+the data, `replay` 256 is one learning from a batch at every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+PRESET = "preset"
+"""The name under which a manifest asks for one of PRESETS."""
+
+PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "dql": {
+        "original": {
+            "hidden": [32, 16],
+            "learning_rate": 0.005,
+            "updates": 10,
+            "all_actions": False,
+            "gamma": 0.95,
+            "target": 10,
+            "exploration_decay": 0.995,
+            "exploration_end": 0.01,
+            "lanes": 1,
+            "warm_up": 256,
+        }
+    },
+    "vpg": {
+        "original": {
+            "hidden": [10, 10],
+            "learning_rate": 0.02,
+            "all_actions": False,
+            "gamma": 0.9,
+            "trace": 1.0,
+            "baseline": False,
+            "entropy": 0.0,
+            "updates": 1,
+            "lanes": 1,
+            "steps": 4096,
+        }
+    },
+    "sacd": {
+        "original": {
+            "hidden": [128, 128, 64, 32],
+            "batch": 128,
+            "updates": 10,
+            "all_actions": False,
+            "gamma": 0.95,
+            "lanes": 1,
+            "warm_up": 128,
+        }
+    },
+}
+"""Hyperparameters by algorithm and preset, those that are not named being the defaults."""
