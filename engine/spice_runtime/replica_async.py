@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from spice_runtime.optional import have
 from spice_runtime.predictors.answers import CANCELLED, Answer, defect
-from spice_runtime.predictors.calls import run_batch, run_call, turned_away
+from spice_runtime.predictors.calls import run_batch, run_call, still_wanted
 from spice_runtime.predictors.streams import Gone
-from spice_runtime.replica_lanes import Kit, calls_of, hello, packed
+from spice_runtime.replica_frames import calls_of, hello, packed
+from spice_runtime.replica_lanes import Kit
 from spice_runtime.wire import BATCH, CALL, CHUNK, END, HEADER, STREAM, frame
 
 if TYPE_CHECKING:
@@ -148,14 +149,15 @@ class _Protocol(asyncio.Protocol):
                 self._missing = end - len(data)
                 break
             if kind == CALL:
-                self._begin(ident, calls_of(data[at:end], came), came)
+                self._begin(ident, calls_of(data, at, end, came), came)
             elif kind == BATCH:
-                self._begin(ident, calls_of(data[at + HEADER.size : end], came), came)
+                scan = self._kit.host.reads
+                self._begin(ident, calls_of(data, at + HEADER.size, end, came, scan=scan), came)
             at = end
         self._rest = data[at:]
 
     def _begin(self, ident: int, calls: list[Call], now: float) -> None:
-        calls = [call for call in calls if not turned_away(call, now, self)]
+        calls = still_wanted(calls, now, self)
         if not calls:
             return
         page, slot = self._kit.page, self._lane.slot

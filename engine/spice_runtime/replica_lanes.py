@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import select
 import socket
-import struct
 import threading
 import time
 from contextlib import suppress
@@ -14,25 +11,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spice_runtime.predictors.answers import (
     CANCELLED,
-    NO_STATUS,
-    TOO_LARGE,
     Answer,
     defect,
     of_exception,
 )
-from spice_runtime.predictors.calls import deliver, run_batch, run_call, turned_away
+from spice_runtime.predictors.calls import deliver, run_batch, run_call, still_wanted, turned_away
 from spice_runtime.predictors.current import CALL
 from spice_runtime.predictors.host import Call, Host
 from spice_runtime.predictors.streams import Gone
+from spice_runtime.replica_frames import calls_of, hello, packed, read_on
 from spice_runtime.wire import (
-    ANSWER,
     BATCH,
     CHUNK,
     END,
     HEADER,
-    HELLO,
     INFER,
-    MAX_PAYLOAD,
     STREAM,
     frame,
 )
@@ -48,10 +41,9 @@ if TYPE_CHECKING:
     from spice_runtime.replica_ticker import Ticker
 
 _READ_BYTES = 262144
+_MUCH_BYTES = 32768
 _UNSENT_SECONDS = 0.001
 _CHUNK_BYTES = 65536
-_MAX_MICROS = 2**32 - 1
-_MAX_HEAD = 2**16 - 1
 _ACCEPT_TROUBLE_SECONDS = 0.1
 
 
@@ -85,27 +77,6 @@ def accept(listener: socket.socket, drained: int) -> socket.socket | None:
             continue
         connection.setblocking(True)
         return connection
-
-
-def packed(ident: int, answer: Answer, seconds: float) -> bytes:
-    """The frame of an answer that took so long."""
-    status, codec, head, body = answer
-    size, micros = len(head) + len(body), int(seconds * 1e6)
-    if size > MAX_PAYLOAD or len(head) > _MAX_HEAD:
-        return packed(ident, TOO_LARGE, seconds)
-    try:
-        header = HEADER.pack(
-            size, ANSWER, codec, len(head), status, 0, min(micros, _MAX_MICROS), ident
-        )
-    except struct.error:  # the one value that is the user's
-        return packed(ident, NO_STATUS, seconds)
-    return header + head + body
-
-
-def hello(lane: int, concurrency: int) -> bytes:
-    """The first frame of a lane."""
-    note = {"pid": os.getpid(), "lane": lane, "concurrency": concurrency}
-    return frame(HELLO, 0, json.dumps(note).encode())
 
 
 class SyncLane:
@@ -171,13 +142,13 @@ class SyncLane:
             at, missing = self._work(data)
             self._flush()
             self._kit.page.ids[self._slot] = 0
-            rest = data[at:]
-            if missing > _READ_BYTES:
+            rest = data[at:] if at < len(data) else b""
+            if missing > _MUCH_BYTES:
                 # A large body: read to its end before it is joined, not piece by piece.
-                more = _read(connection, missing)
-                if more is None:
+                frame_bytes = read_on(connection, rest, missing)
+                if frame_bytes is None:
                     return
-                at, missing = self._work(rest + more)
+                self._work(frame_bytes)
                 self._flush()
                 self._kit.page.ids[self._slot] = 0
                 rest = b""
@@ -221,18 +192,19 @@ class SyncLane:
                 call = Call(ident, codec, head, data[start + head_length : end], deadline)
                 self._drive(call, deliver(host, call, answer, begun, self))
             elif kind in (CALL_FRAME, BATCH):
-                self._take(kind, ident, data[at - length - head_bytes : end], came)
+                self._take(kind, ident, data, start, end, came)
             now = clock()
         return at, 0
 
-    def _take(self, kind: int, ident: int, data: bytes, came: float) -> None:
-        """A call or batch that is not of the simplest kind."""
+    def _take(self, kind: int, ident: int, data: bytes, start: int, end: int, came: float) -> None:
+        """A call or batch that is not of the simplest kind; its payload is from `start` to
+        `end`."""
         host, now = self._kit.host, time.perf_counter()
-        calls = [
-            call
-            for call in calls_of(data if kind == CALL_FRAME else data[HEADER.size :], came)
-            if not turned_away(call, now, self)
-        ]
+        if kind == CALL_FRAME:
+            calls = calls_of(data, start - HEADER.size, end, came)
+        else:
+            calls = calls_of(data, start, end, came, scan=host.reads)
+        calls = still_wanted(calls, now, self)
         if not calls:
             return
         self._kit.page.ids[self._slot] = ident
@@ -354,31 +326,5 @@ class SyncLane:
         return bool(waiter.poll(0))
 
 
-def calls_of(data: bytes, came: float) -> list[Call]:
-    """The calls of CALL frames, one after another."""
-    calls: list[Call] = []
-    at = 0
-    while len(data) - at >= HEADER.size:
-        length, _, codec, head_length, _, _, number, ident = HEADER.unpack_from(data, at)
-        start = at + HEADER.size
-        body = start + head_length
-        at = start + length
-        calls.append(Call(ident, codec, data[start:body], data[body:at], came + number / 1000))
-    return calls
-
-
 async def _awaited(awaitable: Any) -> Any:
     return await awaitable
-
-
-def _read(connection: socket.socket, number: int) -> bytes | None:
-    """Exactly so many bytes; None where the other side went away before."""
-    data = bytearray(number)
-    view, at = memoryview(data), 0
-    while at < number:
-        got = connection.recv_into(view[at:])
-        if not got:
-            return None
-        at += got
-    view.release()
-    return bytes(data)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from spice_runtime import wire
-from tests.integration.replica_client import Frame
+from tests.integration.replica_client import Frame, call_frame
 from tests.integration.replica_fixture import Starter, kept, running, start
 
 __all__ = ["kept", "running", "start"]
@@ -211,3 +213,39 @@ class P(BasePredictor):
     replica = start(source, batching=True)
     assert replica.ready()["async"] is bool(predict)
     assert [each.json for each in replica.lane().batch([1], [2])] == [[1, 1], [2, 2]]
+
+
+@pytest.mark.parametrize("kind", ["", "async "])
+@pytest.mark.parametrize("first", ["import numpy", ""])
+def test_big_integers_in_a_long_batch_are_kept(start: Starter, first: str, kind: str) -> None:
+    source = f"""
+{first}
+from spice_runtime import BasePredictor
+class P(BasePredictor):
+    {kind}def predict(self, payload):
+        return [str(max(one)) for one in payload]
+"""
+    replica = start(source, batching=True)
+    replica.ready()
+    rows: list[list[Any]] = [[0.1234] * 1000 + [place] for place in range(1, 61)]
+    lane = replica.lane()
+    assert [each.text for each in lane.batch(*rows)] == [str(place) for place in range(1, 61)]
+    rows[0][500] = 10**30
+    rows[59][0] = 10**19 + 1
+    rows[7][1] = 0.12345678901234567890123
+    expected = [str(10**30), *map(str, range(2, 60)), str(10**19 + 1)]
+    assert [each.text for each in lane.batch(*rows)] == expected
+
+
+def test_a_batch_that_comes_in_pieces_is_read_whole(kept: Starter) -> None:
+    lane = kept(ITEMS, batching=True).lane()
+    texts = [f"{place} " + "x" * 9000 for place in range(50)]
+    calls = [call_frame(1000 + place, text) for place, text in enumerate(texts)]
+    batch = wire.frame(wire.BATCH, 999, b"".join(calls), number=len(calls))
+    data = batch + call_frame(2000, "last")
+    for begin, end in pairwise([0, 10, 5000, 40_000, 300_000, len(batch) - 5, len(data)]):
+        lane.send(data[begin:end])
+        time.sleep(0.02)  # so that it is read before the next piece comes
+    answers = [lane.read() for _ in range(51)]
+    assert [each.ident for each in answers] == [*range(1000, 1050), 2000]
+    assert [each.json["got"] for each in answers] == [*texts, "last"]

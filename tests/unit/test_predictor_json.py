@@ -83,6 +83,20 @@ def test_big_integers_are_found_in_long_bodies(library: str) -> None:
         assert load(json.dumps(values, separators=(",", ":")).encode())[place] == BIG + place
 
 
+@pytest.mark.parametrize("with_numpy", [True, False])
+@pytest.mark.parametrize("digits", range(15, 23))
+@pytest.mark.parametrize("around", ["0.1344, ", "0.4717834455384, ", "words, "])
+def test_rows_of_19_digits_are_found_wherever_they_are(
+    monkeypatch: pytest.MonkeyPatch, with_numpy: bool, digits: int, around: str
+) -> None:
+    monkeypatch.setattr(json_text, "loaded", lambda _: np if with_numpy else None)
+    row = "[" + "7" * digits + "]"
+    for place in (0, *range(1000, 1008), 5000):
+        filled = (around * 600)[:place]
+        for text in (filled.rjust(3000) + row, filled + row + around * 400):
+            assert json_text.has_long_digits(text.encode()) is (digits >= 19)
+
+
 def test_not_a_number_is_read(library: str) -> None:
     value = load(b"[NaN, Infinity]")
     assert math.isnan(value[0])

@@ -79,6 +79,11 @@ def turned_away(call: Call, now: float, outlet: Outlet) -> bool:
     return True
 
 
+def still_wanted(calls: list[Call], now: float, outlet: Outlet) -> list[Call]:
+    """Those that are to be begun; the others are answered."""
+    return [call for call in calls if not turned_away(call, now, outlet)]
+
+
 async def run_call(host: Host, call: Call, outlet: Outlet) -> None:
     """Works on one call and answers it."""
     begun = time.perf_counter()

@@ -13,8 +13,8 @@ from spice_runtime.wire import JSON, MSGPACK, NPY
 NO_JSON = "Request must contain a JSON object"
 
 
-def decode(codec: int, body: bytes) -> Any:
-    """What the body holds; bytes where it is not for us to say.
+def decode(codec: int, body: bytes, *, is_short: bool = False) -> Any:
+    """What the body holds; bytes where it is not for us to say. `is_short`: see `json_text.load`.
 
     Raises:
         BadPayload: 400 where it does not hold what the codec says, 415 where the predictor's
@@ -22,7 +22,7 @@ def decode(codec: int, body: bytes) -> Any:
     """
     if codec == JSON:
         try:
-            return load(body)
+            return load(body, is_short=is_short)
         except ValueError:
             raise BadPayload(400, NO_JSON) from None
     if codec == MSGPACK:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import spice_runtime
@@ -24,19 +23,32 @@ if TYPE_CHECKING:
 NO_REQUEST = "Batching-enabled predict methods cannot accept Request objects. Use a prepare method"
 
 
-@dataclass
 class Call:
     """One call as a lane gives it; `deadline` is of `time.perf_counter()`.
 
+    `is_short`: its body was looked at already, and `json_text.has_long_digits` is False of it.
     `inference` is there once the payload of a call of the Open Inference Protocol was read.
     """
 
-    ident: int
-    codec: int
-    head: bytes
-    body: bytes
-    deadline: float
-    inference: Inference | None = None
+    __slots__ = ("body", "codec", "deadline", "head", "ident", "inference", "is_short")
+
+    def __init__(
+        self,
+        ident: int,
+        codec: int,
+        head: bytes,
+        body: bytes,
+        deadline: float,
+        *,
+        is_short: bool = False,
+    ) -> None:
+        self.ident = ident
+        self.codec = codec
+        self.head = head
+        self.body = body
+        self.deadline = deadline
+        self.is_short = is_short
+        self.inference: Inference | None = None
 
 
 class Host:
@@ -69,6 +81,8 @@ class Host:
         # The annotation of a batched predict is of the list.
         plain = batching and self.prepare is None
         self._check = None if plain else payload_types.checker_of(annotation)
+        self.reads = bool(self.door.payload) and not self._raw
+        """Whether bodies are decoded."""
         self.is_async = predict.is_async
         # A predictor that asks for the request's id wants the client's, which is in the head.
         self.wants_request = bool(self.door.request) or "request_id" in vars(spice_runtime)
@@ -103,25 +117,23 @@ class Host:
         Raises:
             BadPayload: it is not there, or does not fit.
         """
-        if not self.door.payload:
-            return None
-        if self._raw:
-            return call.body
+        if not self.reads:
+            return call.body if self._raw and self.door.payload else None
         if call.codec == INFER:
             from spice_runtime.predictors import infer
 
             call.inference = infer.read(call.head, call.body)
             value = call.inference.payload
         else:
-            return self._read(call.codec, call.body)
+            return self._read(call.codec, call.body, is_short=call.is_short)
         return value if self._check is None else self._check(value)
 
-    def _read(self, codec: int, body: bytes) -> Any:
+    def _read(self, codec: int, body: bytes, *, is_short: bool = False) -> Any:
         if self._check is None:
-            return decode(codec, body)
+            return decode(codec, body, is_short=is_short)
         if codec == RAW:
             raise BadPayload(415, "the predictor takes JSON, not this content type")
-        return self._check(decode(codec, body))
+        return self._check(decode(codec, body, is_short=is_short))
 
     def bound(
         self, method: Method, payload: Any, call: Call | None
