@@ -40,7 +40,7 @@ class ActionReward:
 
     `arguments` are pairs of state (`current` or `next`) and index of a field, NOTES standing for
     the interpretations of that state. `columns` is the same code without `init` as column code,
-    and None where it has no such form.
+    and None where it has no such form. `init` is the source of what stands before the code.
     """
 
     action: str
@@ -48,6 +48,7 @@ class ActionReward:
     function: Callable[..., Any]
     arguments: tuple[tuple[str, int], ...]
     columns: formula_columns.Run | None = None
+    init: Source | None = None
 
     def reads(self) -> frozenset[tuple[str, int]] | None:
         """`arguments` without interpretations; None where any field may be read."""
@@ -122,6 +123,23 @@ def input_name(which: str, field: int) -> str:
 
 
 def _columns(source: Source, fields: Sequence[str]) -> formula_columns.Run | None:
+    found = _statements(source, fields)
+    try:
+        return None if found is None else formula_columns.build(found)
+    except formula_columns.Uncompiled:
+        return None
+
+
+def reward_statements(reward: ActionReward, fields: Sequence[str]) -> list[formula.Node] | None:
+    """All code of an action's reward as a formula; None where it has no such form.
+
+    Fields are named by `input_name`.
+    """
+    parts = [_statements(one, fields) for one in (reward.init, reward.source) if one is not None]
+    return None if None in parts else [node for part in parts for node in part or ()]
+
+
+def _statements(source: Source, fields: Sequence[str]) -> list[formula.Node] | None:
     index = {name: position for position, name in enumerate(fields)}
 
     def resolve(node: ast.expr) -> formula.Node | None:
@@ -132,8 +150,8 @@ def _columns(source: Source, fields: Sequence[str]) -> formula_columns.Run | Non
 
     statements, _ = parse(source)
     try:
-        return formula_columns.build(formula.translate(statements, source, resolve))
-    except (formula.Unsupported, formula_columns.Uncompiled):
+        return formula.translate(statements, source, resolve)
+    except formula.Unsupported:
         return None
 
 
@@ -167,7 +185,9 @@ def _compile(
         warnings.simplefilter("ignore")
         exec(compile(module, code.file, "exec"), namespace)
     columns = _columns(code, fields) if with_columns else None
-    return ActionReward(action, code, namespace[_FUNCTION], tuple(arguments.values()), columns)
+    return ActionReward(
+        action, code, namespace[_FUNCTION], tuple(arguments.values()), columns, init
+    )
 
 
 def _namespace() -> dict[str, Any]:
