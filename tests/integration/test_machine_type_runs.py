@@ -156,7 +156,8 @@ def test_what_is_refused_and_why(cli: Cli, arguments: list[str], code: int, said
 
 def test_names_are_completed(cli: Cli, shared_engine: EngineFixture) -> None:
     def names(noun: str, prefix: str) -> list[str]:
-        return shared_engine.call("engine.names", noun=noun, prefix=prefix)["names"]
+        with shared_engine.client() as client:
+            return client.call("engine.names", {"noun": noun, "prefix": prefix})["names"]
 
     assert names("machine_types", "cpu-")[:2] == ["cpu-big", "cpu-huge"]
     assert names("node_groups", "def") == ["default"]
