@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -39,12 +40,7 @@ class _Latency:
         self.total = 0.0
 
     def observe(self, seconds: float) -> None:
-        for index, edge in enumerate(EDGES):
-            if seconds <= edge:
-                self.counts[index] += 1
-                break
-        else:
-            self.counts[-1] += 1
+        self.counts[bisect_left(EDGES, seconds)] += 1
         self.total += seconds
 
     def buckets(self) -> list[tuple[str, float]]:

@@ -127,17 +127,19 @@ class Batches:
 
     def _take(self, number: int, now: float) -> list[Call]:
         calls: list[Call] = []
-        size = 0
+        waiting, size = self._waiting, 0
         while len(calls) < number:
-            first = self._waiting.first()
-            if first is None or (calls and size + len(first.body) > MAX_BYTES):
+            call = waiting.pop()
+            if call is None:
                 break
-            self._waiting.pop()
-            if first.deadline <= now:
-                self._late(first, now)
+            if call.deadline <= now:
+                self._late(call, now)
                 continue
-            size += len(first.body)
-            calls.append(first)
+            size += len(call.body)
+            if size > MAX_BYTES and calls:
+                waiting.put_back([call])
+                break
+            calls.append(call)
         return calls
 
     def _wait_until(self, due: float, now: float) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 import time
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -24,10 +25,10 @@ _log = logging.getLogger(__name__)
 BUSY_US = 2000.0
 """A lane holds as many calls as its worker does in so many microseconds."""
 MAX_WINDOW = 64
-_LOOKS = 16
-"""Lanes looked at for the one with the least to do."""
 _BIG_BODY = 64 * 1024
 _WRITE_HIGH = 2**20
+_KERNEL_BYTES = 2**20
+"""What the kernel takes at once, unless `net.core.wmem_max` is less: most batches whole."""
 _MAX_MS = 0xFFFFFFFF
 
 _Kept = tuple[Call, int, int, bytes, bytes]
@@ -193,7 +194,10 @@ class Lane(asyncio.Protocol):
         out = self.out
         if out:
             if self._transport is not None:
-                self._transport.write(b"".join(out))
+                if self.batching and sum(map(len, out)) > _BIG_BODY:
+                    self._transport.writelines(out)  # to join them would copy a batch
+                else:
+                    self._transport.write(b"".join(out))
             out.clear()
 
     def abort(self) -> None:
@@ -360,6 +364,10 @@ class Lane(asyncio.Protocol):
             return self._broken(f"a HELLO that cannot be read ({error!r})")
         self.window = self.concurrency
         self.greeted = True
+        self.batching = self.link.batching
+        if self.batching and self._transport is not None:
+            sock: socket.socket = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BYTES)
         self.link.lane_greeted(self, pid)
         return True
 
@@ -379,19 +387,3 @@ def _deliver(call: Call, status: int, codec: int, head: bytes, body: bytes) -> N
 def _defect(call: Call) -> None:
     """A door raised when it was given an answer."""
     _log.exception("A door could not take the answer of call %d", call.ident)
-
-
-def least(lanes: list[Lane]) -> Lane:
-    """A lane with few calls: the least of some of them, of two or more. The one taken goes last,
-    so that equals take turns."""
-    best = 0
-    fewest = len(lanes[0].calls)
-    for place in range(1, min(len(lanes), _LOOKS)):
-        if not fewest:
-            break
-        held = len(lanes[place].calls)
-        if held < fewest:
-            best, fewest = place, held
-    lane = lanes.pop(best)
-    lanes.append(lane)
-    return lane

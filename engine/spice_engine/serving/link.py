@@ -76,6 +76,11 @@ class ReplicaLink:
         """What it found, once it is ready."""
         return self._control.predictor if self._control else {}
 
+    @property
+    def batching(self) -> bool:
+        """Whether its predictor takes lists."""
+        return bool(self.predictor.get("batch", False))
+
     def stays(self) -> bool:
         """Whether it takes part: it neither leaves nor is gone."""
         return not (self.draining or self.lost)
@@ -259,7 +264,6 @@ class ReplicaLink:
             worker = self.workers[pid] = Worker(self, pid)
         lane.worker = worker
         worker.lanes.append(lane)
-        lane.batching = bool(self.predictor.get("batch", False))
         self.lanes.append(lane)
         self._greeted.set()
         if self._owner is not None:

@@ -17,7 +17,7 @@ from spice_engine.serving.calls import GONE, Call
 from spice_engine.serving.deadlines import Deadlines
 from spice_engine.serving.drain_rate import DrainRate
 from spice_engine.serving.figures import Figures
-from spice_engine.serving.lanes import Lane, least
+from spice_engine.serving.lanes import Lane
 from spice_engine.serving.link import ReplicaLink
 from spice_engine.serving.quiet import Quiet
 from spice_engine.serving.signals import Signals
@@ -28,6 +28,8 @@ from spice_engine.serving.workers import Worker
 GRACE = 5.0
 """Seconds that calls wait for a replica after the last one was lost, before they get 503."""
 _MAX_HEAD = 0xFFFF
+_LOOKS = 16
+"""Lanes looked at for the one with the least to do."""
 _SURELY = 16
 """From so many waiting calls on, the time until the next one's turn can be foreseen."""
 
@@ -110,7 +112,7 @@ class Router:
             return
         lanes = self._open
         if lanes and not self._waiting.number:
-            lane = lanes[0] if len(lanes) == 1 else least(lanes)
+            lane = lanes[0] if len(lanes) == 1 else _least(lanes)
             lane.send(call, call.arrived)
             if len(lane.calls) >= lane.window:
                 self._unlist(lane)
@@ -138,7 +140,10 @@ class Router:
 
     def is_ready(self) -> bool:
         """Whether a replica could take a call now."""
-        return any(lane.link.stays() for lane in self._lanes)
+        for lane in self._lanes:  # noqa: SIM110 - three times as fast, asked by calls that wait
+            if lane.link.stays():
+                return True
+        return False
 
     # What the server's deployment calls.
 
@@ -370,3 +375,19 @@ class Router:
         for call in calls:
             self.figures.refused(503, now)
             refusals.not_ready(call)
+
+
+def _least(lanes: list[Lane]) -> Lane:
+    """A lane with few calls: the least of some of them, of two or more. The one taken goes last,
+    so that equals take turns."""
+    best = 0
+    fewest = len(lanes[0].calls)
+    for place in range(1, min(len(lanes), _LOOKS)):
+        if not fewest:
+            break
+        held = len(lanes[place].calls)
+        if held < fewest:
+            best, fewest = place, held
+    lane = lanes.pop(best)
+    lanes.append(lane)
+    return lane
