@@ -1,0 +1,161 @@
+"""`sacd`: soft actor-critic for discrete actions (Christodoulou 2019, "Soft actor-critic for
+discrete action settings", after Haarnoja et al. 2018).
+
+The aim is reward plus `temperature` times the entropy of the policy. Two critics value every
+action, the lower of both counts (Fujimoto et al. 2018), and both move towards
+
+    reward + gamma * sum over actions of policy(a) * (min Q'(next, a) - temperature * log policy(a))
+
+an expectation over all actions, not a draw; Q' are copies that follow slowly, by `tau`. The actor
+moves towards the softmax of min Q / temperature, again by the expectation. The temperature is tuned
+so that the policy's entropy comes to the share `entropy` of the most there can be.
+
+The network that comes out are both critics, whose mean is the value: of actions that they value
+most highly the actor takes those most often.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from spice_engine.learning.algorithms.acting import Floats, Pace, by_chance, draw, mask, softmax
+from spice_engine.learning.algorithms.memory import Memory, Sample
+from spice_engine.learning.environments.environment import Environment, Mask
+from spice_engine.learning.hyperparameters import Sacd
+from spice_engine.learning.networks import Network, Networks
+from spice_engine.learning.task import Check
+
+CRITICS = 2
+
+
+def learn(environment: Environment, settings: Sacd, seed: int, check: Check) -> Iterator[Network]:
+    """After every `updates` gradient steps the critics of the moment, without end."""
+    chance = np.random.default_rng([seed, 23])
+    lanes, actions = environment.lanes, environment.actions
+    learner = _Learner(environment.features, actions, settings, chance)
+    observations = environment.reset(seed)
+    every = settings.all_actions and settings.gamma == 0 and environment.all_rewards() is not None
+    memory = Memory(
+        settings.memory,
+        environment.features,
+        actions,
+        gamma=settings.gamma,
+        horizon=1,
+        every=every,
+    )
+    pace = Pace(lanes, settings.batch, settings.replay, settings.warm_up)
+    allowed, updates, seen = environment.lawful(), 0, 0
+    while True:
+        if every or seen < settings.warm_up:
+            chosen = by_chance(lanes, actions, allowed, chance)
+        else:
+            preferences = learner.actor.forward(observations.astype(np.float32))[-1][0]
+            chosen = draw(softmax(mask(preferences, allowed))[0], chance)
+        rewards = environment.all_rewards() if every else None
+        step = environment.step(chosen)
+        before, allowed = allowed, environment.lawful()
+        memory.add(observations, chosen, step, rewards, allowed, before)
+        observations = step.observations
+        seen += lanes
+        for _ in range(pace.due()):
+            check()
+            sample = memory.sample(1, settings.batch, chance)
+            learner.update(sample)
+            updates += 1
+            if updates % settings.updates == 0:
+                yield learner.critics.network()
+
+
+class _Learner:
+    """Actor, critics, their slow copies, and the temperature."""
+
+    def __init__(
+        self, features: int, actions: int, settings: Sacd, chance: np.random.Generator
+    ) -> None:
+        sizes = (features, *settings.hidden, actions)
+        self._settings = settings
+        self.actor = Networks(1, sizes, chance)
+        self.critics = Networks(CRITICS, sizes, chance)
+        self._slow = self.critics.copy()
+        self._temperature = _Temperature(
+            settings.temperature, settings.entropy * math.log(max(actions, 1)), settings
+        )
+
+    def update(self, sample: Sample) -> None:
+        """One gradient step of each."""
+        settings = self._settings
+        self._update_critics(sample)
+        observations, now = sample.observations[0], _first(sample.now)
+        layers = self.actor.forward(observations[None])
+        chances, logarithms = softmax(mask(layers[-1][0], now))
+        values = self.critics.forward(observations)[-1].min(axis=0)
+        heat = np.float32(self._temperature.value)
+        cost = heat * logarithms - values
+        middle = np.einsum("na,na->n", chances, cost)[:, None]
+        outward = chances * (cost - middle) * np.float32(1.0 / len(cost))
+        self.actor.descend(
+            self.actor.gradient(layers, outward[None]), settings.learning_rate, settings.clip
+        )
+        entropy = -float(np.einsum("na,na->", chances, logarithms)) / len(chances)
+        self._temperature.update(entropy)
+        self._slow.follow(self.critics, settings.tau)
+
+    def _update_critics(self, sample: Sample) -> None:
+        settings = self._settings
+        observations = sample.observations[0]
+        inputs = np.broadcast_to(observations, (CRITICS, *observations.shape))
+        layers = self.critics.forward(inputs)
+        values = layers[-1]
+        share = np.float32(1.0 / len(observations))
+        if sample.every is not None:
+            outward = (values - sample.every) * share
+        else:
+            goals = sample.rewards[0]
+            if sample.following is not None:
+                goals = goals + sample.discounts[0] * self._ahead(
+                    sample.following[0], _first(sample.allowed)
+                )
+            rows, taken = np.arange(len(goals)), sample.taken[0]
+            outward = np.zeros_like(values)
+            outward[:, rows, taken] = (values[:, rows, taken] - goals) * share
+        self.critics.descend(
+            self.critics.gradient(layers, outward), settings.learning_rate, settings.clip
+        )
+
+    def _ahead(self, following: Floats, allowed: Mask | None) -> Floats:
+        """The soft value [B] of the next states."""
+        chances, logarithms = softmax(mask(self.actor.forward(following)[-1][0], allowed))
+        values = self._slow.forward(following)[-1].min(axis=0)
+        heat = np.float32(self._temperature.value)
+        return np.einsum("na,na->n", chances, values - heat * logarithms)
+
+
+class _Temperature:
+    """Adam on the logarithm of the temperature, up while the entropy is less than wanted."""
+
+    def __init__(self, start: float, wanted: float, settings: Sacd) -> None:
+        self._logarithm, self._wanted, self._rate = math.log(start), wanted, settings.learning_rate
+        self._mean = self._square = 0.0
+        self._steps = 0
+
+    @property
+    def value(self) -> float:
+        """What a unit of entropy is worth."""
+        return math.exp(self._logarithm)
+
+    def update(self, entropy: float) -> None:
+        """One step, from the policy's entropy."""
+        slope = self.value * (entropy - self._wanted)
+        self._steps += 1
+        self._mean = 0.9 * self._mean + 0.1 * slope
+        self._square = 0.999 * self._square + 0.001 * slope * slope
+        mean = self._mean / (1 - 0.9**self._steps)
+        square = self._square / (1 - 0.999**self._steps)
+        self._logarithm -= self._rate * mean / (math.sqrt(square) + 1e-8)
+
+
+def _first(masks: Mask | None) -> Mask | None:
+    return None if masks is None else masks[0]
