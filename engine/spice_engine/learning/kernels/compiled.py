@@ -119,27 +119,15 @@ def njit(
 
 @cache
 def _apart_compiler() -> Any:
+    """Numba's compiler, which marks array arguments as not overlapping."""
     base: Any = importlib.import_module("numba.core.compiler").Compiler
 
-    class Apart(base):
-        """Numba's compiler, which marks array arguments as not overlapping."""
+    def init(self: Any, typing: Any, target: Any, library: Any, *rest: Any) -> None:
+        flags = rest[2]
+        flags.noalias = True
+        base.__init__(self, typing, target, library, *rest)
 
-        def __init__(
-            self,
-            typing_context: Any,
-            target_context: Any,
-            library: Any,
-            args: Any,
-            return_type: Any,
-            flags: Any,
-            local_types: Any,
-        ) -> None:
-            flags.noalias = True
-            super().__init__(
-                typing_context, target_context, library, args, return_type, flags, local_types
-            )
-
-    return Apart
+    return type("Apart", (base,), {"__init__": init})
 
 
 @cache
@@ -164,7 +152,7 @@ def prefetch() -> Callable[[Any, int], None]:
         builder.call(function, [place, whole(1), whole(3), whole(1)])
         return context.get_dummy_value()
 
-    def fetch(typing_context: Any, array: Any, index: Any) -> Any:
+    def fetch(_typing: Any, array: Any, _index: Any) -> Any:
         return types.void(array, types.intp), generate
 
     return extending.intrinsic(fetch)
