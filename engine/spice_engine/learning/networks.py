@@ -53,6 +53,12 @@ class Network:
         hidden: Matrix = np.matmul(observations, self.weights[0]) + self.biases[0]
         return self.after_first(hidden)
 
+    def scaled(self, scale: float, offset: Matrix) -> Network:
+        """The network whose values are these, times `scale`, plus `offset` [A]."""
+        *inner, weights = self.weights
+        *before, biases = self.biases
+        return Network((*inner, weights * scale), (*before, biases * scale + offset))
+
     def after_first(self, hidden: Matrix) -> Matrix:
         """The same from what the first layer gives [M, N, H], before it is rectified."""
         for weights, biases in zip(self.weights[1:], self.biases[1:], strict=True):
