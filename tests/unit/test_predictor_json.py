@@ -80,6 +80,8 @@ def test_big_integers_are_found_in_long_bodies(library: str) -> None:
         values: list[Any] = [0.12345678901234567] * 1000
         values[place] = BIG + place
         assert load(json.dumps(values).encode()) == values
+        values[900] = 0.00123456789012345678
+        assert load(json.dumps(values).encode()) == values
         assert load(json.dumps(values, separators=(",", ":")).encode())[place] == BIG + place
 
 
@@ -95,6 +97,10 @@ def test_rows_of_19_digits_are_found_wherever_they_are(
         filled = (around * 600)[:place]
         for text in (filled.rjust(3000) + row, filled + row + around * 400):
             assert json_text.has_long_digits(text.encode()) is (digits >= 19)
+    small = "[" + ", ".join(["0.00" + "7" * digits] * 200)
+    assert not json_text.has_long_digits(f"{small}]".encode())
+    assert json_text.has_long_digits(f"{small}, {BIG}]".encode())
+    assert json_text.has_long_digits(f"{BIG}{small}".encode())
 
 
 def test_not_a_number_is_read(library: str) -> None:
