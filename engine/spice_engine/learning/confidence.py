@@ -2,7 +2,8 @@
 
 The margin of a decision is the predicted lead of the best action over the second. On steps that a
 model was not fitted to, one counts how often a margin of that size was right; that share, made to
-grow with the margin (isotonic regression), is the confidence.
+grow with the margin (isotonic regression), is the confidence. Where no law takes actions away,
+logistic regression on all actions' values says more (`learning.logistic`).
 
 Best means best in hindsight, of all actions that there were. So it may lie far below 1 / actions,
 and be true: a safe action between two bold ones, such as holding between buying and selling, may
@@ -13,14 +14,16 @@ confidence says that the step can't be foreseen, not that another action is bett
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spice_engine.learning.evaluation import best_of, choose
 from spice_engine.learning.features import Matrix
+from spice_engine.learning.logistic import Logistic, fit_logistic
 
-MAX_BINS = 20
+MAX_BINS = 30
 MIN_BIN = 20
 _PRIOR_WEIGHT = 2.0
 _RELIABILITY_BINS = 10
@@ -30,13 +33,15 @@ _RELIABILITY_BINS = 10
 class Calibration:
     """Confidence by margin: linear between the knots, flat outside; no knots: 1 / actions.
 
-    `classic` has no knots and is the original product's formula, which is no probability: the
-    largest of softmax(values / their largest magnitude).
+    `logistic` goes before, where it is for as many actions. `classic` has no knots and is the
+    original product's formula, which is no probability: the largest of softmax(values / their
+    largest magnitude).
     """
 
     margins: Matrix
     confidences: Matrix
     classic: bool = False
+    logistic: Logistic | None = None
 
     def confidence(self, values: Matrix) -> Matrix:
         """Confidence [N] in the best action of each row of values [N, A].
@@ -48,7 +53,9 @@ class Calibration:
             return np.ones(len(values))
         if self.classic:
             return _classic(values)
-        if len(self.margins):
+        if self.logistic is not None and self.logistic.actions == actions:
+            result = self.logistic.probability(values, _margins(values))
+        elif len(self.margins):
             result = np.interp(_margins(values), self.margins, self.confidences)
         else:
             result = np.full(len(values), 1.0 / actions)
@@ -67,25 +74,50 @@ def _classic(values: Matrix) -> Matrix:
 
 
 @dataclass(frozen=True, slots=True)
+class Bin:
+    """Steps of about the same confidence: how many, their mean confidence, the share right."""
+
+    steps: int
+    confidence: float
+    right: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reliability:
     """How far confidence and truth are apart on steps it was not calibrated on.
 
     `error` is the expected calibration error: the mean distance between confidence and share of
-    right choices, over ten bins of confidence weighted by their steps. `right` is that share and
-    `confidence` the mean confidence over all of them.
+    right choices, over ten bins of confidence weighted by their steps. `chance` is about what
+    chance alone makes of it, were the confidence true: of few steps it is far from 0. `right` is
+    the share of right choices and `confidence` the mean confidence over all steps; `bins` are
+    those of the ten with steps in them, by confidence.
     """
 
     error: float
     right: float
     confidence: float
+    chance: float = 0.0
+    bins: tuple[Bin, ...] = ()
 
-    def as_dict(self) -> dict[str, float]:
+    def as_dict(self) -> dict[str, Any]:
         """Plain data for frames and the policy file."""
-        return {"error": self.error, "right": self.right, "confidence": self.confidence}
+        return {
+            "error": self.error,
+            "right": self.right,
+            "confidence": self.confidence,
+            "chance": self.chance,
+            "bins": [
+                {"steps": one.steps, "confidence": one.confidence, "right": one.right}
+                for one in self.bins
+            ],
+        }
 
 
-def calibrate(values: Matrix, rewards: Matrix) -> Calibration:
-    """Fit to out-of-fold predictions [N, A] and the true rewards [N, A]."""
+def calibrate(values: Matrix, rewards: Matrix, *, logistic: bool = False) -> Calibration:
+    """Fit to out-of-fold predictions [N, A] and the true rewards [N, A].
+
+    `logistic` where all actions may always be taken, and their values change from step to step.
+    """
     if not len(values) or values.shape[1] < 2:
         return UNCALIBRATED
     # Decisions between equals say nothing about margins; their confidence is fixed anyway.
@@ -101,7 +133,8 @@ def calibrate(values: Matrix, rewards: Matrix) -> Calibration:
     centres = np.array([margins[part].mean() for part in parts])
     weights = np.array([len(part) + _PRIOR_WEIGHT for part in parts])
     shares = np.array([right[part].sum() + _PRIOR_WEIGHT * prior for part in parts]) / weights
-    return Calibration(centres, _isotonic(shares, weights))
+    found = fit_logistic(values, margins, right) if logistic else None
+    return Calibration(centres, _isotonic(shares, weights), logistic=found)
 
 
 def reliability(calibration: Calibration, values: Matrix, rewards: Matrix) -> Reliability | None:
@@ -120,8 +153,22 @@ def reliability(calibration: Calibration, values: Matrix, rewards: Matrix) -> Re
     # Steps times |confidence - share of right| of a bin is the distance of the two sums.
     said = np.bincount(bins, weights=confidences, minlength=_RELIABILITY_BINS)
     true = np.bincount(bins, weights=right, minlength=_RELIABILITY_BINS)
-    error = float(np.abs(said - true).sum() / len(values))
-    return Reliability(error, float(right.mean()), float(confidences.mean()))
+    steps = np.bincount(bins, minlength=_RELIABILITY_BINS)
+    filled = np.flatnonzero(steps)
+    count = len(values)
+    mean = said[filled] / steps[filled]
+    spread = np.sqrt(np.maximum(mean * (1 - mean), 0) * steps[filled])
+    return Reliability(
+        error=float(np.abs(said - true).sum() / count),
+        right=float(right.mean()),
+        confidence=float(confidences.mean()),
+        # The mean distance of a normal number from its mean is 0.798 standard deviations.
+        chance=float(np.sqrt(2 / np.pi) * spread.sum() / count),
+        bins=tuple(
+            Bin(int(steps[one]), float(said[one] / steps[one]), float(true[one] / steps[one]))
+            for one in filled.tolist()
+        ),
+    )
 
 
 def _split_between(order: NDArray[np.int64], margins: Matrix, bins: int) -> list[NDArray[np.int64]]:

@@ -17,6 +17,31 @@ _SUM_ROUNDING = 1e-14
 
 
 @dataclass(frozen=True, slots=True)
+class Intervals:
+    """Where figures lie with the probability `level`, by `learning.bootstrap`.
+
+    Blocks of `block` steps on average were drawn anew. Score and gain are sums over the steps.
+    """
+
+    level: float
+    block: float
+    score: tuple[float, float]
+    gain: tuple[float, float]
+    regret_closed: tuple[float, float] | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for frames and the policy file."""
+        closed = self.regret_closed
+        return {
+            "level": self.level,
+            "block": self.block,
+            "score": list(self.score),
+            "gain": list(self.gain),
+            "regret_closed": None if closed is None else list(closed),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """One policy on some steps. All scores are sums of rewards over the steps.
 
@@ -24,6 +49,7 @@ class Evaluation:
     `best_constant` takes always `best_constant_action`, which was picked on training steps.
     `regret_closed` is (score - best_constant) / (oracle - best_constant), None where those two
     are equal. `reward_per_action` is the mean reward of the steps on which an action was taken.
+    `gain` is how much the score is above that of the best constant action.
     `size` is the sum of the magnitudes of the rewards, which says how far sums may be rounded.
     """
 
@@ -37,6 +63,8 @@ class Evaluation:
     actions_taken: dict[str, int]
     reward_per_action: dict[str, float | None]
     size: float = 0.0
+    gain: float = 0.0
+    intervals: Intervals | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for frames and the policy file."""
@@ -48,6 +76,8 @@ class Evaluation:
             "best_constant_action": self.best_constant_action,
             "oracle": self.oracle,
             "regret_closed": self.regret_closed,
+            "gain": self.gain,
+            "intervals": self.intervals.as_dict() if self.intervals else None,
             "actions_taken": dict(self.actions_taken),
             "reward_per_action": dict(self.reward_per_action),
         }
@@ -132,4 +162,5 @@ def evaluate(
             for i, action in enumerate(actions)
         },
         size=size,
+        gain=gained,
     )

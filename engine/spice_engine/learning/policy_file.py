@@ -14,6 +14,7 @@ import msgpack  # pyright: ignore[reportMissingTypeStubs]
 from spice_engine.errors import IncompatibleVersion, StorageError
 from spice_engine.learning.confidence import Calibration
 from spice_engine.learning.features import Layout
+from spice_engine.learning.logistic import Logistic
 from spice_engine.learning.model import read_model
 from spice_engine.learning.packed import pack_floats, unpack_floats
 
@@ -38,6 +39,7 @@ class InvalidPolicy(StorageError):
 def write_policy_file(policy: Policy) -> bytes:
     """The bytes of a policy; equal policies give equal bytes."""
     layout, calibration = policy.layout, policy.calibration
+    logistic = calibration.logistic
     body = _pack(
         {
             "fields": list(layout.fields),
@@ -54,6 +56,7 @@ def write_policy_file(policy: Policy) -> bytes:
             "margins": pack_floats(calibration.margins),
             "confidences": pack_floats(calibration.confidences),
             "classic_confidence": calibration.classic,
+            **({} if logistic is None else {"logistic": pack_floats(logistic.to_floats())}),
             "evaluation": dict(policy.evaluation),
             "fingerprint": policy.fingerprint,
             "settings": dict(policy.settings),
@@ -124,6 +127,7 @@ def _from_content(content: dict[str, Any]) -> dict[str, Any]:
             unpack_floats(content["margins"], knots),
             unpack_floats(content["confidences"], knots),
             bool(content["classic_confidence"]),
+            _logistic(content.get("logistic"), len(actions)),
         ),
         "evaluation": content["evaluation"],
         "fingerprint": content["fingerprint"],
@@ -131,6 +135,10 @@ def _from_content(content: dict[str, Any]) -> dict[str, Any]:
         "simulation": content["simulation"],
         "local": tuple(content["local"]),
     }
+
+
+def _logistic(packed: Any, actions: int) -> Logistic | None:
+    return None if packed is None else Logistic.from_floats(unpack_floats(packed, (-1,)), actions)
 
 
 def _unpack(data: bytes) -> dict[str, Any]:

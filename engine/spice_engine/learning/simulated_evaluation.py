@@ -7,12 +7,13 @@ constant* choose any, and are paid UNLAWFUL for what the laws forbid.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spice_engine.learning.certainty import Judged, judged
 from spice_engine.learning.evaluation import Evaluation, sum_rounding
 from spice_engine.learning.features import Matrix
 from spice_engine.learning.simulated_oracle import WIDTH, Oracle, bound
@@ -64,6 +65,7 @@ class Part:
 
     def __init__(self, simulator: Simulator, stepper: Stepper, steps: Rows, seed: int) -> None:
         self.steps = steps
+        self._seed = seed
         self._simulator = simulator
         actions, count = len(simulator.world.actions), len(steps)
         self.constants = tuple(stepper.follow(steps, [a] * count) for a in range(actions))
@@ -114,7 +116,7 @@ class Part:
         # The beam adds up one after another, which rounds more.
         if oracle <= known + _BEAM_ROUNDING * size:
             oracle = known
-        gap = oracle - baseline
+        gap, gain = oracle - baseline, score - baseline
         closes = gap > sum_rounding(size)
         base = Evaluation(
             steps=count,
@@ -123,13 +125,14 @@ class Part:
             best_constant=baseline,
             best_constant_action=names[constant],
             oracle=oracle,
-            regret_closed=(score - baseline) / gap if closes else None,
+            regret_closed=gain / gap if closes else None,
             actions_taken={name: int(taken[i]) for i, name in enumerate(names)},
             reward_per_action={
                 name: float(sums[i] / taken[i]) if taken[i] else None
                 for i, name in enumerate(names)
             },
             size=size,
+            gain=gain,
         )
         final = rollout.local[-1].tolist()
         return SimulatedEvaluation(
@@ -138,6 +141,13 @@ class Part:
             final_local=dict(zip(self._simulator.world.local, final, strict=True)),
             oracle_exact=exact,
         )
+
+    def judge_surely(self, rollout: Rollout, constant: int) -> tuple[SimulatedEvaluation, Judged]:
+        """As `judge`, with the intervals of its figures; the oracle counts as certain."""
+        found, count = self.judge(rollout, constant), len(rollout.actions)
+        always = self.constants[constant].rewards[:count]
+        sure = judged(found.base, rollout.rewards, always, found.base.oracle, self._seed)
+        return replace(found, base=sure.evaluation), sure
 
 
 def counts(rollout: Rollout, actions: int) -> tuple[NDArray[np.int64], Matrix]:
