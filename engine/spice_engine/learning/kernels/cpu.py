@@ -25,6 +25,7 @@ _LINE = 16
 Floats = NDArray[np.float32]
 Words = NDArray[np.uint32]
 Marks = tuple[int, ...]
+Whole = int | np.int64
 
 _NOTHING = np.float32(-0.0)
 """Added, it changes no number, not even a zero's sign. A condition on a store would be a branch."""
@@ -32,16 +33,17 @@ _NOTHING = np.float32(-0.0)
 _next_random = njit(arithmetic.next_random, inline=True)
 _explores = njit(arithmetic.explores, inline=True)
 _random_action = njit(arithmetic.random_action, inline=True)
-_step_of = njit(arithmetic.step_of, inline=True)
+_product = njit(arithmetic.product, inline=True)
+_step_of = njit(arithmetic.bound(arithmetic.step_of, product=_product), inline=True)
 _fetch: Any = prefetch()
 
 
 def _learn_here(
     actions: Marks,
     values: Floats,
-    row: int,
+    row: Whole,
     following: Floats,
-    ahead: int,
+    ahead: Whole,
     moves: bool,
     rewards: Floats,
     paid: int,
@@ -130,3 +132,128 @@ def _walk(
 
 
 walk = njit(_walk)
+
+
+def _gather_here(actions: Marks, total: Floats, values: Floats, row: Whole, first: bool) -> None:
+    """A row of values added to `total` [A LANES], or copied there as the first."""
+    for place in range(len(actions) * LANES):
+        value = values[row + place]
+        total[place] = value if first else total[place] + value
+
+
+def _decide_here(
+    actions: Marks,
+    values: Floats,
+    following: Floats,
+    rewards: Floats,
+    paid: int,
+    words: Words,
+    rates: Floats,
+    gammas: Floats,
+    traces: Floats,
+    chances: Words,
+    chosen: Words,
+    keep: Floats,
+    steps: Floats,
+) -> None:
+    """What each lane takes, how far its values move, and what is kept of its traces [LANES]."""
+    count = np.uint32(len(actions))
+    for lane in range(LANES):
+        word = _next_random(words[lane])
+        words[lane] = word
+        best, greedy, later = values[lane], np.uint32(0), following[lane]
+        for action in range(1, len(actions)):
+            value, next_value = values[action * LANES + lane], following[action * LANES + lane]
+            greedy = np.uint32(action) if value > best else greedy
+            best = value if value > best else best
+            later = next_value if next_value > later else later
+        tried = _random_action(word, count)
+        taken = tried if _explores(word, chances[lane]) else greedy
+        value, reward = values[lane], rewards[paid]
+        for action in range(1, len(actions)):
+            other, pay = values[action * LANES + lane], rewards[paid + action]
+            value = other if taken == np.uint32(action) else value
+            reward = pay if taken == np.uint32(action) else reward
+        chosen[lane] = taken
+        steps[lane] = _step_of(rates[lane], reward, gammas[lane], later, value)
+        kept = _product(gammas[lane], traces[lane])
+        keep[lane] = kept if taken == greedy else np.float32(0.0)
+
+
+def _fade_here(weights: Floats, keep: Floats) -> None:
+    for lane in range(LANES):
+        weights[lane] = _product(weights[lane], keep[lane])
+
+
+def _spread_here(
+    actions: Marks, values: Floats, row: Whole, chosen: Words, weights: Floats, steps: Floats
+) -> None:
+    """Moves a row by `steps`, as far as each lane's trace of its action there still weighs."""
+    for lane in range(LANES):
+        step, taken = _product(steps[lane], weights[lane]), chosen[lane]
+        for action in range(len(actions)):
+            values[row + action * LANES + lane] += step if taken == np.uint32(action) else _NOTHING
+
+
+_gather = njit(_gather_here, inline=True, apart=True)
+_decide = njit(_decide_here, inline=True, apart=True)
+_fade = njit(_fade_here, inline=True, apart=True)
+_spread = njit(_spread_here, inline=True, apart=True)
+
+
+def _walk_traced(
+    actions: Marks,
+    values: Floats,
+    tiles: Words,
+    rewards: Floats,
+    words: Words,
+    rates: Floats,
+    gammas: Floats,
+    traces: Floats,
+    chances: Words,
+    chosen: Words,
+    weights: Floats,
+    scratch: Floats,
+    begin: int,
+    end: int,
+) -> None:
+    """As `walk`, on tile codes and with eligibility traces: Watkins's Q(lambda).
+
+    A state is the tiles `tiles[i]` [N + 1, K], its value the sum of their rows. A trace is the
+    action taken `chosen` [H, LANES] and its weight `weights` [H, LANES], which fades by gamma
+    lambda a step and goes when another than the best action is taken; it ends after H steps. Sutton
+    and Barto, Reinforcement Learning, 2nd edition, 2018, 9.5.4 and 12.10. `scratch`
+    [2 A + 2, LANES] holds what a step needs.
+    """
+    steps, width = len(tiles) - 1, len(actions) * LANES
+    mine, later = scratch[: len(actions)].reshape(-1), scratch[len(actions) : -2].reshape(-1)
+    moves, keep = scratch[-2], scratch[-1]
+    tilings, history = tiles.shape[1], len(chosen)
+    while begin < end:
+        done, first = begin // steps, begin % steps
+        last = min(steps, first + end - begin)
+        now = chances[done]
+        for step in range(first, last):
+            for tiling in range(tilings):
+                row = np.int64(tiles[step, tiling]) * width
+                ahead = np.int64(tiles[step + 1, tiling]) * width
+                _gather(actions, mine, values, row, tiling == 0)
+                _gather(actions, later, values, ahead, tiling == 0)
+            slot = step % history
+            _decide(
+                actions, mine, later, rewards, step * len(actions),
+                words, rates, gammas, traces, now, chosen[slot], keep, moves,
+            )  # fmt: skip
+            known = min(history, step + 1)
+            for back in range(1, known):
+                _fade(weights[(step - back) % history], keep)
+            weights[slot] = np.float32(1.0)
+            for back in range(known):
+                past = (step - back) % history
+                for tiling in range(tilings):
+                    row = np.int64(tiles[step - back, tiling]) * width
+                    _spread(actions, values, row, chosen[past], weights[past], moves)
+        begin += last - first
+
+
+walk_traced = njit(_walk_traced)
