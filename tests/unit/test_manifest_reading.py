@@ -138,7 +138,6 @@ training:
         (("- name: close", "- close"), "16:5 error wrong_type", "name: close"),
         (("goal: score > 100", "goal: open('x')"), "19:9 error invalid_goal", "not allowed"),
         (("algorithm: linear", "algorithm: linaer"), "20:14 error unknown_algorithm", "linear"),
-        (("algorithm: linear", "algorithm: dql"), "20:14 warning unsupported", "'auto' is used"),
         (("holdout: 30%", "holdout: 95%"), "21:12 error invalid_share", "90%"),
         (("reward = wet\n", "reward = dry\n"), "27:22 error invalid_reward_function", "'dry'"),
         (("> 0.5:", "> 0.5"), "30:21 error invalid_reward_function", "expected ':'"),

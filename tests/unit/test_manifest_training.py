@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from manifest_texts import messages, problems
 
-from spice_engine.pods.manifest import load_manifest, parse_manifest
+from spice_engine.learning.hyperparameters import Dql, Sacd, Vpg, parse
+from spice_engine.pods.manifest import load_manifest
 from spice_engine.pods.model import RewardFile
 
 TEXT = """\
@@ -64,8 +65,8 @@ def test_rewards_of_a_file() -> None:
 @pytest.mark.parametrize(
     ("text", "change", "expected", "words"),
     [
-        (TEXT, ("fqi", "dql"), "dql | warning unsupported", "'auto' is used"),
-        (TEXT, ("fqi", "dql"), "{max_depth: 6, min_leaf: 1e1} | warning unsupported", "ignored"),
+        (TEXT, ("fqi", "dql"), "max_depth | error unknown_hyperparameter", "'dql'"),
+        (TEXT, ("fqi", "fqy"), "{max_depth: 6, min_leaf: 1e1} | warning unsupported", "ignored"),
         (TEXT, ("fqi", "fqy"), "fqy | error unknown_algorithm", "Did you mean 'fqi'"),
         (TEXT, ("max_depth", "maxdepth"), "maxdepth | error unknown_hyperparameter", "'max_depth'"),
         (TEXT, ("max_depth: 6", "max_depth: 600"), "600 | error invalid_hyperparameter", "30"),
@@ -149,11 +150,21 @@ def test_one_wrong_thing(text: str, change: tuple[str, str], expected: str, word
     assert words in found[expected]
 
 
-def test_an_algorithm_of_later_trains_by_the_best_of_several() -> None:
-    parsed = parse_manifest(TEXT.replace("fqi", "sacd"), "pod.yaml")
-    assert parsed.manifest is not None
-    assert parsed.manifest.training.algorithm == "auto"
-    assert parsed.manifest.training.hyperparameters == {}
+@pytest.mark.parametrize("algorithm", ["dql", "sacd", "vpg"])
+def test_networks_take_lists_flags_and_the_originals_values(algorithm: str) -> None:
+    given = "{preset: original, hidden: [8, 4], all_actions: true}"
+    text = TEXT.replace("fqi", algorithm).replace("{max_depth: 6, min_leaf: 1e1}", given)
+    assert messages(text) == {}
+    training = load_manifest(text, "pod.yaml").training
+    assert training.algorithm == algorithm
+    settings = parse(algorithm, training.hyperparameters)
+    assert isinstance(settings, Dql | Sacd | Vpg)
+    assert settings.hidden == (8, 4)
+    assert settings.all_actions
+    assert settings.learning_rate == {"dql": 0.005, "sacd": 0.001, "vpg": 0.02}[algorithm]
+    found = messages(text.replace("[8, 4]", "[8, 0]").replace("original", "orignal"))
+    assert "list of 1 to 4 whole numbers" in found["[8, 0] | error invalid_hyperparameter"]
+    assert "no preset 'orignal'" in found["orignal | error invalid_hyperparameter"]
 
 
 def test_uniform_rewards_and_loggers_of_version_0_5_1() -> None:

@@ -161,6 +161,11 @@ def test_listed_values_are_those_that_the_readers_take(key: Any) -> None:
         last = key.path.removesuffix("[]").rpartition(".")[2]
         if key.path == "training.rewards":
             text = text.split("  rewards:")[0] + "  rewards: uniform\n"
+        elif chosen := re.search(r"hyperparameters\((\w+)\)", key.path):
+            text = text.replace(
+                "algorithm: linear",
+                f"algorithm: {chosen[1]}\n  hyperparameters: {{{last}: {value}}}",
+            )
         else:
             text, count = re.subn(
                 rf"(?<=\b{last}: )(\[?)[\w ]+?(?=[\]\n}}])", rf"\g<1>{value}", text

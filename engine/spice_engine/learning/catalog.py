@@ -25,6 +25,11 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             "Tries the others one after another and keeps what does best on the folds.",
         ),
         Algorithm(
+            "dql",
+            "Deep Q-learning",
+            "A neural network of the value of every action, learned by trying them.",
+        ),
+        Algorithm(
             "fqi",
             "Fitted Q iteration with trees",
             "Regression trees of the value of every action, readable as rules.",
@@ -35,9 +40,19 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             "The value of every action as a weighted sum of levels and differences.",
         ),
         Algorithm(
+            "sacd",
+            "Soft actor-critic, discrete",
+            "Two neural networks value the actions, a third explores no more than pays.",
+        ),
+        Algorithm(
             "tabular",
             "Tabular Q-learning",
             "A table of values over bins of the few fields that tell most.",
+        ),
+        Algorithm(
+            "vpg",
+            "Vanilla policy gradient",
+            "A neural network whose better actions become likelier, step by step.",
         ),
     )
 }

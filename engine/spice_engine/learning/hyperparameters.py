@@ -52,6 +52,9 @@ class Tabular:
     shrinkage: float = _bounded(
         5.0, 0.0, 1e6, "Visits that the mean over all cells weighs in each cell."
     )
+    random_starts: float = _bounded(
+        0.5, 0.0, 1.0, "Share of a simulated pod's episodes that begin anywhere, not at the start."
+    )
     gamma: float = _bounded(0.9, 0.0, 1.0, _GAMMA)
 
 
@@ -161,9 +164,12 @@ Hyperparameters = Linear | Fqi | Tabular | Dql | Vpg | Sacd | Auto
 
 HYPERPARAMETERS: Mapping[str, type[Hyperparameters]] = {
     "auto": Auto,
+    "dql": Dql,
     "fqi": Fqi,
     "linear": Linear,
+    "sacd": Sacd,
     "tabular": Tabular,
+    "vpg": Vpg,
 }
 """By the id of the algorithm in `catalog.ALGORITHMS`."""
 

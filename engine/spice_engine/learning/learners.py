@@ -5,8 +5,9 @@ from __future__ import annotations
 from spice_engine.learning.algorithms.auto import AutoLearner
 from spice_engine.learning.algorithms.fqi import FqiLearner
 from spice_engine.learning.algorithms.linear_learner import LinearLearner
+from spice_engine.learning.algorithms.network_learner import NetworkLearner
 from spice_engine.learning.algorithms.tabular import TabularLearner
-from spice_engine.learning.hyperparameters import Auto, Fqi, Hyperparameters, Linear
+from spice_engine.learning.hyperparameters import Auto, Dql, Fqi, Hyperparameters, Linear, Sacd, Vpg
 from spice_engine.learning.task import Learner
 
 
@@ -18,4 +19,6 @@ def make_learner(settings: Hyperparameters, episodes: int, seed: int) -> Learner
         return FqiLearner(settings, episodes, seed)
     if isinstance(settings, Linear):
         return LinearLearner(settings, episodes)
+    if isinstance(settings, Dql | Vpg | Sacd):
+        return NetworkLearner(settings, episodes, seed)
     return TabularLearner(settings, episodes)

@@ -8,6 +8,7 @@ from spice_engine.errors import InvalidRequest
 from spice_engine.learning.catalog import ALGORITHMS
 from spice_engine.learning.goal import Goal
 from spice_engine.learning.hyperparameters import HYPERPARAMETERS, parse
+from spice_engine.learning.presets import PRESET, PRESETS
 from spice_engine.pods.model import Training
 from spice_engine.pods.problems import Severity
 from spice_engine.pods.read_rewards import read_rewards, read_tests
@@ -18,7 +19,6 @@ from spice_engine.pods.yaml_tree import Sequence as SequenceNode
 
 MAX_HOLDOUT = 0.9
 LOGGERS = ("tensorboard",)
-_LATER_ALGORITHMS = ("dql", "vpg", "sacd")
 _KEYS = (
     "goal", "reward_init", "reward_funcs", "rewards", "reward_tests", "algorithm",
     "hyperparameters", "accelerator", "features", "confidence", "holdout", "seed", "patience",
@@ -87,13 +87,8 @@ def _read_algorithm(reader: Reader, node: Node | None) -> tuple[str, bool]:
     text = reader.text(node, "algorithm", "auto")
     if not isinstance(node, Scalar) or text in ALGORITHMS:
         return text, True
-    if text in _LATER_ALGORITHMS:
-        message = f"The algorithm '{text}' is not in this version: 'auto' is used."
-        reader.warning("unsupported", node.place, message)
-        return "auto", False
     message = f"Learning algorithm {text} not found."
-    known = (*ALGORITHMS, *_LATER_ALGORITHMS)
-    reader.unknown("unknown_algorithm", "error", node, message, known)
+    reader.unknown("unknown_algorithm", "error", node, message, tuple(ALGORITHMS))
     return "auto", False
 
 
@@ -112,6 +107,8 @@ def _read_hyperparameters(
             reader.warning("unsupported", node.place, message)
         return {}
     names = tuple(HYPERPARAMETERS[algorithm].__dataclass_fields__)
+    if algorithm in PRESETS:
+        names = (PRESET, *names)
     values: dict[str, Any] = {}
     for key, value in node.entries:
         if key.text not in names:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
 from spice_engine.learning.hyperparameters import HYPERPARAMETERS
+from spice_engine.learning.presets import PRESET, PRESETS
 from spice_engine.pods.feed_kinds import CONNECTORS, PROCESSORS, Kind
 from spice_engine.pods.schema_keys import Key, Type
 
@@ -69,6 +71,12 @@ CONNECTOR_PARAMS: Mapping[str, Mapping[str, Row]] = {
         "product_ids": ("text", "Products of the exchange.", "", "BTC-USD,ETH-USD"),
         "url": ("text", "The address.", "that of the exchange", "wss://localhost:8443"),
     },
+    "gym": {
+        "environment": ("text", "The id of a gymnasium environment whose actions are a choice of "
+                        "one of a few.", "", "CartPole-v1"),
+        "options": ("mapping", "What else the environment is made with.", "",
+                    "{is_slippery: false}"),
+    },
     "sql": {
         "path": ("text", "A SQLite file, relative to the app folder.", "", "data/metrics.db"),
         "query": ("text", "A SELECT; its columns are what selectors name.", "",
@@ -90,6 +98,7 @@ SUMMARIES: Mapping[str, str] = {
     "influxdb": "queries InfluxDB 2",
     "websocket": "listens to a stream of JSON messages",
     "coinbase": "listens to the prices of Coinbase's exchange",
+    "gym": "no data: a gymnasium environment that the pod acts in",
     "sql": "queries a SQLite file",
     "csv": "CSV with a header row",
     "json": "one flat JSON object, or an array of them",
@@ -122,14 +131,35 @@ def feed_params(feed: str) -> Iterator[Key]:
 def hyperparameters() -> Iterator[Key]:
     """The hyperparameters of each algorithm, as `training.hyperparameters(linear).gamma`."""
     for algorithm, kind in HYPERPARAMETERS.items():
-        for field in dataclasses.fields(kind):
-            whole = isinstance(field.default, int)
-            low, high = field.metadata["low"], field.metadata["high"]
+        prefix = f"training.hyperparameters({algorithm})"
+        if algorithm in PRESETS:
             yield Key(
-                f"training.hyperparameters({algorithm}).{field.name}",
-                "integer" if whole else "number",
-                f"{field.metadata['meaning']} From {low:g} to {high:g}.",
-                default=f"{field.default:g}",
-                example=f"{field.default:g}",
+                f"{prefix}.{PRESET}",
+                "text",
+                "Values to begin with; those that are written beside it count.",
+                values=tuple(PRESETS[algorithm]),
+                example=next(iter(PRESETS[algorithm])),
                 new=True,
             )
+        for field in dataclasses.fields(kind):
+            type_, default, bounds = _shown(field)
+            yield Key(
+                f"{prefix}.{field.name}",
+                type_,
+                f"{field.metadata['meaning']}{bounds}",
+                default=default,
+                example=default,
+                new=True,
+            )
+
+
+def _shown(field: dataclasses.Field[Any]) -> tuple[Type, str, str]:
+    """Type, default, and what is said of the bounds of a hyperparameter."""
+    low, high, default = field.metadata["low"], field.metadata["high"], field.default
+    if isinstance(default, bool):
+        return "flag", str(default).lower(), ""
+    if isinstance(default, tuple):
+        bounds = f" Up to {len(high)} numbers from {low[0]} to {high[0]}."
+        return "list", str(list(cast("tuple[int, ...]", default))), bounds
+    whole = isinstance(default, int)
+    return "integer" if whole else "number", f"{default:g}", f" From {low:g} to {high:g}."

@@ -1,0 +1,94 @@
+"""The learner of `dql`, `vpg` and `sacd` where no action changes what comes: walks over the steps.
+
+An episode is so many gradient steps on top of those before; the first is the best constant action.
+Rewards are standardised, so that the step size means the same in every pod, and the discount is 0:
+what comes is the same whatever is done.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from spice_engine.learning.algorithms import dql, sacd, vpg
+from spice_engine.learning.algorithms.constant import Constant
+from spice_engine.learning.algorithms.network_model import NetworkModel
+from spice_engine.learning.environments.contextual import ContextualEnvironment
+from spice_engine.learning.environments.environment import Environment
+from spice_engine.learning.features import Matrix, Scaling
+from spice_engine.learning.hyperparameters import Dql, Sacd, Vpg
+from spice_engine.learning.model import Model
+from spice_engine.learning.networks import Network
+from spice_engine.learning.task import Candidate, Check
+
+Settings = Dql | Vpg | Sacd
+
+
+class NetworkLearner:
+    """One network, or a population of them, that learns on from episode to episode."""
+
+    ends_on_equal_scores = True
+    cautious = True
+
+    def __init__(self, settings: Settings, episodes: int, seed: int) -> None:
+        self._settings = dataclasses.replace(settings, gamma=0.0)
+        self._seed = seed
+        counts = [settings.updates * number for number in range(episodes)]
+        self.candidates: Sequence[Candidate] = [
+            Candidate(f"{count} gradient steps" if count else "best constant", {"updates": count})
+            for count in counts
+        ]
+
+    def fit(self, raw: Matrix, rewards: Matrix, check: Check) -> NetworkFit:
+        """Learning on some steps."""
+        return NetworkFit(raw, rewards, self._settings, self._seed, check)
+
+
+class NetworkFit:
+    """What was learned after each episode; learning goes on when a later one is asked for."""
+
+    def __init__(
+        self, raw: Matrix, rewards: Matrix, settings: Settings, seed: int, check: Check
+    ) -> None:
+        self._raw = raw
+        self._scaling = Scaling.of(raw)
+        means: Matrix = rewards.mean(axis=0)
+        # Where only the taken action's reward counts, an action's own mean is to be learned.
+        self._offset = means if settings.all_actions else np.full(len(means), means.mean())
+        self._scale = deviation(rewards - self._offset)
+        environment = ContextualEnvironment(
+            raw, (rewards - self._offset) / self._scale, settings.lanes, self._scaling
+        )
+        self._networks = learn(environment, settings, seed, check)
+        self._models: list[Model] = [Constant(means)]
+
+    def model(self, index: int) -> Model:
+        """The model after so many episodes of learning."""
+        while len(self._models) <= index:
+            network = next(self._networks).scaled(self._scale, self._offset)
+            self._models.append(NetworkModel(network, self._scaling))
+        return self._models[index]
+
+    def values(self, index: int) -> Matrix:
+        """Its values on the fit's own steps."""
+        return self.model(index).values(self._raw)
+
+
+def learn(
+    environment: Environment, settings: Settings, seed: int, check: Check
+) -> Iterator[Network]:
+    """The networks of the algorithm that the settings are of, without end."""
+    if isinstance(settings, Dql):
+        return dql.learn(environment, settings, seed, check)
+    if isinstance(settings, Vpg):
+        return vpg.learn(environment, settings, seed, check)
+    return sacd.learn(environment, settings, seed, check)
+
+
+def deviation(centred: Matrix) -> float:
+    """The root mean square of numbers about 0; 1 where all are 0."""
+    # By the largest first, so that squares don't overflow.
+    peak = float(np.abs(centred).max(initial=0.0))
+    return peak * float(np.sqrt(np.square(centred / peak).mean())) if peak else 1.0
