@@ -8,11 +8,27 @@ import numpy as np
 
 from spice_engine.learning.algorithms.forest import Forest
 from spice_engine.learning.algorithms.linear import LinearModel
+from spice_engine.learning.algorithms.network_model import NetworkModel
 from spice_engine.learning.algorithms.tree import Tree
+from spice_engine.learning.features import Scaling
 from spice_engine.learning.model import Model
-from spice_engine.learning.simulated_steps import Chooser, State
+from spice_engine.learning.networks import Network
+from spice_engine.learning.simulated_kernel_models import compiled_chooser
+from spice_engine.learning.simulated_steps import Chooser, Rollout, State, Stepper
 from spice_engine.learning.simulated_values import View
-from spice_engine.learning.simulator import Rows
+from spice_engine.learning.simulator import Rows, Simulator
+
+_NETWORK_BLOCK = 4_096
+"""Rows whose first layer is made at a time."""
+
+
+def act(simulator: Simulator, stepper: Stepper, model: Model, view: View, steps: Rows) -> Rollout:
+    """A model's episode over some consecutive steps, compiled as soon as that can be."""
+    if simulator.kernel is not None and (asked := compiled_chooser(model, view, steps)) is not None:
+        taken = simulator.kernel.act(steps, asked)
+        if taken is not None:
+            return Rollout(*taken)
+    return stepper.act(steps, chooser(model, view, steps))
 
 
 def chooser(model: Model, view: View, steps: Rows) -> Chooser:
@@ -23,6 +39,8 @@ def chooser(model: Model, view: View, steps: Rows) -> Chooser:
         return _tree(model, view)
     if isinstance(model, Forest):
         return _forest(model, view)
+    if isinstance(model, NetworkModel) and model.scaling is not None:
+        return _network(model.network, model.scaling, view, steps)
 
     def ask(row: int, local: State, /) -> Sequence[float]:
         values: list[float] = model.values(np.array([view.row(row, local)]))[0].tolist()
@@ -79,5 +97,27 @@ def _forest(forest: Forest, view: View) -> Chooser:
 
     def ask(row: int, local: State, /) -> Sequence[float]:
         return [sum(parts) for parts in zip(*[one(row, local) for one in asks], strict=True)]
+
+    return ask
+
+
+def _network(network: Network, scaling: Scaling, view: View, steps: Rows) -> Chooser:
+    """What the data give the first layer in blocks of rows; then only the rest is left."""
+    mean, inverse = scaling.mean[view.local], scaling.inverse[view.local]
+    weights = network.weights[0][:, view.local]
+    last = int(steps[-1])
+    block, base = range(0), np.empty((0, 0, 0))
+
+    def ask(row: int, local: State, /) -> Sequence[float]:
+        nonlocal block, base
+        if row not in block:
+            block = range(row, min(row + _NETWORK_BLOCK, last + 1))
+            raw = view.raw[np.array(block) - view.first]
+            raw[:, view.local] = scaling.mean[view.local]
+            base = np.matmul(scaling.apply(raw), network.weights[0]) + network.biases[0]
+        scaled = (np.array(local) - mean) * inverse
+        hidden = base[:, row - block.start, None] + np.matmul(scaled, weights)[:, None]
+        values: list[float] = network.after_first(hidden)[0].tolist()
+        return values
 
     return ask
