@@ -93,7 +93,8 @@ class Base(CellDiff, TypedAhead, Lifecycle):
         try:
             task.result()
         except (NoMatches, MountError) as error:
-            if self.is_running and not self._exit:  # on the way out, widgets go away under work that goes on
+            # On the way out, widgets go away under work that goes on.
+            if self.is_running and not self._exit:
                 self._handle_exception(error)
         except Exception as error:  # noqa: BLE001 - a defect: it ends the app, with a report
             self._handle_exception(error)
