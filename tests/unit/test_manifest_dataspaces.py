@@ -181,10 +181,10 @@ def test_connectors_with_good_params(connector: str, processor: str) -> None:
             "json",
         ),
         (
-            "{name: gym, params: {environment: CartPole-v1}}",
+            "{name: gym, params: {environment: CartPole-v1, options: [1]}}",
             "",
-            "gym | error unsupported",
-            "not in this version",
+            "[1] | error invalid_param",
+            "is a map of names to values",
         ),
         ("{name: twitter}", "", "twitter | error unsupported", "not in this version"),
         ("{name: flight}", "", "flight | error unsupported", "docs/extending.md"),

@@ -16,8 +16,9 @@ from spice_engine.data.table import Table
 from spice_engine.data.table_cache import CachedTable, TableCache
 from spice_engine.errors import InvalidData, SpiceError
 
-ENGINE_CONNECTORS = frozenset({"http", "influxdb", "websocket", "coinbase"})
-"""What these bring comes as accepted observations; the loader reads nothing itself."""
+ENGINE_CONNECTORS = frozenset({"http", "influxdb", "websocket", "coinbase", "gym"})
+"""What these bring comes as accepted observations; the loader reads nothing itself. An environment
+brings nothing: the trainer steps it, and what is posted is what it shows."""
 
 
 @dataclass(frozen=True, slots=True)

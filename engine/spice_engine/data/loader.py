@@ -64,7 +64,8 @@ def load(params: dict[str, Any], report: Report) -> dict[str, Any]:
         events=not params["interpolation"],
         time_categories=params["time_categories"],
     )
-    if not len(timeline.times) and not problems and params["dataspaces"]:
+    needed = params["dataspaces"] and not _is_environment(params["dataspaces"][0])
+    if not len(timeline.times) and not problems and needed:
         problems.append(no_observation(params["dataspaces"][0]))
     out = Path(params["out_folder"])
     return {
@@ -129,6 +130,12 @@ def _summary(timeline: Timeline) -> dict[str, Any]:
         "start": timeline.grid.start,
         "granularity": timeline.grid.granularity,
     }
+
+
+def _is_environment(spec: dict[str, Any]) -> bool:
+    """Whether what a pod learns from is stepped by the trainer, so that it needs no data."""
+    connector = spec["data"]["connector"] if spec["data"] else None
+    return connector is not None and connector["name"] == "gym"
 
 
 def _counts(space: DataspaceTables, grid: Grid) -> dict[str, Any]:

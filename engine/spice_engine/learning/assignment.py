@@ -22,6 +22,7 @@ from spice_engine.learning.task import Check, Task
 from spice_engine.workers.arrays import ArrayRef, load
 
 if TYPE_CHECKING:
+    from spice_engine.learning.gym_training import GymTask
     from spice_engine.learning.simulated_training import SimulatedTask
 
 
@@ -92,6 +93,40 @@ class Assignment:
             len(self.split.every),
             current={*local, *self.params.get("indicators", ())},
             kind=self.params.get("features", "levels"),
+        )
+
+    def gym_task(self) -> GymTask:
+        """What a pod is that acts in an environment; raises InvalidEnvironment."""
+        from spice_engine.learning.gym_algorithms import parse_for_gym
+        from spice_engine.learning.gym_check import bind, facts_of
+
+        params, given = self.params, self.params.get("hyperparameters", {})
+        settings = parse_for_gym(params["algorithm"], given)
+        facts = facts_of(params["gym"])
+        binding = bind(params["gym"], facts)
+        if binding.findings:
+            raise binding.findings[0].error()
+        from spice_engine.learning.environments.gym_facts import Gym
+        from spice_engine.learning.gym_training import GymTask
+
+        fields = tuple(params["fields"])
+        return GymTask(
+            gym=Gym(
+                id=params["gym"]["environment"],
+                options=params["gym"]["options"],
+                columns=tuple(binding.columns[field] for field in fields),
+                rewards=read_program(params) if params["rewards"] is not None else None,
+            ),
+            facts=facts,
+            fields=fields,
+            actions=tuple(params["actions"]),
+            granularity=params["granularity"],
+            fingerprint=params["fingerprint"],
+            seed=params["seed"],
+            algorithm=params["algorithm"],
+            settings=settings,
+            given=given,
+            classic=params.get("confidence") == "classic",
         )
 
     def task(self, check: Check) -> Task:

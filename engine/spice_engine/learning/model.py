@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Protocol
 
+from spice_engine.learning.algorithms.codes import Codes
 from spice_engine.learning.algorithms.constant import Constant
+from spice_engine.learning.algorithms.encoded import Encoded
 from spice_engine.learning.algorithms.forest import Forest
 from spice_engine.learning.algorithms.linear import LinearModel
 from spice_engine.learning.algorithms.network_model import NetworkModel
@@ -41,7 +43,7 @@ def read_model(kind: str, content: dict[str, Any], features: int, actions: int) 
     Raises ValueError for a kind that there is not, KeyError, TypeError and ValueError for content
     that does not make a model of so many features and actions.
     """
-    for model in (Constant, LinearModel, Tree, Forest, Table, NetworkModel):
+    for model in (Constant, LinearModel, Tree, Forest, Table, Encoded, Codes, NetworkModel):
         if model.kind == kind:
             return model.from_content(content, features, actions)
     raise ValueError(f"models of the kind {kind!r} are not known")

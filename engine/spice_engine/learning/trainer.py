@@ -5,6 +5,7 @@ Started as `python -I -m spice_engine.learning.trainer`. Nothing here knows of Y
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import numpy as np
 
 from spice_engine.learning.assignment import Assignment
 from spice_engine.learning.features import Layout
+from spice_engine.learning.gym_check import check_gym
 from spice_engine.learning.hindsight import hindsight, rollout
 from spice_engine.learning.hyperparameters import Auto, Hyperparameters
 from spice_engine.learning.learners import make_learner
@@ -42,7 +44,8 @@ def train(params: dict[str, Any], report: Report) -> dict[str, Any]:
     `params`, as `spice_engine.pods.plan.trainer_params` makes them: `values` [T, F] and `times`
     [T] as array references with `training_rows`, `first_datum` and `fields` as the loader gave
     them; `actions`; `rewards` (None for uniform, `init` and `actions`: sources, or `file`,
-    `functions` and `place`); `simulation` (None, or effects and laws); `interpretations`; `span`,
+    `functions` and `place`); `simulation` (None, or effects and laws); `gym` (None, or the
+    environment that is acted in: then the arrays are not looked at); `interpretations`; `span`,
     `granularity`, `interpolation`; `algorithm`, `hyperparameters`, `episodes`, `holdout`, `seed`,
     `goal`, `patience`, `features`, `confidence`, `fingerprint`; `indicators`, the fields of zeros
     and ones for categories, tags and times.
@@ -60,8 +63,11 @@ def train(params: dict[str, Any], report: Report) -> dict[str, Any]:
     caller gave up.
     """
     assignment = Assignment(params)
-    simulated = params.get("simulation") is not None
-    drive = _train_simulated if simulated else _train_contextual
+    drive = _train_contextual
+    if params.get("gym") is not None:
+        drive = _train_gym
+    elif params.get("simulation") is not None:
+        drive = _train_simulated
     policy, episodes, stopped = drive(assignment, report)
     return {
         "policy": policy.to_bytes(),
@@ -110,6 +116,18 @@ def _train_simulated(assignment: Assignment, report: Report) -> Trained:
     return _drive(run, episodes, stopping, settings, params["episodes"], report)
 
 
+def _train_gym(assignment: Assignment, report: Report) -> Trained:
+    params, task = assignment.params, assignment.gym_task()
+    from spice_engine.learning.gym_training import GymRun
+
+    # Before anything is learned, all episodes may return the same.
+    alike = task.facts.threshold is not None
+    stopping = Stopping(params["goal"], params.get("patience", 0), equal_scores=alike)
+    count = params["episodes"]
+    with contextlib.closing(GymRun(task, report.check)) as run:
+        return _drive(run, run.episodes(count), stopping, task.settings, count, report, True)
+
+
 def _drive(
     run: Run,
     episodes: Iterator[dict[str, Any]],
@@ -117,8 +135,11 @@ def _drive(
     settings: Hyperparameters,
     count: int,
     report: Report,
+    anytime: bool = False,
 ) -> Trained:
     """Goes through the episodes; of `auto` also reports what is worth serving meanwhile.
+
+    So it does of others that are `anytime`: those take long.
 
     The clock decides how many candidates `auto` begins, and which policies serve meanwhile;
     nothing else. Pods of ordinary size are done long before their time is up.
@@ -130,13 +151,14 @@ def _drive(
         if stopped := stopping.after(episode):
             return run.finish(), done, stopped
         now = time.monotonic()
-        if not isinstance(settings, Auto) or done == count:
+        auto = isinstance(settings, Auto)
+        if not (auto or anytime) or done == count:
             continue
-        if now - began > settings.seconds:
+        if auto and now - began > settings.seconds:
             break
         if now >= serve_from and run.leader != served:
             served = run.leader
-            policy = run.finish()
+            policy = run.meanwhile() if isinstance(run, TrainingRun) else run.finish()
             # Of large pods that takes seconds, most of which shall go to what is still sought.
             took = time.monotonic() - now
             serve_from = now + took + max(SECONDS_BETWEEN_POLICIES, _SHARE * took)
@@ -196,5 +218,6 @@ if __name__ == "__main__":
         "explain_step": explain_step,
         "hindsight": hindsight,
         "rollout": rollout,
+        "check_gym": check_gym,
     }
     serve({name: _forgetting(handler) for name, handler in handlers.items()}, warm=warm)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from pathlib import Path
 
+from spice_engine.data.connectors.gym import NAME as GYM
 from spice_engine.errors import InvalidRequest
 from spice_engine.operations import operation
 from spice_engine.pods import completing, hovering, manifest_texts
 from spice_engine.pods.edit_operations import Manifests
+from spice_engine.pods.environments import environment_problems
 from spice_engine.pods.manifests import MAX_MANIFEST_BYTES, read_manifest
 from spice_engine.pods.outline import Outline
 from spice_engine.pods.previews import Previews
@@ -103,6 +106,16 @@ class Authoring:
             name or Path(request.path).stem, list(problems), outline.items(), fields, actions, valid
         )
 
+    async def check_whole(self, request: UnsavedManifest) -> Checked:
+        """The same, and what a trainer says of an environment that is named in it."""
+        checked = await asyncio.to_thread(self.check, request)
+        if not checked.valid or GYM not in request.text:
+            return checked
+        manifest, _ = await asyncio.to_thread(read_manifest, request.text.encode(), request.path)
+        more = await environment_problems(self._pods.pools.trainers, manifest)
+        valid = all(problem.severity != "error" for problem in more)
+        return dataclasses.replace(checked, problems=[*checked.problems, *more], valid=valid)
+
     def complete(self, place: TextPosition) -> Completions:
         """What can be inserted at a place. Blocks."""
         if len(place.text) > MAX_MANIFEST_BYTES:
@@ -130,7 +143,7 @@ async def save(authoring: Authoring, request: SaveManifest) -> Saved:
 async def check(authoring: Authoring, request: UnsavedManifest) -> Checked:
     """Check the text of a manifest that is not saved, and tell what is in it."""
     authoring.previews.prepare()
-    return await asyncio.to_thread(authoring.check, request)
+    return await authoring.check_whole(request)
 
 
 @operation("manifests.complete", http="POST /api/v1/manifest/complete")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from spice_engine.errors import Place
 from spice_engine.learning.reward_check import check_rewards
 from spice_engine.learning.source import Source
+from spice_engine.pods.gym_checks import check_gym
 from spice_engine.pods.model import TIME_CATEGORIES, Manifest, RewardFile
 from spice_engine.pods.reader import Reader
 from spice_engine.units import format_duration
@@ -37,6 +38,7 @@ def check(
         reader.error("no_actions", places.get("actions", root), message)
     _check_rewards(reader, manifest)
     _check_tests(reader, manifest)
+    check_gym(reader, manifest, places)
 
 
 def _check_times(reader: Reader, manifest: Manifest, place: Place) -> None:

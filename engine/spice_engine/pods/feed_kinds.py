@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from spice_engine.data import extensions
-from spice_engine.data.connectors import http, influxdb, websocket
+from spice_engine.data.connectors import gym, http, influxdb, websocket
 from spice_engine.data.time_formats import time_reader
 from spice_engine.errors import InvalidData, InvalidRequest, Place
 from spice_engine.records import record
@@ -57,6 +57,8 @@ CONNECTORS: Mapping[str, Kind] = {
     "coinbase": Kind(
         websocket.COINBASE_PARAMS, ("product_ids",), websocket.parse_coinbase, "json", ("json",)
     ),
+    # Nothing is read: what is posted tells what the environment shows, in a processor's form.
+    "gym": Kind(gym.PARAMS, ("environment",), gym.parse, "csv"),
     # The loader needs no processor for rows; this one gives the name of the time's column.
     "sql": Kind(("path", "query"), ("path", "query"), processor="csv"),
 }
@@ -73,8 +75,6 @@ KINDS: Mapping[str, tuple[Mapping[str, Kind], str]] = {
 }
 
 NOT_HERE: Mapping[str, str] = {
-    "gym": "The connector 'gym' is not in this version.",
-    "openai-gym": "The connector 'openai-gym' is not in this version.",
     "twitter": "The connector 'twitter' is not in this version: the service it used is gone. "
     "Post the data over HTTP instead.",
     "flight": "The connector 'flight' is not in this version: docs/extending.md has it as the "

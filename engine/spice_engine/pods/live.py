@@ -242,6 +242,8 @@ class Pod:
             known = self.newest.get(newest)
             if known is not None:
                 return known
+        if time is None and table.complete < policy.span and self._acts:
+            return self._imagined(policy, version, table.fields, tag, explain=explain, state=state)
         row = table.row_at(policy.span, time)
         key = (version, row, explain)
         answer = None if state else self.answers.get(key)
@@ -255,23 +257,65 @@ class Pod:
                     self.answers.clear()
                 self.answers[key] = answer
         end = table.end_of_newest() if time is None else time
-        given = Recommendation(
-            pod=self.name,
-            action=answer.action,
-            confidence=answer.confidence,
-            start=end - policy.span * policy.granularity,
-            end=end,
-            tag=tag,
-            policy_version=version,
-            values=dict(answer.values) if explain else None,
-            features=dict(answer.features) if explain else None,
-            rule=list(answer.rule) if explain and answer.rule else None,
-        )
+        given = _given(self.name, answer, policy, version, end, tag, explain=explain)
         if time is None and not state:
             if len(self.newest) >= CACHED_NEWEST:
                 self.newest.clear()
             self.newest[newest] = given
         return given
+
+    @property
+    def _acts(self) -> bool:
+        """Whether the pod acts in an environment, so that it may be asked without any data."""
+        return self.manifest is not None and self.manifest.gym is not None
+
+    def _imagined(
+        self,
+        policy: Policy,
+        version: int,
+        fields: tuple[str, ...],
+        tag: str,
+        *,
+        explain: bool,
+        state: Mapping[str, float] | None,
+    ) -> Recommendation:
+        """The policy's answer in a state that somebody names; what is not named is initial.
+
+        Raises:
+            NotEnoughData: nothing is named.
+            InvalidRequest: `state` names a field that there is not.
+        """
+        import numpy as np
+
+        space = self.manifest.gym if self.manifest is not None else None
+        if not state or space is None:
+            raise NotEnoughData(
+                "nothing is known of the environment's state.",
+                hint="Name it (--state FIELD=VALUE), or post what the environment shows.",
+            )
+        initial = {space.field(one): one.initializer for one in space.measurements}
+        window = np.array([[initial.get(name, 0.0) for name in fields]])
+        answer = policy.recommend(_supposed(window, fields, state), explain=explain)
+        now = int(clock.time())
+        return _given(self.name, answer, policy, version, now, tag, explain=explain)
+
+
+def _given(
+    pod: str, answer: Answer, policy: Policy, version: int, end: int, tag: str, *, explain: bool
+) -> Recommendation:
+    """A policy's answer as it crosses the doors; `end` is that of its window, in Unix seconds."""
+    return Recommendation(
+        pod=pod,
+        action=answer.action,
+        confidence=answer.confidence,
+        start=end - policy.span * policy.granularity,
+        end=end,
+        tag=tag,
+        policy_version=version,
+        values=dict(answer.values) if explain else None,
+        features=dict(answer.features) if explain else None,
+        rule=list(answer.rule) if explain and answer.rule else None,
+    )
 
 
 def _supposed(

@@ -104,6 +104,10 @@ def _read(reader: Reader, root: Node | None, file: str) -> Manifest | None:
     manifest = Manifest(
         name, file, params, dataspaces, (), training, time_categories=time_categories
     )
+    if manifest.gym is not None:
+        # What an environment shows at one moment is a state of its own, not the mean of a bucket.
+        params = replace(params, interpolation=False)
+        manifest = replace(manifest, params=params)
     actions, laws = bind(reader, action_entries, dataspaces, manifest.fields)
     manifest = replace(manifest, actions=actions, laws=laws)
     places = {key: node.place for key, node in entries.items()}

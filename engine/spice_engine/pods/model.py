@@ -261,6 +261,14 @@ class Manifest:
         clock = [name for one in self.time_categories for name in TIME_CATEGORIES[one]]
         return tuple(sorted(own + tags + clock))
 
+    @cached_property
+    def gym(self) -> Dataspace | None:
+        """The dataspace whose data is a gymnasium environment; None of other pods."""
+        for space in self.dataspaces:
+            if space.data and space.data.connector and space.data.connector.name == "gym":
+                return space
+        return None
+
     @property
     def simulated(self) -> bool:
         """Whether an action writes a field, so that a simulator is needed to learn."""
@@ -273,5 +281,7 @@ class Manifest:
 
     @property
     def span(self) -> int:
-        """Rows of the state table in a window."""
+        """Rows of the state table in a window; an environment is seen as it is now."""
+        if self.gym is not None:
+            return 1
         return self.params.interval // self.params.granularity

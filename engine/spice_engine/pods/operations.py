@@ -9,6 +9,7 @@ from spice_engine.errors import InvalidRequest, NotFound
 from spice_engine.learning.catalog import ALGORITHMS
 from spice_engine.operations import operation
 from spice_engine.pods.advisor import Advisor
+from spice_engine.pods.environments import environment_problems
 from spice_engine.pods.manifests import MAX_MANIFEST_BYTES, read_manifest
 from spice_engine.pods.pod_data import PodData
 from spice_engine.pods.service import Pods
@@ -97,8 +98,9 @@ async def lint(pods: Pods, request: LintFile) -> Problems:
         raise NotFound(f"{request.path[:200]} cannot be read: {error.strerror}.") from error
     except (RuntimeError, ValueError) as error:  # a loop of links, a null byte
         raise InvalidRequest(f"{request.path[:200]!r} is no path: {error}.") from error
-    _, found = await asyncio.to_thread(read_manifest, text, str(path.relative_to(root)))
-    return Problems(list(found))
+    manifest, found = await asyncio.to_thread(read_manifest, text, str(path.relative_to(root)))
+    more = await environment_problems(pods.pools.trainers, manifest)
+    return Problems([*found, *more])
 
 
 @operation("pods.train", http="POST /api/v1/pods/{pod}/train")

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
+from spice_engine.data.connectors import gym as gym_connector
 from spice_engine.data.connectors.file import read, resolve
 from spice_engine.errors import InvalidData
 from spice_engine.pods.model import Action, Dataspace, Feed, Manifest, Part, RewardFile
@@ -78,6 +79,7 @@ def trainer_params(
         "actions": list(manifest.action_names),
         "rewards": rewards(manifest, app_folder),
         "simulation": simulation(manifest),
+        "gym": gym(manifest),
         "interpretations": [dict(one) for one in interpretations],
         "span": manifest.span,
         "granularity": manifest.params.granularity,
@@ -163,6 +165,33 @@ def simulation(manifest: Manifest) -> dict[str, Any] | None:
             action.name: _effect(action) for action in manifest.actions if action.effect is not None
         },
         "laws": [{"code": law.code.as_dict(), "names": dict(law.names)} for law in manifest.laws],
+    }
+
+
+def gym(manifest: Manifest) -> dict[str, Any] | None:
+    """The environment that a pod acts in as the trainer's process takes it; None of other pods."""
+    space = manifest.gym
+    if space is None or space.data is None or space.data.connector is None:
+        return None
+    connector = space.data.connector
+    params = gym_connector.parse(connector.params, connector.place_of)
+    actions = manifest.actions
+    return {
+        "environment": params.environment,
+        "options": dict(params.options),
+        "place": place_as_dict(connector.place_of("environment")),
+        "measurements": [
+            {
+                "name": one.name,
+                "field": space.field(one),
+                "selector": one.selector,
+                "place": place_as_dict(one.place),
+            }
+            for one in space.measurements
+        ],
+        "fields_place": place_as_dict(space.place),
+        "actions": list(manifest.action_names),
+        "actions_place": place_as_dict(actions[0].place if actions else space.place),
     }
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from spice_engine.data.connectors import gym
 from spice_engine.errors import Place
 from spice_engine.learning.source import Source
-from spice_engine.pods.model import Dataspace, Effect
+from spice_engine.pods.model import Dataspace, Effect, Feed
 from spice_engine.pods.old_syntax import without_key
 from spice_engine.pods.problems import Fix
 from spice_engine.pods.read_feeds import feed_of, read_feed
@@ -21,6 +22,8 @@ from spice_engine.pods.reader import Reader, is_null
 from spice_engine.pods.yaml_tree import Mapping as MappingNode
 from spice_engine.pods.yaml_tree import Node, Scalar
 
+_PASSED_ON = "passthru"
+"""What version 0.1 had in place of code for the actions of an environment."""
 _WORD = re.compile(r"[A-Za-z]\w*", re.ASCII)
 _KEYS = (
     "from", "name", "data", "seed_data", "identifiers", "measurements", "categories", "tags",
@@ -64,7 +67,7 @@ def _read_dataspace(reader: Reader, node: Node) -> Dataspace | None:
         identifiers=read_identifiers(reader, entries.get("identifiers")),
         categories=read_categories(reader, entries.get("categories")),
         tags=read_tags(reader, entries.get("tags")),
-        actions=tuple(_read_effects(reader, entries.get("actions"))),
+        actions=tuple(_effects_of(reader, entries.get("actions"), data)),
         laws=tuple(_read_laws(reader, entries.get("laws"))),
     )
     _check_names(reader, space)
@@ -115,6 +118,17 @@ def _read_effects(reader: Reader, node: Node | None) -> Iterator[Effect]:
         elif isinstance(value, Scalar):
             # Without code it changes nothing, but is an action all the same.
             yield Effect(key.text, code or Source("", reader.file, *_start(key)))
+
+
+def _effects_of(reader: Reader, node: Node | None, data: Feed | None) -> Iterator[Effect]:
+    """The actions; those of an environment change it by themselves, whatever their code says."""
+    acts = data is not None and data.connector is not None and data.connector.name == gym.NAME
+    for effect in _read_effects(reader, node):
+        code = effect.code
+        if acts and code.text.strip() not in ("", _PASSED_ON):
+            message = f"The environment itself knows what '{effect.name}' does: leave its code out."
+            reader.warning("unused_code", code.place(1, 0), message)
+        yield Effect(effect.name, Source("", code.file, code.line, code.column)) if acts else effect
 
 
 def _start(node: Node) -> tuple[int, int]:

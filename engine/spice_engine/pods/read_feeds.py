@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from spice_engine.data.connectors import gym
 from spice_engine.errors import InvalidData, Place
 from spice_engine.pods.feed_kinds import KINDS, NOT_HERE, Kind, kind_of, third_party
 from spice_engine.pods.model import Feed, Part
@@ -98,6 +100,8 @@ def _read_part(reader: Reader, node: Node, what: str, default: str = "") -> _Fou
         message = "'csv' is a processor: write the connector 'file'."
         reader.old_syntax(place, message, rename(place, name, "file"))
         name, processor = "file", "csv"
+    if name == gym.OLD_NAME:  # of version 0.1, too
+        name = _old_gym(reader, what, place)
     if not (name or default):
         reader.error("missing_name", place, f"A {what} needs a name.")
         return None
@@ -108,6 +112,16 @@ def _read_part(reader: Reader, node: Node, what: str, default: str = "") -> _Fou
     part = Part(name or default, params, place, places)
     _check_params(reader, part, kind, what)
     return _Found(part, kind, processor or kind.processor)
+
+
+def _old_gym(reader: Reader, what: str, place: Place) -> str:
+    """The connector or processor that takes the place of `openai-gym`."""
+    if what == "connector":
+        message = f"The connector '{gym.OLD_NAME}' is named '{gym.NAME}' now."
+        reader.old_syntax(place, message, rename(place, gym.OLD_NAME, gym.NAME))
+        return gym.NAME
+    reader.old_syntax(place, "An environment needs no processor: leave it out.")
+    return "csv"
 
 
 def _entries(reader: Reader, node: Node, what: str) -> dict[str, Node]:
@@ -179,7 +193,18 @@ def _params(
 def _param_text(reader: Reader, node: Node, param: str) -> str:
     if isinstance(node, SequenceNode):  # [BTC-USD, ETH-USD] for BTC-USD,ETH-USD
         return ",".join(reader.text(item, param) for item in node.items)
+    if isinstance(node, MappingNode):  # {a: 1} for '{"a": 1}'
+        return json.dumps(_plain(reader, node))
     return reader.text(node, param)
+
+
+def _plain(reader: Reader, node: Node) -> Any:
+    """A tree of values as plain data."""
+    if isinstance(node, MappingNode):
+        return {key.text: _plain(reader, value) for key, value in node.entries}
+    if isinstance(node, SequenceNode):
+        return [_plain(reader, item) for item in node.items]
+    return reader.plain(node)
 
 
 def _check_params(reader: Reader, part: Part, kind: Kind, what: str) -> None:

@@ -56,6 +56,13 @@ class Timelines:
             found = _Found()
             if policy is not None and version is not None:
                 found = await self._lived(pod, table, manifest, policy, version, parts)
+        elif manifest.gym is not None:
+            # The table holds what was posted; what other actions would have led to nobody knows.
+            found = _Found()
+            if policy is not None:
+                from spice_engine.pods.timeline_rows import choices
+
+                found.chosen = await asyncio.to_thread(choices, policy, table, parts.asked)
         else:
             found = await self._judged(pod, table, manifest, policy, parts)
         return await asyncio.to_thread(

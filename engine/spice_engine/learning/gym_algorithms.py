@@ -1,0 +1,27 @@
+"""Which algorithms learn by acting in an environment, and their hyperparameters there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from spice_engine.learning.hyperparameters import Hyperparameters, parse
+from spice_engine.learning.presets import PRESET
+
+PROFILES: Mapping[str, Mapping[str, Any]] = {
+    "auto": {"seconds": 60.0, "gamma": 0.99},
+    "dql": {"gamma": 0.99},
+    "sacd": {"gamma": 0.99},
+    "tabular": {"gamma": 0.99},
+    "vpg": {"gamma": 0.99},
+}
+"""What other values hyperparameters have in a gym pod where none are given, by algorithm."""
+
+
+def parse_for_gym(algorithm: str, given: Mapping[str, Any]) -> Hyperparameters:
+    """The hyperparameters of an algorithm in a gym pod; a preset takes the profile's place.
+
+    Raises InvalidRequest as `parse` does.
+    """
+    profile: Mapping[str, Any] = {} if PRESET in given else PROFILES.get(algorithm, {})
+    return parse(algorithm, {**profile, **given})
