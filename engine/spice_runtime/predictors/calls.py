@@ -163,7 +163,7 @@ def encode_for(call: Call, value: Any) -> Answer | Streamed | Responding:
 
 def _encoded(host: Host, call: Call, value: Any) -> Answer | Streamed | Responding:
     try:
-        return encode_for(call, value)
+        return encode(value) if call.codec != INFER else encode_for(call, value)
     except Exception as error:  # noqa: BLE001 - a value whose own methods raise fails alone
         return of_exception(error, host.debug)
 
@@ -188,7 +188,19 @@ async def _value(value: Any, outlet: Settling) -> Any:
 
 async def _predict(host: Host, payloads: list[Any], outlet: Outlet) -> list[Any]:
     ready, tasks = host.bound(host.predict, payloads, None)
-    values = await _value(ready(), outlet)
+    given: Any = ready()
+    kind = type(given)
+    # A copy: the list may be the predictor's own.
+    values: list[Any] = given[:] if kind is list else await _listed(given, outlet)
+    if len(values) != len(payloads):
+        raise _WrongBatch(MISMATCH.format(len(payloads), len(values)))
+    if tasks is not None and tasks.tasks:
+        outlet.background(tasks)
+    return values
+
+
+async def _listed(values: Any, outlet: Outlet) -> list[Any]:
+    values = await _value(values, outlet)
     if inspect.isasyncgen(values):
         values = await outlet.settle(streams.collect(values))
     if inspect.isgenerator(values):
@@ -196,10 +208,6 @@ async def _predict(host: Host, payloads: list[Any], outlet: Outlet) -> list[Any]
     refused = isinstance(values, (str, bytes, bytearray, dict, set, frozenset))
     if refused or not hasattr(values, "__len__") or not hasattr(values, "__iter__"):
         raise _WrongBatch(UNLISTED)
-    if len(values) != len(payloads):
-        raise _WrongBatch(MISMATCH.format(len(payloads), len(values)))
-    if tasks is not None and tasks.tasks:
-        outlet.background(tasks)
     return list(values)
 
 
@@ -229,9 +237,10 @@ async def _one_by_one(host: Host, items: list[tuple[Call, Any]], outlet: Outlet)
 def _read(host: Host, calls: list[Call], begun: float, outlet: Outlet) -> list[tuple[Call, Any]]:
     """The items whose payloads can be read; the others are answered."""
     items: list[tuple[Call, Any]] = []
+    payload_of = host.payload_of
     for call in calls:
         try:
-            items.append((call, host.payload_of(call)))
+            items.append((call, payload_of(call)))
         except BaseException as error:
             if must_end(error):
                 raise
