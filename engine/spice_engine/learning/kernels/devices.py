@@ -1,0 +1,74 @@
+"""Which device a population learns on, and what is said where it is not the one asked for."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING, Literal
+
+from spice_engine.learning.kernels.population import Check, Course, Population
+
+if TYPE_CHECKING:
+    from spice_engine.learning.kernels.on_cuda import Gpu
+
+Accelerator = Literal["auto", "cpu", "cuda"]
+
+WORTH_IT = 10**10
+"""Updates from which a GPU pays: below, its start and the copies take longer than two cores."""
+
+
+class Devices:
+    """The devices of one training: the CPU, and a GPU if it is asked for, works and pays.
+
+    Both give the same bits, so which one it was changes no policy. `name` is that of the last used,
+    `notes` says in sentences why a GPU that was asked for was not used.
+    """
+
+    def __init__(self, accelerator: Accelerator) -> None:
+        self._accelerator: Accelerator = accelerator
+        self._gpu: Gpu | None = None
+        self._tried = False
+        self.name = "cpu"
+        self.notes: list[str] = []
+
+    def learn(self, population: Population, course: Course, passes: int, check: Check) -> None:
+        """Has the population learn for so many more passes; `check` is called between slices."""
+        from spice_engine.learning.kernels.on_cpu import Cpu
+
+        updates = course.steps * passes * population.members
+        gpu = self._find(updates)
+        if gpu is not None:
+            from spice_engine.learning.kernels.on_cuda import Unusable
+
+            try:
+                gpu.learn(population, course, passes, check)
+            except Unusable as error:
+                self._note(str(error))
+                self._gpu = None
+            else:
+                self.name = gpu.name
+                return
+        self.name = Cpu.name
+        Cpu().learn(population, course, passes, check)
+
+    def _find(self, updates: int) -> Gpu | None:
+        asked = self._accelerator == "cuda"
+        if not asked and (self._accelerator == "cpu" or updates < WORTH_IT):
+            return None
+        if self._tried:
+            return self._gpu
+        self._tried = True
+        if importlib.util.find_spec("numba_cuda") is None:
+            self._note("What computes on GPUs is not installed: pip install 'spice-tui[cuda]'.")
+            return None
+        from spice_engine.learning.kernels.on_cuda import Gpu, Unusable
+
+        try:
+            self._gpu = Gpu()
+        except Unusable as error:
+            self._note(str(error))
+        return self._gpu
+
+    def _note(self, why: str) -> None:
+        """`auto` is free to choose, so only who asks for a GPU is told."""
+        if self._accelerator == "cuda":
+            self.notes.append(f"{why.rstrip('.')}. The processor is used.")

@@ -1,0 +1,112 @@
+"""A population learns on a GPU: as many members at once as its memory holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from spice_engine.errors import TooLarge
+from spice_engine.learning.kernels import cuda as kernels
+from spice_engine.learning.kernels.budget import fitting
+from spice_engine.learning.kernels.population import Check, Course, Population
+from spice_engine.learning.kernels.slices import in_slices
+
+WARP = 32
+_FIRST = 500
+_MOST_FREE = 2**62
+"""Of memory: the simulator says that there is no end of it."""
+
+
+class Unusable(Exception):
+    """The GPU cannot be used; the message says why in one sentence."""
+
+
+class Gpu:
+    """The first CUDA device. Making one raises Unusable where there is none that works."""
+
+    def __init__(self) -> None:
+        cuda: Any = kernels.cuda
+        try:
+            device = cuda.get_current_device()
+            cuda.current_context()
+        except Exception as error:  # numba has a kind for each trouble of a driver
+            raise Unusable(f"No GPU can be used: {_first_line(error)}") from error
+        name = getattr(device, "name", "cuda")
+        self.name = f"cuda ({name.decode() if isinstance(name, bytes) else name})"
+
+    def learn(self, population: Population, course: Course, passes: int, check: Check) -> None:
+        """As `population.Device` says; raises Unusable where it cannot, nothing being changed.
+
+        What fits in memory is computed before; where the driver has less than it said, half as
+        many members at a time are tried, down to a warp.
+        """
+        cuda: Any = kernels.cuda
+        free = int(min(cuda.current_context().get_memory_info()[0], _MOST_FREE))
+        size = population.size(course, passes)
+        try:
+            together = fitting(size, population.members, free, WARP)
+        except TooLarge as error:
+            raise Unusable(error.message) from error
+        before = population.values.copy(), population.words.copy()
+        done = 0
+        while done < population.members:
+            members = slice(done, min(population.members, done + together))
+            try:
+                self._learn_some(population, members, course, passes, check)
+            except Exception as error:
+                if not _of_driver(error):
+                    raise
+                if "OUT_OF_MEMORY" not in str(error) or together <= WARP:
+                    population.values[:], population.words[:] = before
+                    raise Unusable(f"The GPU gave up: {_first_line(error)}") from error
+                together = max(WARP, together // 2 // WARP * WARP)
+                continue
+            done = members.stop
+        population.passes += passes
+
+    def _learn_some(
+        self, population: Population, members: slice, course: Course, passes: int, check: Check
+    ) -> None:
+        cuda: Any = kernels.cuda
+        count = members.stop - members.start
+        actions, history = course.actions, population.history
+        chances = population.exploration.chances(population.passes, passes)
+        own = [
+            cuda.to_device(np.ascontiguousarray(one[members]))
+            for one in (population.words, population.rates, population.gammas)
+        ]
+        chance = cuda.to_device(np.repeat(chances[:, None], count, axis=1))
+        values = cuda.to_device(np.ascontiguousarray(population.values[:, :, members]))
+        rewards = cuda.to_device(np.ascontiguousarray(course.rewards).reshape(-1))
+        threads = min(kernels.THREADS, -(-count // WARP) * WARP)
+        grid = -(-count // threads)
+        if course.tiles.shape[1] == 1 and history == 1:
+            kernel: Any = kernels.make_walk(actions)[grid, threads]
+            states = cuda.to_device(np.ascontiguousarray(course.tiles).reshape(-1))
+            given = (values, states, rewards, *own, chance)
+        else:
+            kernel = kernels.make_walk_traced(actions, history)[grid, threads]
+            tiles = cuda.to_device(np.ascontiguousarray(course.tiles))
+            traces = cuda.to_device(np.ascontiguousarray(population.traces[members]))
+            chosen = cuda.to_device(np.zeros((history, count), dtype=np.uint32))
+            weights = cuda.to_device(np.zeros((history, count), dtype=np.float32))
+            given = (values, tiles, rewards, *own, traces, chance, chosen, weights)
+
+        def work(begin: int, end: int) -> None:
+            kernel(*given, begin, end)
+            cuda.synchronize()
+
+        in_slices(course.steps * passes, work, check, first=_FIRST)
+        population.values[:, :, members] = values.copy_to_host()
+        population.words[members] = own[0].copy_to_host()
+
+
+def _of_driver(error: Exception) -> bool:
+    """Whether it is numba's or the driver's, and not of whoever cancels."""
+    return type(error).__module__.startswith(("numba", "cuda"))
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines)[:200].rstrip(" :.") or type(error).__name__
