@@ -17,8 +17,9 @@ from spice_engine.learning.features import Layout
 from spice_engine.learning.hyperparameters import parse
 from spice_engine.learning.policy import Policy
 from spice_engine.learning.simulated_evaluation import Part
+from spice_engine.learning.simulated_families import SCHEDULES
 from spice_engine.learning.simulated_steps import Stepper
-from spice_engine.learning.simulated_training import SCHEDULES, SimulatedRun, SimulatedTask
+from spice_engine.learning.simulated_training import SimulatedRun, SimulatedTask
 from spice_engine.learning.simulator import UNLAWFUL, Simulator, World
 from spice_engine.learning.split import split_steps
 

@@ -7,9 +7,9 @@ of them is best is for the folds to say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from spice_engine.learning.algorithms.forest import Forest, fit_random_tree
 from spice_engine.learning.algorithms.linear import LinearModel
 from spice_engine.learning.algorithms.tree import Tree, fit_tree
 from spice_engine.learning.features import Matrix, Scaling
+from spice_engine.learning.hyperparameters import Hyperparameters
 from spice_engine.learning.model import Model
 from spice_engine.learning.simulated_batch import Batch
 from spice_engine.learning.simulated_values import (
@@ -29,6 +30,10 @@ from spice_engine.learning.simulated_values import (
     shape_targets,
     solve_cells,
 )
+from spice_engine.learning.simulator import Rows, Simulator
+
+if TYPE_CHECKING:
+    from spice_engine.learning.simulated_kernel import Kernel
 
 LINEAR_STEPS = ((1e-1, 0), (1e-1, 6), (1e-3, 0), (1e-3, 6), (1e-2, 12), (1e-5, 6))
 """Strength of regularisation, and sweeps of fitted Q iteration; 0 sweeps: rewards alone."""
@@ -44,19 +49,25 @@ FOREST = 8
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A model, the discount of what comes that it was fitted with, and what to tell about it."""
+    """A model, the discount of what comes that it was fitted with, and what to tell about it.
+
+    `state` is what the family's next model needs of this one, where it can go on from there.
+    """
 
     model: Model
     gamma: float
     detail: dict[str, Any]
+    state: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
     """What a fitter learns from: features and samples; `totals` [A] of each constant action.
 
-    `min_leaf` is in steps, of which there may be several samples each. `check` may raise to end
-    the work.
+    The samples are of the consecutive rows `steps`. `min_leaf` is in steps, of which there may be
+    several samples each. `check` may raise to end the work. `compiled` gives the pod's kernel,
+    once it is there, or None where there is none. `random_starts` is the share of a population's
+    episodes that begin anywhere. Networks act in the `simulator`, by the `settings`.
     """
 
     view: View
@@ -71,6 +82,13 @@ class Lesson:
     shrinkage: float
     seed: int
     check: Callable[[], None]
+    simulator: Simulator
+    settings: Hyperparameters
+    steps: Rows
+    compiled: Callable[[], Kernel | None]
+    random_starts: float
+    simulator: Simulator
+    settings: Hyperparameters
 
     @property
     def samples_per_step(self) -> float:

@@ -80,6 +80,9 @@ class Stepper:
 
     def follow(self, steps: Rows, actions: Sequence[int]) -> Rollout:
         """Takes one given action after another, lawful or not."""
+        kernel = self._simulator.kernel
+        if kernel is not None and (taken := kernel.follow(steps, actions)) is not None:
+            return Rollout(*taken)
         first = int(steps[0])
 
         def pick(row: int, _state: State, _following: State) -> int:
@@ -89,6 +92,9 @@ class Stepper:
 
     def wander(self, steps: Rows, orders: Sequence[Sequence[int]]) -> Rollout:
         """Takes at each step the first lawful action of its order, the first of all if none is."""
+        kernel = self._simulator.kernel
+        if kernel is not None and (taken := kernel.wander(steps, orders)) is not None:
+            return Rollout(*taken)
         first, moves = int(steps[0]), self._moves
 
         def pick(row: int, state: State, _following: State) -> int:
@@ -119,6 +125,9 @@ class Stepper:
 
     def greedy(self, steps: Rows) -> Rollout:
         """Takes the lawful action that this step pays most for: looks one row ahead, no policy."""
+        kernel = self._simulator.kernel
+        if kernel is not None and (taken := kernel.greedy(steps)) is not None:
+            return Rollout(*taken)
 
         def pick(row: int, state: State, following: State) -> int:
             rewards = [

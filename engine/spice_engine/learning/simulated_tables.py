@@ -26,8 +26,8 @@ def fit_tables(lesson: Lesson) -> Iterator[Fitted]:
         bins = min(bins, lesson.table_bins)
         gamma = lesson.gamma if ahead else 0.0
         told = shape_targets(targets if ahead else batch.rewards, batch.lawful)
-        columns = _telling(raw, told, bins, lesson.table_features)
-        edges = tuple(_edges(raw[:, column], bins) for column in columns)
+        columns = telling(raw, told, bins, lesson.table_features)
+        edges = tuple(quantile_edges(raw[:, column], bins) for column in columns)
         empty = Table(columns, edges, np.empty((0, 0)))
         count = math.prod(len(one) + 1 for one in edges)
         groups = cells_of(lesson, raw, [(empty.cells, count)])
@@ -51,7 +51,7 @@ def fit_tables(lesson: Lesson) -> Iterator[Fitted]:
         step += 1
 
 
-def _edges(column: Matrix, bins: int) -> Matrix:
+def quantile_edges(column: Matrix, bins: int) -> Matrix:
     """Cuts between the bins: a feature of few values gets a bin for each."""
     values = np.unique(column)
     if len(values) <= bins:
@@ -59,13 +59,13 @@ def _edges(column: Matrix, bins: int) -> Matrix:
     return np.unique(np.quantile(column, np.arange(1, bins) / bins))
 
 
-def _telling(raw: Matrix, targets: Matrix, bins: int, most: int) -> tuple[int, ...]:
+def telling(raw: Matrix, targets: Matrix, bins: int, most: int) -> tuple[int, ...]:
     """The features whose bins alone explain most of the targets, best first."""
     centred = targets - targets.mean(axis=0)
     gains: list[float] = []
     for index in range(raw.shape[1]):
         column: Matrix = raw[:, index]
-        edges = _edges(column, bins)
+        edges = quantile_edges(column, bins)
         codes = np.searchsorted(edges, column, side="left")
         counts = np.maximum(np.bincount(codes, minlength=len(edges) + 1), 1)
         sums = [np.bincount(codes, one, len(edges) + 1) for one in centred.T]

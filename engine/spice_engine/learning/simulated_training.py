@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
+from spice_engine.learning.certainty import is_overfitted
 from spice_engine.learning.chance import beyond_chance
 from spice_engine.learning.confidence import (
     CLASSIC,
@@ -33,48 +34,17 @@ from spice_engine.learning.simulated_batch import (
     make_batch,
     wanderings,
 )
-from spice_engine.learning.simulated_choosers import chooser
+from spice_engine.learning.simulated_choosers import act
 from spice_engine.learning.simulated_evaluation import Part, SimulatedEvaluation
-from spice_engine.learning.simulated_fit import (
-    Fitted,
-    Lesson,
-    fit_constant,
-    fit_forest,
-    fit_linear,
-    fit_trees,
-)
+from spice_engine.learning.simulated_families import ALGORITHM_OF, FamilyLearner, schedule
+from spice_engine.learning.simulated_fit import Fitted, Lesson
+from spice_engine.learning.simulated_kernel import Compiling, Kernel, worth_compiling
 from spice_engine.learning.simulated_steps import Rollout, Stepper
-from spice_engine.learning.simulated_tables import fit_tables
 from spice_engine.learning.simulated_values import View, best_ahead
 from spice_engine.learning.simulator import Lawful, Rows, Simulator, World
 from spice_engine.learning.split import Split
 
-FAMILIES: Mapping[str, Callable[[Lesson], Iterator[Fitted]]] = {
-    "constant": fit_constant,
-    "linear": fit_linear,
-    "tree": fit_trees,
-    "forest": fit_forest,
-    "table": fit_tables,
-}
-
-ALGORITHM_OF = {
-    "constant": "constant",
-    "linear": "linear",
-    "tree": "fqi",
-    "forest": "fqi",
-    "table": "tabular",
-}
-"""The algorithm that each family belongs to."""
-
 ERRORS = 2.0
-
-SCHEDULES: dict[str, tuple[str, ...]] = {
-    "auto": ("tree", "tree", "linear", "linear", "tree", "tree", "table", "table", "forest"),
-    "fqi": ("tree",),
-    "linear": ("linear",),
-    "tabular": ("table",),
-}
-"""The family of each episode after the first, which is always the constant; the last goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,24 +98,6 @@ class _Trial:
         return math.fsum(self.fold_scores)
 
 
-class _Learner:
-    """Everything that is fitted to one stretch of steps."""
-
-    def __init__(self, lesson: Lesson) -> None:
-        self._lesson = lesson
-        self._families: dict[str, Iterator[Fitted]] = {}
-        self._made: dict[str, list[Fitted]] = {}
-
-    def get(self, family: str, step: int) -> Fitted:
-        """The model of a family's episode `step`, counted from 0."""
-        if family not in self._families:
-            self._families[family] = FAMILIES[family](self._lesson)
-            self._made[family] = []
-        while len(self._made[family]) <= step:
-            self._made[family].append(next(self._families[family]))
-        return self._made[family][step]
-
-
 class SimulatedRun:
     """One run; go through `episodes`, then call `finish`."""
 
@@ -155,6 +107,8 @@ class SimulatedRun:
         self._simulator = Simulator(task.world, check)
         self._stepper = Stepper(self._simulator)
         split = task.split
+        self._large = worth_compiling(len(split.every))
+        self._compiling = Compiling(self._simulator) if self._large else None
         self._part = Part(self._simulator, self._stepper, split.every, task.seed)
         self._constant = self._part.best_constant(len(split.train))
         first, last = int(split.every[0]), int(split.every[-1])
@@ -183,7 +137,13 @@ class SimulatedRun:
         """Asks whoever runs this now."""
         self._simulator.check()
 
-    def _learn(self, steps: Rows) -> _Learner:
+    def _compiled(self) -> Kernel | None:
+        """The pod's kernel, once it is there."""
+        if self._compiling is None:
+            self._compiling = Compiling(self._simulator)
+        return self._compiling.wait(self._check)
+
+    def _learn(self, steps: Rows) -> FamilyLearner:
         """A learner of consecutive steps that begin where `split.every` does."""
         chosen = self._task.hyperparameters
         trees = chosen if isinstance(chosen, Fqi | Auto) else Fqi()
@@ -200,15 +160,23 @@ class SimulatedRun:
             table_features=table.features,
             shrinkage=table.shrinkage,
             seed=self._task.seed,
+            simulator=self._simulator,
+            settings=chosen,
             check=self._check,
+            steps=steps,
+            compiled=self._compiled,
+            random_starts=table.random_starts,
         )
-        return _Learner(lesson)
+        return FamilyLearner(lesson)
 
     def episodes(self, limit: int, check: Callable[[], None]) -> Iterator[dict[str, Any]]:
         """Episode after episode, as plain data; `check` may raise to end the run."""
         self._simulator.check = check
         split, chosen = self._task.split, self._task.hyperparameters
-        for number, (family, step) in enumerate(schedule(self._task.algorithm, limit), start=1):
+        order = list(schedule(self._task.algorithm, limit, large=self._large))
+        if self._compiling is None and any(family == "population" for family, _ in order):
+            self._compiling = Compiling(self._simulator)
+        for number, (family, step) in enumerate(order, start=1):
             check()
             # The clock only cuts the number of candidates, and not for pods of ordinary size.
             late = isinstance(chosen, Auto) and time.monotonic() - self._began > chosen.seconds
@@ -245,7 +213,7 @@ class SimulatedRun:
             }
 
     def _roll(self, fitted: Fitted, steps: Rows) -> Rollout:
-        return self._stepper.act(steps, chooser(fitted.model, self._view, steps))
+        return act(self._simulator, self._stepper, fitted.model, self._view, steps)
 
     @property
     def leader(self) -> int:
@@ -313,27 +281,34 @@ class SimulatedRun:
         split = self._task.split
         best = self._select()
         calibration = self._calibrate(best)
-        in_sample = self._part.judge(best.rollout, self._constant)
-        held_out = trust = None
+        in_sample, inside = self._part.judge_surely(best.rollout, self._constant)
+        held_out = outside = trust = None
         if len(split.held_out):
             rollout = self._roll(best.fitted, split.held_out)
-            held_out = self._held_out.judge(rollout, self._constant)
+            held_out, outside = self._held_out.judge_surely(rollout, self._constant)
             told = self._judged_values(best.fitted, rollout, split.held_out)
             trust = reliability(calibration, *told)
         served = self._learn(split.every).get(best.family, best.step)
-        refit = self._part.judge(self._roll(served, split.every), self._constant)
-        return self._policy(best, served, calibration, in_sample, held_out, refit, trust)
+        refit, _ = self._part.judge_surely(self._roll(served, split.every), self._constant)
+        overfitted = is_overfitted(inside, outside)
+        judged = (in_sample, held_out, refit)
+        return self._policy(best, served, calibration, judged, trust, overfitted=overfitted)
+
+    def held_out_rollout(self) -> Rollout:
+        """The episode of the leader's model on the held-out steps, which it has not seen."""
+        return self._roll(self._select().fitted, self._task.split.held_out)
 
     def _policy(
         self,
         best: _Trial,
         served: Fitted,
         calibration: Calibration,
-        in_sample: SimulatedEvaluation,
-        held_out: SimulatedEvaluation | None,
-        refit: SimulatedEvaluation,
+        judged: tuple[SimulatedEvaluation, SimulatedEvaluation | None, SimulatedEvaluation],
         trust: Reliability | None,
+        *,
+        overfitted: bool | None,
     ) -> Policy:
+        in_sample, held_out, refit = judged
         task, split, world = self._task, self._task.split, self._task.world
         evaluation = {
             "problem_class": "simulated",
@@ -345,7 +320,9 @@ class SimulatedRun:
             "nothing_to_learn": in_sample.base.nothing_to_learn,
             "constant_policy": refit.base.is_constant,
             "beats_best_constant": held_out.base.beats_best_constant if held_out else None,
+            "overfitted": overfitted,
             "held_out_from": int(world.times[split.cut]) if held_out else None,
+            "learned_until": int(world.times[split.every[-1] + 1]),
             "algorithm": ALGORITHM_OF[best.family],
             "candidates": [
                 {
@@ -371,16 +348,6 @@ class SimulatedRun:
             simulation=world.effects.to_data(),
             local=world.local,
         )
-
-
-def schedule(algorithm: str, limit: int) -> Iterator[tuple[str, int]]:
-    """Family and step of up to `limit` episodes: the constant, then what SCHEDULES says."""
-    families = SCHEDULES[algorithm]
-    made: dict[str, int] = {}
-    for number in range(limit):
-        family = "constant" if number == 0 else families[min(number, len(families)) - 1]
-        yield family, made.setdefault(family, 0)
-        made[family] += 1
 
 
 def _hide(values: Matrix, allowed: Lawful) -> Matrix:

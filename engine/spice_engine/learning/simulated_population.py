@@ -1,0 +1,271 @@
+"""Tabular Q-learning in a simulated pod by a population, each member in an episode of its own.
+
+Q-learning (Watkins 1989) on the cells that binned features make up; what a state's laws forbid is
+neither tried nor looked forward to. A member's local state is carried from step to step inside
+one compiled loop (`learn` of `simulated_kernel_drivers`), so it learns on the very states that it
+comes to. Members differ in their chance and in how much they explore; what they learned is
+averaged by how often each learned it, as one member's table is mostly noise.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spice_engine.learning.algorithms.table import Table
+from spice_engine.learning.features import Matrix
+from spice_engine.learning.simulated_fit import Fitted, Lesson
+from spice_engine.learning.simulated_kernel import Kernel
+from spice_engine.learning.simulated_tables import fit_tables, quantile_edges, telling
+from spice_engine.learning.simulated_values import best_ahead, shape_targets
+
+STEPS = ((8, False), (8, True), (4, True), (16, True))
+"""Bins of each feature, and whether what comes counts; the last one goes on learning."""
+
+MEMBERS = 32
+MOST_CELLS = 4_096
+"""Cells of one member's table: with all members some megabytes, most of which stay in a cache."""
+EXPLORING = (0.05, 0.6)
+"""How often the members take an action by chance: from the least to the most, evenly."""
+LEAST_RATE = 0.02
+"""A value is the mean of what was learned at first; later this share of it is always new."""
+BUDGET = 8_000_000
+"""Steps that all members take together in one episode of the training: some tenths of a second."""
+_PASSES = (2, 60)
+_SLICE = 800_000
+"""Steps between two looks at whether the work is still wanted: below 50 ms."""
+_LOOK_SECONDS = 0.02
+
+Words = NDArray[np.uint64]
+State = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """The members' tables [M, S, 2 A] (values, then how often each was learned) and their chance.
+
+    `members` begin at their own random numbers [M]; both arrays change as they learn.
+    """
+
+    table: NDArray[np.float32]
+    words: Words
+
+    @classmethod
+    def begin(cls, members: int, cells: int, actions: int, seed: int) -> Population:
+        """Members that know nothing."""
+        chance = np.random.default_rng([seed, 5])
+        words = chance.integers(1, 2**63, members, dtype=np.uint64)
+        return cls(np.zeros((members, cells, 2 * actions), dtype=np.float32), words)
+
+    def learned(self) -> tuple[Matrix, Matrix]:
+        """The mean values [S, A] of all members, and how often they were learned [S, A]."""
+        actions = self.table.shape[2] // 2
+        values, counts = self.table[:, :, :actions], self.table[:, :, actions:]
+        seen = counts.sum(axis=0, dtype=np.float64)
+        sums = np.einsum("msa,msa->sa", values, counts, dtype=np.float64)
+        return sums / np.maximum(seen, 1.0), seen
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What a population learns: cells and steps, what comes counting by `gamma`.
+
+    `base` [N + 1] is the cell of each row from `first` on whose local fields are all in their
+    first bins; `edges` [K] of each local field cut it, `strides` [K] are what one bin further
+    adds. Episodes begin at row `first`, or a `share` of them in one of the states `rows` [R],
+    `local` [R, K] and last `length` steps. Rewards count in units of `unit`.
+    """
+
+    base: NDArray[np.int64]
+    edges: tuple[Matrix, ...]
+    strides: NDArray[np.int64]
+    first: int
+    gamma: float
+    unit: float
+    share: float
+    rows: NDArray[np.int64]
+    local: Matrix
+
+    @property
+    def steps(self) -> int:
+        """How many steps the longest episode has."""
+        return len(self.base) - 1
+
+    @property
+    def length(self) -> int:
+        """How long an episode lasts that begins anywhere."""
+        return max(64, self.steps // 4)
+
+
+def learn(
+    kernel: Kernel, population: Population, course: Course, passes: int, check: Callable[[], None]
+) -> bool:
+    """Lets every member go through so many episodes; says whether it could be done.
+
+    Members share the cores, a block of them each; what they learn does not depend on that.
+    """
+    members = len(population.words)
+    bounds = np.cumsum([0, *(len(one) for one in course.edges)], dtype=np.int64)
+    edges = np.concatenate([np.empty(0), *course.edges])
+    explore = np.linspace(*EXPLORING, members)
+    shared = (
+        np.full(members, LEAST_RATE, dtype=np.float32),
+        np.full(members, course.gamma, dtype=np.float32),
+        (explore * 2.0**32).astype(np.uint64),
+        np.uint64(min(course.share, 1.0) * (2.0**32 - 1)) if len(course.rows) else np.uint64(0),
+        course.rows, course.local, course.first, course.first + course.steps, course.length,
+    )  # fmt: skip
+    rest = (
+        1.0 / course.unit, course.base, edges, bounds, course.strides,
+        kernel.data, kernel.fixed, kernel.initial,
+    )  # fmt: skip
+
+    together = max(1, min(members, _SLICE // max(course.steps, 1)))
+    at_once = max(1, _SLICE // (together * max(course.steps, 1)))
+    unwanted = threading.Event()
+
+    def run(low: int, high: int) -> bool:
+        """One block's episodes, slice by slice; whether there was trouble."""
+        for one in range(low, high, together):
+            for done in range(0, passes, at_once):
+                if unwanted.is_set():
+                    return False
+                count, end = min(at_once, passes - done), min(one + together, high)
+                if kernel.learn(
+                    population.table, one, end, population.words, *shared, count, *rest
+                ):
+                    return True
+        return False
+
+    cores = min(len(os.sched_getaffinity(0)), members)
+    blocks = np.linspace(0, members, cores + 1).astype(int).tolist()
+    with ThreadPoolExecutor(cores) as pool:
+        calls = [pool.submit(run, *block) for block in pairwise(blocks)]
+        try:
+            while wait(calls, timeout=_LOOK_SECONDS).not_done:
+                check()
+        except BaseException:
+            unwanted.set()
+            raise
+    return not any(call.result() for call in calls)
+
+
+def fit_population(lesson: Lesson, state: State | None = None) -> Iterator[Fitted]:
+    """A table by Q-learning; each one's features explain what the last one says of the future.
+
+    `state` is that of the model before, where a training goes on. Where the pod can't be compiled
+    this is `fit_tables`.
+    """
+    kernel = lesson.compiled()
+    if kernel is None:
+        yield from fit_tables(lesson)
+        return
+    batch, steps = lesson.batch, lesson.steps
+    passes = min(max(BUDGET // (MEMBERS * len(steps)), _PASSES[0]), _PASSES[1])
+    step = 0
+    last: tuple[int, bool] | None = None
+    population: Population | None = None
+    model: Table | None = None
+    if state is not None:
+        step = int(state["step"]) + 1
+        population = Population(state["table"].copy(), state["words"].copy())
+        model = Table.from_content(state["model"], state["features"], batch.rewards.shape[1])
+        last = STEPS[min(step - 1, len(STEPS) - 1)]
+    while True:
+        bins, ahead = shape = STEPS[min(step, len(STEPS) - 1)]
+        gamma = lesson.gamma if ahead else 0.0
+        if model is None or shape != last:
+            model = _partition(lesson, min(bins, lesson.table_bins), gamma, model)
+            population = None
+        course = _course(lesson, model, gamma)
+        if population is None:
+            cells = math.prod(len(one) + 1 for one in model.edges)
+            population = Population.begin(MEMBERS, cells, kernel.actions, lesson.seed + step)
+        if not learn(kernel, population, course, passes, lesson.check):
+            yield from fit_tables(lesson)
+            return
+        model = Table(model.columns, model.edges, _means(lesson, population, passes, course.unit))
+        kept = {
+            "step": step,
+            "table": population.table.copy(),
+            "words": population.words.copy(),
+            "model": model.to_content(),
+            "features": lesson.view.raw.shape[1],
+        }
+        detail = {"gamma": gamma, "cells": len(model.mean), "members": MEMBERS, "passes": passes}
+        yield Fitted(model, gamma, detail, kept)
+        step, last = step + 1, shape
+
+
+def _partition(lesson: Lesson, bins: int, gamma: float, before: Table | None) -> Table:
+    """A table without values: the features that tell most, then all local fields."""
+    batch, view = lesson.batch, lesson.view
+    targets = batch.rewards
+    if gamma and before is not None:
+        following = [
+            before.values(view.at(batch.rows + 1, batch.following[:, action]))
+            for action in range(targets.shape[1])
+        ]
+        targets = targets + gamma * best_ahead(np.stack(following, 1), batch.later)
+    raw = view.at(batch.rows, batch.local)
+    local: list[int] = view.local.tolist()
+    told = telling(raw, shape_targets(targets, batch.lawful), bins, lesson.table_features)
+    columns = [*(one for one in told if one not in local), *local]
+    while True:
+        edges = tuple(quantile_edges(raw[:, column], bins) for column in columns)
+        if math.prod(len(one) + 1 for one in edges) <= MOST_CELLS or bins <= 2:
+            return Table(tuple(columns), edges, np.empty((0, 0)))
+        bins -= 1
+
+
+def _course(lesson: Lesson, table: Table, gamma: float) -> Course:
+    """What the members go through, in the cells of a table whose last columns are local fields."""
+    batch, view, steps = lesson.batch, lesson.view, lesson.steps
+    count = len(view.local)
+    outer = len(table.columns) - count
+    sizes = [len(one) + 1 for one in table.edges[outer:]]
+    strides = np.array([math.prod(sizes[index + 1 :]) for index in range(count)], dtype=np.int64)
+    first = int(steps[0])
+    rows = view.raw[first - view.first : first - view.first + len(steps) + 1]
+    data = Table(table.columns[:outer], table.edges[:outer], np.empty((0, 0)))
+    unit = float(batch.rewards[batch.lawful].std()) if batch.lawful.any() else 0.0
+    return Course(
+        base=data.cells(rows) * math.prod(sizes),
+        edges=table.edges[outer:],
+        strides=strides,
+        first=first,
+        gamma=gamma,
+        unit=unit if unit > 0 else 1.0,
+        share=lesson.random_starts,
+        rows=np.ascontiguousarray(batch.rows, np.int64),
+        local=np.ascontiguousarray(batch.local, np.float64),
+    )
+
+
+def _means(lesson: Lesson, population: Population, passes: int, unit: float) -> Matrix:
+    """The values [S, A] of the cells: what was learned there, leaning on the mean of all cells.
+
+    As in `simulated_values.solve_cells` a cell leans on the mean lead of each action over the
+    others the more, the less often anybody came to it; where nobody did, that is all there is.
+    """
+    values, seen = population.learned()
+    visits = seen.sum(axis=1, keepdims=True)
+    level = (values * seen).sum(axis=1, keepdims=True) / np.maximum(visits, 1.0)
+    middle = float((level * visits).sum() / max(float(visits.sum()), 1.0))
+    lead = np.where(seen > 0, values - level, 0.0)
+    mean = (lead * seen).sum(axis=0) / np.maximum(seen.sum(axis=0), 1.0)
+    # So many visits are worth one row of the data.
+    prior = lesson.shrinkage * MEMBERS * passes + 1e-9
+    leaning: Matrix = (visits * lead + prior * mean) / (visits + prior)
+    leaning[seen == 0] = np.broadcast_to(mean, seen.shape)[seen == 0]
+    level = np.where(visits > 0, level, middle)
+    return (level + leaning) * unit
