@@ -189,7 +189,7 @@ async def _value(value: Any, outlet: Settling) -> Any:
 async def _predict(host: Host, payloads: list[Any], outlet: Outlet) -> list[Any]:
     ready, tasks = host.bound(host.predict, payloads, None)
     given: Any = ready()
-    kind = type(given)
+    kind: type[Any] = type(given)
     # A copy: the list may be the predictor's own.
     values: list[Any] = given[:] if kind is list else await _listed(given, outlet)
     if len(values) != len(payloads):
