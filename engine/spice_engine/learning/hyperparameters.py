@@ -52,6 +52,25 @@ class Tabular:
     shrinkage: float = _bounded(
         5.0, 0.0, 1e6, "Visits that the mean over all cells weighs in each cell."
     )
+    tilings: int = _bounded(
+        1, 1, 32, "Tables whose values are added, each shifted by a part of a bin."
+    )
+    lanes: int = _bounded(
+        0, 0, 1024, "Members that learn by trial side by side; 0 takes the means of cells at once."
+    )
+    passes: int = _bounded(50, 1, 10_000, "Passes over time of each member.")
+    learning_rate: float = _bounded(0.1, 1e-6, 1.0, "Step size of members that learn by trial.")
+    spread: float = _bounded(
+        3.0, 1.0, 100.0, "Some members' step sizes are so many times smaller, others' larger."
+    )
+    trace: float = _bounded(
+        0.0, 0.0, 1.0, "Lambda of eligibility traces, for members to which the next step counts."
+    )
+    exploration: float = _bounded(1.0, 0.0, 1.0, "Share of actions by chance in the first pass.")
+    exploration_decay: float = _bounded(
+        0.9, 0.0, 1.0, "What that share is multiplied by after each pass."
+    )
+    exploration_end: float = _bounded(0.05, 0.0, 1.0, "That share, at least.")
     random_starts: float = _bounded(
         0.5, 0.0, 1.0, "Share of a simulated pod's episodes that begin anywhere, not at the start."
     )
@@ -95,10 +114,10 @@ class Dql:
     )
     exploration: float = _bounded(1.0, 0.0, 1.0, "Share of actions by chance, at first.")
     exploration_decay: float = _bounded(
-        0.99, 0.0, 1.0, "What that share is multiplied by at each step of a lane."
+        0.97, 0.0, 1.0, "What that share is multiplied by at each step of a lane."
     )
     exploration_end: float = _bounded(0.05, 0.0, 1.0, "That share, at last.")
-    lanes: int = _bounded(64, 1, 4096, _LANES)
+    lanes: int = _bounded(256, 1, 4096, _LANES)
     replay: float = _bounded(4.0, 1e-3, 1e4, _REPLAY)
     memory: int = _bounded(100_000, 1, 10_000_000, _MEMORY)
     warm_up: int = _bounded(1_000, 0, 10_000_000, _WARM_UP)
@@ -120,8 +139,8 @@ class Vpg:
     baseline: bool = _bounded(True, False, True, "Subtracts a learned value of the state.")
     baseline_weight: float = _bounded(0.5, 0.0, 100.0, "Weight of the baseline's error.")
     entropy: float = _bounded(0.01, 0.0, 10.0, "Reward for an undecided policy.")
-    lanes: int = _bounded(64, 1, 4096, _LANES)
-    steps: int = _bounded(16, 1, 4096, "Steps of each lane in a gradient step.")
+    lanes: int = _bounded(256, 1, 4096, _LANES)
+    steps: int = _bounded(4, 1, 4096, "Steps of each lane in a gradient step.")
     clip: float = _bounded(0.5, 1e-6, 1e9, _CLIP)
 
 
@@ -142,7 +161,7 @@ class Sacd:
     entropy: float = _bounded(
         0.2, 0.0, 1.0, "Entropy that the temperature is tuned to, as a share of the most."
     )
-    lanes: int = _bounded(64, 1, 4096, _LANES)
+    lanes: int = _bounded(256, 1, 4096, _LANES)
     replay: float = _bounded(4.0, 1e-3, 1e4, _REPLAY)
     memory: int = _bounded(100_000, 1, 10_000_000, _MEMORY)
     warm_up: int = _bounded(1_000, 0, 10_000_000, _WARM_UP)
