@@ -4,6 +4,9 @@ It is written as coroutines over an `Outlet`. Those of a sync predictor never su
 outlet blocks instead, so that a worker thread runs them without an event loop.
 """
 
+# What a user gives may be anything.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import inspect
@@ -189,9 +192,8 @@ async def _value(value: Any, outlet: Settling) -> Any:
 async def _predict(host: Host, payloads: list[Any], outlet: Outlet) -> list[Any]:
     ready, tasks = host.bound(host.predict, payloads, None)
     given: Any = ready()
-    kind: type[Any] = type(given)
     # A copy: the list may be the predictor's own.
-    values: list[Any] = given[:] if kind is list else await _listed(given, outlet)
+    values: list[Any] = given[:] if type(given) is list else await _listed(given, outlet)
     if len(values) != len(payloads):
         raise _WrongBatch(MISMATCH.format(len(payloads), len(values)))
     if tasks is not None and tasks.tasks:
