@@ -46,6 +46,7 @@ from spice_engine.parts import build_parts, end
 from spice_engine.pods import (
     authoring_operations,
     edit_operations,
+    judging_operations,
     package_operations,
     view_operations,
 )
@@ -76,6 +77,7 @@ _OPERATIONS = (
     machine_operations,
     log_operations,
     view_operations,
+    judging_operations,
     resource_operations,
     model_operations,
     server_operations,

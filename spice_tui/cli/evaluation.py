@@ -59,6 +59,12 @@ def verdict(evaluation: Mapping[str, Any]) -> str:
         return "Nothing to learn: the best constant action, random and the oracle score alike."
     if evaluation.get("constant_policy"):
         return "It has learned one constant action: it takes the same one on every step."
+    if evaluation.get("overfitted"):
+        inside, outside = (_part(evaluation, key).get("regret_closed") for _, key in PARTS)
+        return (
+            f"Overfitted: it closes {percent(inside)} of the regret in sample but "
+            f"{percent(outside)} held out, which is more than chance explains."
+        )
     if evaluation.get("beats_best_constant") is False:
         return "It does not beat the best constant action on held-out data."
     return ""
@@ -95,6 +101,7 @@ def show_whole(evaluation: Mapping[str, Any]) -> None:
     )
     output.line()
     show(evaluation, ALL_PARTS)
+    _show_intervals(evaluation)
     _show_actions(evaluation)
     _show_confidence(evaluation)
     _show_candidates(evaluation)
@@ -132,6 +139,28 @@ def _simulated(evaluation: Mapping[str, Any]) -> list[tuple[str, object]]:
     ]
 
 
+def interval(part: Mapping[str, Any], name: str) -> str:
+    """Where a figure lies at 95 %, empty where that is not known."""
+    found = _part(part, "intervals").get(name)
+    if not isinstance(found, list | tuple) or len(found) != 2:
+        return ""
+    show_one = percent if name == "regret_closed" else lambda value: values.number(value, 5)
+    return f"{show_one(found[0])} to {show_one(found[1])}"
+
+
+def _show_intervals(evaluation: Mapping[str, Any]) -> None:
+    """Where score, gain and regret closed lie, by blocks of steps drawn anew."""
+    rows = [
+        [title, *(interval(part, name) or "-" for name in ("score", "gain", "regret_closed"))]
+        for title, key in ALL_PARTS
+        if (part := _part(evaluation, key)) and _part(part, "intervals")
+    ]
+    if rows:
+        columns = ["WITH 95 %", "SCORE", "OVER BEST CONSTANT", "REGRET CLOSED"]
+        output.line()
+        output.table(columns, rows, right=columns[1:])
+
+
 def _show_actions(evaluation: Mapping[str, Any]) -> None:
     """How often each action was taken, and what it paid on average."""
     shown = [(title, _part(evaluation, key)) for title, key in PARTS if _part(evaluation, key)]
@@ -159,8 +188,21 @@ def _show_confidence(evaluation: Mapping[str, Any]) -> None:
         output.line(
             f"Confidence: {percent(trust.get('confidence'))} on average on held-out data, where "
             f"{percent(trust.get('right'))} of the choices were right; "
-            f"off by {percent(trust.get('error'))}."
+            f"off by {percent(trust.get('error'))}{_chance(trust)}."
         )
+        bins = trust.get("bins")
+        if isinstance(bins, list) and bins:
+            columns = ["STEPS", "CONFIDENCE", "RIGHT"]
+            rows = [
+                [one["steps"], percent(one["confidence"]), percent(one["right"])] for one in bins
+            ]
+            output.table(columns, rows, right=columns)
+
+
+def _chance(trust: Mapping[str, Any]) -> str:
+    """What chance alone would make of the calibration error."""
+    chance = trust.get("chance")
+    return f" (chance alone: {percent(chance)})" if isinstance(chance, float) and chance else ""
 
 
 def _show_candidates(evaluation: Mapping[str, Any]) -> None:

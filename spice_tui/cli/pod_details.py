@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from spice_engine.errors import NotFound, NotTrained
-from spice_tui.cli import evaluation, output, values
+from spice_tui.cli import evaluation, judging, output, values
 from spice_tui.cli.output import Json
 from spice_tui.cli.pod_argument import PodArgument
 from spice_tui.cli.session import session_of
@@ -35,9 +35,19 @@ def evaluate(
         str,
         typer.Option(metavar="ALIAS", help="Policy: latest, best, or a version such as v3."),
     ] = "latest",
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="A B",
+            help="Two versions, tags or algorithms instead, by a paired test on the same steps.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show how a pod's policy was evaluated: reference lines, actions, confidence, candidates."""
+    if compare is not None:
+        judging.compare(ctx, pod, *compare, json=json)
+        return
     with session_of(ctx).connect() as client:
         found = client.call("pods.versions", {"pod": pod})
         version = _version(pod, tag, found)

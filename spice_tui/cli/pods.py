@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from spice_engine.errors import InvalidRequest
-from spice_tui.cli import evaluation, failures, loading, output, pod_details, values
+from spice_tui.cli import evaluation, failures, judging, loading, output, pod_details, values
 from spice_tui.cli.groups import group
 from spice_tui.cli.output import Json
 from spice_tui.cli.pod_argument import PodArgument
@@ -100,6 +100,7 @@ def show(ctx: typer.Context, pod: PodArgument, json: Json = False) -> None:
 
 
 app.command()(pod_details.evaluate)
+app.command()(judging.explain)
 app.command()(pod_details.feeds)
 
 

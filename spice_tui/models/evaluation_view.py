@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, cast
 
 from spice_tui.models import scale
@@ -34,12 +35,16 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class PartScores:
-    """The scores of one part of the data; `regret_closed` is a share, None where unknown."""
+    """The scores of one part of the data; `regret_closed` is a share, None where unknown.
+
+    `between` is where it lies at 95 %.
+    """
 
     title: str
     steps: int
     levels: tuple[Level, ...]
     regret_closed: float | None
+    between: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,16 @@ def _part(title: str, part: Mapping[str, Any]) -> PartScores:
         Level(name, value, (value - least) / span if span > 0 else 1.0, style)
         for name, value, style in values
     )
-    return PartScores(title, steps, tuple(levels), _number(part.get("regret_closed")))
+    closed = _number(part.get("regret_closed"))
+    return PartScores(title, steps, tuple(levels), closed, _between(part))
+
+
+def _between(part: Mapping[str, Any]) -> tuple[float, float] | None:
+    found = cast("Mapping[str, Any]", part.get("intervals") or {}).get("regret_closed")
+    if not found:
+        return None
+    low, high = (_number(one) for one in cast("list[Any]", found))
+    return None if low is None or high is None else (low, high)
 
 
 def _actions(parts: Sequence[Mapping[str, Any]]) -> Iterator[ActionUse]:
@@ -140,8 +154,14 @@ def _confidence(found: Any) -> str:
     trust = cast("Mapping[str, float]", found)
     return (
         f"Says {trust.get('confidence', 0.0):.0%} on average held out and is right in "
-        f"{trust.get('right', 0.0):.0%}; off by {trust.get('error', 0.0):.1%}."
+        f"{trust.get('right', 0.0):.0%}; off by {trust.get('error', 0.0):.1%}{_chance(trust)}."
     )
+
+
+def _chance(trust: Mapping[str, float]) -> str:
+    """What of the calibration error chance alone would make."""
+    chance = trust.get("chance")
+    return f" (chance alone: {chance:.1%})" if chance else ""
 
 
 def _sentences(evaluation: Mapping[str, Any]) -> Iterator[str]:
@@ -153,6 +173,8 @@ def _sentences(evaluation: Mapping[str, Any]) -> Iterator[str]:
         return
     if evaluation.get("constant_policy"):
         yield "It has learned one constant action: it takes the same one on every step."
+    if evaluation.get("overfitted"):
+        yield "Overfitted: held out it closes less of the regret than in sample, beyond chance."
     if evaluation.get("beats_best_constant") is False:
         yield "It does not beat the best constant action held out."
     if not isinstance(evaluation.get("held_out"), Mapping):
@@ -193,7 +215,9 @@ def _block(width: int, parts: Sequence[PartScores]) -> int:
 
 
 def _beside(blocks: Sequence[Sequence[Line]], width: int) -> Iterator[Line]:
-    for left, right in zip(*blocks, strict=False):
+    # Of few steps there is no interval: one part may have a row less.
+    for one, other in zip_longest(*blocks):
+        left, right = one or Line(), other or Line()
         left.to(width).add("  ")
         left.text, left.styles = left.text + right.text, left.styles + right.styles
         yield left
@@ -216,6 +240,10 @@ def _part_lines(part: PartScores, width: int) -> list[Line]:
         style = GOOD if closed > 0 else BAD
         line.add(f"{f'{closed:.1%}':>{_VALUE}} ", style)
         page.append(line.add(bar(closed, room), style))
+    if part.between is not None:
+        low, high = part.between
+        line = Line().add(f"{'  with 95 %':<{_NAME}}", LABEL)
+        page.append(line.add(f"{low:.1%} to {high:.1%}", LABEL))
     return page
 
 

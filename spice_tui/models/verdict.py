@@ -45,6 +45,8 @@ def _regrets(evaluation: Mapping[str, Any]) -> Iterator[str]:
         if value is not None
     ]
     yield f"Regret closed: {', '.join(figures)}."
+    if evaluation.get("overfitted"):
+        yield "It is overfitted: that is more apart than chance explains."
     if outside is not None and outside <= 0:
         yield "Held out it does not beat the best constant action."
 

@@ -88,3 +88,13 @@ def test_sentences_say_what_the_flags_mean() -> None:
 def test_without_an_evaluation_it_says_so() -> None:
     assert "Not evaluated yet." in page(None)
     assert page({"algorithm": "linear", "in_sample": {}})
+
+
+def test_intervals_and_overfitting_are_shown_where_they_are_known() -> None:
+    inside = part(9.0) | {"intervals": {"regret_closed": [0.75, 0.85]}}
+    text = page(EVALUATION | {"in_sample": inside, "overfitted": True})
+    assert "75.0% to 85.0%" in text
+    assert "Overfitted: held out it closes less" in text
+    told = page(EVALUATION | {"reliability": {"error": 0.03, "chance": 0.02}})
+    assert "off by 3.0% (chance alone: 2.0%)." in told
+    assert "95 %" not in page(EVALUATION | {"held_out": part(7.5) | {"intervals": None}})

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spice_engine.learning.features import Matrix
+from spice_engine.learning.features import Layout, Matrix
 from spice_engine.learning.simulated_batch import Batch
-from spice_engine.learning.simulator import Cube, Lawful, Rows
+from spice_engine.learning.simulator import Cube, Lawful, Rows, World
 
 MAX_SWEEPS = 60
 _CLOSE = 1e-3
@@ -39,6 +39,14 @@ class View:
         self.raw = raw
         self.first = first
         self.local = local
+
+    @classmethod
+    def of(cls, layout: Layout, world: World, steps: Rows) -> View:
+        """What a policy of that layout sees of consecutive steps of a world, and of their end."""
+        first, last = int(steps[0]), int(steps[-1])
+        local = [layout.position(name) for name in world.local]
+        rows = np.arange(first, last + 2, dtype=np.int64)
+        return cls(layout.raw(world.values, rows), first, np.array(local, dtype=np.int64))
 
     def at(self, rows: Rows, local: Matrix) -> Matrix:
         """Features [N, D] at `rows` [N] in the local states [N, K]; a copy."""

@@ -210,6 +210,8 @@ def _forgetting(handler: Handler) -> Handler:
 
 
 if __name__ == "__main__":
+    from spice_engine.learning.compare_question import compare
+    from spice_engine.learning.policy_question import explain_policy
     from spice_engine.workers.child import serve
 
     handlers: dict[str, Handler] = {
@@ -219,5 +221,7 @@ if __name__ == "__main__":
         "hindsight": hindsight,
         "rollout": rollout,
         "check_gym": check_gym,
+        "compare": compare,
+        "explain_policy": explain_policy,
     }
     serve({name: _forgetting(handler) for name, handler in handlers.items()}, warm=warm)

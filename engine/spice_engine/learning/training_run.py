@@ -202,6 +202,11 @@ class TrainingRun:
             self._blocks = tuple(blocks)
         return self._blocks
 
+    def held_out_choices(self) -> NDArray[np.int64]:
+        """What the leader's model, which has not seen them, chooses on the held-out steps [N]."""
+        task = self._task
+        return choose(self._fit.model(self.leader).values(task.raw(task.split.held_out)))
+
     def meanwhile(self) -> Policy:
         """As `finish`, in less time: the confidence is calibrated by the folds that are there."""
         return self.finish(meanwhile=True)

@@ -9,7 +9,9 @@ from spice_engine.pods import package_operations, view_operations
 from spice_engine.pods.advisor import Advisor
 from spice_engine.pods.authoring_operations import Authoring
 from spice_engine.pods.edit_operations import Manifests
+from spice_engine.pods.judging import Judging
 from spice_engine.pods.lineage import Ancestry
+from spice_engine.pods.look_back import LookBack
 from spice_engine.pods.pod_data import PodData
 from spice_engine.pods.pools import PodPools, PreviewPools
 from spice_engine.pods.previews import Previews
@@ -77,5 +79,6 @@ def build_pod_services(
     ancestry = Ancestry(pods, database)
     views = view_operations.view_services(pods, advisor, ancestry)
     data = PodData(pods, database)
-    services = [pods, advisor, data, manifests, authoring, previews, *packages, *views]
+    judging = Judging(pods, advisor, LookBack(pods), settings.training_seconds)
+    services = [pods, advisor, data, manifests, authoring, previews, judging, *packages, *views]
     return PodServices(pods, manifests, packages.versions, ancestry, advisor, services)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -89,8 +89,42 @@ class LookBack:
         """
         return await self._ask("explain_step", pod, table, manifest, {"row": row, "local": local})
 
+    async def policy(
+        self, pod: Pod, table: Table, manifest: Manifest, policy: Policy, rules: int
+    ) -> dict[str, Any]:
+        """A policy on all data, as `learning.policy_question.explain_policy` explains it.
+
+        Raises:
+            SpiceError: why it cannot be known.
+        """
+        data = await asyncio.to_thread(policy.to_bytes)
+        more = {"policy": data, "rules": rules}
+        return await self._ask("explain_policy", pod, table, manifest, more)
+
+    async def comparison(
+        self,
+        pod: Pod,
+        table: Table,
+        manifest: Manifest,
+        sides: Sequence[Mapping[str, Any]],
+        seconds: float,
+    ) -> dict[str, Any]:
+        """Two policies on the same steps, as `learning.compare_question.compare` compares them.
+
+        Raises:
+            SpiceError: why they cannot be compared.
+        """
+        more = {"sides": [dict(side) for side in sides]}
+        return await self._ask("compare", pod, table, manifest, more, seconds)
+
     async def _ask(
-        self, method: str, pod: Pod, table: Table, manifest: Manifest, more: Mapping[str, Any]
+        self,
+        method: str,
+        pod: Pod,
+        table: Table,
+        manifest: Manifest,
+        more: Mapping[str, Any],
+        seconds: float = ANSWER_SECONDS,
     ) -> Any:
         upkeep = self._pods.upkeep
         await upkeep.require_trust(manifest)
@@ -107,7 +141,7 @@ class LookBack:
             interpretations=await upkeep.interpretations(pod.name, manifest),
         )
         trainers = self._pods.pools.trainers
-        return await trainers.call(method, {**params, **more}, deadline=ANSWER_SECONDS)
+        return await trainers.call(method, {**params, **more}, deadline=seconds)
 
 
 def table_of(pod: Pod) -> Table:
