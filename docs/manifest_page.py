@@ -167,6 +167,9 @@ NOTES = """\
 | regret closed | (score - best constant) / (oracle - best constant): 0 learned nothing, 1 all |
 | held out | the same figures on the last part of the data, which nothing was chosen by |
 | refit | the served policy, fitted once more to all rows; no forecast |
+| intervals | where a figure lies at 95 %, by drawing stretches of time anew |
+| overfitted | held out it closes less of the regret than in sample, by more than chance |
+| reliability | how far confidence and truth are apart, held out |
 
 What an algorithm chooses is selected on walk-forward folds inside the training part. The
 confidence of a recommendation is the calibrated probability that its action is the best one.

@@ -15,7 +15,7 @@ from spice_engine.errors import InvalidData
 from spice_engine.pods.model import Action, Dataspace, Feed, Manifest, Part, RewardFile
 from spice_engine.pods.problems import place_as_dict
 
-LEARNING_VERSION = 3
+LEARNING_VERSION = 4
 """Grows when the same inputs would give another policy, so that stored ones are trained again."""
 
 LOCAL_CONNECTORS = frozenset({"file", "sql"})
