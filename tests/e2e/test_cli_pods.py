@@ -593,6 +593,7 @@ def test_an_evaluation_is_shown_whole(served: EngineFixture):
     for text in (
         "contextual (no action changes the data)",
         "REGRET CLOSED",
+        "WITH 95 %",
         "in sample",
         "held out",
         "TAKEN HELD OUT",
@@ -620,6 +621,32 @@ def test_an_earlier_version_has_its_own_evaluation(served: EngineFixture):
     code, out, err = cli(root(served), "pods", "evaluate", "serverops", "--tag", "nothing")
     assert (code, out) == (5, "")
     assert "no version tagged 'nothing'" in err
+
+
+def test_two_policies_are_compared_and_one_is_explained(served: EngineFixture):
+    evaluate = ("pods", "evaluate", "gardener", "--compare")
+    code, out, _ = cli(root(served), *evaluate, "fqi", "linear")
+    assert code == 0
+    assert "not seen before" in out
+    assert "fqi is better by " in out
+    answer = json.loads(cli(root(served), *evaluate, "latest", "v1", "--json")[1])
+    assert [answer[one]["kind"] for one in ("first", "second")] == ["version", "version"]
+    assert (answer["second"]["name"], answer["second"]["version"]) == ("v1", 1)
+    assert not answer["first"]["unseen"]
+    assert "learned from" in answer["words"]
+    code, out, err = cli(root(served), *evaluate, "latest", "nothing")
+    assert (code, out) == (5, "")
+    assert "no version 'nothing', nor is that an algorithm" in err
+    code, out, _ = cli(root(served), "pods", "explain", "gardener", "--rules", "3")
+    assert code == 0
+    for text in ("close_valve", "WHEN", "sensors_garden_moisture[0]", "REWARD LOST A STEP"):
+        assert text in out
+    answer = json.loads(cli(root(served), "pods", "explain", "trader", "--json")[1])
+    assert answer["lost_by"] == "values"
+    assert sum(one["taken"] for one in answer["actions"]) == answer["steps"]
+    code, _, err = cli(root(served), "pods", "explain", "gardener", "--tag", "nothing")
+    assert code != 0
+    assert "nothing" in err
 
 
 def feed_states(engine: EngineFixture, pod: str) -> list[str]:
