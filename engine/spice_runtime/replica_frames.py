@@ -29,6 +29,7 @@ def calls_of(data: bytes, start: int, end: int, came: float, *, scan: bool = Fal
     calls: list[Call] = []
     unpack, head_bytes = HEADER.unpack_from, HEADER.size
     is_short = False
+    # The headers between the bodies do no harm: what precedes a body is the end of an id, zeros.
     if scan and end - start >= head_bytes and data[start + _CODEC_AT] == JSON:
         whole = start <= head_bytes and end == len(data)
         is_short = are_short(data if whole else data[start:end])

@@ -63,6 +63,18 @@ async def test_a_full_batch_leaves_beside_the_one_under_way_but_no_third() -> No
         assert [f.number for f in replica.received] == [1, 4, 4, 1]
 
 
+async def test_a_batch_larger_than_the_socket_takes_arrives_whole() -> None:
+    async with World(batching=_on(wait_ms=60_000, max_size=64)) as world:
+        replica = await world.add(batch=True)
+        bodies = [b"%d " % n + b"x" * 60_000 + b"e" * (n % 3) * 20_000 for n in range(64)]
+        calls = [world.call(body) for body in bodies]
+        for call, body in zip(calls, bodies, strict=True):
+            assert await call.wait() == 200
+            assert call.text == body
+        (frame,) = replica.received
+        assert [inner.body for inner in frame.calls] == bodies
+
+
 async def test_items_that_waited_their_time_leave_beside_the_one_under_way() -> None:
     async with World(batching=_on(wait_ms=30)) as world:
         replica = await world.add(keep, batch=True)
