@@ -28,6 +28,7 @@ from spice_engine.learning.confidence import (
 )
 from spice_engine.learning.features import Layout, Matrix
 from spice_engine.learning.hyperparameters import Auto, Fqi, Hyperparameters, Tabular
+from spice_engine.learning.model import Model
 from spice_engine.learning.policy import Policy
 from spice_engine.learning.simulated_batch import (
     MAX_CONSTANTS,
@@ -293,6 +294,11 @@ class SimulatedRun:
         overfitted = is_overfitted(inside, outside)
         judged = (in_sample, held_out, refit)
         return self._policy(best, served, calibration, judged, trust, overfitted=overfitted)
+
+    def leader_on(self, steps: Rows) -> Model:
+        """The leader's model fitted to these steps alone, which begin where `split.every` does."""
+        best = self._select()
+        return self._learn(steps).get(best.family, best.step).model
 
     def held_out_rollout(self) -> Rollout:
         """The episode of the leader's model on the held-out steps, which it has not seen."""

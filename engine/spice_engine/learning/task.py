@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,4 +82,13 @@ class Learner(Protocol):
 
     def fit(self, raw: Matrix, rewards: Matrix, check: Check) -> Fit:
         """Fits to raw features [N, D] and rewards [N, A]; at once, or when a model is asked for."""
+        ...
+
+
+@runtime_checkable
+class Resuming(Protocol):
+    """A learner that can go on from an earlier model."""
+
+    def fit_from(self, start: Model, raw: Matrix, rewards: Matrix, check: Check) -> Fit:
+        """As `Learner.fit`, from a model; as if there were none where that is of another shape."""
         ...

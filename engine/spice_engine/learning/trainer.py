@@ -14,6 +14,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from spice_engine.learning.assignment import Assignment
+from spice_engine.learning.continual import (
+    against_serving,
+    drift,
+    serving_model,
+    with_fold_held_out,
+)
 from spice_engine.learning.features import Layout
 from spice_engine.learning.gym_check import check_gym
 from spice_engine.learning.hindsight import hindsight, rollout
@@ -48,7 +54,9 @@ def train(params: dict[str, Any], report: Report) -> dict[str, Any]:
     environment that is acted in: then the arrays are not looked at); `interpretations`; `span`,
     `granularity`, `interpolation`; `algorithm`, `hyperparameters`, `episodes`, `holdout`, `seed`,
     `goal`, `patience`, `features`, `confidence`, `fingerprint`; `indicators`, the fields of zeros
-    and ones for categories, tags and times.
+    and ones for categories, tags and times; `continual` (None or left out, or the serving policy
+    that a new one is held against: its file's path `policy`, its `version`, the `reason`, and what
+    was found of `drift`).
 
     Reports each episode as it happens: `kind` episode, `episode`, `start`, `end`, `score`,
     `actions_taken` and `detail`; score and counts are those of the training part. Of `auto` also
@@ -62,7 +70,7 @@ def train(params: dict[str, Any], report: Report) -> dict[str, Any]:
     Raises InsufficientData, InvalidRewards, InvalidEffect, InvalidRequest; `Cancelled` where the
     caller gave up.
     """
-    assignment = Assignment(params)
+    assignment = with_fold_held_out(Assignment(params))
     drive = _train_contextual
     if params.get("gym") is not None:
         drive = _train_gym
@@ -97,11 +105,14 @@ def _train_contextual(assignment: Assignment, report: Report) -> Trained:
     params, algorithm = assignment.params, assignment.params["algorithm"]
     settings, episodes = assignment.hyperparameters, params["episodes"]
     learner = make_learner(settings, episodes, params["seed"])
-    run = TrainingRun(assignment.task(report.check), learner, algorithm, report.check)
+    task = assignment.task(report.check)
+    start = serving_model(assignment, task.layout)
+    run = TrainingRun(task, learner, algorithm, report.check, start)
     stopping = Stopping(
         params["goal"], params.get("patience", 0), equal_scores=learner.ends_on_equal_scores
     )
-    return _drive(run, run.episodes(), stopping, settings, len(learner.candidates), report)
+    judged = against_serving(run, assignment, report.check)
+    return _drive(judged, run.episodes(), stopping, settings, len(learner.candidates), report)
 
 
 def _train_simulated(assignment: Assignment, report: Report) -> Trained:
@@ -113,7 +124,8 @@ def _train_simulated(assignment: Assignment, report: Report) -> Trained:
     stopping = Stopping(params["goal"], params.get("patience", 0), equal_scores=False)
     episodes = run.episodes(params["episodes"], report.check)
     settings = assignment.hyperparameters
-    return _drive(run, episodes, stopping, settings, params["episodes"], report)
+    judged = against_serving(run, assignment, report.check)
+    return _drive(judged, episodes, stopping, settings, params["episodes"], report)
 
 
 def _train_gym(assignment: Assignment, report: Report) -> Trained:
@@ -216,6 +228,7 @@ if __name__ == "__main__":
 
     handlers: dict[str, Handler] = {
         "train": train,
+        "drift": drift,
         "reward_tests": reward_tests,
         "explain_step": explain_step,
         "hindsight": hindsight,

@@ -22,9 +22,10 @@ from spice_engine.learning.confidence import CLASSIC, UNCALIBRATED, Calibration,
 from spice_engine.learning.confidence import reliability as reliability_of
 from spice_engine.learning.evaluation import Evaluation, best_constant_action, choose, evaluate
 from spice_engine.learning.features import Matrix
+from spice_engine.learning.model import Model
 from spice_engine.learning.policy import Policy
-from spice_engine.learning.split import MIN_FOLD_STEPS
-from spice_engine.learning.task import Candidate, Check, Fit, Learner, Task
+from spice_engine.learning.split import MIN_FOLD_STEPS, Steps
+from spice_engine.learning.task import Candidate, Check, Fit, Learner, Resuming, Task
 
 ERRORS = 2.5
 QUICK = frozenset({"constant", "linear", "tree", "table"})
@@ -68,10 +69,21 @@ class _Judge:
 
 
 class TrainingRun:
-    """One run of a learner; go through `episodes`, `finish` gives the best so far at any time."""
+    """One run of a learner; go through `episodes`, `finish` gives the best so far at any time.
 
-    def __init__(self, task: Task, learner: Learner, algorithm: str, check: Check) -> None:
+    What serves may go on from the model `start`, where the learner can; what is judged never does.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        learner: Learner,
+        algorithm: str,
+        check: Check,
+        start: Model | None = None,
+    ) -> None:
         self._task, self._learner, self._algorithm = task, learner, algorithm
+        self._start = start
         self._check = check
         self._train_rewards = task.rewards[task.split.train]
         self._constant = best_constant_action(self._train_rewards)
@@ -207,6 +219,21 @@ class TrainingRun:
         task = self._task
         return choose(self._fit.model(self.leader).values(task.raw(task.split.held_out)))
 
+    def leader_on(self, steps: Steps) -> Model:
+        """The leader's model fitted to these steps alone, and to what it may have begun with."""
+        return self._refit(steps).model(self.leader)
+
+    def _refit(self, steps: Steps) -> Fit:
+        """A fit that nothing is chosen by.
+
+        So it may begin with the serving policy's model, which has learned from the folds' steps and
+        the held-out ones.
+        """
+        raw, rewards = self._task.raw(steps), self._task.rewards[steps]
+        if self._start is not None and isinstance(self._learner, Resuming):
+            return self._learner.fit_from(self._start, raw, rewards, self._check)
+        return self._learner.fit(raw, rewards, self._check)
+
     def meanwhile(self) -> Policy:
         """As `finish`, in less time: the confidence is calibrated by the folds that are there."""
         return self.finish(meanwhile=True)
@@ -224,7 +251,7 @@ class TrainingRun:
             held_out = self._judge(choose(values), rewards)
             trust = reliability_of(calibration, values, rewards)
         rewards = task.rewards[split.every]
-        every = self._learner.fit(task.raw(split.every), rewards, self._check)
+        every = self._refit(split.every)
         refit = self._judge(choose(every.values(best.index)), rewards)
         beats = held_out.evaluation.beats_best_constant if held_out else None
         evaluation = {

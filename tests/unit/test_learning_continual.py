@@ -1,0 +1,148 @@
+"""Learning on: what the newest fold is, what may be judged on it, and which policy is taken up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from spice_engine.errors import InsufficientData
+from spice_engine.learning.continual import drift, newest_fold
+from spice_engine.learning.policy import Policy
+from spice_engine.learning.source import Source
+from spice_engine.learning.trainer import train
+from spice_engine.workers.arrays import save
+from spice_engine.workers.child import LocalReport
+
+SPAN, STEP, EPOCH = 3, 60, 1_700_000_000
+OLD, NEW = 300, 240
+
+Rows = NDArray[np.float64]
+
+
+def source(text: str) -> dict[str, Any]:
+    return Source(text, "pod.yaml", 1, 1).as_dict()
+
+
+def world(signs: list[tuple[int, float]], seed: int = 0) -> Rows:
+    """Rows of `x`, each of which is the one before, or the opposite, and a little noise."""
+    chance = np.random.default_rng(seed)
+    rows: list[float] = [1.0]
+    for count, sign in signs:
+        for _ in range(count):
+            rows.append(float(np.clip(sign * 0.95 * rows[-1], -3, 3) + chance.normal(0, 0.4)))
+    return np.array(rows[1:])[:, None]
+
+
+def params(folder: Path, values: Rows, **changes: Any) -> dict[str, Any]:
+    return {
+        "values": save(folder, values).as_dict(),
+        "times": save(folder, EPOCH + STEP * np.arange(len(values))).as_dict(),
+        "training_rows": len(values),
+        "first_datum": 0,
+        "fields": ["x"],
+        "actions": ["up", "down"],
+        "rewards": {
+            "init": None,
+            "actions": {
+                "up": source('reward = next_state["x"]'),
+                "down": source('reward = -next_state["x"]'),
+            },
+        },
+        "simulation": None,
+        "interpretations": [],
+        "span": SPAN,
+        "granularity": STEP,
+        "interpolation": True,
+        "algorithm": "linear",
+        "episodes": 6,
+        "holdout": 0.2,
+        "seed": 0,
+        "goal": "",
+        "patience": 0,
+        "hyperparameters": {},
+        "features": "levels",
+        "confidence": "calibrated",
+        "fingerprint": "f",
+    } | changes
+
+
+def serving(folder: Path, values: Rows) -> str:
+    """The file of a policy that learned from these rows."""
+    path = folder / "serving.policy"
+    path.write_bytes(train(params(folder, values), LocalReport())["policy"])
+    return str(path)
+
+
+def learn_on(folder: Path, values: Rows, **changes: Any) -> dict[str, Any]:
+    given = {"policy": serving(folder, values[:OLD]), "version": 4, "reason": "schedule"}
+    told: list[dict[str, Any]] = []
+    answer = train(params(folder, values, continual=given, **changes), LocalReport(told.append))
+    assert {one["kind"] for one in told} == {"episode"}  # nothing serves before it was judged
+    assert answer["evaluation"] == Policy.from_bytes(answer["policy"]).evaluation
+    return answer["evaluation"]
+
+
+def test_the_newest_fold_is_the_newer_half_of_the_new_rows() -> None:
+    fold = newest_fold(rows=540, first=300, span=3)
+    assert fold.tolist() == list(range(422, 539))  # windows and next rows from row 420 on
+    with pytest.raises(InsufficientData, match="12 new rows are too few"):
+        newest_fold(rows=312, first=300, span=3)
+    assert len(newest_fold(rows=313, first=300, span=3)) == 10
+
+
+def test_a_policy_that_learned_what_changed_is_taken_up(tmp_path: Path) -> None:
+    new = 3 * OLD
+    found = learn_on(tmp_path, world([(OLD, 1.0), (new, -1.0)]))["continual"]
+    assert found["taken_up"] is True
+    assert found["difference"] > 0.1
+    assert found["difference"] == pytest.approx(found["new"] - found["old"])
+    assert (found["against"], found["reason"], found["new_rows"]) == (4, "schedule", new)
+    assert found["steps"] == new // 2 - SPAN
+    assert found["start"] == EPOCH + STEP * (OLD + new // 2 + SPAN - 1)
+
+
+def test_a_policy_that_was_misled_is_not(tmp_path: Path) -> None:
+    """Half of the new rows turn everything round; the newest half is as it always was."""
+    turned = world([(OLD + NEW, 1.0)])
+    turned[OLD : OLD + NEW // 2] = world([(NEW // 2, -1.0)], seed=1) * 20
+    found = learn_on(tmp_path, turned)["continual"]
+    assert found["taken_up"] is False
+    assert found["difference"] < 0
+
+
+@pytest.mark.parametrize("holdout", [0.0, 0.2, 0.5])
+def test_nothing_of_the_newest_fold_chooses(tmp_path: Path, holdout: float) -> None:
+    """Other rows there leave the choice among the candidates and all but its own figures alone."""
+    values = world([(OLD + NEW, 1.0)])
+    other = values.copy()
+    other[OLD + NEW // 2 :] *= -7.0
+    one, two = (learn_on(tmp_path, rows, holdout=holdout) for rows in (values, other))
+    assert one["candidates"] == two["candidates"]
+    assert one["in_sample"] == two["in_sample"]
+    assert one["held_out_from"] <= EPOCH + STEP * (OLD + NEW // 2)
+
+
+def test_drift_is_told_of_a_shift_and_not_of_more_of_the_same(tmp_path: Path) -> None:
+    def look(values: Rows) -> dict[str, Any]:
+        given = {
+            "policy": serving(tmp_path, values[:OLD]),
+            "look": 0,
+            "rows": NEW,
+            "watched": ["x"],
+        }
+        return drift(params(tmp_path, values, continual=given), LocalReport())
+
+    values = world([(OLD + NEW, 0.5)])
+    assert look(values)["alarm"] is False
+    shifted = values.copy()
+    shifted[OLD:] += 4.0
+    found = look(shifted)
+    assert (found["alarm"], found["what"], found["kind"]) == (True, "x", "level")
+    # The same values in another order: only the reward tells.
+    turned = world([(OLD, 0.5), (NEW, -0.9)])
+    found = look(turned)
+    assert found["alarm"] is True
