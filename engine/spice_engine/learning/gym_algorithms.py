@@ -12,9 +12,12 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
     "auto": {"seconds": 60.0, "gamma": 0.99},
     "dql": {
         "gamma": 0.99, "lanes": 16, "batch": 128, "replay": 8.0, "updates": 500,
-        "exploration_decay": 0.999,
+        "learning_rate": 1e-3, "exploration_decay": 0.999,
     },
-    "sacd": {"gamma": 0.99, "lanes": 16, "batch": 128, "replay": 8.0, "updates": 500},
+    "sacd": {
+        "gamma": 0.99, "lanes": 16, "batch": 128, "replay": 8.0, "updates": 500,
+        "learning_rate": 1e-3,
+    },
     "tabular": {"gamma": 0.99},
     "vpg": {"gamma": 0.99, "lanes": 64, "steps": 16, "updates": 50},
 }  # fmt: skip

@@ -88,6 +88,7 @@ _REPLAY = "How often a step is learned from on average."
 _MEMORY = "Steps that are remembered, at most."
 _WARM_UP = "Steps before the first gradient step."
 _ALL_ACTIONS = "Learns from every action's reward where it is known, not only from the taken one's."
+_AVERAGING = "Weight of the newest network in the running mean that is asked; 1: it alone."
 _CLIP = "Longest gradient; longer ones are shortened to it."
 
 
@@ -96,7 +97,7 @@ class Dql:
     """Hyperparameters of `dql`."""
 
     hidden: tuple[int, ...] = _bounded((64, 64), (1,), _MOST, _HIDDEN)
-    learning_rate: float = _bounded(1e-3, 1e-6, 1.0, _RATE)
+    learning_rate: float = _bounded(3e-3, 1e-6, 1.0, _RATE)
     batch: int = _bounded(256, 1, 65_536, _BATCH)
     updates: int = _bounded(200, 1, 1_000_000, _UPDATES)
     members: int = _bounded(1, 1, 64, "Networks trained side by side, whose values are averaged.")
@@ -121,6 +122,7 @@ class Dql:
     replay: float = _bounded(4.0, 1e-3, 1e4, _REPLAY)
     memory: int = _bounded(100_000, 1, 10_000_000, _MEMORY)
     warm_up: int = _bounded(1_000, 0, 10_000_000, _WARM_UP)
+    averaging: float = _bounded(0.05, 1e-6, 1.0, _AVERAGING)
     clip: float = _bounded(10.0, 1e-6, 1e9, _CLIP)
 
 
@@ -141,6 +143,7 @@ class Vpg:
     entropy: float = _bounded(0.01, 0.0, 10.0, "Reward for an undecided policy.")
     lanes: int = _bounded(256, 1, 4096, _LANES)
     steps: int = _bounded(4, 1, 4096, "Steps of each lane in a gradient step.")
+    averaging: float = _bounded(0.05, 1e-6, 1.0, _AVERAGING)
     clip: float = _bounded(0.5, 1e-6, 1e9, _CLIP)
 
 
@@ -149,7 +152,7 @@ class Sacd:
     """Hyperparameters of `sacd`."""
 
     hidden: tuple[int, ...] = _bounded((64, 64), (1,), _MOST, _HIDDEN)
-    learning_rate: float = _bounded(1e-3, 1e-6, 1.0, _RATE)
+    learning_rate: float = _bounded(3e-3, 1e-6, 1.0, _RATE)
     batch: int = _bounded(256, 1, 65_536, _BATCH)
     updates: int = _bounded(200, 1, 1_000_000, _UPDATES)
     all_actions: bool = _bounded(True, False, True, _ALL_ACTIONS)

@@ -25,6 +25,7 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             "exploration_end": 0.01,
             "lanes": 1,
             "warm_up": 256,
+            "averaging": 1.0,
         }
     },
     "vpg": {
@@ -39,11 +40,13 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             "updates": 1,
             "lanes": 1,
             "steps": 4096,
+            "averaging": 1.0,
         }
     },
     "sacd": {
         "original": {
             "hidden": [128, 128, 64, 32],
+            "learning_rate": 0.001,
             "batch": 128,
             "updates": 10,
             "all_actions": False,

@@ -12,6 +12,8 @@ for the highest of noisy values is too high. With `n_steps` n the rewards of n s
 before the value of the state after them (Sutton 1988). With `dueling` (Wang et al. 2016, "Dueling
 network architectures") a state's value is learned apart from the leads of its actions.
 
+What comes out is a running mean of the networks (Polyak & Juditsky 1992), which is steadier.
+
 Where every action's reward is known and nothing that is done changes what comes, all actions are
 learned from at every step: `all_actions`.
 """
@@ -36,7 +38,7 @@ def learn(environment: Environment, settings: Dql, seed: int, check: Check) -> I
     actions, dueling = environment.actions, settings.dueling
     sizes = (environment.features, *settings.hidden, actions + dueling)
     online = Networks(settings.members, sizes, chance)
-    target = online.copy()
+    target, mean = online.copy(), online.copy()
     observations = environment.reset(seed)
     # All actions can be learned from only where the one taken makes no difference to what comes.
     every = settings.all_actions and settings.gamma == 0 and environment.all_rewards() is not None
@@ -69,10 +71,11 @@ def learn(environment: Environment, settings: Dql, seed: int, check: Check) -> I
             sample = memory.sample(settings.members, settings.batch, chance)
             update(online, target, sample, settings)
             updates += 1
+            mean.follow(online, max(settings.averaging, 1.0 / updates))
             if updates % settings.target == 0:
                 target.follow(online, 1.0)
             if updates % settings.updates == 0:
-                yield online.network(leads=dueling)
+                yield mean.network(leads=dueling)
 
 
 def update(online: Networks, target: Networks, sample: Sample, settings: Dql) -> None:

@@ -10,8 +10,8 @@ an expectation over all actions, not a draw; Q' are copies that follow slowly, b
 moves towards the softmax of min Q / temperature, again by the expectation. The temperature is tuned
 so that the policy's entropy comes to the share `entropy` of the most there can be.
 
-The network that comes out are both critics, whose mean is the value: of actions that they value
-most highly the actor takes those most often.
+What comes out are both slow critics, whose mean is the value: actions that they value most are
+those that the actor takes most often.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CRITICS = 2
 
 
 def learn(environment: Environment, settings: Sacd, seed: int, check: Check) -> Iterator[Network]:
-    """After every `updates` gradient steps the critics of the moment, without end."""
+    """After every `updates` gradient steps the slow critics of the moment, without end."""
     chance = np.random.default_rng([seed, 23])
     lanes, actions = environment.lanes, environment.actions
     learner = _Learner(environment.features, actions, settings, chance)
@@ -66,7 +66,7 @@ def learn(environment: Environment, settings: Sacd, seed: int, check: Check) -> 
             learner.update(sample)
             updates += 1
             if updates % settings.updates == 0:
-                yield learner.critics.network()
+                yield learner.slow.network()
 
 
 class _Learner:
@@ -79,7 +79,7 @@ class _Learner:
         self._settings = settings
         self.actor = Networks(1, sizes, chance)
         self.critics = Networks(CRITICS, sizes, chance)
-        self._slow = self.critics.copy()
+        self.slow = self.critics.copy()
         self._temperature = _Temperature(
             settings.temperature, settings.entropy * math.log(max(actions, 1)), settings
         )
@@ -101,7 +101,7 @@ class _Learner:
         )
         entropy = -float(np.einsum("na,na->", chances, logarithms)) / len(chances)
         self._temperature.update(entropy)
-        self._slow.follow(self.critics, settings.tau)
+        self.slow.follow(self.critics, settings.tau)
 
     def _update_critics(self, sample: Sample) -> None:
         settings = self._settings
@@ -128,7 +128,7 @@ class _Learner:
     def _ahead(self, following: Floats, allowed: Mask | None) -> Floats:
         """The soft value [B] of the next states."""
         chances, logarithms = softmax(mask(self.actor.forward(following)[-1][0], allowed))
-        values = self._slow.forward(following)[-1].min(axis=0)
+        values = self.slow.forward(following)[-1].min(axis=0)
         heat = np.float32(self._temperature.value)
         return np.einsum("na,na->n", chances, values - heat * logarithms)
 

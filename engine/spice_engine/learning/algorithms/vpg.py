@@ -14,8 +14,9 @@ from settling too early (Williams & Peng 1991).
 Where every action's reward is known and nothing that is done changes what comes, the expectation
 over all actions takes the place of the one drawn (Ciosek & Whiteson 2018): `all_actions`.
 
-The values of the network that comes out are the baseline's plus the leads of the preferences, so
-the best action is the likeliest one; leads are logarithms of probabilities, not rewards.
+What comes out is a running mean of the networks (Polyak & Juditsky 1992), which is steadier. Its
+values are the baseline's plus the leads of the preferences, so the best action is the likeliest
+one; leads are logarithms of probabilities, not rewards.
 """
 
 from __future__ import annotations
@@ -52,12 +53,15 @@ def learn(environment: Environment, settings: Vpg, seed: int, check: Check) -> I
     chance = np.random.default_rng([seed, 22])
     sizes = (environment.features, *settings.hidden, environment.actions + 1)
     policy = Networks(1, sizes, chance)
+    mean, updates = policy.copy(), 0
     walk = _Walk(environment, settings, seed, chance)
     while True:
         for _ in range(settings.updates):
             check()
             _update(policy, walk.go(policy), settings)
-        yield policy.network(leads=True)
+            updates += 1
+            mean.follow(policy, max(settings.averaging, 1.0 / updates))
+        yield mean.network(leads=True)
 
 
 class _Walk:
