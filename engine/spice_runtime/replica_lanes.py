@@ -210,22 +210,24 @@ class SyncLane:
         self._kit.page.ids[self._slot] = ident
         self._kit.page.times[self._slot] = now
         if host.batching:
-            self._drive(calls[0], run_batch(host, calls, self))
+            done = self._drive(calls[0], run_batch(host, calls, self))
+            self._flush()
+            del done
             return
         for call in calls:
             self._drive(call, run_call(host, call, self))
 
-    def _drive(self, call: Call, work: Coroutine[Any, Any, None]) -> None:
-        """Runs work that never suspends, for this outlet blocks."""
+    def _drive(self, call: Call, work: Coroutine[Any, Any, Any]) -> Any:
+        """Runs work that never suspends, for this outlet blocks; gives what comes of it."""
         try:
             work.send(None)
-        except StopIteration:
-            return
+        except StopIteration as end:
+            return end.value
         except (Gone, ConnectionError):
             raise
         except BaseException as error:  # noqa: BLE001 - the lane lives on, and the client hears
             self.answer(call.ident, defect(error, self._kit.host.debug), time.perf_counter())
-            return
+            return None
         work.close()
         raise RuntimeError("work of a sync lane suspended")
 

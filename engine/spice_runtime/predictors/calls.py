@@ -105,15 +105,16 @@ async def run_call(host: Host, call: Call, outlet: Outlet) -> None:
         outlet.background(tasks)
 
 
-async def run_batch(host: Host, calls: list[Call], outlet: Outlet) -> None:
-    """Works on a batch; one bad item fails alone."""
+async def run_batch(host: Host, calls: list[Call], outlet: Outlet) -> list[tuple[Call, Any]]:
+    """Works on a batch; one bad item fails alone. Gives the calls that reached `predict`, with
+    their payloads: so a lane can send the answers before it frees these, which takes a while."""
     begun = time.perf_counter()
     if host.prepare is None:
         items = _read(host, calls, begun, outlet)
     else:
         items = await _prepared(host, host.prepare, calls, begun, outlet)
     if not items:
-        return
+        return items
     CALL.set((items[0][0].ident, items[0][0].head))
     payloads = [payload for _, payload in items]
     try:
@@ -123,15 +124,16 @@ async def run_batch(host: Host, calls: list[Call], outlet: Outlet) -> None:
             raise
         if len(items) == 1:
             await deliver(host, items[0][0], of_exception(error, host.debug), begun, outlet)
-            return
-        await _one_by_one(host, items, outlet)
-        return
+        else:
+            await _one_by_one(host, items, outlet)
+        return items
     for (call, _), value in zip(items, values):  # noqa: B905 - Python 3.8 knows no strict
         answer = _encoded(host, call, value)
         if type(answer) is Answer and call.codec != INFER:
             outlet.answer(call.ident, answer, begun)
         else:
             await deliver(host, call, answer, begun, outlet)
+    return items
 
 
 async def deliver(
