@@ -7,7 +7,7 @@ from manifest_texts import messages, problems
 
 from spice_engine.learning.hyperparameters import Dql, Sacd, Vpg, parse
 from spice_engine.pods.manifest import load_manifest
-from spice_engine.pods.model import RewardFile
+from spice_engine.pods.model import Continual, RewardFile
 
 TEXT = """\
 dataspaces: [{from: a, name: b, measurements: [{name: x}]}]
@@ -33,6 +33,7 @@ training:
       with: reward = next_state["a_b_x"] - current_state["a_b_x"]
     - reward: stay
       with: reward = 0
+  continual: {every: 90m, drift: true, new_rows: 40}
 """
 FILE = TEXT.replace("  rewards:\n", "  reward_funcs: spicepods/rewards.py\n  rewards:\n").replace(
     'reward = next_state["a_b_x"] - current_state["a_b_x"]', "go_reward"
@@ -47,6 +48,7 @@ def test_every_field_arrives() -> None:
     assert (training.features, training.confidence) == ("classic", "classic")
     assert training.hyperparameters == {"max_depth": 6, "min_leaf": 10}
     assert training.loggers == ("tensorboard",)
+    assert training.continual == Continual(every=5400, drift=True, new_rows=40)
     assert manifest.params.episodes == 7
     (test,) = training.tests
     assert (test.action, test.current, test.next) == ("go", {"a_b_x": 1.0}, {"a_b_x": 2.5})
@@ -177,3 +179,21 @@ training: {rewards: uniform}
     assert problems(text) == ["1:28 warning old_syntax"]
     training = load_manifest(text, "pod.yaml").training
     assert (training.rewards, training.loggers) == (None, ("tensorboard",))
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ("{new_rows: 40}", "unused_continual"),
+        ("{every: 0s}", "invalid_duration"),
+        ("{every: 3600}", "invalid_duration"),
+        ("{drift: yes}", "invalid_value"),
+        ("{drift: true, new_rows: 0}", "invalid_number"),
+        ("[drift]", "wrong_type"),
+        ("true", "wrong_type"),
+        ("{evry: 1h, drift: true}", "unknown_key"),
+    ],
+)
+def test_learning_on_that_cannot_be(given: str, code: str) -> None:
+    text = TEXT.replace("{every: 90m, drift: true, new_rows: 40}", given)
+    assert code in " ".join(problems(text)).split()

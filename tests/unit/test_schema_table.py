@@ -65,6 +65,7 @@ training:
   accelerator: cpu
   hyperparameters: {gamma: 0.5}
   loggers: [tensorboard]
+  continual: {every: 1h, drift: true, new_rows: 50}
   reward_init: up = next_state["a_b_m"]
   rewards:
     - {reward: pay, with: reward = up}

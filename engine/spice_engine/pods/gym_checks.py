@@ -38,6 +38,9 @@ def check_gym(reader: Reader, manifest: Manifest, places: Mapping[str, Place]) -
     for law in space.laws:
         message = "The environment itself says what may be done: the law is ignored."
         reader.warning("unused_code", law.place(1, 0), message)
+    if manifest.training.continual is not None:
+        message = "An environment brings no new rows, so 'continual' trains nothing again."
+        reader.warning("unused_continual", places.get("training", space.place), message)
     algorithm = manifest.training.algorithm
     if algorithm not in PROFILES:
         message = (

@@ -205,6 +205,18 @@ class RewardTest:
 
 
 @record
+class Continual:
+    """When a pod is trained again: `every` so many seconds (0: by no schedule), and on `drift`.
+
+    Each waits for so many `new_rows` at least.
+    """
+
+    every: int = 0
+    drift: bool = False
+    new_rows: int = 100
+
+
+@record
 class Training:
     """`rewards` is None for uniform rewards; `holdout` a share of the data's span.
 
@@ -223,6 +235,7 @@ class Training:
     confidence: Literal["calibrated", "classic"] = "calibrated"
     hyperparameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
     loggers: tuple[str, ...] = ()
+    continual: Continual | None = None
     tests: tuple[RewardTest, ...] = ()
 
 

@@ -9,7 +9,7 @@ from spice_engine.learning.catalog import ALGORITHMS
 from spice_engine.learning.goal import Goal
 from spice_engine.learning.hyperparameters import HYPERPARAMETERS, parse
 from spice_engine.learning.presets import PRESET, PRESETS
-from spice_engine.pods.model import Training
+from spice_engine.pods.model import Continual, Training
 from spice_engine.pods.problems import Severity
 from spice_engine.pods.read_rewards import read_rewards, read_tests
 from spice_engine.pods.reader import Reader
@@ -18,11 +18,12 @@ from spice_engine.pods.yaml_tree import Node, Scalar
 from spice_engine.pods.yaml_tree import Sequence as SequenceNode
 
 MAX_HOLDOUT = 0.9
+MAX_NEW_ROWS = 1_000_000
 LOGGERS = ("tensorboard",)
 _KEYS = (
     "goal", "reward_init", "reward_funcs", "rewards", "reward_tests", "algorithm",
     "hyperparameters", "accelerator", "features", "confidence", "holdout", "seed", "patience",
-    "episodes", "loggers",
+    "episodes", "loggers", "continual",
 )  # fmt: skip
 _UNSUPPORTED: dict[str, Severity] = {"reward_args": "warning"}  # the original ignored it, too
 
@@ -61,6 +62,7 @@ def read_training(
         ),
         hyperparameters=_read_hyperparameters(reader, hyperparameters, algorithm, known=known),
         loggers=_read_loggers(reader, entries.get("loggers") or old_loggers),
+        continual=_read_continual(reader, entries.get("continual")),
         tests=read_tests(reader, entries.get("reward_tests")),
     )
     if "reward_funcs" in entries and training.reward_init is not None:
@@ -128,6 +130,27 @@ def _read_hyperparameters(
         except InvalidRequest as error:
             reader.error("invalid_hyperparameter", node.place, str(error))
     return values
+
+
+def _read_continual(reader: Reader, node: Node | None) -> Continual | None:
+    """When the pod is trained again by itself; None where that is never."""
+    if node is None:
+        return None
+    default = Continual()
+    entries = reader.mapping(node, "continual", ("every", "drift", "new_rows"))
+    found = Continual(
+        every=reader.duration(entries.get("every"), "every", default.every),
+        drift=reader.flag(entries.get("drift"), "drift", default.drift),
+        new_rows=reader.integer(
+            entries.get("new_rows"), "new_rows", default.new_rows, 1, MAX_NEW_ROWS
+        ),
+    )
+    if found.every or found.drift:
+        return found
+    if isinstance(node, MappingNode):
+        message = "Nothing says when to train again: give 'every', or 'drift: true'."
+        reader.warning("unused_continual", node.place, message)
+    return None
 
 
 def _read_loggers(reader: Reader, node: Node | None) -> tuple[str, ...]:

@@ -163,6 +163,15 @@ KEYS: tuple[Key, ...] = (
     Key("training.loggers", "list", "What else a training writes."),
     Key("training.loggers[]", "text", "One of them.", values=("tensorboard",),
         example="tensorboard"),
+    Key("training.continual", "mapping", "When the pod is trained again by itself on what came "
+        "since. The policy that serves goes on until a new one is at least as good on the newest "
+        "rows.", new=True),
+    Key("training.continual.every", "duration", "So long after the last training.",
+        example="1h", new=True),
+    Key("training.continual.drift", "flag", "When the new rows, or the reward that the policy "
+        "gets, are no longer as they were.", default="false", example="true", new=True),
+    Key("training.continual.new_rows", "integer", "New rows that either waits for, at least.",
+        default="100", example="500", new=True),
     Key("training.reward_init", "code", "Code put before that of each reward.",
         example='close = next_state["coinbase_btcusd_close"]'),
     Key("training.reward_funcs", "text", "A Python file with the rewards as functions; `with` "
