@@ -16,8 +16,11 @@ _MIN_LEAF = "Steps that each leaf of a tree keeps at least."
 _MAX_DEPTH = "Questions from the root of a tree to a leaf, at most."
 
 
-def _bounded(default: Any, low: float, high: float, meaning: str) -> Any:
-    """A field whose value lies in [low, high]; its metadata tells both, and the meaning."""
+def _bounded(default: Any, low: Any, high: Any, meaning: str) -> Any:
+    """A field whose value lies in [low, high]; its metadata tells both, and the meaning.
+
+    Of a list the values do, and `high` has as many bounds as there may be values.
+    """
     return dataclasses.field(
         default=default, metadata={"low": low, "high": high, "meaning": meaning}
     )
