@@ -8,8 +8,9 @@ The arithmetic is that of the CPU, to the bit. Importing this module imports num
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,25 +31,31 @@ how long memory takes, and a population of 16,384 gives each scheduler one warp.
 
 Floats = NDArray[np.float32]
 Words = NDArray[np.uint32]
+F = TypeVar("F", bound=Callable[..., Any])
 
 _SIMULATED = bool(cuda.config.ENABLE_CUDASIM)
+
+
+def _device(function: F) -> F:
+    """A function for kernels to call. The simulator's own form of one would cost tenfold."""
+    return function if _SIMULATED else cuda.jit(device=True)(function)
 
 
 def _product() -> Any:
     """A product that is never fused with a sum; by itself, the compiler fuses what it can."""
     if _SIMULATED:
-        return cuda.jit(device=True)(arithmetic.product)
+        return arithmetic.product
     return importlib.import_module("numba.cuda.libdevice").fmul_rn
 
 
-_times = _product()
-_next_random = cuda.jit(device=True)(arithmetic.next_random)
-_explores = cuda.jit(device=True)(arithmetic.explores)
-_random_action = cuda.jit(device=True)(arithmetic.random_action)
-_step_of = cuda.jit(device=True)(arithmetic.bound(arithmetic.step_of, product=_times))
+_times: Any = _product()
+_next_random: Any = _device(arithmetic.next_random)
+_explores: Any = _device(arithmetic.explores)
+_random_action: Any = _device(arithmetic.random_action)
+_step_of: Any = _device(arithmetic.bound(arithmetic.step_of, product=_times))
 
 
-@cuda.jit(device=True)
+@_device
 def _stage(
     codes: Words, paid: Floats, states: Words, rewards: Floats, start: int, count: int, actions: int
 ) -> None:

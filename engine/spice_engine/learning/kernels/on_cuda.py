@@ -23,9 +23,13 @@ class Unusable(Exception):
 
 
 class Gpu:
-    """The first CUDA device. Making one raises Unusable where there is none that works."""
+    """The first CUDA device, which gives each block so many `threads`.
 
-    def __init__(self) -> None:
+    Making one raises Unusable where there is none that works.
+    """
+
+    def __init__(self, threads: int = kernels.THREADS) -> None:
+        self._threads = threads
         cuda: Any = kernels.cuda
         try:
             device = cuda.get_current_device()
@@ -79,7 +83,7 @@ class Gpu:
         chance = cuda.to_device(np.repeat(chances[:, None], count, axis=1))
         values = cuda.to_device(np.ascontiguousarray(population.values[:, :, members]))
         rewards = cuda.to_device(np.ascontiguousarray(course.rewards).reshape(-1))
-        threads = min(kernels.THREADS, -(-count // WARP) * WARP)
+        threads = min(self._threads, count)
         grid = -(-count // threads)
         if course.tiles.shape[1] == 1 and history == 1:
             kernel: Any = kernels.make_walk(actions)[grid, threads]

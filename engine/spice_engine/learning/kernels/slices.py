@@ -21,9 +21,12 @@ def in_slices(
 ) -> None:
     """Has `work(begin, end)` done from 0 to `total`, as many steps at a time as take some 25 ms.
 
-    `first` steps are tried first. `check` is called before every slice and may raise to end it.
-    Where it is cut depends on the clock: work must come to the same however it is cut.
+    `first` steps are tried first, and no fewer than a tenth of them later: where a slice takes long
+    whatever it does, shorter ones would take for ever. `check` is called before every slice and
+    may raise to end it. Where it is cut depends on the clock: work must come to the same however
+    it is cut.
     """
+    least = max(1, first // 10)
     done, count = 0, max(1, first)
     while done < total:
         check()
@@ -32,4 +35,4 @@ def in_slices(
         work(done, end)
         took = clock() - began
         fitting = (end - done) * _AIM_SECONDS / max(took, 1e-9)
-        done, count = end, max(1, min(int(fitting), count * _GROWTH))
+        done, count = end, max(least, min(int(fitting), count * _GROWTH))

@@ -1,0 +1,73 @@
+"""Every CUDA kernel beside the CPU's: on a GPU, or with NUMBA_ENABLE_CUDASIM=1 in the simulator.
+
+    python -m tests.unit.gpu_kernels
+
+Prints one JSON object: of each case whether tables and random numbers are equal, bit for bit.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import numpy as np
+
+from spice_engine.learning.kernels.on_cpu import Cpu
+from spice_engine.learning.kernels.on_cuda import Gpu
+from spice_engine.learning.kernels.population import Course, Exploration, Population
+
+CASES: dict[str, Any] = {
+    # More than 1,000 updates of each member, over several tiles of shared memory.
+    "table": {"tilings": 1, "steps": 260, "passes": 4, "members": 2, "trace": 0.0, "threads": 1},
+    # More than one block, the last not full, and a tile and a bit.
+    "blocks": {"tilings": 1, "steps": 130, "passes": 1, "members": 5, "trace": 0.0, "threads": 3},
+    "traces": {"tilings": 1, "steps": 60, "passes": 2, "members": 3, "trace": 0.8, "threads": 2},
+    "tilings": {"tilings": 3, "steps": 40, "passes": 2, "members": 3, "trace": 0.3, "threads": 2},
+}
+ACTIONS = 3
+STATES = 12
+
+
+def course(tilings: int, steps: int) -> Course:
+    """Random states, some of which stay for a few steps, and random rewards."""
+    random = np.random.default_rng(7)
+    codes = random.integers(0, STATES, (steps + 1, tilings))
+    codes[8:14] = codes[8]
+    codes[20:24] = codes[18:22]
+    tiles = codes + np.arange(tilings) * STATES
+    rewards = random.normal(size=(steps, ACTIONS)).astype(np.float32)
+    return Course(tiles.astype(np.uint32), rewards, STATES * tilings)
+
+
+def population(given: Course, members: int, trace: float) -> Population:
+    """Members that all differ in step size and discount."""
+    return Population.make(
+        given,
+        np.linspace(0.05, 0.4, members).astype(np.float32),
+        np.linspace(0.0, 0.9, members).astype(np.float32),
+        np.full(members, trace, dtype=np.float32),
+        Exploration(0.6, 0.8, 0.1),
+        seed=3,
+    )
+
+
+def compare() -> dict[str, bool]:
+    """Whether both devices come to the same, for each case."""
+    equal: dict[str, bool] = {}
+    for name, case in CASES.items():
+        given = course(case["tilings"], case["steps"])
+        devices = (Cpu(), Gpu(threads=case["threads"]))
+        first, second = (population(given, case["members"], case["trace"]) for _ in devices)
+        for device, one in zip(devices, (first, second), strict=True):
+            device.learn(one, given, case["passes"], lambda: None)
+        learned = first.values.any() and first.words.any()
+        bits = np.array_equal(first.values.view(np.uint32), second.values.view(np.uint32))
+        words = np.array_equal(first.words, second.words)
+        equal[name] = bool(learned and bits and words)
+    return equal
+
+
+if __name__ == "__main__":
+    sys.setswitchinterval(1e-4)  # the simulator waits for its threads without ever sleeping
+    print(json.dumps(compare()))
