@@ -11,15 +11,18 @@ from spice_engine.learning.presets import PRESET
 PROFILES: Mapping[str, Mapping[str, Any]] = {
     "auto": {"seconds": 60.0, "gamma": 0.99},
     "dql": {
-        "gamma": 0.99, "lanes": 16, "batch": 128, "replay": 8.0, "updates": 500,
-        "learning_rate": 1e-3, "exploration_decay": 0.999,
+        "gamma": 0.99, "n_steps": 3, "lanes": 16, "batch": 128, "replay": 8.0, "updates": 250,
+        "learning_rate": 1e-3, "exploration_decay": 0.999, "averaging": 0.05,
     },
     "sacd": {
         "gamma": 0.99, "lanes": 16, "batch": 128, "replay": 8.0, "updates": 500,
         "learning_rate": 1e-3,
     },
     "tabular": {"gamma": 0.99},
-    "vpg": {"gamma": 0.99, "lanes": 64, "steps": 16, "updates": 50},
+    "vpg": {
+        "gamma": 0.99, "lanes": 64, "steps": 16, "updates": 50, "learning_rate": 3e-3,
+        "clip": 5.0, "averaging": 1.0,
+    },
 }  # fmt: skip
 """What other values hyperparameters have in a gym pod where none are given, by algorithm."""
 

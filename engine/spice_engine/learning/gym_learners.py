@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,13 +19,16 @@ from spice_engine.learning.features import Matrix
 from spice_engine.learning.gym_algorithms import parse_for_gym
 from spice_engine.learning.hyperparameters import Dql, Sacd, Tabular, Vpg
 from spice_engine.learning.model import Model
-from spice_engine.learning.networks import Network
 
 TABLE_LANES = 16
 LOOK_LANES = 16
 LOOK_STEPS = 256
 """Steps by chance in each of LOOK_LANES before networks learn, for how large what is seen is."""
 
+PATIENCE = 5
+"""Units of learning without getting better after which an algorithm begins anew, at first."""
+
+LEAST_REST = 1e-3
 _SMALL = 1e-8
 
 
@@ -63,32 +66,58 @@ def models(algorithm: str, lesson: Lesson) -> Iterator[Model]:
     where it can't learn from what the environment shows.
     """
     settings = parse_for_gym(algorithm, lesson.given.get(algorithm, {}))
+    seed, check = lesson.seed, lesson.check
     match settings:
         case Tabular():
             return _tables(lesson, settings)
         case Dql():
-            return _networks(
-                lesson,
-                settings.lanes,
-                lambda env: dql.learn(env, settings, lesson.seed, lesson.check),
-            )
+            ground = _Ground.of(lesson)
+            learned = dql.learn(ground.environment(settings.lanes), settings, seed, check)
         case Vpg():
-            return _networks(
-                lesson,
-                settings.lanes,
-                lambda env: vpg.learn(env, settings, lesson.seed, lesson.check),
-            )
+            # Returns of about 1, which the baseline learns at once.
+            ground = _Ground.of(lesson, ahead=1.0 / max(1.0 - settings.gamma, LEAST_REST))
+            learned = vpg.learn(ground.environment(settings.lanes), settings, seed, check)
         case Sacd():
-            return _networks(
-                lesson,
-                settings.lanes,
-                lambda env: sacd.learn(env, settings, lesson.seed, lesson.check),
-            )
+            ground = _Ground.of(lesson)
+            learned = sacd.learn(ground.environment(settings.lanes), settings, seed, check)
         case _:
             raise InvalidRequest(
                 f"The algorithm '{algorithm}' does not learn by acting in an environment.",
                 hint="Use auto, dql, vpg, sacd or tabular.",
             )
+    return (Encoded(ground.encoding, NetworkModel(one), ground.unit) for one in learned)
+
+
+class Pupil:
+    """An algorithm that learns, and begins anew with other chance when it gets no better.
+
+    Networks that learn by acting may be caught in a poor habit; beginning anew is cheap where they
+    learn fast. It is given twice as long each time, so that what learns slowly learns in the end.
+    A table only ever gets nearer to the truth, and goes on.
+    """
+
+    def __init__(self, algorithm: str, lesson: Lesson) -> None:
+        self._algorithm, self._lesson = algorithm, lesson
+        self._models = models(algorithm, lesson)
+        self._patience, self._idle, self._begun = PATIENCE, 0, 0
+        self._best: float | None = None
+
+    def learn(self) -> Model:
+        """One more unit of learning."""
+        if self._idle >= self._patience and self._algorithm != "tabular":
+            self._begun += 1
+            self._patience, self._idle, self._best = 2 * self._patience, 0, None
+            seed = int(
+                np.random.SeedSequence([self._lesson.seed, self._begun]).generate_state(1)[0]
+            )
+            self._models = models(self._algorithm, replace(self._lesson, seed=seed))
+        return next(self._models)
+
+    def told(self, score: float) -> None:
+        """What the model last learned returns."""
+        better = self._best is None or score > self._best
+        self._best = score if better else self._best
+        self._idle = 0 if better else self._idle + 1
 
 
 def _tables(lesson: Lesson, settings: Tabular) -> Iterator[Model]:
@@ -104,51 +133,59 @@ def _tables(lesson: Lesson, settings: Tabular) -> Iterator[Model]:
     return codes.learn(environment, counts, first, settings.gamma, lesson.seed, lesson.check)
 
 
-def _networks(
-    lesson: Lesson, lanes: int, learn: Callable[[GymEnvironment], Iterator[Network]]
-) -> Iterator[Model]:
-    encoding = _encoding(lesson)
-    environment = GymEnvironment(lesson.gym, lanes, encoding)
-    for network in learn(environment):
-        yield Encoded(encoding, NetworkModel(network))
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """How networks see an environment: its fields encoded, its rewards in units of `unit`."""
+
+    gym: Gym
+    encoding: Encoding
+    unit: float
+
+    @classmethod
+    def of(cls, lesson: Lesson, ahead: float = 1.0) -> _Ground:
+        """Rewards of about 1 / `ahead`; codes as zeros and a one; measures of about 1.
+
+        A measure by its bounds where it has some, else by how it spreads while one acts by chance.
+        """
+        counts = tuple(one.count for one in lesson.fields)
+        width = sum(max(count, 1) for count in counts)
+        if width > MAX_WIDTH:
+            raise InvalidEnvironment(
+                f"What '{lesson.gym.id}' shows are {width} inputs, a network takes {MAX_WIDTH}.",
+                hint="Use tabular.",
+            )
+        mean, deviation, size = _look(lesson)
+        shift, scale = np.zeros(len(counts)), np.zeros(len(counts))
+        for index, one in enumerate(lesson.fields):
+            if one.count:
+                shift[index] = one.low
+            elif np.isfinite(one.high - one.low):
+                shift[index] = (one.high + one.low) / 2
+                scale[index] = 2.0 / (one.high - one.low) if one.high > one.low else 0.0
+            else:
+                shift[index] = mean[index]
+                scale[index] = 1.0 / deviation[index] if deviation[index] > _SMALL else 0.0
+        unit = ahead * size if size > _SMALL else 1.0
+        return cls(lesson.gym, Encoding(counts, shift, scale), unit)
+
+    def environment(self, lanes: int) -> GymEnvironment:
+        """The environment in so many lanes."""
+        return GymEnvironment(self.gym, lanes, self.encoding, self.unit)
 
 
-def _encoding(lesson: Lesson) -> Encoding:
-    """Codes as zeros and a one; measures about 0 and no longer than a few units.
-
-    By the bounds of a measure where it has some, else by how it spreads while one acts by chance.
-    """
-    counts = tuple(one.count for one in lesson.fields)
-    width = sum(max(count, 1) for count in counts)
-    if width > MAX_WIDTH:
-        raise InvalidEnvironment(
-            f"What '{lesson.gym.id}' shows are {width} inputs, a network takes {MAX_WIDTH}.",
-            hint="Use tabular.",
-        )
-    mean, deviation = _look(lesson)
-    shift, scale = np.zeros(len(counts)), np.zeros(len(counts))
-    for index, one in enumerate(lesson.fields):
-        if one.count:
-            shift[index] = one.low
-        elif np.isfinite(one.high - one.low):
-            shift[index] = (one.high + one.low) / 2
-            scale[index] = 2.0 / max(one.high - one.low, _SMALL)
-        else:
-            shift[index] = mean[index]
-            scale[index] = 1.0 / max(deviation[index], _SMALL) if deviation[index] > _SMALL else 0.0
-    return Encoding(counts, shift, scale)
-
-
-def _look(lesson: Lesson) -> tuple[Matrix, Matrix]:
-    """Mean and standard deviation [F] of the fields while one acts by chance."""
+def _look(lesson: Lesson) -> tuple[Matrix, Matrix, float]:
+    """Mean and deviation [F] of the fields while one acts by chance, and the size of rewards."""
     environment = GymEnvironment(lesson.gym, LOOK_LANES)
     chance = np.random.default_rng([lesson.seed, 5])
     environment.reset(lesson.seed)
     seen: list[Matrix] = []
+    paid: list[Matrix] = []
     for _ in range(LOOK_STEPS):
         step = environment.step(chance.integers(0, environment.actions, LOOK_LANES))
         seen.append(step.observations)
+        paid.append(step.rewards)
     environment.close()
     lesson.check()
     every = np.concatenate(seen)
-    return every.mean(axis=0), every.std(axis=0)
+    size = float(np.sqrt(np.square(np.concatenate(paid)).mean()))
+    return every.mean(axis=0), every.std(axis=0), size

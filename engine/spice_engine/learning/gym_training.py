@@ -22,7 +22,7 @@ from spice_engine.learning.environments.gym import GymEnvironment
 from spice_engine.learning.environments.gym_facts import DONE_COLUMN, Component, Facts, Gym
 from spice_engine.learning.features import Layout
 from spice_engine.learning.gym_episodes import Act, Played, always, by_chance, greedy, play
-from spice_engine.learning.gym_learners import Lesson, models, portfolio
+from spice_engine.learning.gym_learners import Lesson, Pupil, portfolio
 from spice_engine.learning.hyperparameters import Auto, Hyperparameters
 from spice_engine.learning.model import Model
 from spice_engine.learning.policy import Policy
@@ -194,12 +194,13 @@ class GymRun:
         yield "constant", 0, Constant(mean)
         auto = isinstance(self._task.settings, Auto)
         names = portfolio(self._lesson) if auto else (self._task.algorithm,)
-        made = {name: models(name, self._lesson) for name in names}
+        pupils = {name: Pupil(name, self._lesson) for name in names}
         steps = dict.fromkeys(names, 0)
         for number in range(1, limit):
             name = self._turn(names, steps, number)
             steps[name] += 1
-            yield name, steps[name], next(made[name])
+            yield name, steps[name], pupils[name].learn()
+            pupils[name].told(self._trials[-1].played.score)
 
     def _turn(self, names: tuple[str, ...], steps: dict[str, int], number: int) -> str:
         """Whose turn it is: every second time the better one's so far, else by turns."""

@@ -14,21 +14,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Encoded:
-    """`inner` takes what `encoding` makes of raw features; its actions are the pod's."""
+    """`inner` takes what `encoding` makes of raw features; its values are in units of `unit`."""
 
     encoding: Encoding
     inner: Model
+    unit: float = 1.0
 
     kind: ClassVar[str] = "encoded"
 
     def values(self, raw: Matrix) -> Matrix:
         """The inner model's values [N, A] of raw features [N, D]."""
-        return self.inner.values(self.encoding.apply(raw))
+        return self.unit * self.inner.values(self.encoding.apply(raw))
 
     def contributions(self, raw: Matrix, chosen: int, second: int) -> Matrix:
         """Those of the inner model, added up over the inputs of each feature [D]."""
         (inputs,) = self.encoding.apply(raw[None])
-        return self.encoding.gathered(self.inner.contributions(inputs, chosen, second))
+        shares = self.inner.contributions(inputs, chosen, second)
+        return self.unit * self.encoding.gathered(shares)
 
     def rule(self, raw: Matrix, names: tuple[str, ...]) -> tuple[str, ...]:
         """None: conditions on scaled inputs would say nothing to anybody."""
@@ -38,6 +40,7 @@ class Encoded:
         """Plain data for the policy file."""
         return {
             "encoding": self.encoding.to_content(),
+            "unit": self.unit,
             "kind": self.inner.kind,
             "inner": self.inner.to_content(),
         }
@@ -50,4 +53,5 @@ class Encoded:
         encoding = Encoding.from_content(content["encoding"], features)
         if content["kind"] == cls.kind:
             raise ValueError("an encoded model within an encoded one")
-        return cls(encoding, read_model(content["kind"], content["inner"], encoding.width, actions))
+        inner = read_model(content["kind"], content["inner"], encoding.width, actions)
+        return cls(encoding, inner, float(content["unit"]))

@@ -19,14 +19,17 @@ class GymEnvironment:
     """`lanes` copies of an environment; observations are the pod's fields, encoded if so wished.
 
     `features` counts the numbers of an observation, `limit` the steps of an episode at most.
+    Rewards are given in units of `unit`.
     """
 
-    def __init__(self, gym: Gym, lanes: int, encoding: Encoding | None = None) -> None:
+    def __init__(
+        self, gym: Gym, lanes: int, encoding: Encoding | None = None, unit: float = 1.0
+    ) -> None:
         self._gym, self.lanes = gym, lanes
         self._env, self.limit = make(gym.id, gym.options, lanes)
         self.actions, self._start = action_range(self._env)
         self._space = self._env.single_observation_space
-        self._encoding = encoding
+        self._encoding, self._unit = encoding, unit
         self.features = encoding.width if encoding else len(gym.columns)
         self._columns = np.array(gym.columns, dtype=np.int64)
         self._done_columns = np.flatnonzero(self._columns == DONE_COLUMN)
@@ -90,11 +93,11 @@ class GymEnvironment:
                 after = led_to.copy()
                 after[np.ix_(over, self._done_columns)] = 1.0
             table = reward_matrix(self._gym.rewards, self._now, after, self._times)
-            return table[self._lanes, chosen]
+            return table[self._lanes, chosen] / self._unit
         paid = np.array(given, dtype=np.float64)
         if not np.isfinite(paid).all():
             raise InvalidEnvironment(f"'{self._gym.id}' gave a reward that is no finite number.")
-        return paid
+        return paid / self._unit
 
     def _restarted(self, over: Mask) -> Matrix:
         """The fields to act on next: lanes whose episode is over begin another."""
