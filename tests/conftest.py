@@ -25,11 +25,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 # In CI the examples are the same each time: what is landed is what was tested. Elsewhere
 # hypothesis looks for new ones.
-settings.register_profile("ci", derandomize=True)
-# The second Python of a CI run looks at fewer of them.
-settings.register_profile("brief", derandomize=True, max_examples=examples(100))
+settings.register_profile("ci", derandomize=True, max_examples=examples(100))
 if os.environ.get("CI"):
-    settings.load_profile("brief" if os.environ.get("SPICE_EXAMPLES") else "ci")
+    settings.load_profile("ci")
 
 
 def wait_for(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:

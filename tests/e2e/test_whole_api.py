@@ -7,19 +7,12 @@ import urllib.request
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase
-from hypothesis import settings as hypothesis_settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 from spice_engine.api import openapi
 from spice_engine.app import TABLE
 from tests.conftest import EngineFixture, wait_for
 from tests.examples import examples
+from tests.fuzzing import CHECKS, door_session, fuzz
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -30,18 +23,7 @@ LEFT_OUT = {
     "samples.add": "writes into the folder",
     "store.export": "writes into the folder",
 }
-CHECKS = [
-    not_a_server_error,
-    response_schema_conformance,
-    status_code_conformance,
-    content_type_conformance,
-]
 document = openapi.build(TABLE)
-schema = (
-    schemathesis.openapi.from_dict(document)
-    .exclude(operation_id=list(LEFT_OUT))
-    .exclude(path="/api/v1/events")
-)
 
 
 @pytest.fixture(scope="module")
@@ -79,20 +61,27 @@ def aim(case: schemathesis.Case) -> None:
 
 
 @pytest.mark.filterwarnings("default")
-@schema.parametrize()
-@hypothesis_settings(
-    max_examples=examples(40),
-    deadline=None,
-    derandomize=True,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
-def test_fuzzing_every_operation_finds_nothing(case: schemathesis.Case, whole: EngineFixture):
-    aim(case)
+@pytest.mark.timeout(600)
+def test_fuzzing_every_operation_finds_nothing(whole: EngineFixture, subtests: pytest.Subtests):
     token = whole.location.token.read_text().strip()
-    case.call_and_validate(
-        base_url=whole.http, headers={"Authorization": f"Bearer {token}"}, checks=CHECKS
+
+    session = door_session()
+
+    def call(case: schemathesis.Case) -> None:
+        aim(case)
+        case.call_and_validate(
+            base_url=whole.http,
+            headers={"Authorization": f"Bearer {token}"},
+            checks=CHECKS,
+            session=session,
+        )
+
+    schema = (
+        schemathesis.openapi.from_dict(document)
+        .exclude(operation_id=list(LEFT_OUT))
+        .exclude(path="/api/v1/events")
     )
+    assert fuzz(schema, call, examples(40, in_ci=10), subtests) > 100
 
 
 def test_the_engine_is_as_it_was(whole: EngineFixture):

@@ -12,17 +12,10 @@ import jsonschema_rs
 import pytest
 import schemathesis
 from http_doors import TABLE, TOKEN, serve
-from hypothesis import HealthCheck
-from hypothesis import settings as hypothesis_settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 from spice_engine.api import openapi
 from tests.examples import examples
+from tests.fuzzing import CHECKS, door_session, fuzz
 
 
 def test_the_document_names_every_operation_and_resolves_every_reference() -> None:
@@ -139,28 +132,22 @@ def live() -> Iterator[str]:
     thread.join(10)
 
 
-schema = schemathesis.openapi.from_dict(openapi.build(TABLE)).exclude(
-    # The second one tells of services that these doors do not have.
-    path=["/api/v1/events", "/api/v0.1/diagnostics"]
-)
-CHECKS = [
-    not_a_server_error,
-    response_schema_conformance,
-    status_code_conformance,
-    content_type_conformance,
-]
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
-@schema.parametrize()
-@hypothesis_settings(
-    max_examples=examples(40),
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)
-def test_fuzzing_by_the_document_finds_nothing(case: schemathesis.Case, live: str) -> None:
-    case.call_and_validate(
-        base_url=live, headers={"Authorization": f"Bearer {TOKEN}"}, checks=CHECKS
+@pytest.mark.timeout(300)
+def test_fuzzing_by_the_document_finds_nothing(live: str, subtests: pytest.Subtests) -> None:
+    session = door_session()
+
+    def call(case: schemathesis.Case) -> None:
+        case.call_and_validate(
+            base_url=live,
+            headers={"Authorization": f"Bearer {TOKEN}"},
+            checks=CHECKS,
+            session=session,
+        )
+
+    schema = schemathesis.openapi.from_dict(openapi.build(TABLE)).exclude(
+        # The second one tells of services that these doors do not have.
+        path=["/api/v1/events", "/api/v0.1/diagnostics"]
     )
+    assert fuzz(schema, call, examples(40, in_ci=20), subtests) > 20
