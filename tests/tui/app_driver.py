@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -59,10 +60,16 @@ class Driver:
 
     async def until(self, condition: Callable[[], Any], what: str, seconds: float = 20.0) -> None:
         """Wait until the condition holds."""
-        for _ in range(int(seconds / STEP)):
-            if condition():
-                return
-            await self.pilot.pause(STEP)
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        while not condition():
+            waited = clock() - began
+            if waited > seconds or self.app._exception is not None:
+                break
+            # A pilot's pause would ask each widget whether it is done, for each look again.
+            await asyncio.sleep(STEP if waited < 0.5 else 2 * STEP)
+        else:
+            return
         raise AssertionError(f"waited {seconds} s for {what}\n{self.text}\n{self.said}")
 
     async def shows(self, *texts: str, seconds: float = 20.0) -> None:
