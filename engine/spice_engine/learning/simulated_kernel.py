@@ -51,7 +51,8 @@ class Kernel:
         module = write_module(simulator)
         self._functions = _load(module)
         world = simulator.world
-        self.data: Matrix = np.ascontiguousarray(world.values[:, list(module.columns)], np.float64)
+        columns = world.values[:, list(module.columns)].T
+        self.data: Matrix = np.ascontiguousarray(columns, np.float64)
         self.initial: Matrix = np.ascontiguousarray(simulator.initial, np.float64)
         self.actions = len(world.actions)
 
@@ -219,7 +220,7 @@ def _load(module: Module) -> dict[str, Any]:
     for name in module.functions:
         # Small ones become part of their callers; numba finds those again by the module's file.
         small = name not in {"expand", "masks", "roll", "learn"}
-        namespace[name] = compiled.njit(namespace[name], inline=small)
+        namespace[name] = compiled.njit(namespace[name], inline=small, apart=not small)
     return namespace
 
 

@@ -248,9 +248,12 @@ class Writer:
         return self._give(f"{result} != 0.0", "flag") if kind == "flag" else Term(result, kind)
 
     def _compare(self, first: Node, symbols: Sequence[str], others: Sequence[Node]) -> Term:
+        left = self.value(first)
+        if len(symbols) == 1:
+            right = self.value(others[0])
+            return self._give(f"{left.number} {symbols[0]} {right.number}", "flag")
         result, depth = self._new(), self._depth
         self.line(f"{result} = False")
-        left = self.value(first)
         for symbol, other in zip(symbols, others, strict=True):
             right = self.value(other)
             self.line(f"if {left.number} {symbol} {right.number}:")

@@ -18,12 +18,13 @@ _FUNCTIONS = (
 )  # fmt: skip
 
 
-def drivers(actions: int, local: int, outside: Sequence[int]) -> tuple[str, tuple[str, ...]]:
+def drivers(local: int, outside: Sequence[int], pays: Sequence[int]) -> tuple[str, tuple[str, ...]]:
     """The text of all drivers, and their names in the order of their calls.
 
-    `outside` says for each action how many fields with data its move answers after the local ones.
+    `outside` says for each action how many fields with data its move answers after the local
+    ones, `pays` which action's `pay` is its own too.
     """
-    pod = _Shape(actions, local, outside)
+    pod = _Shape(local, outside, pays)
     text = _TEMPLATE
     for name, value in pod.parts().items():
         text = text.replace(f"<{name}>", value)
@@ -33,8 +34,9 @@ def drivers(actions: int, local: int, outside: Sequence[int]) -> tuple[str, tupl
 class _Shape:
     """What differs from pod to pod."""
 
-    def __init__(self, actions: int, local: int, outside: Sequence[int]) -> None:
-        self._actions, self._local, self._outside = range(actions), range(local), outside
+    def __init__(self, local: int, outside: Sequence[int], pays: Sequence[int]) -> None:
+        self._actions, self._local = range(len(pays)), range(local)
+        self._outside, self._pays = outside, pays
 
     def _names(self, letter: str) -> str:
         return ", ".join(f"{letter}{index}" for index in self._local)
@@ -61,6 +63,7 @@ class _Shape:
             "allowed": self._each_action(self._allowed, 1),
             "read": self._each_local("l# = local[i, #]", 2),
             "write": self._each_local("following[i, a, #] = n#", 3),
+            "sum": self._names("n").replace(", ", " + "),
             "carry": self._each_local("l# = n#", 3),
             "initial": self._each_local("l# = local[start, #]", 1),
             "buffer": self._each_local("buffer[slots[#]] = l#", 2),
@@ -77,22 +80,32 @@ class _Shape:
             "count": " + ".join(f"c{a}" for a in self._actions),
             "draw": self._each_action(self._draw, 6),
             "best": self._each_action(self._best, 5),
-            "take": self._each_action(self._take, 4),
+            "choose": self._each_action(self._choose, 4),
+            "take": self._each_action(self._take, 5),
             "ahead": self._each_action(self._ahead, 4),
         }
 
     def _attempt(self, a: int) -> Lines:
-        moved = self._moved(a, "n")
+        moved, local = self._moved(a, "n"), self._names("l")
         return [
             f"if action == {a}:",
-            f" c, {moved} = move_{a}(row, data, {self._names('l')})",
-            f" if c != DONE: return c, -5.0, {self._names('l')}",
-            f" c, r = pay_{a}(row, data, fixed, {self._names('l')}, {moved})",
+            f" c, {moved} = move_{a}(row, data, {local})",
+            f" if c != DONE: return c, -5.0, {local}",
+            f" if not np.isfinite({self._sum(a)}): return TROUBLE, 0.0, {local}",
+            f" c, r = pay_{self._pays[a]}(action, row, data, fixed, {self._names('l')}, {moved})",
             f" return c, r, {self._names('n')}",
         ]
 
     def _allowed(self, a: int) -> Lines:
-        return [f"if action == {a}: return move_{a}(row, data, {self._names('l')})[0]"]
+        return [
+            f"if action == {a}:",
+            f" c, {self._moved(a, 'n')} = move_{a}(row, data, {self._names('l')})",
+            f" return TROUBLE if c == DONE and not np.isfinite({self._sum(a)}) else c",
+        ]
+
+    def _sum(self, a: int) -> str:
+        """What is finite only where all that a move answers is: one test instead of many."""
+        return self._moved(a, "n").replace(", ", " + ")
 
     def _linear(self, index: int) -> str:
         return (
@@ -117,16 +130,22 @@ class _Shape:
             f"if (stuck or c{a} == DONE) and q > best: best, a = q, {a}",
         ]
 
+    def _choose(self, a: int) -> Lines:
+        """The local state after action a, chosen without a branch, which nobody could foresee."""
+        names = ", ".join(f"m{a}_{index}" for index in self._local)
+        return [f"if a == {a} and c{a} == DONE: done, {self._names('n')} = True, {names}"]
+
     def _take(self, a: int) -> Lines:
-        word = "if" if a == 0 else "elif"
-        moved = self._moved(a, f"m{a}_")
-        carried = "; ".join(f"n{index} = m{a}_{index}" for index in self._local)
-        return [
-            f"{word} a == {a} and c{a} == DONE:",
-            f" code, r = pay_{a}(row, data, fixed, {self._names('l')}, {moved})",
-            " if code == TROUBLE: return True",
-            f" {carried}",
-        ]
+        """The reward by the code of action a, for all that have it."""
+        if self._pays[a] != a:
+            return []
+        same = [other for other in self._actions if self._pays[other] == a]
+        test = "if " + " or ".join(f"a == {other}" for other in same)
+        moved = self._moved(a, "n")
+        call = f"code, r = pay_{a}(a, row, data, fixed, {self._names('l')}, {moved})"
+        if len(same) == len(self._actions):
+            test = "if True"
+        return [f"{test}:", f" {call}", " if code == TROUBLE: return True"]
 
     def _ahead(self, a: int) -> Lines:
         return [
@@ -168,7 +187,7 @@ def find(edges, low, high, value):
  """How many edges are below the value: `searchsorted` from the left."""
  found = 0
  for index in range(low, high):
-  found += 1 if edges[index] < value else 0
+  found += 1 if edges[np.uint64(index)] < value else 0
  return found
 
 def values_of(mode, place, out, buffer, raw, slots, feature, threshold, left, mean, roots, base,
@@ -253,10 +272,10 @@ def roll(mode, start, stop, first, orders, data, fixed, local, actions, rewards,
 <trail>
  return stop
 
-def cell(row, first, base, edges, bounds, strides, <L>):
- s = base[row - first]
+def cell(place, base, edges, bounds, strides, <L>):
+ s = base[np.uint64(place)]
 <cell>
- return s
+ return np.uint64(s)
 
 def shift(x):
  """Marsaglia's xorshift of 64 bits."""
@@ -274,7 +293,8 @@ def learn(table, low, high, seeds, least, gammas, chances, share, begin_rows, be
  """
  half, bits = np.uint64(32), np.uint64(0xFFFFFFFF)
  one = np.float32(1.0)
- for m in range(low, high):
+ for member in range(low, high):
+  m = np.uint64(member)
   x, gamma, chance = seeds[m], gammas[m], chances[m]
   for number in range(passes):
    row, end = first, stop
@@ -286,7 +306,7 @@ def learn(table, low, high, seeds, least, gammas, chances, share, begin_rows, be
     row = begin_rows[i]
     end = min(row + length, stop)
 <random>
-   s = cell(row, first, base, edges, bounds, strides, <L>)
+   s = cell(row - first, base, edges, bounds, strides, <L>)
 <moves3>
    stuck = <all>
    while row < end:
@@ -301,21 +321,24 @@ def learn(table, low, high, seeds, least, gammas, chances, share, begin_rows, be
     else:
      best = np.float32(-INF)
 <best>
-    r, <N> = -5.0, <L>
+    done, r, <N> = False, -5.0, <L>
+<choose>
+    if done:
+     if not np.isfinite(<sum>): return True
 <take>
     <L>, = <N>,
     before = s
     row += 1
-    s = cell(row, first, base, edges, bounds, strides, <L>)
+    s = cell(row - first, base, edges, bounds, strides, <L>)
 <moves4>
     stuck = <all>
     best = np.float32(-INF)
 <ahead>
-    seen = table[m, before, <A> + a] + one
+    seen = table[m, before, np.uint64(<A> + a)] + one
     rate = max(least[m], one / seen)
-    value = table[m, before, a]
-    table[m, before, a] = value + rate * (np.float32(r * scale) + gamma * best - value)
-    table[m, before, <A> + a] = seen
+    value = table[m, before, np.uint64(a)]
+    table[m, before, np.uint64(a)] = value + rate * (np.float32(r * scale) + gamma * best - value)
+    table[m, before, np.uint64(<A> + a)] = seen
   seeds[m] = x
  return False
 '''

@@ -1,6 +1,7 @@
 """The module a compiler is given for one pod: its actions, effects, laws and rewards as functions.
 
-`move_a` does what action a does to the local state and asks the laws; `pay_a` gives its reward.
+`move_a` does what action a does to the local state and asks the laws; `pay_a` gives its reward, and
+that of all actions with the same code.
 Both begin their answer with BROKEN, DONE or TROUBLE; what follows is only to be used after DONE.
 The drivers on top of them (`expand`, `masks`, `roll`, `learn`) loop over states and steps.
 """
@@ -32,7 +33,7 @@ FOLLOW, WANDER, GREEDY, CONSTANT, TREES, LINEAR, TABLE = range(7)
 class Module:
     """A module's text, the names of its functions in the order of their calls, and its columns.
 
-    `columns` are the fields that the functions find in the columns of their `data`.
+    `columns` are the fields that the functions find in `data` [C, T].
     """
 
     text: str
@@ -46,13 +47,21 @@ def write_module(simulator: Simulator) -> Module:
     actions, local = len(world.actions), simulator.local.tolist()
     if not local or len(local) > MOST_LOCAL or actions > MOST_ACTIONS:
         raise Uncompiled("too many actions or fields")
-    pod = _Pod(simulator, local)
+    pod, pays = _Pod(simulator, local), list[int]()
     lines = [HEAD]
+    functions: list[str] = []
+    paid: dict[str, int] = {}
     for action in range(actions):
-        lines += pod.move(action)
-        lines += pod.pay(action)
-    text, called = drivers(actions, len(local), pod.outside)
-    functions = [f"{kind}_{action}" for action in range(actions) for kind in ("move", "pay")]
+        lines += [f"def move_{action}{pod.move(action)}"]
+        functions.append(f"move_{action}")
+        pay = pod.pay(action)
+        # Fields with data that a move writes have names of its own.
+        key = f"{action} {pay}" if pod.outside[action] else pay
+        if paid.setdefault(key, action) == action:
+            lines += [f"def pay_{action}{pay}"]
+            functions.append(f"pay_{action}")
+        pays.append(paid[key])
+    text, called = drivers(len(local), pod.outside, pays)
     return Module("\n".join([*lines, text]), (*functions, *called), tuple(pod.columns))
 
 
@@ -73,18 +82,18 @@ class _Pod:
 
     def _current(self, field: int) -> str:
         """Where a field of the current state stands."""
-        return self._local.get(field) or f"data[row, {self._column(field)}]"
+        return self._local.get(field) or f"data[{self._column(field)}, at]"
 
     def _carried(self, action: int) -> list[int]:
         """The fields that the answer of a move holds: local ones, then those with data."""
         return [*self._local, *self._simulator.outside[action]]
 
-    def move(self, action: int) -> list[str]:
-        """`move_a(row, data, local...)`: whether the laws hold, and the fields of `_carried`."""
+    def move(self, action: int) -> str:
+        """`(row, data, local...)`: whether the laws hold, and the fields of `_carried`."""
         arguments = ", ".join(self._local.values())
-        head = f"def move_{action}(row, data, {arguments}):"
+        head = f"(row, data, {arguments}):\n at = np.uint64(row)"
         if not self._simulator.moves[action]:
-            return [head, f" return DONE, {arguments}"]
+            return f"{head}\n return DONE, {arguments}"
         effect, laws = self._world.effects.formulas(action_name(self._simulator, action))
         carried = self._carried(action)
         zeros = ", ".join(["0.0"] * len(carried))
@@ -98,13 +107,14 @@ class _Pod:
         lines = list(writer.lines)
         for index, law in enumerate(laws):
             lines += self._law(index, law, after, (trouble, f"return BROKEN, {zeros}"))
-        lines += [f" if not np.isfinite({after[field]}): {trouble}" for field in written]
+        answer = "(DONE if may else BROKEN)" if laws else "DONE"
         values = ", ".join(after.get(field) or self._current(field) for field in carried)
-        return [head, *lines, f" return DONE, {values}"]
+        return "\n".join([head, *lines, f" return {answer}, {values}"])
 
     def _law(
         self, index: int, law: Node, after: dict[Name, str], ends: tuple[str, str]
     ) -> list[str]:
+        """Sets `may`; a law that can be trouble is not asked where an earlier one failed."""
         trouble, broken = ends
         fields = [name for name in names([["do", law]]) if isinstance(name, int)]
         given: dict[Name, str] = {
@@ -112,17 +122,21 @@ class _Pod:
         }
         writer = Writer(given, trouble, prefix=f"law{index}_")
         held = writer.value(law)
-        writer.line(f"if not {held.truth}: {broken}")
-        return writer.lines
+        if index == 0:
+            return [*writer.lines, f" may = {held.truth}"]
+        asked = [f" if not may: {broken}"] if any("return" in one for one in writer.lines) else []
+        return [*asked, *writer.lines, f" may = may & {held.truth}"]
 
-    def pay(self, action: int) -> list[str]:
-        """`pay_a(row, data, fixed, local..., after...)`: the reward of a lawful action."""
+    def pay(self, action: int) -> str:
+        """`(action, row, data, fixed, local..., after...)`: the reward of a lawful action."""
         before = list(self._local.values())
         carried = self._carried(action)
         after = {field: f"n{index}" for index, field in enumerate(carried)}
-        head = f"def pay_{action}(row, data, fixed, {', '.join([*before, *after.values()])}):"
+        head = f"(action, row, data, fixed, {', '.join([*before, *after.values()])}):"
+        # An index without a sign is never counted from the end, which would have to be asked.
+        head += "\n at, ahead = np.uint64(row), np.uint64(row + 1)"
         if self._simulator.fixed[action]:
-            return [head, f" return DONE, fixed[{action}, row]"]
+            return f"{head}\n return DONE, fixed[action, at]"
         reward = self._world.program.rewards[action]
         known = reward.reads() is not None  # what a file of the user's does is not
         code = reward_statements(reward, self._world.fields) if known else None
@@ -133,13 +147,13 @@ class _Pod:
             if which == "current":
                 given[input_name(which, field)] = self._current(field)
             else:
-                ahead = after.get(field) or f"data[row + 1, {self._column(field)}]"
+                ahead = after.get(field) or f"data[{self._column(field)}, ahead]"
                 given[input_name(which, field)] = ahead
         writer = Writer(given, "return TROUBLE, 0.0")
         writer.body(code)
         found = writer.number_of("reward")
         writer.line(f"if not (abs({found}) <= MOST): return TROUBLE, 0.0")
-        return [head, *writer.lines, f" return DONE, {found}"]
+        return "\n".join([head, *writer.lines, f" return DONE, {found}"])
 
 
 def action_name(simulator: Simulator, action: int) -> str:
