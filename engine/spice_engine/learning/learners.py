@@ -8,11 +8,17 @@ from spice_engine.learning.algorithms.linear_learner import LinearLearner
 from spice_engine.learning.algorithms.network_learner import NetworkLearner
 from spice_engine.learning.algorithms.tabular import TabularLearner
 from spice_engine.learning.hyperparameters import Auto, Dql, Fqi, Hyperparameters, Linear, Sacd, Vpg
+from spice_engine.learning.kernels.devices import Accelerator
 from spice_engine.learning.task import Learner
 
 
-def make_learner(settings: Hyperparameters, episodes: int, seed: int) -> Learner:
-    """The learner that the hyperparameters are of, for at most so many episodes."""
+def make_learner(
+    settings: Hyperparameters, episodes: int, seed: int, accelerator: Accelerator = "auto"
+) -> Learner:
+    """The learner that the hyperparameters are of, for at most so many episodes.
+
+    The `accelerator` counts for tables that learn in lanes, and changes no policy.
+    """
     if isinstance(settings, Auto):
         return AutoLearner(settings, episodes, seed)
     if isinstance(settings, Fqi):
@@ -21,4 +27,4 @@ def make_learner(settings: Hyperparameters, episodes: int, seed: int) -> Learner
         return LinearLearner(settings, episodes)
     if isinstance(settings, Dql | Vpg | Sacd):
         return NetworkLearner(settings, episodes, seed)
-    return TabularLearner(settings, episodes)
+    return TabularLearner(settings, episodes, seed, accelerator)

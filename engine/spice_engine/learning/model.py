@@ -11,6 +11,7 @@ from spice_engine.learning.algorithms.forest import Forest
 from spice_engine.learning.algorithms.linear import LinearModel
 from spice_engine.learning.algorithms.network_model import NetworkModel
 from spice_engine.learning.algorithms.table import Table
+from spice_engine.learning.algorithms.tiles import Tiles
 from spice_engine.learning.algorithms.tree import Tree
 from spice_engine.learning.features import Matrix
 
@@ -43,7 +44,7 @@ def read_model(kind: str, content: dict[str, Any], features: int, actions: int) 
     Raises ValueError for a kind that there is not, KeyError, TypeError and ValueError for content
     that does not make a model of so many features and actions.
     """
-    for model in (Constant, LinearModel, Tree, Forest, Table, Encoded, Codes, NetworkModel):
+    for model in (Constant, LinearModel, Tree, Forest, Table, Tiles, Encoded, Codes, NetworkModel):
         if model.kind == kind:
             return model.from_content(content, features, actions)
     raise ValueError(f"models of the kind {kind!r} are not known")

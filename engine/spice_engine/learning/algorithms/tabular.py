@@ -4,19 +4,26 @@ For pods whose actions change nothing, what Q-learning with a step of 1/visits c
 pass over time is the mean reward of each cell, which is taken at once. Each cell is drawn to the
 mean over all cells by a few visits, so that cells never seen choose the best constant action
 instead of the first declared. An episode is one table, finer than the one before.
+
+With `tilings` above 1 a table is a sum of several (`tiles.py`); with `lanes` members learn by trial
+instead (`lanes.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spice_engine.learning.algorithms.constant import Constant
+from spice_engine.learning.algorithms.lanes import Trial, check_room
 from spice_engine.learning.algorithms.table import Table
+from spice_engine.learning.algorithms.tiles import Tiles, empty_tables, fit_tiles
 from spice_engine.learning.features import Matrix
 from spice_engine.learning.hyperparameters import Tabular
+from spice_engine.learning.kernels.devices import Accelerator, Devices
 from spice_engine.learning.task import Candidate, Check
 
 MAX_ROWS = 5_000
@@ -36,17 +43,36 @@ class TabularLearner:
     ends_on_equal_scores = True
     cautious = True
 
-    def __init__(self, settings: Tabular, episodes: int) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: Tabular,
+        episodes: int,
+        seed: int = 0,
+        accelerator: Accelerator = "auto",
+    ) -> None:
+        self._settings, self._seed = settings, seed
+        self._devices = Devices(accelerator)
         self.sizes = table_sizes(settings)[:episodes]
+        form = f"{settings.tilings} tilings of " if settings.tilings > 1 else ""
         self.candidates: Sequence[Candidate] = [
-            Candidate(f"{features} x {bins} bins", {"features": features, "bins": bins})
+            Candidate(f"{form}{features} x {bins} bins", {"features": features, "bins": bins})
             for features, bins in self.sizes
         ]
 
     def fit(self, raw: Matrix, rewards: Matrix, check: Check) -> TabularFit:
-        """Tables on some steps."""
-        return TabularFit(raw, rewards, self._settings, self.sizes, check)
+        """Tables on some steps; InvalidRequest where a population of them is too large."""
+        trial = None
+        if self._settings.lanes:
+            finest = max(most_cells(size, self._settings.tilings) for size in self.sizes)
+            check_room(finest, rewards.shape[1], self._settings)
+            trial = Trial(self._settings, self._seed, self._devices)
+        return TabularFit(raw, rewards, self._settings, self.sizes, check, trial)
+
+
+def most_cells(size: Size, tilings: int) -> int:
+    """Cells that tables of a size have at most; a shifted one has a bin more of each feature."""
+    features, bins = size
+    return tilings * (bins + (tilings > 1)) ** features
 
 
 def table_sizes(settings: Tabular) -> list[Size]:
@@ -65,21 +91,34 @@ class TabularFit:
     """Tables over the features that were picked one after another, for each number of bins."""
 
     def __init__(
-        self, raw: Matrix, rewards: Matrix, settings: Tabular, sizes: list[Size], check: Check
+        self,
+        raw: Matrix,
+        rewards: Matrix,
+        settings: Tabular,
+        sizes: list[Size],
+        check: Check,
+        trial: Trial | None = None,
     ) -> None:
-        self._raw, self._rewards = raw, rewards
+        self._raw, self._rewards, self._trial = raw, rewards, trial
         self._settings, self._sizes, self._check = settings, sizes, check
         self._few = raw[:: max(1, -(-len(raw) // MAX_ROWS))]
         self._binned: dict[int, tuple[list[Matrix], Codes]] = {}
         self._picked: dict[int, list[int]] = {}
 
-    def model(self, index: int) -> Constant | Table:
-        """The table of a size."""
+    @property
+    def told(self) -> dict[str, Any]:
+        """What an episode says beside its candidate: where a population learned."""
+        return self._trial.told if self._trial else {}
+
+    def model(self, index: int) -> Constant | Table | Tiles:
+        """The table of a size, or the tables."""
         features, bins = self._sizes[index]
         mean: Matrix = self._rewards.mean(axis=0)
         if features == 0:
             return Constant(mean)
         columns = self._pick(features, bins)
+        if self._trial is not None or self._settings.tilings > 1:
+            return self._tiles(columns, bins)
         edges = tuple(self._bins(bins)[0][column] for column in columns)
         empty = Table(tuple(columns), edges, np.zeros((0, 0)))
         cell = empty.cells(self._raw)
@@ -94,6 +133,17 @@ class TabularFit:
     def values(self, index: int) -> Matrix:
         """The table's values on the fit's own steps."""
         return self.model(index).values(self._raw)
+
+    def _tiles(self, columns: list[int], bins: int) -> Table | Tiles:
+        tables, counts = empty_tables(self._few, columns, bins, self._settings.tilings)
+        cells = [table.cells(self._raw) for table in tables]
+        if self._trial is None:
+            prior = self._settings.shrinkage
+            tiles = fit_tiles(tables, counts, cells, self._rewards, prior, self._check)
+        else:
+            tiles = self._trial.fit(tables, counts, cells, self._rewards, self._check)
+        first, *others = tiles.tables
+        return tiles if others else first
 
     def _bins(self, bins: int) -> tuple[list[Matrix], Codes]:
         """Edges of every feature, and the bin [n, D] of each of the few rows."""
