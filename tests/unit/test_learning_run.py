@@ -19,7 +19,14 @@ from spice_engine.learning.task import Task
 from spice_engine.learning.training_run import TrainingRun
 
 ROWS, SPAN = 1200, 4
-FAST = {"auto": {"trees": 10}, "fqi": {"trees": 4}}
+NETWORKS = {"updates": 10, "hidden": [16], "lanes": 32}
+FAST = {
+    "auto": {"trees": 10},
+    "fqi": {"trees": 4},
+    "dql": {**NETWORKS, "warm_up": 0},
+    "sacd": {**NETWORKS, "warm_up": 0},
+    "vpg": NETWORKS,
+}
 
 
 def table(seed: int = 1) -> np.ndarray:
