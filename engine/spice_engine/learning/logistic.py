@@ -8,7 +8,9 @@ that never erred is not taken for one that never will.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +29,7 @@ _SURE = 30.0
 """Of the logit: beyond it a probability is 1 in doubles, and its exponential goes out of hand."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Logistic:
     """Features [D] of the values of D - 2 actions in units of `unit`, each within the range `low`
     to `high` that it was fitted to, standardised, then `weights` [D + 1], the constant first."""
@@ -46,6 +48,8 @@ class Logistic:
 
     def probability(self, values: Matrix, margins: Matrix) -> Matrix:
         """The probability [N] that the best of values [N, A], with their margins [N], is right."""
+        if len(values) == 1:
+            return np.array([self._one(values[0].tolist(), float(margins[0]))])
         shown = np.clip(_features(values, margins, self.unit), self.low, self.high)
         scaled = (shown - self.mean) * self.inverse
         # Column by column: a product with a matrix would add in another order for one row.
@@ -53,6 +57,27 @@ class Logistic:
         for column, weight in zip(scaled.T, self.weights[1:].tolist(), strict=True):
             logit += column * weight
         return _share(logit)
+
+    def _one(self, values: Sequence[float], margin: float) -> float:
+        """The same of one row, to the bit, in Python's floats: some microseconds instead of 40."""
+        lead = margin / self.unit
+        apart = [value / self.unit for value in values]
+        middle = 0.0
+        for one in apart:
+            middle += one
+        middle /= len(apart)
+        shown = (lead, float(np.log1p(lead)), *(one - middle for one in apart))
+        logit, columns = self._lists
+        for one, (low, high, mean, inverse, weight) in zip(shown, columns, strict=True):
+            logit += (min(max(one, low), high) - mean) * inverse * weight
+        return float(1 / (1 + np.exp(-min(max(logit, -_SURE), _SURE))))
+
+    @cached_property
+    def _lists(self) -> tuple[float, list[tuple[float, ...]]]:
+        first, *weights = self.weights.tolist()
+        parts = (self.low, self.high, self.mean, self.inverse)
+        lists: list[list[float]] = [*(part.tolist() for part in parts), weights]
+        return first, list(zip(*lists, strict=True))
 
     def to_floats(self) -> Matrix:
         """All its numbers in one array, for the policy file."""
