@@ -19,6 +19,7 @@ FIGURES = (
 PROBLEM_CLASSES = {
     "contextual": "contextual (no action changes the data)",
     "simulated": "simulated (actions change local state)",
+    "gym": "gym (acts in an environment; scores are returns of an episode)",
 }
 
 
@@ -97,6 +98,7 @@ def show_whole(evaluation: Mapping[str, Any]) -> None:
             ("Held out", _held_out(evaluation)),
             ("Best constant", _constant(evaluation)),
             *_simulated(evaluation),
+            *_gym(evaluation),
         ]
     )
     output.line()
@@ -114,6 +116,9 @@ def _algorithm(evaluation: Mapping[str, Any]) -> str:
 
 def _held_out(evaluation: Mapping[str, Any]) -> str:
     since = evaluation.get("held_out_from")
+    episodes = _part(evaluation, "held_out").get("episodes")
+    if episodes is not None:
+        return f"{episodes} fresh episodes"
     if since is None:
         return "nothing"
     steps = _part(evaluation, "held_out").get("steps")
@@ -137,6 +142,16 @@ def _simulated(evaluation: Mapping[str, Any]) -> list[tuple[str, object]]:
         ("Unlawful steps", part.get("unlawful_steps")),
         ("Oracle", "" if exact else "not exact: the best that a search found"),
     ]
+
+
+def _gym(evaluation: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """What only pods have that act in an environment."""
+    name = evaluation.get("environment")
+    if not name:
+        return []
+    stated = _part(evaluation, "in_sample").get("oracle") is not None
+    oracle = "the return from which on the environment counts as solved" if stated else "unknown"
+    return [("Environment", name), ("Oracle", oracle)]
 
 
 def interval(part: Mapping[str, Any], name: str) -> str:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from spice_engine.protocol.pods import Episode, TrainingInfo
 
 MEASURES = ("step", "sum", "regret")
-"""Reward of a step (parts of different length compare), sum of rewards, share of regret closed."""
+"""Reward of a step (parts of different length compare), sum of rewards, share of regret closed.
+Of pods that act in an environment the first two are the mean return of an episode."""
 TITLES = {"step": "Reward per step", "sum": "Reward", "regret": "Regret closed"}
 
 _LINES = (
@@ -84,7 +85,7 @@ class Curves:
         return ChartInput(
             series=tuple(series),
             references=tuple(_references(current, preview, options)),
-            title=TITLES[options.measure],
+            title=_title(current, preview, options),
             x_kind="whole",
             x_until=_until(current, series),
             empty=_empty(current, preview),
@@ -154,6 +155,8 @@ def value_of(episode: Episode, measure: str) -> float | None:
         return _number(episode.detail.get("regret_closed"))
     if measure == "sum":
         return episode.score
+    if "episodes" in episode.detail:
+        return episode.score
     steps = sum(episode.actions_taken.values())
     return episode.score / steps if steps else None
 
@@ -180,7 +183,7 @@ def _references(
         # While it trains, the oracle may be a first guess; the evaluation has searched on.
         part = (source.evaluation or {}).get("in_sample")
         figures = part if isinstance(part, Mapping) else last.detail
-        steps = int(figures.get("steps") or 0) or sum(last.actions_taken.values())
+        steps = _steps(figures) or sum(last.actions_taken.values())
         yield from _lines(figures, steps, options.measure, "")
     part = (source.evaluation or {}).get("held_out")
     if not isinstance(part, Mapping) or not options.held_out:
@@ -189,12 +192,25 @@ def _references(
         value = _number(part.get("regret_closed"))
         if value is not None:
             yield Reference("held out", value)
-    elif options.measure == "step" and (steps := int(part.get("steps") or 0)):
+    elif options.measure == "step" and (steps := _steps(part)):
         # Sums over parts of different length do not compare; rewards of a step do.
         yield from _lines(part, steps, "step", ", held out")
         value = _number(part.get("score"))
         if value is not None:
             yield Reference("held out", value / steps)
+
+
+def _steps(figures: Mapping[str, Any]) -> int:
+    """What a score is divided by for that of a step; a mean return of episodes stays whole."""
+    return 1 if "episodes" in figures else int(figures.get("steps") or 0)
+
+
+def _title(current: TrainingInfo | None, preview: PreviewInfo | None, options: CurveOptions) -> str:
+    source = current if current is not None and current.episodes else preview
+    played = source is not None and source.episodes and "episodes" in source.episodes[-1].detail
+    return (
+        "Return of an episode" if played and options.measure == "step" else TITLES[options.measure]
+    )
 
 
 def _lines(

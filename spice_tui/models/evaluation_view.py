@@ -37,7 +37,8 @@ class Level:
 class PartScores:
     """The scores of one part of the data; `regret_closed` is a share, None where unknown.
 
-    `between` is where it lies at 95 %.
+    `between` is where it lies at 95 %. Where `episodes` were played, the scores are their mean
+    returns, else rewards of a step.
     """
 
     title: str
@@ -45,6 +46,7 @@ class PartScores:
     levels: tuple[Level, ...]
     regret_closed: float | None
     between: tuple[float, float] | None = None
+    episodes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +101,23 @@ def _facts(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if candidate and candidate != algorithm:
         algorithm = f"{algorithm} ({candidate})" if algorithm else candidate
     since = _number(evaluation.get("held_out_from"))
+    held_out = "nothing" if since is None else f"from {scale.moment(since)} on"
+    environment = str(evaluation.get("environment") or "")
     pairs = (
         ("Problem", str(evaluation.get("problem_class") or "")),
+        ("Environment", environment),
         ("Algorithm", algorithm),
-        ("Held out", "nothing" if since is None else f"from {scale.moment(since)} on"),
+        ("Held out", "fresh episodes" if environment else held_out),
     )
     yield from (pair for pair in pairs if pair[1])
 
 
 def _part(title: str, part: Mapping[str, Any]) -> PartScores:
     steps = int(_number(part.get("steps")) or 0)
+    episodes = int(_number(part.get("episodes")) or 0)
+    whole = 1 if episodes else steps or 1
     values = [
-        (name, value / (steps or 1), style)
+        (name, value / whole, style)
         for name, key, style in _LEVELS
         if (value := _number(part.get(key))) is not None
     ]
@@ -121,7 +128,7 @@ def _part(title: str, part: Mapping[str, Any]) -> PartScores:
         for name, value, style in values
     )
     closed = _number(part.get("regret_closed"))
-    return PartScores(title, steps, tuple(levels), closed, _between(part))
+    return PartScores(title, steps, tuple(levels), closed, _between(part), episodes)
 
 
 def _between(part: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -224,8 +231,11 @@ def _beside(blocks: Sequence[Sequence[Line]], width: int) -> Iterator[Line]:
 
 
 def _part_lines(part: PartScores, width: int) -> list[Line]:
-    head = Line().add(part.title.capitalize(), TITLE).add(f"  {part.steps} steps", LABEL)
-    head.add(", reward per step", LABEL)
+    head = Line().add(part.title.capitalize(), TITLE)
+    if part.episodes:
+        head.add(f"  {part.episodes} episodes, return", LABEL)
+    else:
+        head.add(f"  {part.steps} steps, reward per step", LABEL)
     page = [head]
     room = max(4, width - _NAME - _VALUE - 2)
     for one in part.levels:

@@ -21,7 +21,16 @@ from spice_engine.learning.confidence import CLASSIC, UNCALIBRATED
 from spice_engine.learning.environments.gym import GymEnvironment
 from spice_engine.learning.environments.gym_facts import DONE_COLUMN, Component, Facts, Gym
 from spice_engine.learning.features import Layout
-from spice_engine.learning.gym_episodes import Act, Played, always, by_chance, greedy, play
+from spice_engine.learning.gym_episodes import (
+    LEVEL,
+    Act,
+    Played,
+    always,
+    by_chance,
+    greedy,
+    interval,
+    play,
+)
 from spice_engine.learning.gym_learners import Lesson, Pupil, portfolio
 from spice_engine.learning.hyperparameters import Auto, Hyperparameters
 from spice_engine.learning.model import Model
@@ -112,7 +121,7 @@ class _Lines:
     """What a set of episodes returns without learning: by chance, and by the best constant."""
 
     random: float
-    constant: float
+    constant: Played
 
 
 class GymRun:
@@ -148,9 +157,9 @@ class GymRun:
             chance = by_chance(len(self._task.actions), _seed(self._task.seed, 4))
             random = self._ground.play(chance, lanes, purpose).score
             if purpose == SELECTION:
-                constant = self._constants[self._constant].score
+                constant = self._constants[self._constant]
             else:
-                constant = self._ground.play(always(self._constant), lanes, purpose).score
+                constant = self._ground.play(always(self._constant), lanes, purpose)
             self._lines[purpose] = _Lines(random, constant)
         return self._lines[purpose]
 
@@ -236,13 +245,23 @@ class GymRun:
         """An evaluation as plain data; the oracle is what the environment states as solved."""
         lines = self._references(len(played.returns), purpose)
         threshold = None if self._task.gym.rewards else self._task.facts.threshold
-        closed = None
-        if threshold is not None and threshold > lines.constant:
-            closed = (played.score - lines.constant) / (threshold - lines.constant)
+        constant, closed, between = lines.constant.score, None, None
+        gain = interval(played.returns - lines.constant.returns)
+        if threshold is not None and threshold > constant:
+            gap = threshold - constant
+            closed = (played.score - constant) / gap
+            between = [gain[0] / gap, gain[1] / gap]
         return {
             **played.as_dict(self._task.actions),
+            "intervals": {
+                "level": LEVEL,
+                "score": interval(played.returns),
+                "gain": gain,
+                "regret_closed": between,
+            },
             "random": lines.random,
-            "best_constant": lines.constant,
+            "best_constant": constant,
+            "gain": played.score - constant,
             "best_constant_action": self._task.actions[self._constant],
             "oracle": threshold,
             "regret_closed": closed,
@@ -263,6 +282,7 @@ class GymRun:
             "refit": None,
             "reliability": None,
             "folds": 0,
+            "overfitted": None,
             "nothing_to_learn": len(set(scores)) == 1,
             "constant_policy": int((fresh.counts > 0).sum()) <= 1,
             "beats_best_constant": held_out["score"] > held_out["best_constant"],
