@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json as json_module
+import time
 from typing import Annotated, Any
 
 import typer
 
 from spice_engine.errors import NotFound, NotTrained
+from spice_engine.units import format_duration
 from spice_tui.cli import evaluation, judging, output, values
 from spice_tui.cli.output import Json
 from spice_tui.cli.pod_argument import PodArgument
@@ -15,6 +17,7 @@ from spice_tui.cli.session import session_of
 from spice_tui.client import Client
 
 FEED_COLORS = {"running": "green", "failing": "red", "invalid": "red", "starting": "blue"}
+_SECOND = 1_000_000_000
 FEED_COLUMNS = (
     "DATASPACE",
     "ROLE",
@@ -93,6 +96,20 @@ def _evaluation(client: Client, pod: str, version: int) -> dict[str, Any]:
     rows = client.call("store.query", {"sql": sql, "limit": 1})["rows"]
     found = json_module.loads(rows[0][0] or "{}") if rows else {}
     return found if isinstance(found, dict) else {}
+
+
+def learns_on(continual: dict[str, Any] | None) -> str:
+    """When a pod is trained again by itself, and what that waits for; empty where it is not."""
+    if not continual:
+        return ""
+    when = [f"every {format_duration(continual['every'] * _SECOND)}"] if continual["every"] else []
+    when += ["on drift"] if continual["drift"] else []
+    fresh, needed = continual["fresh"], continual["needed"]
+    text = f"{' and '.join(when)}; {fresh} of {needed} new rows"
+    at = continual["next"]
+    if at is None or at <= time.time():
+        return text
+    return f"{text}, not before {values.clock(at)}"
 
 
 def feeds(ctx: typer.Context, pod: PodArgument, json: Json = False) -> None:

@@ -80,6 +80,8 @@ def show(ctx: typer.Context, pod: PodArgument, json: Json = False) -> None:
             ("Episodes", found["episodes"]),
             ("Policy", f"v{version}" if version is not None else "none yet"),
             ("Training", found.get("training")),
+            ("Learns on", pod_details.learns_on(found.get("continual"))),
+            ("Last decision", (found.get("continual") or {}).get("decided")),
         ]
     )
     for problem in found.get("problems", ()):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from spice_engine.learning.drift import (
     ALPHA,
+    LOOKS,
     Rewards,
     compare,
     level_of,
@@ -95,7 +96,7 @@ def test_a_reward_that_falls_is_found_and_one_that_only_flattered_is_not() -> No
     rows = noise(LEARNED + NEW, chance)
     fits = chance.normal(size=LEARNED)
     told = [
-        compare(rows[:LEARNED], rows[LEARNED:], FIELDS, 0, Rewards(fits, now, flattered, 0.02))
+        compare(rows[:LEARNED], rows[LEARNED:], FIELDS, 0, Rewards(fits, now, flattered))
         for now, flattered in (
             (chance.normal(size=NEW) - 2.0, 0.0),
             (chance.normal(size=NEW) - 2.0, 2.0),
@@ -122,7 +123,8 @@ def test_looks_grow_and_share_the_probability_of_a_false_alarm() -> None:
     assert counts == sorted(counts)
     assert len(set(counts)) < 30
     assert all(count <= fresh for fresh, count in enumerate(counts, start=FIRST))
-    assert sum(map(level_of, range(10_000))) == pytest.approx(ALPHA, rel=1e-3)
+    assert look_at(10**9, FIRST) == look_at(10**8, FIRST)  # the last one
+    assert sum(map(level_of, range(LOOKS))) == pytest.approx(ALPHA)
 
 
 @pytest.mark.parametrize(

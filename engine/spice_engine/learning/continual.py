@@ -31,9 +31,6 @@ from spice_engine.learning.task import Check
 if TYPE_CHECKING:
     from spice_engine.workers.child import Report
 
-_NORMAL = 1.96
-"""Half the width of a 95 % interval in standard errors."""
-
 Taken = Callable[[Model, Layout, Steps], Matrix]
 """The rewards [N] that a model gets at consecutive steps."""
 
@@ -214,10 +211,7 @@ def _rewards(
     inside = old[len(old) - steps :] if steps <= len(old) else old
     now_seen = taken(policy.model, policy.layout, inside)
     flattered = max(0.0, float(now_seen.mean()) - float(held_out["score"]) / steps)
-    intervals: dict[str, Any] = held_out.get("intervals") or {}
-    low, high = intervals.get("score", (0.0, 0.0))
-    error = (high - low) / (2 * _NORMAL * steps)
-    return Rewards(before, now, flattered, error)
+    return Rewards(before, now, flattered)
 
 
 def _judge(assignment: Assignment, check: Check) -> Taken:

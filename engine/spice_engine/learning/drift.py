@@ -13,9 +13,10 @@ rules them: the mean rank, which a shift moves (Mann and Whitney 1947), and the 
 ranks from the middle, which another spread moves (Ansari and Bradley 1960). The reward that the
 policy gets has one: its mean, looked at for falling only.
 
-Looks come as the new rows have grown by GROWTH. Look k = 0, 1, … may raise a false alarm with the
-probability ALPHA / ((k + 1) (k + 2)), shared by all statistics (Bonferroni), so that all looks
-together stay under ALPHA as long as the policy serves (alpha spending, Lan and DeMets 1983).
+Looks come as the new rows have grown by GROWTH, LOOKS times at most. Look k = 0, 1, … may raise a
+false alarm with a probability that falls as 1 / (k + 3), shared by all statistics (Bonferroni), so
+that all looks together stay under ALPHA as long as the policy serves (alpha spending, Lan and
+DeMets 1983).
 """
 
 from __future__ import annotations
@@ -29,8 +30,11 @@ import numpy as np
 
 from spice_engine.learning.features import Matrix
 
-ALPHA = 0.01
+ALPHA = 0.05
+"""A false alarm costs one training, whose policy is judged before it serves."""
 GROWTH = 1.25
+LOOKS = 40
+_SHARES = math.fsum(1 / (look + 3) for look in range(LOOKS))
 STRETCHES = 10
 """A stretch is so short that what was learned from has so many, at least."""
 SHORTEST = 5
@@ -98,14 +102,13 @@ class Drift:
 class Rewards:
     """Rewards of the policy at the steps it learned from [R], and at the new ones [N].
 
-    They may be `flattered` by so much a step where it learned from them, known to within the
-    standard error `error`.
+    They may be `flattered` by so much a step where it learned from them; half of that counts as its
+    standard error.
     """
 
     before: Matrix
     now: Matrix
     flattered: float = 0.0
-    error: float = 0.0
 
 
 def look_at(fresh: int, first: int) -> tuple[int, int] | None:
@@ -118,15 +121,14 @@ def look_at(fresh: int, first: int) -> tuple[int, int] | None:
     if fresh < first:
         return None
     look = 0
-    while (rows := math.ceil(first * GROWTH ** (look + 1))) <= fresh:
+    while look + 1 < LOOKS and math.ceil(first * GROWTH ** (look + 1)) <= fresh:
         look += 1
-    del rows
     return look, math.ceil(first * GROWTH**look)
 
 
 def level_of(look: int) -> float:
     """The probability of a false alarm at that look."""
-    return ALPHA / ((look + 1) * (look + 2))
+    return ALPHA / _SHARES / (look + 3)
 
 
 def compare(
@@ -223,7 +225,8 @@ def _fallen(rewards: Rewards) -> Shift | None:
         return None
     old = _means((before - low) / size, stretch)
     new = _means((np.clip(rewards.now, low, high) - low) / size, stretch)
-    t = _distance(old - rewards.flattered / size, new, stretch, rewards.error / size)
+    flattered = rewards.flattered / size
+    t = _distance(old - flattered, new, stretch, flattered / 2)
     p = student_tail(-t, len(old) - 1)
     honest = float(before.mean()) - rewards.flattered
     return Shift("reward", "reward", honest, float(rewards.now.mean()), p)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from spice_engine.errors import InvalidRequest, NotTrained, SpiceError
 from spice_engine.pods.model import Manifest
+from spice_engine.pods.take_up import learning_on
 from spice_engine.protocol.pods import PodInfo, ProblemFix, ProblemInfo, Recommendation
 
 if TYPE_CHECKING:
@@ -83,6 +84,14 @@ class Table:
             return int(self.moments[self.complete - 1]) if self.complete else self.start
         return self.start + self.complete * self.granularity
 
+    def rows_after(self, time: int) -> int:
+        """How many of the rows that are learned from begin after `time`, in Unix seconds."""
+        rows = int(self.loaded["training_rows"]) if self.loaded is not None else 0
+        if self.moments is not None:
+            return rows - int(self.moments[:rows].searchsorted(time, side="right"))
+        until = (time - self.start) // self.granularity + 1
+        return rows - min(max(until, 0), rows)
+
     def row_at(self, span: int, time: int | None) -> int:
         """How many complete rows lie before `time` (default: all), at least `span`.
 
@@ -142,6 +151,12 @@ class Pod:
     training_since: float = 0.0
     training_served: bool = False
     """Whether the training under way has given a policy."""
+    next_training: float | None = None
+    """When the schedule trains it next, if there are new rows enough; Unix seconds."""
+    learned_until: int | None = None
+    """What the last training has learned until, whether or not its policy serves."""
+    decided: str = ""
+    """Why the last policy that was trained again was taken up, or was not."""
     last_training: int | None = None
     loading: bool = False
     answers: dict[tuple[int, int, bool], Answer] = field(
@@ -207,6 +222,7 @@ class Pod:
             measurements=[f"{s.prefix}.{one.name}" for s in spaces for one in s.measurements],
             categories=[f"{s.prefix}.{one.name}" for s in spaces for one in s.categories],
             dataspaces=[s.path for s in spaces],
+            continual=learning_on(self),
         )
 
     def recommend(

@@ -275,6 +275,13 @@ class Manifest:
         return tuple(sorted(own + tags + clock))
 
     @cached_property
+    def watched_fields(self) -> tuple[str, ...]:
+        """What may drift: columns that come in, without the clock's, sorted."""
+        clock = {name for one in self.time_categories for name in TIME_CATEGORIES[one]}
+        local = set(self.local_fields)
+        return tuple(name for name in self.fields if name not in clock and name not in local)
+
+    @cached_property
     def gym(self) -> Dataspace | None:
         """The dataspace whose data is a gymnasium environment; None of other pods."""
         for space in self.dataspaces:

@@ -62,10 +62,12 @@ def trainer_params(
     interpretations: Sequence[Mapping[str, Any]] = (),
     algorithm: str = "",
     episodes: int | None = None,
+    continual: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What `spice_engine.learning.trainer.train` takes, from what the loader returned.
 
     `algorithm` and `episodes` override the manifest's; hyperparameters are those of one algorithm.
+    `continual` is what the new policy is held against.
     """
     training = manifest.training
     own = not algorithm or algorithm == training.algorithm
@@ -95,6 +97,7 @@ def trainer_params(
         "features": training.features,
         "confidence": training.confidence,
         "fingerprint": fingerprint,
+        "continual": None if continual is None else dict(continual),
     }
 
 

@@ -81,6 +81,7 @@ class Pods:
             self.observations,
             self.is_trusted,
             self._publish,
+            self.refresh,
         )
         self.catching_up = CatchingUp(self.upkeep)
         self._pods: dict[str, Pod] = {}
@@ -167,6 +168,7 @@ class Pods:
         await self._watcher.close()
         await self.feeds.close()
         await self._works.close()
+        self.upkeep.learning.close()
         await self.catching_up.close()
         await self.trainings.close()
         await self.observations.close()
@@ -223,6 +225,7 @@ class Pods:
         self.feeds.forget(name)
         if pod is not None:
             self.catching_up.forget(pod)
+            self.upkeep.learning.forget(pod.name)
             if pod.table is not None:
                 release(pod.table)
             self._topic.remove(name)

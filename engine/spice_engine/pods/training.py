@@ -13,6 +13,7 @@ from typing import Any
 
 from spice_engine.errors import Overloaded, SpiceError, StorageError
 from spice_engine.events import Bus
+from spice_engine.pods import take_up
 from spice_engine.pods.training_records import info_of, read_run, read_runs
 from spice_engine.protocol.pods import TrainingInfo
 from spice_engine.store import policies as policy_table
@@ -58,6 +59,11 @@ class Trained:
     version: int
     policy: bytes
     evaluation: dict[str, Any]
+
+    @property
+    def serves(self) -> bool:
+        """Whether it is to serve, not being worse than what did."""
+        return take_up.is_taken_up(self.evaluation)
 
 
 class Trainings:
@@ -154,7 +160,7 @@ class Trainings:
         """Train to the end; episodes are stored and published as they come.
 
         `serve` is given every policy worth serving while better ones are still sought, and the
-        last one at the end.
+        last one at the end, unless that is worse than the one that it was held against.
 
         Raises:
             SpiceError: what ended it; the record says so too.
@@ -206,7 +212,7 @@ class Trainings:
         while (result := await found.get()) is not None:
             same = kept if kept is not None and kept.policy == result["policy"] else None
             kept = await self._keep(pod, number, result, fingerprint, same)
-            if same is None:
+            if same is None and kept.serves:
                 await serve(kept)
         assert kept is not None  # the last one is the result
         return kept
@@ -266,8 +272,9 @@ class Trainings:
                     created=time.time(),
                     evaluation=result["evaluation"],
                     training_number=number,
-                    aliases=(LATEST,),
+                    aliases=(LATEST,) if take_up.is_taken_up(result["evaluation"]) else (),
                 ).version
+            decision = take_up.in_words(version, result["evaluation"])
             if not final:
                 return version, training_table.get_run(connection, pod, number)
             row = training_table.finish(
@@ -276,7 +283,7 @@ class Trainings:
                 number,
                 state="complete",
                 ended=time.time(),
-                message=ENDINGS[result["stopped"]],
+                message=f"{ENDINGS[result['stopped']]} {decision}".strip(),
                 algorithm=result["algorithm"],
                 evaluation=result["evaluation"],
                 policy_version=version,

@@ -10,11 +10,13 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spice_engine.errors import Conflict, InsufficientData, SpiceError, TooLarge
-from spice_engine.pods import plan
+from spice_engine.pods import plan, take_up
+from spice_engine.pods.continual import Learning
 from spice_engine.pods.live import Pod, Table, problem_from
 from spice_engine.pods.model import Manifest, RewardFile
 from spice_engine.pods.observations import ObservationStore
@@ -81,6 +83,7 @@ class Upkeep:
         observations: ObservationStore,
         trusted: Callable[[], bool],
         publish: Callable[[Pod], None],
+        refresh: Callable[[str], None],
     ) -> None:
         self._location = location
         self._settings = settings
@@ -91,6 +94,8 @@ class Upkeep:
         self._trusted = trusted
         self._publish = publish
         self.stored = StoredPolicies(database, objects, publish)
+        look = partial(trainings.trainers.call, "drift", deadline=settings.training_seconds)
+        self.learning = Learning(database, objects, look, refresh)
 
     async def run(self, pod: Pod, manifest: Manifest, wish: Wish | None) -> TrainingInfo | None:
         """Load the pod's data, then train it if somebody wishes so or its policy is of other input.
@@ -119,14 +124,32 @@ class Upkeep:
             pod.read_up_to(posted)
             said = await self.interpretations(pod.name, manifest)
             fingerprint = await self.fingerprint(manifest, loaded, said)
+            params = partial(
+                plan.trainer_params,
+                manifest,
+                loaded,
+                self._location.root,
+                fingerprint=fingerprint,
+                interpretations=said,
+            )
+            due = None
             if wish is None and await self.stored.offer(pod, table, fingerprint):
                 log.debug("pod %s is unchanged: version %s serves", pod.name, pod.policy_version)
                 pod.needs_trust = False  # nothing is to be run
-                return None
+                trust = partial(self._ask_trust, pod, manifest)
+                due = await self.learning.due(pod, manifest, table, params, trust)
+                if due is None:
+                    return None
             if table.complete <= manifest.span:
                 await self.stored.serve_without_data(pod)
             await self._ask_trust(pod, manifest)
-            return await self._train(pod, table, manifest, loaded, said, fingerprint, wish)
+            require_enough(pod.name, manifest, loaded)
+            asked = params(
+                algorithm=wish.algorithm if wish is not None else "",
+                episodes=wish.episodes if wish is not None else None,
+                continual=due,
+            )
+            return await self._train(pod, table, manifest, asked, wish)
         finally:
             pod.learned_from = None
             if pod.table is not table:
@@ -192,27 +215,17 @@ class Upkeep:
         pod: Pod,
         table: Table,
         manifest: Manifest,
-        loaded: dict[str, Any],
-        said: list[dict[str, Any]],
-        fingerprint: str,
+        params: dict[str, Any],
         wish: Wish | None,
     ) -> TrainingInfo:
-        require_enough(pod.name, manifest, loaded)
-        params = plan.trainer_params(
-            manifest,
-            loaded,
-            self._location.root,
-            fingerprint=fingerprint,
-            interpretations=said,
-            algorithm=wish.algorithm if wish is not None else "",
-            episodes=wish.episodes if wish is not None else None,
-        )
+        fingerprint: str = params["fingerprint"]
         begin = time.perf_counter()
         number = await self._trainings.begin(
             pod.name, params["algorithm"], params["episodes"], fingerprint
         )
         pod.loading, pod.training, pod.last_training = False, number, number
         pod.training_since, pod.training_served = time.monotonic(), False
+        self.learning.began(pod, manifest)
         if wish is not None:
             wish.begun.set_result(number)
         self._publish(pod)
@@ -240,7 +253,12 @@ class Upkeep:
             seconds=self._settings.training_seconds,
             serve=serve,
         )
-        return await self._trainings.get(pod.name, number)
+        info = await self._trainings.get(pod.name, number)
+        pod.decided = take_up.in_words(info.policy_version or 0, info.evaluation)
+        pod.learned_until = (info.evaluation or {}).get("learned_until")
+        if pod.decided:
+            log.info("pod %s: %s", pod.name, pod.decided)
+        return info
 
     async def _load(self, pod: Pod, manifest: Manifest) -> tuple[dict[str, Any], Table]:
         """Have the data read and parsed; what the loader said, and the table."""

@@ -45,6 +45,23 @@ class ProblemInfo:
 
 
 @record
+class ContinualInfo:
+    """How a pod is trained again by itself: `every` so many seconds (0: by no schedule), on drift.
+
+    Either waits for `needed` rows that came since the last training, of which there are `fresh`;
+    the schedule also until `next`, in Unix seconds. `decided` says why the last policy so trained
+    was taken up or was not; empty where there is none.
+    """
+
+    every: int
+    drift: bool
+    needed: int
+    fresh: int
+    next: float | None
+    decided: str
+
+
+@record
 class PodInfo:
     """One pod. `state`: loading, training, ready, untrained, needs trust or failed.
 
@@ -66,6 +83,7 @@ class PodInfo:
     measurements: list[str] = field(default_factory=list[str])
     categories: list[str] = field(default_factory=list[str])
     dataspaces: list[str] = field(default_factory=list[str])
+    continual: ContinualInfo | None = None
 
 
 @record
