@@ -78,7 +78,7 @@ def test_rewards_of_a_file() -> None:
             "deep | error invalid_hyperparameter",
             "number",
         ),
-        (TEXT, ("accelerator: cpu", "accelerator: cuda"), "cuda | warning unsupported", "cuda"),
+        (TEXT, ("accelerator: cpu", "accelerator: cuda"), "cuda | warning unsupported", "lanes"),
         (TEXT, ("accelerator: cpu", "accelerator: gpu"), "gpu | error invalid_value", "cuda"),
         (
             TEXT,

@@ -56,10 +56,18 @@ class Tabular:
         5.0, 0.0, 1e6, "Visits that the mean over all cells weighs in each cell."
     )
     tilings: int = _bounded(
-        1, 1, 32, "Tables whose values are added, each shifted by a part of a bin."
+        1,
+        1,
+        32,
+        "Tables whose values are added, each shifted by a part of a bin, where no action changes "
+        "a field.",
     )
     lanes: int = _bounded(
-        0, 0, 1024, "Members that learn by trial side by side; 0 takes the means of cells at once."
+        0,
+        0,
+        1024,
+        "Members that learn by trial side by side, where no action changes a field; with 0 the "
+        "means of cells are taken at once.",
     )
     passes: int = _bounded(50, 1, 10_000, "Passes over time of each member.")
     learning_rate: float = _bounded(0.1, 1e-6, 1.0, "Step size of members that learn by trial.")

@@ -69,6 +69,16 @@ class Fit(Protocol):
         ...
 
 
+@runtime_checkable
+class Telling(Protocol):
+    """A fit that says something beside its candidates, as where it computed."""
+
+    @property
+    def told(self) -> Mapping[str, Any]:
+        """Plain data for the detail of the episode whose model was asked for last."""
+        ...
+
+
 class Learner(Protocol):
     """An algorithm: its candidates in the order of the episodes, the first the best constant.
 

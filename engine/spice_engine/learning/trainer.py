@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from spice_engine.errors import SpiceError
 from spice_engine.learning.assignment import Assignment
+from spice_engine.learning.checkpoints import Checkpoints
 from spice_engine.learning.continual import (
     against_serving,
     drift,
@@ -53,10 +55,10 @@ def train(params: dict[str, Any], report: Report) -> dict[str, Any]:
     `functions` and `place`); `simulation` (None, or effects and laws); `gym` (None, or the
     environment that is acted in: then the arrays are not looked at); `interpretations`; `span`,
     `granularity`, `interpolation`; `algorithm`, `hyperparameters`, `episodes`, `holdout`, `seed`,
-    `goal`, `patience`, `features`, `confidence`, `fingerprint`; `indicators`, the fields of zeros
-    and ones for categories, tags and times; `continual` (None or left out, or the serving policy
-    that a new one is held against: its file's path `policy`, its `version`, the `reason`, and what
-    was found of `drift`).
+    `goal`, `patience`, `features`, `confidence`, `accelerator`, `fingerprint`; `indicators`, the
+    fields of zeros and ones for categories, tags and times; `continual` (None or left out, or the
+    serving policy that a new one is held against: its file's path `policy`, its `version`, the
+    `reason`, and what was found of `drift`).
 
     Reports each episode as it happens: `kind` episode, `episode`, `start`, `end`, `score`,
     `actions_taken` and `detail`; score and counts are those of the training part. Of `auto` also
@@ -104,7 +106,8 @@ class Run(Protocol):
 def _train_contextual(assignment: Assignment, report: Report) -> Trained:
     params, algorithm = assignment.params, assignment.params["algorithm"]
     settings, episodes = assignment.hyperparameters, params["episodes"]
-    learner = make_learner(settings, episodes, params["seed"])
+    accelerator = params.get("accelerator", "auto")
+    learner = make_learner(settings, episodes, params["seed"], accelerator)
     task = assignment.task(report.check)
     start = serving_model(assignment, task.layout)
     run = TrainingRun(task, learner, algorithm, report.check, start)
@@ -122,10 +125,17 @@ def _train_simulated(assignment: Assignment, report: Report) -> Trained:
     run = SimulatedRun(assignment.simulated_task(), report.check)
     # No path is fixed here, yet scores of rollouts often stay for a while before they rise.
     stopping = Stopping(params["goal"], params.get("patience", 0), equal_scores=False)
-    episodes = run.episodes(params["episodes"], report.check)
+    checkpoints = Checkpoints.of(params)
+    episodes = run.episodes(params["episodes"], report.check, checkpoints)
     settings = assignment.hyperparameters
     judged = against_serving(run, assignment, report.check)
-    return _drive(judged, episodes, stopping, settings, params["episodes"], report)
+    try:
+        done = _drive(judged, episodes, stopping, settings, params["episodes"], report)
+    except SpiceError:
+        checkpoints.forget()  # it would fail again
+        raise
+    checkpoints.forget()
+    return done
 
 
 def _train_gym(assignment: Assignment, report: Report) -> Trained:

@@ -25,7 +25,7 @@ from spice_engine.learning.features import Matrix
 from spice_engine.learning.model import Model
 from spice_engine.learning.policy import Policy
 from spice_engine.learning.split import MIN_FOLD_STEPS, Steps
-from spice_engine.learning.task import Candidate, Check, Fit, Learner, Resuming, Task
+from spice_engine.learning.task import Candidate, Check, Fit, Learner, Resuming, Task, Telling
 
 ERRORS = 2.5
 QUICK = frozenset({"constant", "linear", "tree", "table"})
@@ -114,6 +114,7 @@ class TrainingRun:
                 "detail": {
                     "candidate": candidate.name,
                     **candidate.detail,
+                    **(self._fit.told if isinstance(self._fit, Telling) else {}),
                     "regret_closed": found.regret_closed,
                     "random": found.random,
                     "best_constant": found.best_constant,

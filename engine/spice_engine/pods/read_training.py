@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any, Literal
 
 from spice_engine.errors import InvalidRequest
@@ -39,10 +40,12 @@ def read_training(
     accelerator: Literal["auto", "cpu", "cuda"] = reader.choice(
         entries.get("accelerator"), "accelerator", ("auto", "cpu", "cuda"), default.accelerator
     )
-    if accelerator == "cuda":
-        message = "The accelerator 'cuda' is not in this version: the processor is used."
+    hyperparameters = _read_hyperparameters(
+        reader, entries.get("hyperparameters"), algorithm, known=known
+    )
+    if accelerator == "cuda" and (why := _no_gpu(algorithm, hyperparameters)):
+        message = f"{why} The processor is used."
         reader.warning("unsupported", entries["accelerator"].place, message)
-    hyperparameters = entries.get("hyperparameters")
     training = Training(
         rewards=rewards,
         reward_init=reader.code(entries.get("reward_init"), "reward_init"),
@@ -60,7 +63,7 @@ def read_training(
         confidence=reader.choice(
             entries.get("confidence"), "confidence", ("calibrated", "classic"), default.confidence
         ),
-        hyperparameters=_read_hyperparameters(reader, hyperparameters, algorithm, known=known),
+        hyperparameters=hyperparameters,
         loggers=_read_loggers(reader, entries.get("loggers") or old_loggers),
         continual=_read_continual(reader, entries.get("continual")),
         tests=read_tests(reader, entries.get("reward_tests")),
@@ -70,6 +73,15 @@ def read_training(
         reader.warning("unused_reward_init", entries["reward_init"].place, message)
     episodes = reader.integer(entries.get("episodes"), "episodes", None, 1, max_episodes)
     return training, episodes
+
+
+def _no_gpu(algorithm: str, hyperparameters: dict[str, Any]) -> str:
+    """Why a pod will not learn on a GPU, in a sentence; empty where it may, if there is one."""
+    if algorithm != "tabular" or not hyperparameters.get("lanes"):
+        return "Only the algorithm 'tabular' with 'lanes' learns on a GPU."
+    if importlib.util.find_spec("numba_cuda") is None:
+        return "What computes on GPUs is not installed: pip install 'spice-tui[cuda]'."
+    return ""
 
 
 def _read_goal(reader: Reader, node: Node | None) -> str:
