@@ -23,6 +23,7 @@ KINDS = {
     "forest": "random trees",
     "table": "a table",
     "network": "neural networks",
+    "tiles": "tables of tile codes",
 }
 
 
