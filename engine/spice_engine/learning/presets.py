@@ -1,7 +1,7 @@
 """Presets of hyperparameters: `original` has the values of the product that manifests come from.
 
-What the original has no name for is set so that it comes to the same: `lanes` 1 is one walk through
-the data, `replay` 256 is one learning from a batch at every step.
+What the original has no name for is set so that it comes to the same: one lane is one walk through
+the data, and a policy gradient without a baseline over one long stretch is Williams's.
 """
 
 from __future__ import annotations
