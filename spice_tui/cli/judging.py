@@ -24,6 +24,8 @@ KINDS = {
     "table": "a table",
     "network": "neural networks",
     "tiles": "tables of tile codes",
+    "codes": "a table of codes",
+    "encoded": "neural networks",
 }
 
 
