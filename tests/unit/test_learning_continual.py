@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from spice_engine.errors import InsufficientData
+from spice_engine.learning.algorithms.network_learner import NetworkLearner
 from spice_engine.learning.continual import drift, newest_fold
+from spice_engine.learning.hyperparameters import Dql, Sacd, Vpg
 from spice_engine.learning.policy import Policy
 from spice_engine.learning.source import Source
 from spice_engine.learning.trainer import train
@@ -146,3 +149,36 @@ def test_drift_is_told_of_a_shift_and_not_of_more_of_the_same(tmp_path: Path) ->
     turned = world([(OLD, 0.5), (NEW, -0.9)])
     found = look(turned)
     assert found["alarm"] is True
+
+
+@pytest.mark.parametrize("settings", [Dql(dueling=True), Dql(members=2), Vpg(), Sacd()])
+def test_networks_go_on_from_the_serving_ones_weights(settings: Dql | Vpg | Sacd) -> None:
+    """Of other data, standardised otherwise: before any step they say what those said."""
+    chance = np.random.default_rng(5)
+    settings = dataclasses.replace(settings, hidden=(8,), updates=3, learning_rate=1e-6)
+    raw = chance.normal(size=(80, 4)) * [1, 10, 100, 1]
+    rewards = np.stack([raw[:, 0], -raw[:, 0] + raw[:, 1] / 50], axis=1)
+    learner = NetworkLearner(settings, 3, seed=0)
+    serving = learner.fit(raw, rewards, lambda: None).model(2)
+    others = 3 * raw[:60] + 7
+    later = learner.fit_from(serving, others, 2 * rewards[:60] - 1, lambda: None).model(1)
+    anew = learner.fit(others, 2 * rewards[:60] - 1, lambda: None).model(1)
+    said = serving.values(others)
+    assert later.values(others) - later.values(others).mean(axis=1, keepdims=True) == pytest.approx(
+        said - said.mean(axis=1, keepdims=True), abs=1e-2
+    )
+    assert np.abs(anew.values(others) - said).max() > 0.1
+
+
+def test_networks_of_another_shape_begin_anew() -> None:
+    raw = np.random.default_rng(6).normal(size=(60, 2))
+    small, large = (NetworkLearner(Dql(hidden=(size,), updates=2), 2, 0) for size in (4, 8))
+    start = small.fit(raw, raw, lambda: None).model(1)
+    values = [
+        fit.values(1)
+        for fit in (
+            large.fit_from(start, raw, raw, lambda: None),
+            large.fit(raw, raw, lambda: None),
+        )
+    ]
+    assert np.array_equal(*values)

@@ -110,6 +110,24 @@ class Networks:
         made.weights, made.biases = made._layers(made.flat)
         return made
 
+    def resume(self, network: Network) -> None:
+        """Begin with what a network of the same members and hidden layers has learned.
+
+        Where there is one output more than it has, that is the level of a state's values and the
+        others are the leads. Nothing happens where the shapes are others.
+        """
+        outputs = network.sizes[-1]
+        leads = self.sizes[-1] == outputs + 1
+        shape = (*network.sizes[:-1], outputs + leads)
+        if network.members != self.members or shape != self.sizes:
+            return
+        for mine, theirs in zip(
+            (*self.weights, *self.biases), (*network.weights, *network.biases), strict=True
+        ):
+            mine[..., : theirs.shape[-1]] = theirs
+            if theirs.shape[-1] < mine.shape[-1]:
+                mine[..., -1] = theirs.mean(axis=-1)
+
     def follow(self, other: Networks, share: float) -> None:
         """Goes the `share` of the way to another population: a target network's step."""
         if share == 1.0:

@@ -32,12 +32,23 @@ from spice_engine.learning.networks import Network, Networks
 from spice_engine.learning.task import Check
 
 
-def learn(environment: Environment, settings: Dql, seed: int, check: Check) -> Iterator[Network]:
-    """After every `updates` gradient steps the network of the moment, without end."""
+def learn(
+    environment: Environment,
+    settings: Dql,
+    seed: int,
+    check: Check,
+    start: Network | None = None,
+) -> Iterator[Network]:
+    """After every `updates` gradient steps the network of the moment, without end.
+
+    It goes on from `start`, where that is of the same shape.
+    """
     chance = np.random.default_rng([seed, 21])
     actions, dueling = environment.actions, settings.dueling
     sizes = (environment.features, *settings.hidden, actions + dueling)
     online = Networks(settings.members, sizes, chance)
+    if start is not None:
+        online.resume(start)
     target, mean = online.copy(), online.copy()
     observations = environment.reset(seed)
     # All actions can be learned from only where the one taken makes no difference to what comes.

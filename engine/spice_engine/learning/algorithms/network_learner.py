@@ -45,12 +45,22 @@ class NetworkLearner:
         """Learning on some steps."""
         return NetworkFit(raw, rewards, self._settings, self._seed, check)
 
+    def fit_from(self, start: Model, raw: Matrix, rewards: Matrix, check: Check) -> NetworkFit:
+        """The same, going on from an earlier model's weights where it is of the same shape."""
+        return NetworkFit(raw, rewards, self._settings, self._seed, check, start)
+
 
 class NetworkFit:
     """What was learned after each episode; learning goes on when a later one is asked for."""
 
     def __init__(
-        self, raw: Matrix, rewards: Matrix, settings: Settings, seed: int, check: Check
+        self,
+        raw: Matrix,
+        rewards: Matrix,
+        settings: Settings,
+        seed: int,
+        check: Check,
+        start: Model | None = None,
     ) -> None:
         self._raw = raw
         self._scaling = Scaling.of(raw)
@@ -61,8 +71,28 @@ class NetworkFit:
         environment = ContextualEnvironment(
             raw, (rewards - self._offset) / self._scale, settings.lanes, self._scaling
         )
-        self._networks = learn(environment, settings, seed, check)
+        self._networks = learn(environment, settings, seed, check, self._seen_from_here(start))
         self._models: list[Model] = [Constant(means)]
+
+    def _seen_from_here(self, start: Model | None) -> Network | None:
+        """An earlier model's network, of features and rewards standardised as they are here.
+
+        None of other models, and of those of other features or actions.
+        """
+        if not isinstance(start, NetworkModel) or start.scaling is None:
+            return None
+        network, before, now = start.network, start.scaling, self._scaling
+        if (network.sizes[0], network.sizes[-1]) != (len(now.mean), len(self._offset)):
+            return None
+        # z' = (x - mean') inverse' of what z = (x - mean) inverse is now.
+        some = now.inverse > 0
+        ratio = np.where(some, before.inverse / np.where(some, now.inverse, 1.0), 0.0)
+        shift = (now.mean - before.mean) * before.inverse
+        weights, biases = list(network.weights), list(network.biases)
+        biases[0] = biases[0] + shift @ weights[0][:, None]
+        weights[0] = weights[0] * ratio[:, None]
+        moved = Network(tuple(weights), tuple(biases))
+        return moved.scaled(1 / self._scale, -self._offset / self._scale)
 
     def model(self, index: int) -> Model:
         """The model after so many episodes of learning."""
@@ -77,14 +107,18 @@ class NetworkFit:
 
 
 def learn(
-    environment: Environment, settings: Settings, seed: int, check: Check
+    environment: Environment,
+    settings: Settings,
+    seed: int,
+    check: Check,
+    start: Network | None = None,
 ) -> Iterator[Network]:
-    """The networks of the algorithm that the settings are of, without end."""
+    """The networks of the algorithm that the settings are of, without end, from `start` on."""
     if isinstance(settings, Dql):
-        return dql.learn(environment, settings, seed, check)
+        return dql.learn(environment, settings, seed, check, start)
     if isinstance(settings, Vpg):
-        return vpg.learn(environment, settings, seed, check)
-    return sacd.learn(environment, settings, seed, check)
+        return vpg.learn(environment, settings, seed, check, start)
+    return sacd.learn(environment, settings, seed, check, start)
 
 
 def deviation(centred: Matrix) -> float:

@@ -31,11 +31,20 @@ from spice_engine.learning.task import Check
 CRITICS = 2
 
 
-def learn(environment: Environment, settings: Sacd, seed: int, check: Check) -> Iterator[Network]:
-    """After every `updates` gradient steps the slow critics of the moment, without end."""
+def learn(
+    environment: Environment,
+    settings: Sacd,
+    seed: int,
+    check: Check,
+    start: Network | None = None,
+) -> Iterator[Network]:
+    """After every `updates` gradient steps the slow critics of the moment, without end.
+
+    They go on from `start`, where that is of the same shape; the actor begins anew.
+    """
     chance = np.random.default_rng([seed, 23])
     lanes, actions = environment.lanes, environment.actions
-    learner = _Learner(environment.features, actions, settings, chance)
+    learner = _Learner(environment.features, actions, settings, chance, start)
     observations = environment.reset(seed)
     every = settings.all_actions and settings.gamma == 0 and environment.all_rewards() is not None
     memory = Memory(
@@ -73,12 +82,19 @@ class _Learner:
     """Actor, critics, their slow copies, and the temperature."""
 
     def __init__(
-        self, features: int, actions: int, settings: Sacd, chance: np.random.Generator
+        self,
+        features: int,
+        actions: int,
+        settings: Sacd,
+        chance: np.random.Generator,
+        start: Network | None,
     ) -> None:
         sizes = (features, *settings.hidden, actions)
         self._settings = settings
         self.actor = Networks(1, sizes, chance)
         self.critics = Networks(CRITICS, sizes, chance)
+        if start is not None:
+            self.critics.resume(start)
         self.slow = self.critics.copy()
         self._temperature = _Temperature(
             settings.temperature, settings.entropy * math.log(max(actions, 1)), settings

@@ -48,11 +48,22 @@ class _Path:
     every: Floats | None
 
 
-def learn(environment: Environment, settings: Vpg, seed: int, check: Check) -> Iterator[Network]:
-    """After every `updates` gradient steps the network of the moment, without end."""
+def learn(
+    environment: Environment,
+    settings: Vpg,
+    seed: int,
+    check: Check,
+    start: Network | None = None,
+) -> Iterator[Network]:
+    """After every `updates` gradient steps the network of the moment, without end.
+
+    It goes on from `start`, where that is of the same shape.
+    """
     chance = np.random.default_rng([seed, 22])
     sizes = (environment.features, *settings.hidden, environment.actions + 1)
     policy = Networks(1, sizes, chance)
+    if start is not None:
+        policy.resume(start)
     mean, updates = policy.copy(), 0
     walk = _Walk(environment, settings, seed, chance)
     while True:
