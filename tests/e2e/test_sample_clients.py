@@ -14,7 +14,8 @@ from tests.conftest import EngineFixture, wait_for
 
 pytestmark = pytest.mark.e2e
 
-NAMES = ("gardener", "logpruner", "serverops", "trader")
+NAMES = ("cartpole", "gardener", "logpruner", "serverops", "trader")
+CLASSES = {"cartpole": "gym", "trader": "simulated"}
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +52,15 @@ def client(app: EngineFixture, name: str, *flags: str) -> str:
 def test_a_sample_is_trained_and_says_so_honestly(app: EngineFixture, name: str):
     info = app.call("pods.get", pod=name)
     assert info["evaluation"]["beats_best_constant"] is True
-    assert info["evaluation"]["problem_class"] == (
-        "simulated" if name == "trader" else "contextual"
-    )
+    assert info["evaluation"]["problem_class"] == CLASSES.get(name, "contextual")
     assert info["problems"] == []
+
+
+def test_the_pole_is_balanced_question_by_question(app: EngineFixture):
+    said = client(app, "cartpole", "--episodes", "1")
+    pod, chance = map(int, re.findall(r"(\d+) (?:steps by|by chance)", said))
+    assert pod > 350
+    assert chance < 100
 
 
 def test_the_gardener_keeps_the_soil_better_than_a_timer(app: EngineFixture):

@@ -21,6 +21,8 @@ from spice_engine.workers.child import LocalReport
 from tests.conftest import REPOSITORY
 
 NAMES = ("gardener", "logpruner", "serverops", "trader")
+ACTING = "cartpole"
+"""The one that has no data: it acts in an environment."""
 GENERATORS = (
     ("gardener", "simulate.py", "data/garden.csv"),
     ("logpruner", "logs.py", "data/events.json"),
@@ -53,10 +55,10 @@ def bench() -> ModuleType:
 
 
 def test_the_samples_that_there_are():
-    assert sample_names() == [f"samples/{name}" for name in NAMES]
+    assert sample_names() == [f"samples/{name}" for name in sorted((*NAMES, ACTING))]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, ACTING])
 def test_a_sample_lints_without_findings(name: str):
     parsed = parse_manifest(manifest_text(name), f"{name}.yaml", {})
     assert parsed.problems == ()
