@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from dataclasses import replace
+from itertools import islice
+from typing import Any, cast
 
+from numpy.typing import NDArray
+
+from spice_engine.learning.checkpoints import pack_array, unpack_array
+from spice_engine.learning.model import read_model
 from spice_engine.learning.simulated_fit import (
     Fitted,
     Lesson,
@@ -17,7 +23,7 @@ from spice_engine.learning.simulated_networks import fit_networks
 from spice_engine.learning.simulated_population import fit_population
 from spice_engine.learning.simulated_tables import fit_tables
 
-Resume = Callable[[Lesson, Mapping[str, Any]], Iterator[Fitted]]
+Resume = Callable[[Lesson, Fitted], Iterator[Fitted]]
 
 FAMILIES: Mapping[str, Callable[[Lesson], Iterator[Fitted]]] = {
     "constant": fit_constant,
@@ -45,7 +51,7 @@ ALGORITHM_OF = {
 """The algorithm that each family belongs to."""
 
 RESUME: Mapping[str, Resume] = {"population": fit_population}
-"""Families that go on from the state of an earlier model; others begin anew, to the same end."""
+"""Families that go on from an earlier model's state; others begin anew, to the same end."""
 
 SCHEDULES: dict[str, tuple[str, ...]] = {
     "auto": ("tree", "tree", "linear", "linear", "tree", "tree", "table", "table", "forest"),
@@ -84,9 +90,58 @@ class FamilyLearner:
 
     def get(self, family: str, step: int) -> Fitted:
         """The model of a family's episode `step`, counted from 0."""
-        if family not in self._families:
-            self._families[family] = FAMILIES[family](self._lesson)
-            self._made[family] = []
-        while len(self._made[family]) <= step:
-            self._made[family].append(next(self._families[family]))
-        return self._made[family][step]
+        made = self._made.setdefault(family, [])
+        while len(made) <= step:
+            if family not in self._families:
+                self._families[family] = self._begin(family, made)
+            fitted = next(self._families[family])
+            if made:
+                made[-1] = replace(made[-1], state=None)  # only the last one is gone on from
+            made.append(fitted)
+        return made[step]
+
+    def _begin(self, family: str, made: list[Fitted]) -> Iterator[Fitted]:
+        """The models after those made: by an earlier process, where there are any."""
+        if made and made[-1].state is not None and family in RESUME:
+            return RESUME[family](self._lesson, made[-1])
+        return islice(FAMILIES[family](self._lesson), len(made), None)
+
+    def to_data(self) -> dict[str, Any]:
+        """All models made, as plain data."""
+        return {
+            family: [
+                {
+                    "kind": one.model.kind,
+                    "model": one.model.to_content(),
+                    "gamma": one.gamma,
+                    "detail": one.detail,
+                    "state": None if one.state is None else _pack_state(one.state),
+                }
+                for one in made
+            ]
+            for family, made in self._made.items()
+        }
+
+    def go_on(self, data: Mapping[str, Any]) -> None:
+        """Takes over the models that `to_data` gave in an earlier process."""
+        features = self._lesson.view.raw.shape[1]
+        actions = self._lesson.batch.rewards.shape[1]
+        for family, made in data.items():
+            self._made[family] = [
+                Fitted(
+                    read_model(one["kind"], one["model"], features, actions),
+                    one["gamma"],
+                    one["detail"],
+                    None if one["state"] is None else _unpack_state(one["state"]),
+                )
+                for one in made
+            ]
+
+
+def _pack_state(state: Mapping[str, Any]) -> dict[str, Any]:
+    arrays = cast("dict[str, NDArray[Any]]", state["arrays"])
+    return {**state, "arrays": {name: pack_array(one) for name, one in arrays.items()}}
+
+
+def _unpack_state(state: Mapping[str, Any]) -> dict[str, Any]:
+    return {**state, "arrays": {name: unpack_array(one) for name, one in state["arrays"].items()}}

@@ -51,7 +51,8 @@ FOREST = 8
 class Fitted:
     """A model, the discount of what comes that it was fitted with, and what to tell about it.
 
-    `state` is what the family's next model needs of this one, where it can go on from there.
+    `state` is what the family's next model needs of this one, where it can go on from there:
+    plain data, and arrays under `arrays`.
     """
 
     model: Model

@@ -12,11 +12,10 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +45,6 @@ _SLICE = 800_000
 _LOOK_SECONDS = 0.02
 
 Words = NDArray[np.uint64]
-State = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,26 +157,27 @@ def learn(
     return not any(call.result() for call in calls)
 
 
-def fit_population(lesson: Lesson, state: State | None = None) -> Iterator[Fitted]:
+def fit_population(lesson: Lesson, before: Fitted | None = None) -> Iterator[Fitted]:
     """A table by Q-learning; each one's features explain what the last one says of the future.
 
-    `state` is that of the model before, where a training goes on. Where the pod can't be compiled
-    this is `fit_tables`.
+    `before` is the one before, where a training goes on. Where the pod can't be compiled this is
+    `fit_tables`.
     """
     kernel = lesson.compiled()
     if kernel is None:
         yield from fit_tables(lesson)
         return
-    batch, steps = lesson.batch, lesson.steps
+    steps = lesson.steps
     passes = min(max(BUDGET // (MEMBERS * len(steps)), _PASSES[0]), _PASSES[1])
     step = 0
     last: tuple[int, bool] | None = None
     population: Population | None = None
     model: Table | None = None
-    if state is not None:
-        step = int(state["step"]) + 1
-        population = Population(state["table"].copy(), state["words"].copy())
-        model = Table.from_content(state["model"], state["features"], batch.rewards.shape[1])
+    if before is not None and before.state is not None:
+        assert isinstance(before.model, Table)
+        model, step = before.model, int(before.state["step"]) + 1
+        arrays = before.state["arrays"]
+        population = Population(arrays["table"].copy(), arrays["words"].copy())
         last = STEPS[min(step - 1, len(STEPS) - 1)]
     while True:
         bins, ahead = shape = STEPS[min(step, len(STEPS) - 1)]
@@ -196,10 +195,7 @@ def fit_population(lesson: Lesson, state: State | None = None) -> Iterator[Fitte
         model = Table(model.columns, model.edges, _means(lesson, population, passes, course.unit))
         kept = {
             "step": step,
-            "table": population.table.copy(),
-            "words": population.words.copy(),
-            "model": model.to_content(),
-            "features": lesson.view.raw.shape[1],
+            "arrays": {"table": population.table.copy(), "words": population.words.copy()},
         }
         detail = {"gamma": gamma, "cells": len(model.mean), "members": MEMBERS, "passes": passes}
         yield Fitted(model, gamma, detail, kept)

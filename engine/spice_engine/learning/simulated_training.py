@@ -7,7 +7,6 @@ a fold's models learn from the samples of the steps before it.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from spice_engine.learning.certainty import is_overfitted
-from spice_engine.learning.chance import beyond_chance
+from spice_engine.learning.checkpoints import Checkpoints
 from spice_engine.learning.confidence import (
     CLASSIC,
     UNCALIBRATED,
@@ -41,11 +40,10 @@ from spice_engine.learning.simulated_families import ALGORITHM_OF, FamilyLearner
 from spice_engine.learning.simulated_fit import Fitted, Lesson
 from spice_engine.learning.simulated_kernel import Compiling, Kernel, worth_compiling
 from spice_engine.learning.simulated_steps import Rollout, Stepper
+from spice_engine.learning.simulated_trials import Trial, leading
 from spice_engine.learning.simulated_values import View, best_ahead
 from spice_engine.learning.simulator import Lawful, Rows, Simulator, World
 from spice_engine.learning.split import Split
-
-ERRORS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,36 +65,6 @@ class SimulatedTask:
     algorithm: str
     hyperparameters: Hyperparameters
     confidence: Literal["calibrated", "classic"] = "calibrated"
-
-
-@dataclass(slots=True)
-class _Trial:
-    """One episode's model: its family and how many of that came before, and its scores."""
-
-    family: str
-    step: int
-    fitted: Fitted
-    rollout: Rollout
-    folds: list[Rollout]
-
-    @property
-    def fold_scores(self) -> list[float]:
-        """The score on each fold."""
-        return [one.score for one in self.folds]
-
-    @property
-    def name(self) -> str:
-        """What people see: the family, and which of its episodes."""
-        return f"{self.family} {self.step + 1}"
-
-    @property
-    def rank(self) -> tuple[float, float]:
-        """What selects: the score on the folds, of equals that on the training part."""
-        return self.fold_score, self.rollout.score
-
-    @property
-    def fold_score(self) -> float:
-        return math.fsum(self.fold_scores)
 
 
 class SimulatedRun:
@@ -126,7 +94,8 @@ class SimulatedRun:
         self._batch = make_batch(self._simulator, split.every, rollouts, task.seed)
         self._learner = self._learn(split.train)
         self._fold_learners = tuple(self._learn(fold.train) for fold in split.folds)
-        self._trials: list[_Trial] = []
+        self._trials: list[Trial] = []
+        self._told: list[dict[str, Any]] = []
 
     @cached_property
     def _held_out(self) -> Part:
@@ -170,14 +139,24 @@ class SimulatedRun:
         )
         return FamilyLearner(lesson)
 
-    def episodes(self, limit: int, check: Callable[[], None]) -> Iterator[dict[str, Any]]:
-        """Episode after episode, as plain data; `check` may raise to end the run."""
+    def episodes(
+        self, limit: int, check: Callable[[], None], checkpoints: Checkpoints | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Episode after episode, as plain data; `check` may raise to end the run.
+
+        Those that an earlier process did, as `checkpoints` know, are told first, as they were.
+        """
         self._simulator.check = check
+        kept = checkpoints.load() if checkpoints is not None else None
+        if kept is not None:
+            self._go_on(kept)
+            yield from self._told
         split, chosen = self._task.split, self._task.hyperparameters
         order = list(schedule(self._task.algorithm, limit, large=self._large))
         if self._compiling is None and any(family == "population" for family, _ in order):
             self._compiling = Compiling(self._simulator)
-        for number, (family, step) in enumerate(order, start=1):
+        done = len(self._told)
+        for number, (family, step) in enumerate(order[done:], start=done + 1):
             check()
             # The clock only cuts the number of candidates, and not for pods of ordinary size.
             late = isinstance(chosen, Auto) and time.monotonic() - self._began > chosen.seconds
@@ -190,11 +169,11 @@ class SimulatedRun:
             for fold, learner in zip(split.folds, self._fold_learners, strict=True):
                 check()
                 folds.append(self._roll(learner.get(family, step), fold.judge))
-            trial = _Trial(family, step, fitted, rollout, folds)
+            trial = Trial(family, step, fitted, rollout, folds)
             self._trials.append(trial)
             # The first point of the curve doesn't wait for the oracle's search.
             judged = self._part.judge(rollout, self._constant, search=number > 1)
-            yield {
+            told: dict[str, Any] = {
                 "episode": number,
                 "start": started,
                 "end": time.time(),
@@ -212,6 +191,38 @@ class SimulatedRun:
                     "folds": trial.fold_scores,
                 },
             }
+            self._told.append(told)
+            yield told
+            if checkpoints is not None:
+                checkpoints.offer(self._to_data)
+
+    def _to_data(self) -> dict[str, Any]:
+        """All that was done so far, as plain data: episodes, models, and what these chose."""
+        return {
+            "told": self._told,
+            "learner": self._learner.to_data(),
+            "folds": [one.to_data() for one in self._fold_learners],
+            "trials": [
+                [trial.family, trial.step, *(one.actions.tobytes() for one in trial.rollouts)]
+                for trial in self._trials
+            ],
+        }
+
+    def _go_on(self, kept: dict[str, Any]) -> None:
+        """Takes over what `_to_data` gave in an earlier process."""
+        self._told = kept["told"]
+        for learner, data in zip(
+            (self._learner, *self._fold_learners), (kept["learner"], *kept["folds"]), strict=True
+        ):
+            learner.go_on(data)
+        parts = [self._task.split.train, *(fold.judge for fold in self._task.split.folds)]
+        for family, step, *taken in kept["trials"]:
+            rollout, *folds = (
+                self._stepper.follow(steps, np.frombuffer(one, dtype=np.int64).tolist())
+                for steps, one in zip(parts, taken, strict=True)
+            )
+            fitted = self._learner.get(family, step)
+            self._trials.append(Trial(family, step, fitted, rollout, folds))
 
     def _roll(self, fitted: Fitted, steps: Rows) -> Rollout:
         return act(self._simulator, self._stepper, fitted.model, self._view, steps)
@@ -219,24 +230,7 @@ class SimulatedRun:
     @property
     def leader(self) -> int:
         """The index of the episode whose model would be chosen now; 0 is the best constant."""
-        return self._trials.index(self._select())
-
-    def _select(self) -> _Trial:
-        """The best on the folds; without folds the best constant action.
-
-        What beats the constant action by less than chance alone may (ERRORS standard errors of
-        its gains) is passed over: on noise, the best of many candidates always looks good.
-        """
-        best = constant = self._trials[0]
-        for trial in self._trials[1:]:
-            if not trial.folds:
-                break
-            gains = np.concatenate(
-                [a.rewards - b.rewards for a, b in zip(trial.folds, constant.folds, strict=True)]
-            )
-            if trial.rank > best.rank and beyond_chance(gains, ERRORS):
-                best = trial
-        return best
+        return self._trials.index(leading(self._trials))
 
     def _judged_values(
         self, fitted: Fitted, rollout: Rollout, steps: Rows
@@ -265,7 +259,7 @@ class SimulatedRun:
         allowed = tried.lawful[choice]
         return _hide(values[choice], allowed), _hide(returns[choice], allowed)
 
-    def _calibrate(self, best: _Trial) -> Calibration:
+    def _calibrate(self, best: Trial) -> Calibration:
         if self._task.confidence == "classic":
             return CLASSIC
         told: list[tuple[Matrix, Matrix]] = []
@@ -280,7 +274,7 @@ class SimulatedRun:
     def finish(self) -> Policy:
         """Select, evaluate, and fit the winner again to all steps; after at least one episode."""
         split = self._task.split
-        best = self._select()
+        best = leading(self._trials)
         calibration = self._calibrate(best)
         in_sample, inside = self._part.judge_surely(best.rollout, self._constant)
         held_out = outside = trust = None
@@ -297,16 +291,16 @@ class SimulatedRun:
 
     def leader_on(self, steps: Rows) -> Model:
         """The leader's model fitted to these steps alone, which begin where `split.every` does."""
-        best = self._select()
+        best = leading(self._trials)
         return self._learn(steps).get(best.family, best.step).model
 
     def held_out_rollout(self) -> Rollout:
         """The episode of the leader's model on the held-out steps, which it has not seen."""
-        return self._roll(self._select().fitted, self._task.split.held_out)
+        return self._roll(leading(self._trials).fitted, self._task.split.held_out)
 
     def _policy(
         self,
-        best: _Trial,
+        best: Trial,
         served: Fitted,
         calibration: Calibration,
         judged: tuple[SimulatedEvaluation, SimulatedEvaluation | None, SimulatedEvaluation],

@@ -101,6 +101,15 @@ def trainer_params(
     }
 
 
+def checkpoint(params: Mapping[str, Any]) -> str:
+    """The name of the file where a training keeps what it has done.
+
+    It tells a training with `trainer_params` from others of the same pod.
+    """
+    told = [params["fingerprint"], params["algorithm"], params["episodes"]]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
+
+
 def rewards(manifest: Manifest, app_folder: Path) -> dict[str, Any] | None:
     """The reward code of a pod as plain data; None where every action gets 1."""
     training = manifest.training

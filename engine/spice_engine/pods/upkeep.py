@@ -133,7 +133,10 @@ class Upkeep:
                 interpretations=said,
             )
             due = None
-            if wish is None and await self.stored.offer(pod, table, fingerprint):
+            kept = self._location.state / "checkpoints" / pod.name
+            same = wish is None and await self.stored.offer(pod, table, fingerprint)
+            # A crash may have left a policy that served meanwhile: its training goes on.
+            if same and not await asyncio.to_thread((kept / plan.checkpoint(params())).exists):
                 log.debug("pod %s is unchanged: version %s serves", pod.name, pod.policy_version)
                 pod.needs_trust = False  # nothing is to be run
                 trust = partial(self._ask_trust, pod, manifest)
@@ -149,6 +152,7 @@ class Upkeep:
                 episodes=wish.episodes if wish is not None else None,
                 continual=due,
             )
+            asked["checkpoint"] = str(kept / plan.checkpoint(asked))
             return await self._train(pod, table, manifest, asked, wish)
         finally:
             pod.learned_from = None
