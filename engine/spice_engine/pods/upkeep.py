@@ -35,7 +35,6 @@ from spice_engine.workers.pool import ChildPool
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-
 log = logging.getLogger(__name__)
 
 LOAD_SECONDS = 120.0
@@ -132,8 +131,7 @@ class Upkeep:
                 fingerprint=fingerprint,
                 interpretations=said,
             )
-            due = None
-            kept = self._location.state / "checkpoints" / pod.name
+            due, kept = None, self._location.state / "checkpoints" / pod.name
             same = wish is None and await self.stored.offer(pod, table, fingerprint)
             # A crash may have left a policy that served meanwhile: its training goes on.
             if same and not await asyncio.to_thread((kept / plan.checkpoint(params())).exists):
@@ -152,7 +150,7 @@ class Upkeep:
                 episodes=wish.episodes if wish is not None else None,
                 continual=due,
             )
-            asked["checkpoint"] = str(kept / plan.checkpoint(asked))
+            asked |= {"checkpoint": str(kept / plan.checkpoint(asked))}
             return await self._train(pod, table, manifest, asked, wish)
         finally:
             pod.learned_from = None
