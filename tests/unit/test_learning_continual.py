@@ -117,6 +117,24 @@ def test_a_policy_that_was_misled_is_not(tmp_path: Path) -> None:
     assert found["difference"] < 0
 
 
+def test_auto_tries_the_serving_candidate_right_after_the_constant_one(tmp_path: Path) -> None:
+    values = world([(OLD + NEW, 1.0)])
+    path = tmp_path / "serving.policy"
+    path.write_bytes(
+        train(params(tmp_path, values[:OLD], algorithm="auto"), LocalReport())["policy"]
+    )
+    policy = Policy.from_bytes(path.read_bytes())
+    name = "8 random trees"
+    renamed = dataclasses.replace(policy, evaluation={**policy.evaluation, "candidate": name})
+    path.write_bytes(renamed.to_bytes())
+    given = {"policy": str(path), "version": 1, "reason": "schedule"}
+    told: list[dict[str, Any]] = []
+    changes = {"algorithm": "auto", "continual": given}
+    train(params(tmp_path, values, **changes), LocalReport(told.append))
+    assert [one["detail"]["candidate"] for one in told][:2] == ["best constant", name]
+    assert [one["episode"] for one in told] == list(range(1, len(told) + 1))
+
+
 @pytest.mark.parametrize("holdout", [0.0, 0.2, 0.5])
 def test_nothing_of_the_newest_fold_chooses(tmp_path: Path, holdout: float) -> None:
     """Other rows there leave the choice among the candidates and all but its own figures alone."""

@@ -101,6 +101,12 @@ def serving_model(assignment: Assignment, layout: Layout) -> Model | None:
     return policy.model if policy.layout == layout else None
 
 
+def serving_candidate(assignment: Assignment) -> str:
+    """The name of the serving policy's candidate; empty where the pod does not learn on."""
+    given = assignment.params.get("continual")
+    return "" if given is None else str(_read(given).evaluation.get("candidate", ""))
+
+
 def against_serving(run: Run, assignment: Assignment, check: Check) -> Run:
     """The run, or what also judges it against the serving policy where the pod learns on."""
     given = assignment.params.get("continual")

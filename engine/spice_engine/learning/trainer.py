@@ -19,6 +19,7 @@ from spice_engine.learning.checkpoints import Checkpoints
 from spice_engine.learning.continual import (
     against_serving,
     drift,
+    serving_candidate,
     serving_model,
     with_fold_held_out,
 )
@@ -110,7 +111,8 @@ def _train_contextual(assignment: Assignment, report: Report) -> Trained:
     learner = make_learner(settings, episodes, params["seed"], accelerator)
     task = assignment.task(report.check)
     start = serving_model(assignment, task.layout)
-    run = TrainingRun(task, learner, algorithm, report.check, start)
+    first = serving_candidate(assignment) if isinstance(settings, Auto) else ""
+    run = TrainingRun(task, learner, algorithm, report.check, start, first)
     stopping = Stopping(
         params["goal"], params.get("patience", 0), equal_scores=learner.ends_on_equal_scores
     )

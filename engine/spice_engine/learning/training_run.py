@@ -71,7 +71,8 @@ class _Judge:
 class TrainingRun:
     """One run of a learner; go through `episodes`, `finish` gives the best so far at any time.
 
-    What serves may go on from the model `start`, where the learner can; what is judged never does.
+    What serves may go on from the model `start`, where the learner can; what chooses never does.
+    The candidate whose name is `first` has its turn right after the best constant action.
     """
 
     def __init__(
@@ -81,9 +82,10 @@ class TrainingRun:
         algorithm: str,
         check: Check,
         start: Model | None = None,
+        first: str = "",
     ) -> None:
         self._task, self._learner, self._algorithm = task, learner, algorithm
-        self._start = start
+        self._start, self._first = start, first
         self._check = check
         self._train_rewards = task.rewards[task.split.train]
         self._constant = best_constant_action(self._train_rewards)
@@ -94,7 +96,8 @@ class TrainingRun:
 
     def episodes(self) -> Iterator[dict[str, Any]]:
         """Episode after episode, as plain data."""
-        for index, candidate in enumerate(self._learner.candidates):
+        for number, index in enumerate(self._order(), start=1):
+            candidate = self._learner.candidates[index]
             self._check()
             started = time.time()
             chosen = choose(self._fit.values(index))
@@ -106,7 +109,7 @@ class TrainingRun:
             trial = _Trial(index, candidate, found, small, scores, every)
             self._trials.append(trial)
             yield {
-                "episode": index + 1,
+                "episode": number,
                 "start": started,
                 "end": time.time(),
                 "score": found.score,
@@ -123,6 +126,12 @@ class TrainingRun:
                     "folds": scores,
                 },
             }
+
+    def _order(self) -> Iterator[int]:
+        """The candidates' indices, the one that is to come first right after the constant."""
+        names = [candidate.name for candidate in self._learner.candidates]
+        early = names.index(self._first) if self._first in names[1:] else 0
+        yield from dict.fromkeys((0, early, *range(len(names))))
 
     @property
     def leader(self) -> int:
