@@ -121,7 +121,9 @@ def load_reward_file(
             )
         source = Source("", path, _line_of(function, path), 1)
         with_notes = _takes_notes(function, name, source)
-        reward = FileReward(action, source, function, (), None, tuple(fields), function, with_notes)
+        reward = FileReward(
+            action, source, function, (), fields=tuple(fields), call=function, with_notes=with_notes
+        )
         rewards.append(reward.complete())
     return RewardProgram(tuple(actions), tuple(rewards))
 
