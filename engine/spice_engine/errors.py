@@ -114,6 +114,12 @@ class InvalidData(SpiceError):
     exit_code = 4
 
 
+class InvalidEnvironment(InvalidData):
+    """A gymnasium environment is not there, cannot be made, or cannot be learned from."""
+
+    code = "invalid_environment"
+
+
 class InvalidRewards(SpiceError):
     """Reward code that is not allowed, raises, or gives no finite number."""
 

@@ -9,16 +9,11 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from spice_engine.errors import InvalidEnvironment
 from spice_engine.learning.algorithms import codes
 from spice_engine.learning.environments.encoding import Encoding
 from spice_engine.learning.environments.gym import GymEnvironment
-from spice_engine.learning.environments.gym_facts import (
-    DONE_COLUMN,
-    Component,
-    Facts,
-    Gym,
-    InvalidEnvironment,
-)
+from spice_engine.learning.environments.gym_facts import DONE_COLUMN, Component, Facts, Gym
 from spice_engine.learning.environments.gym_make import describe
 from spice_engine.learning.environments.observations import components, flat
 from spice_engine.learning.gym_check import bind

@@ -6,13 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from spice_engine.errors import Place
-from spice_engine.learning.environments.gym_facts import (
-    DONE,
-    DONE_COLUMN,
-    Facts,
-    InvalidEnvironment,
-)
+from spice_engine.errors import InvalidEnvironment, Place
+from spice_engine.learning.environments.gym_facts import DONE, DONE_COLUMN, Facts
 
 if TYPE_CHECKING:
     from spice_engine.workers.child import Report

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from spice_engine.errors import InvalidRequest
+from spice_engine.errors import InvalidEnvironment, InvalidRequest
 from spice_engine.learning.algorithms import codes, dql, sacd, vpg
 from spice_engine.learning.algorithms.encoded import Encoded
 from spice_engine.learning.algorithms.network_model import NetworkModel
 from spice_engine.learning.environments.encoding import MAX_WIDTH, Encoding
 from spice_engine.learning.environments.gym import GymEnvironment
-from spice_engine.learning.environments.gym_facts import Component, Gym, InvalidEnvironment
+from spice_engine.learning.environments.gym_facts import Component, Gym
 from spice_engine.learning.features import Matrix
 from spice_engine.learning.gym_algorithms import parse_for_gym
 from spice_engine.learning.hyperparameters import Dql, Sacd, Tabular, Vpg

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 
+from spice_engine.errors import InvalidEnvironment
 from spice_engine.learning.environments.encoding import Encoding
 from spice_engine.learning.environments.environment import Choices, Mask, Matrix, Step
-from spice_engine.learning.environments.gym_facts import DONE_COLUMN, Gym, InvalidEnvironment
+from spice_engine.learning.environments.gym_facts import DONE_COLUMN, Gym
 from spice_engine.learning.environments.gym_make import action_range, failed, make
 from spice_engine.learning.environments.observations import flat
 from spice_engine.learning.rewards import reward_matrix

@@ -7,19 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spice_engine.errors import InvalidData
 from spice_engine.learning.reward_program import RewardProgram
 
 DONE = "is_done"
 """A component that every environment has: 1 once an episode is over."""
 
 DONE_COLUMN = -1
-
-
-class InvalidEnvironment(InvalidData):
-    """A gymnasium environment is not there, cannot be made, or cannot be learned from."""
-
-    code = "invalid_environment"
 
 
 @dataclass(frozen=True, slots=True)

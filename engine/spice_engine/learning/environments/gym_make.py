@@ -16,7 +16,8 @@ from gymnasium import error, spaces
 from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 from gymnasium.vector import AutoresetMode
 
-from spice_engine.learning.environments.gym_facts import Facts, InvalidEnvironment
+from spice_engine.errors import InvalidEnvironment
+from spice_engine.learning.environments.gym_facts import Facts
 from spice_engine.learning.environments.observations import components
 
 OWN_LIMIT = 1_000

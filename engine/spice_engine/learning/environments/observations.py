@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from spice_engine.errors import InvalidEnvironment
 from spice_engine.learning.environments.environment import Matrix
-from spice_engine.learning.environments.gym_facts import Component, InvalidEnvironment
+from spice_engine.learning.environments.gym_facts import Component
 
 MAX_COMPONENTS = 4_096
 """Numbers of one observation; each is a field of the pod."""
