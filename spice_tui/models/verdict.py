@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from spice_engine.protocol.authoring import PreviewInfo
@@ -26,6 +26,8 @@ def _parts(pod: PodInfo, preview: PreviewInfo | None) -> Iterator[str]:
     if errors:
         yield errors[0].message
     yield from _regrets(pod.evaluation or {})
+    if pod.continual is not None and pod.continual.decided:
+        yield pod.continual.decided
     if preview is not None and preview.state not in ("ended", ""):
         yield f"Preview: {preview.message or preview.state}{_held_out(preview.evaluation)}."
 
@@ -56,6 +58,20 @@ def regret_closed(evaluation: Mapping[str, Any] | None, part: str = "held_out") 
     found = (evaluation or {}).get(part)
     value = found.get("regret_closed") if isinstance(found, Mapping) else None
     return float(value) if isinstance(value, int | float) else None
+
+
+def beside_serving(evaluation: Mapping[str, Any]) -> tuple[str, str]:
+    """The version that served, and how a newer one did beside it; empty where none was."""
+    given = evaluation.get("continual")
+    if not isinstance(given, Mapping):
+        return "", ""
+    found = cast("Mapping[str, Any]", given)
+    difference, low, high = found["difference"], found.get("low"), found.get("high")
+    text = f"{difference:+.3g} a step"
+    if low is not None and high is not None:
+        text += f" ({low:+.3g} to {high:+.3g})"
+    taken = "taken up" if found["taken_up"] else "not taken up"
+    return f"Beside v{found['against']}", f"{text} on the newest {found['steps']} steps: {taken}"
 
 
 def _held_out(evaluation: Mapping[str, Any] | None) -> str:

@@ -98,3 +98,20 @@ def test_intervals_and_overfitting_are_shown_where_they_are_known() -> None:
     told = page(EVALUATION | {"reliability": {"error": 0.03, "chance": 0.02}})
     assert "off by 3.0% (chance alone: 2.0%)." in told
     assert "95 %" not in page(EVALUATION | {"held_out": part(7.5) | {"intervals": None}})
+
+
+def test_how_a_version_did_beside_the_one_that_served() -> None:
+    found = {
+        "against": 4,
+        "steps": 96,
+        "difference": -0.0312,
+        "low": -0.05,
+        "high": 0.01,
+        "taken_up": False,
+    }
+    text = page(EVALUATION | {"continual": found})
+    assert "Beside v4" in text
+    assert "-0.0312 a step (-0.05 to +0.01) on the newest 96 steps: not taken up" in text
+    alone = page(EVALUATION | {"continual": found | {"low": None, "high": None, "taken_up": True}})
+    assert "-0.0312 a step on the newest 96 steps: taken up" in alone
+    assert "Beside" not in page(EVALUATION)
