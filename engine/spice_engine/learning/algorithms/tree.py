@@ -238,6 +238,7 @@ class Grower:
         self.slots = 1
         self.depth = 0
         self._open = np.zeros(1, dtype=np.int64)
+        self._node = np.zeros(len(sample), dtype=np.int64)
         self._feature, self._threshold = [np.array([_LEAF])], [np.zeros(1)]
         self._left = [np.zeros(1, dtype=np.int64)]
         self._nodes = 1
@@ -269,6 +270,7 @@ class Grower:
         rows, slot = self.rows[goes_on], self.slot[goes_on]
         right = self._sampled[rows, feature[slot]] > threshold[slot]
         child = first[slot] - self._nodes + right
+        self._node[rows] = self._nodes + child
         sizes = np.bincount(child, minlength=born)
         large = sizes >= 2 * self._min_leaf
         number = np.cumsum(large) - 1
@@ -298,7 +300,7 @@ class Grower:
         if most is not None and len(raw) > most:
             rows = np.union1d(np.arange(0, len(raw), -(-len(raw) // most)), self._sample)
             raw, targets = raw[rows], targets[rows]
-        leaf = shape.leaves(raw)
+        leaf = self._node if len(raw) == len(self._sample) else shape.leaves(raw)
         sums = np.stack([np.bincount(leaf, column, self._nodes) for column in targets.T], axis=1)
         counts = np.bincount(leaf, minlength=self._nodes)
         for node in range(self._nodes - 1, -1, -1):
