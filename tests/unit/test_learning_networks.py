@@ -126,6 +126,11 @@ def test_learning_that_went_astray_is_told() -> None:
         networks.network()
 
 
+def test_networks_that_would_fill_the_memory_are_refused() -> None:
+    with pytest.raises(InvalidRequest, match="too large"):
+        Networks(64, (256, 1024, 1024, 3), np.random.default_rng(0))
+
+
 def model() -> NetworkModel:
     networks = Networks(2, (4, 6, 3), np.random.default_rng(0))
     networks.weights[0][:, 1] = 0.0

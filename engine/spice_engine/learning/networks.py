@@ -20,6 +20,9 @@ from spice_engine.errors import InvalidRequest
 Floats = NDArray[np.float32]
 Matrix = NDArray[np.float64]
 
+MAX_PARAMETERS = 20_000_000
+"""80 MB; with moments, copies and gradients a learner takes some ten times as much."""
+
 _BETAS = (0.9, 0.999)
 _EPSILON = 1e-8
 _CHUNK = 8_192
@@ -69,16 +72,21 @@ class Network:
 class Networks:
     """`members` networks that learn; `sizes` are features, neurons of each hidden layer, outputs.
 
-    What `forward` and `gradient` give lies in buffers that their next call with inputs of the same
-    shape overwrites.
+    Raises InvalidRequest where they are more than MAX_PARAMETERS. What `forward` and `gradient`
+    give lies in buffers that their next call with inputs of the same shape overwrites.
     """
 
     def __init__(self, members: int, sizes: Sequence[int], chance: np.random.Generator) -> None:
         self.members = members
         self.sizes = tuple(sizes)
-        self.flat: Floats = np.zeros(
-            (members, sum((a + 1) * b for a, b in pairwise(sizes))), np.float32
-        )
+        count = sum((rows + 1) * columns for rows, columns in pairwise(sizes))
+        if members * count > MAX_PARAMETERS:
+            raise InvalidRequest(
+                f"Networks of {count} weights each, {members} of them, are too large: "
+                f"{MAX_PARAMETERS} weights in all are the most.",
+                hint="Lower the hyperparameters hidden or members.",
+            )
+        self.flat: Floats = np.zeros((members, count), np.float32)
         self._adam = _Adam(self.flat)
         self._buffers: dict[tuple[object, ...], Floats] = {}
         self.weights, self.biases = self._layers(self.flat)
@@ -288,11 +296,11 @@ def _keep_where_active(inward: Floats, active: Floats) -> None:
     """Zeroes derivatives where a rectified unit gave 0; uses up what the units gave.
 
     By their bits, in three passes that vector instructions do: a positive number is a positive
-    integer, which becomes 1, then all ones, a mask.
+    integer, whose negative has its first bit set, which becomes all bits: a mask.
     """
     bits = active.view(np.int32)
-    np.minimum(bits, 1, out=bits)
     np.negative(bits, out=bits)
+    np.right_shift(bits, 31, out=bits)
     mine = inward.view(np.int32)
     np.bitwise_and(mine, bits, out=mine)
 

@@ -65,6 +65,7 @@ def learn(
     exploration, updates = settings.exploration, 0
     allowed = environment.lawful()
     while True:
+        check()
         chosen = by_chance(environment.lanes, actions, allowed, chance)
         if not every:
             greedy = chance.random(environment.lanes) >= exploration

@@ -58,6 +58,7 @@ def learn(
     pace = Pace(lanes, settings.batch, settings.replay, settings.warm_up)
     allowed, updates, seen = environment.lawful(), 0, 0
     while True:
+        check()
         if every or seen < settings.warm_up:
             chosen = by_chance(lanes, actions, allowed, chance)
         else:

@@ -65,10 +65,9 @@ def learn(
     if start is not None:
         policy.resume(start)
     mean, updates = policy.copy(), 0
-    walk = _Walk(environment, settings, seed, chance)
+    walk = _Walk(environment, settings, seed, chance, check)
     while True:
         for _ in range(settings.updates):
-            check()
             _update(policy, walk.go(policy), settings)
             updates += 1
             mean.follow(policy, max(settings.averaging, 1.0 / updates))
@@ -79,9 +78,15 @@ class _Walk:
     """The lanes' way through the environment."""
 
     def __init__(
-        self, environment: Environment, settings: Vpg, seed: int, chance: np.random.Generator
+        self,
+        environment: Environment,
+        settings: Vpg,
+        seed: int,
+        chance: np.random.Generator,
+        check: Check,
     ) -> None:
         self._environment, self._settings, self._chance = environment, settings, chance
+        self._check = check
         self._observations = environment.reset(seed)
         self._allowed = environment.lawful()
         known = environment.all_rewards() is not None
@@ -99,6 +104,7 @@ class _Walk:
         masks: list[Mask] = []
         every = np.empty((*shape, environment.actions), np.float32) if self._every else None
         for index in range(count):
+            self._check()
             observations[index] = self._observations
             if self._allowed is not None:
                 masks.append(self._allowed)
