@@ -200,3 +200,32 @@ def test_networks_of_another_shape_begin_anew() -> None:
         )
     ]
     assert np.array_equal(*values)
+
+
+def test_pods_whose_actions_change_their_state_learn_on_too(tmp_path: Path) -> None:
+    names = {"coins": "coins"}
+    simulation = {
+        "local": ["coins"],
+        "initial": {"coins": 5.0},
+        "effects": {
+            "up": {"code": source("coins -= 1"), "names": names, "args": {}},
+            "down": {"code": source("coins += 1"), "names": names, "args": {}},
+        },
+        "laws": [{"code": source("coins >= 0"), "names": names}],
+    }
+    values = world([(OLD, 1.0), (NEW, -1.0)])
+    values = np.concatenate([values, np.full((len(values), 1), 5.0)], axis=1)
+    changes = {"simulation": simulation, "fields": ["x", "coins"], "algorithm": "fqi"}
+    path = tmp_path / "serving.policy"
+    old = params(tmp_path, values[:OLD], **changes)
+    path.write_bytes(train(old, LocalReport())["policy"])
+    given = {"policy": str(path), "version": 1, "reason": "schedule"}
+    new = params(tmp_path, values, continual=given, **changes)
+    found = train(new, LocalReport())["evaluation"]["continual"]
+    assert found["steps"] == NEW // 2 - SPAN
+    assert found["taken_up"] is (found["difference"] >= 0)
+    assert found["difference"] == pytest.approx(found["new"] - found["old"])
+    looked = {"policy": str(path), "look": 3, "rows": NEW, "watched": ["x"]}
+    told = drift(params(tmp_path, values, continual=looked, **changes), LocalReport())
+    assert (told["look"], told["rows"]) == (3, NEW)
+    assert told["p"] is not None
