@@ -25,9 +25,12 @@ cuda: Any = importlib.import_module("numba.cuda")
 THREADS = 128
 TILE = 128
 """Steps whose states and rewards lie in shared memory at a time."""
-AHEAD = 4
-"""Rows are read so many steps before they are needed: of a member's own work nothing else hides
-how long memory takes, and a population of 16,384 gives each scheduler one warp."""
+ROWS = 4
+"""Rows of a table that are under way at once: of a member's own work nothing else hides how long
+memory takes, and a population of 16,384 gives each scheduler of a large GPU one warp."""
+NOWHERE = np.uint32(0xFFFFFFFF)
+"""No state: nothing was learned yet in this tile."""
+_CODES = TILE + ROWS
 
 Floats = NDArray[np.float32]
 Words = NDArray[np.uint32]
@@ -62,7 +65,7 @@ def _stage(
     """Has all threads of a block copy a tile of states and rewards to shared memory."""
     cuda.syncthreads()
     place = cuda.threadIdx.x
-    while place < count + AHEAD + 1:
+    while place < count + ROWS:
         codes[place] = states[min(start + place, states.shape[0] - 1)]
         place += cuda.blockDim.x
     place = cuda.threadIdx.x
@@ -72,16 +75,65 @@ def _stage(
     cuda.syncthreads()
 
 
+@_device
+def _walk_on(
+    rows: Floats,
+    at: Words,
+    left: Words,
+    acted: Words,
+    learned: Floats,
+    place: int,
+    actions: int,
+    word: np.uint32,
+    chance: np.uint32,
+    rate: np.float32,
+    gamma: np.float32,
+    paid: Floats,
+    step: int,
+) -> np.float32:
+    """One step from the row at `place` to the next; what was learned goes to `learned`, too."""
+    mine, ahead = place * actions, (place + 1) % ROWS * actions
+    following = at[(place + 1) % ROWS]
+    # What was learned while the next row was on its way, the oldest first.
+    for back in range(ROWS - 2, 0, -1):
+        past = (place - back) % ROWS
+        if left[past] == following:
+            for action in range(actions):
+                if acted[past] == np.uint32(action):
+                    rows[ahead + action] = learned[past]
+    best, greedy, later = rows[mine], np.uint32(0), rows[ahead]
+    for action in range(1, actions):
+        greedy = np.uint32(action) if rows[mine + action] > best else greedy
+        best = rows[mine + action] if rows[mine + action] > best else best
+        later = rows[ahead + action] if rows[ahead + action] > later else later
+    chosen = greedy
+    if _explores(word, chance):
+        chosen = _random_action(word, np.uint32(actions))
+    value = rows[mine]
+    for action in range(1, actions):
+        value = rows[mine + action] if chosen == np.uint32(action) else value
+    reward = paid[np.uint32(np.uint32(step * actions) + chosen)]
+    value = value + _step_of(rate, reward, gamma, later, value)
+    if at[place] == following:
+        for action in range(actions):
+            if chosen == np.uint32(action):
+                rows[ahead + action] = value
+    left[place], acted[place], learned[place] = at[place], chosen, value
+    return value
+
+
 @cache
 def make_walk(actions: int) -> Any:
     """The kernel of `cpu.walk` for so many actions.
 
     `values` [S, A, M], `states` [N + 1], `rewards` [N A], `words`, `rates` and `gammas` [M],
-    `chances` [passes, M], `begin` and `end`. Rows wait in registers: the one of this step, and
-    those of the AHEAD next, which are put right when a step changes one of them.
+    `chances` [passes, M], `begin` and `end`. ROWS rows are under way in registers: the one of this
+    step, the next, and those that are still being read. A row is touched only when it is next: then
+    it is put right by what was learned since it was asked for. Registers don't move from step to
+    step, so ROWS steps stand in a row, each with places of its own.
     """
     pay = TILE * actions
-    waiting = (AHEAD + 1) * actions
+    room = ROWS * actions
 
     @cuda.jit
     def walk(
@@ -95,9 +147,13 @@ def make_walk(actions: int) -> Any:
         begin: int,
         end: int,
     ) -> None:
-        codes = cuda.shared.array(TILE + AHEAD + 1, np.uint32)
+        codes = cuda.shared.array(_CODES, np.uint32)
         paid = cuda.shared.array(pay, np.float32)
-        rows = cuda.local.array(waiting, np.float32)
+        rows = cuda.local.array(room, np.float32)
+        at = cuda.local.array(ROWS, np.uint32)
+        left = cuda.local.array(ROWS, np.uint32)
+        acted = cuda.local.array(ROWS, np.uint32)
+        learned = cuda.local.array(ROWS, np.float32)
         member = cuda.grid(1)
         live = member < words.shape[0]
         steps = states.shape[0] - 1
@@ -115,38 +171,25 @@ def make_walk(actions: int) -> Any:
                 count = min(TILE, last - start)
                 _stage(codes, paid, states, rewards, start, count, actions)
                 if live:
-                    for near in range(AHEAD + 1):
+                    for place in range(ROWS):
+                        at[place], left[place] = codes[place], NOWHERE
                         for action in range(actions):
-                            rows[near * actions + action] = values[codes[near], action, member]
-                    for step in range(count):
-                        state = codes[step]
-                        word = _next_random(word)
-                        best, greedy, later = rows[0], np.uint32(0), rows[actions]
-                        for action in range(1, actions):
-                            value, following = rows[action], rows[actions + action]
-                            greedy = np.uint32(action) if value > best else greedy
-                            best = value if value > best else best
-                            later = following if following > later else later
-                        chosen = greedy
-                        if _explores(word, chance):
-                            chosen = _random_action(word, np.uint32(actions))
-                        value, reward = rows[0], paid[step * actions]
-                        for action in range(1, actions):
-                            if chosen == np.uint32(action):
-                                value, reward = rows[action], paid[step * actions + action]
-                        value = value + _step_of(rate, reward, gamma, later, value)
-                        # The rows that wait move up; what has just changed in them is put right.
-                        for near in range(1, AHEAD + 1):
-                            same = codes[step + near] == state
-                            for action in range(actions):
-                                other = rows[near * actions + action]
-                                if same and chosen == np.uint32(action):
-                                    other = value
-                                rows[(near - 1) * actions + action] = other
-                        values[state, np.int64(chosen), member] = value
-                        coming = codes[step + AHEAD + 1]
-                        for action in range(actions):
-                            rows[AHEAD * actions + action] = values[coming, action, member]
+                            rows[place * actions + action] = values[at[place], action, member]
+                    for first in range(0, count, ROWS):
+                        for place in range(ROWS):
+                            step = first + place
+                            if step < count:
+                                word = _next_random(word)
+                                value = _walk_on(
+                                    rows, at, left, acted, learned, place, actions, word,
+                                    chance, rate, gamma, paid, step,
+                                )  # fmt: skip
+                                values[left[place], np.int64(acted[place]), member] = value
+                                coming = codes[np.uint32(step + ROWS)]
+                                at[place] = coming
+                                for action in range(actions):
+                                    row = place * actions + action
+                                    rows[row] = values[coming, action, member]
                 start += count
         if live:
             words[member] = word
