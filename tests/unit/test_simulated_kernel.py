@@ -242,6 +242,7 @@ def test_a_population_saves_up_for_what_comes_and_is_the_same_each_time() -> Non
     """Filling always costs: fitted tables never fill here, who acts does."""
     rush = (np.arange(600) % 6 >= 4).astype(np.float64)
     policies: list[bytes] = []
+    episodes: list[dict[str, Any]] = []
     for _ in range(2):
         run = SimulatedRun(task(tank(rush), "tabular", features=2, bins=8))
         episodes = list(run.episodes(9, lambda: None))
