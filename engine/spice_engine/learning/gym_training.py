@@ -17,10 +17,18 @@ from typing import Any
 import numpy as np
 
 from spice_engine.learning.algorithms.constant import Constant
-from spice_engine.learning.confidence import CLASSIC, UNCALIBRATED
+from spice_engine.learning.confidence import (
+    CLASSIC,
+    UNCALIBRATED,
+    Calibration,
+    Reliability,
+    calibrate,
+    reliability,
+)
 from spice_engine.learning.environments.gym import GymEnvironment
 from spice_engine.learning.environments.gym_facts import DONE_COLUMN, Component, Facts, Gym
 from spice_engine.learning.features import Layout
+from spice_engine.learning.gym_confidence import MOST_ACTIONS, tried
 from spice_engine.learning.gym_episodes import (
     LEVEL,
     Act,
@@ -36,7 +44,8 @@ from spice_engine.learning.hyperparameters import Auto, Hyperparameters
 from spice_engine.learning.model import Model
 from spice_engine.learning.policy import Policy
 
-SELECTION, CONFIRMATION, HELD_OUT = 1, 2, 3
+SELECTION, CONFIRMATION, HELD_OUT, CHANCE, MOMENTS_TRIED, MOMENTS_HELD_OUT = range(1, 7)
+"""What episodes are for; each has seeds of its own, as learning has."""
 QUICK_EPISODES, SLOW_EPISODES = 32, 16
 """Episodes of the selection, of environments that step all lanes in one go, and of others."""
 QUICK_FRESH, SLOW_FRESH = 100, 40
@@ -105,10 +114,14 @@ class _Ground:
 
     def play(self, act: Act, lanes: int, purpose: int) -> Played:
         """One episode in each of so many lanes, the same ones for one purpose."""
+        seed = _seed(self._task.seed, purpose)
+        return play(self.environment(lanes), act, seed, self._check)
+
+    def environment(self, lanes: int) -> GymEnvironment:
+        """An environment of so many lanes."""
         if lanes not in self._environments:
             self._environments[lanes] = GymEnvironment(self._task.gym, lanes)
-        seed = _seed(self._task.seed, purpose)
-        return play(self._environments[lanes], act, seed, self._check)
+        return self._environments[lanes]
 
     def close(self) -> None:
         """Free the environments."""
@@ -154,7 +167,7 @@ class GymRun:
 
     def _references(self, lanes: int, purpose: int) -> _Lines:
         if purpose not in self._lines:
-            chance = by_chance(len(self._task.actions), _seed(self._task.seed, 4))
+            chance = by_chance(len(self._task.actions), _seed(self._task.seed, CHANCE))
             random = self._ground.play(chance, lanes, purpose).score
             if purpose == SELECTION:
                 constant = self._constants[self._constant]
@@ -269,7 +282,34 @@ class GymRun:
 
     def finish(self) -> Policy:
         """Choose the winner and judge it by fresh episodes; after at least one episode."""
+        return self._finish(self._task.classic)
+
+    def meanwhile(self) -> Policy:
+        """The same without looking into how sure it may be, which takes a moment."""
+        return self._finish(True)
+
+    def _calibrate(self, best: _Trial) -> tuple[Calibration, Reliability | None]:
+        """How sure the winner may be of its actions, and whether it was, in other episodes."""
+        if len(self._task.actions) > MOST_ACTIONS:
+            return UNCALIBRATED, None
+        found = [
+            tried(
+                self._ground.environment(self._ground.few),
+                best.model,
+                best.played,
+                _seed(self._task.seed, purpose),
+                self._check,
+            )
+            for purpose in (MOMENTS_TRIED, MOMENTS_HELD_OUT)
+        ]
+        calibration = calibrate(*found[0])
+        return calibration, reliability(calibration, *found[1])
+
+    def _finish(self, unsure: bool) -> Policy:
         task, best = self._task, self._select()
+        calibration, trust = (CLASSIC if task.classic else UNCALIBRATED), None
+        if not unsure:
+            calibration, trust = self._calibrate(best)
         in_sample = self._judged(best.played, SELECTION)
         fresh = self._ground.play(greedy(best.model), self._ground.many, HELD_OUT)
         held_out = self._judged(fresh, HELD_OUT)
@@ -280,7 +320,7 @@ class GymRun:
             "in_sample": in_sample,
             "held_out": held_out,
             "refit": None,
-            "reliability": None,
+            "reliability": trust.as_dict() if trust else None,
             "folds": 0,
             "overfitted": None,
             "nothing_to_learn": len(set(scores)) == 1,
@@ -301,7 +341,7 @@ class GymRun:
             layout=Layout.choose(task.fields, 1, 1),
             algorithm=task.algorithm,
             model=best.model,
-            calibration=CLASSIC if task.classic else UNCALIBRATED,
+            calibration=calibration,
             evaluation=evaluation,
             fingerprint=task.fingerprint,
             settings={"seed": task.seed, "holdout": 0.0},

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from spice_engine.errors import NotTrained
+from spice_engine.errors import InvalidRequest, NotTrained
 from spice_engine.pods import plan
 from spice_engine.pods.live import Pod, Table
 from spice_engine.pods.model import Manifest
@@ -126,6 +126,10 @@ class LookBack:
         more: Mapping[str, Any],
         seconds: float = ANSWER_SECONDS,
     ) -> Any:
+        if manifest.gym is not None:
+            raise InvalidRequest(
+                f"pod {pod.name!r} acts in an environment: what its actions pay, only acting tells."
+            )
         upkeep = self._pods.upkeep
         await upkeep.require_trust(manifest)
         if table.loaded is None:
