@@ -227,12 +227,15 @@ def _show_candidates(evaluation: Mapping[str, Any]) -> None:
     if not isinstance(candidates, list) or not candidates:
         return
     folds = evaluation.get("folds")
+    score = f"SCORE ON {folds} FOLDS" if folds else "SCORE ON FOLDS"
+    if evaluation.get("environment"):
+        score = "RETURN"
     output.line()
     output.table(
-        ["CANDIDATE", f"SCORE ON {folds} FOLDS" if folds else "SCORE ON FOLDS", "CHOSEN"],
+        ["CANDIDATE", score, "CHOSEN"],
         [
             [one["name"], values.number(one["folds_score"], 5), "*" if one["chosen"] else ""]
             for one in candidates
         ],
-        right=["SCORE ON FOLDS", f"SCORE ON {folds} FOLDS"],
+        right=[score],
     )

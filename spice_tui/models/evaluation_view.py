@@ -210,7 +210,9 @@ def lines(view: EvaluationView, width: int) -> list[Line]:
     if view.confidence:
         page += [Line(), Line().add("Confidence", TITLE), Line().add(view.confidence)]
     if len(view.candidates) > 1:
-        page += [Line(), Line().add(f"{'Candidates':<{_NAME}}", TITLE).add("score on folds", LABEL)]
+        acted = any(part.episodes for part in view.parts)
+        head = Line().add(f"{'Candidates':<{_NAME}}", TITLE)
+        page += [Line(), head.add("return" if acted else "score on folds", LABEL)]
         for name, score, chosen in view.candidates:
             sign = signs.ok if chosen else " "
             line = Line().add(f"{sign} ", GOOD).add(f"{name:<{_NAME + 8}} ")

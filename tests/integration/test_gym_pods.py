@@ -95,6 +95,10 @@ def test_the_pod_of_version_01_lives_again(world: EngineFixture) -> None:
     assert evaluation["held_out"]["score"] > 50 > evaluation["held_out"]["random"]
     low, high = evaluation["held_out"]["intervals"]["score"]
     assert low <= evaluation["held_out"]["score"] <= high
+    # That an action is the best was tried at moments of other episodes.
+    trust = evaluation["reliability"]
+    assert trust["right"] > 0.5
+    assert trust["error"] < 0.2
     (training,) = world.call("pods.trainings", pod="cartpole-v1")["trainings"]
     assert training["message"] == "The goal is reached."
     assert training["episodes"][0]["detail"]["candidate"] == "constant"

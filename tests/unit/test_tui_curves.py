@@ -138,3 +138,14 @@ def test_what_is_said_when_there_is_nothing() -> None:
     assert Curves().chart([]).empty == "Not trained yet."
     assert Curves().chart([training(1, [])]).empty == "No episode yet."
     assert "failed" in Curves().chart([training(3, [], error="bad_data")]).empty
+
+
+def test_returns_of_episodes_are_not_divided_by_their_steps() -> None:
+    part = {"steps": 900, "episodes": 3, "score": 300.0, "random": 20.0, "best_constant": 9.0}
+    one = training(1, [20.0], {"in_sample": part, "held_out": part})
+    one.episodes.append(episode(2, 300.0, episodes=3))
+    chart = Curves().chart([one])
+    assert list(chart.series[0].ys)[-1] == 300.0
+    assert levels(chart)["random"] == 20.0
+    assert levels(chart)["held out"] == 300.0
+    assert chart.title == "Return of an episode"

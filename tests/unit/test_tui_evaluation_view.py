@@ -115,3 +115,17 @@ def test_how_a_version_did_beside_the_one_that_served() -> None:
     alone = page(EVALUATION | {"continual": found | {"low": None, "high": None, "taken_up": True}})
     assert "-0.0312 a step on the newest 96 steps: taken up" in alone
     assert "Beside" not in page(EVALUATION)
+
+
+def test_of_an_environment_returns_of_episodes_are_shown() -> None:
+    played = {**part(9.0), "steps": 900, "episodes": 100}
+    text = page(
+        EVALUATION
+        | {"problem_class": "gym", "environment": "CartPole-v1", "in_sample": played}
+        | {"held_out": played, "held_out_from": None}
+    )
+    assert "100 episodes, return" in text
+    assert "CartPole-v1" in text
+    assert "fresh episodes" in text
+    assert "per step" not in text
+    assert "on folds" not in text

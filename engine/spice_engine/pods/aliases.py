@@ -52,9 +52,13 @@ def resolve(connection: sqlite3.Connection, pod: str, alias: str) -> PolicyRow:
 def best_of(rows: Sequence[PolicyRow]) -> PolicyRow | None:
     """The one with the best held-out score against its own oracle; of equals the newest.
 
+    Where an environment states none, the one that returned most in fresh episodes.
+
     None where no version was judged on held-out data. `rows` come newest first.
     """
     judged = [(row, score) for row in rows if (score := held_out(row)) is not None]
+    if not judged:
+        judged = [(row, score) for row in rows if (score := _returned(row)) is not None]
     return max(judged, key=lambda pair: pair[1])[0] if judged else None
 
 
@@ -64,6 +68,15 @@ def held_out(row: PolicyRow) -> float | None:
     if not isinstance(part, Mapping):
         return None
     score = cast("Mapping[str, Any]", part).get("regret_closed")
+    return float(score) if isinstance(score, int | float) else None
+
+
+def _returned(row: PolicyRow) -> float | None:
+    """What the version returned in the episodes held out of a pod that acts in an environment."""
+    part = cast("object", row.evaluation.get("held_out"))
+    if not isinstance(part, Mapping) or "episodes" not in part:
+        return None
+    score = cast("Mapping[str, Any]", part).get("score")
     return float(score) if isinstance(score, int | float) else None
 
 
