@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -12,6 +16,9 @@ from spice_engine.learning.evaluation import choose
 from spice_engine.learning.features import Matrix
 from spice_engine.learning.hyperparameters import parse
 from spice_engine.learning.model import read_model
+from spice_engine.learning.trainer import train
+from spice_engine.workers.child import Cancelled, LocalReport
+from tests.unit.test_learning_trainer import make_params
 
 ROWS = 900
 
@@ -104,3 +111,26 @@ def test_populations_that_are_too_large_are_refused_before_anything_is_computed(
     learner = TabularLearner(settings, 20, 5, "cpu")
     with pytest.raises(InvalidRequest, match="lanes with up to 65536 cells and 3 actions take 768"):
         learner.fit(raw, rewards, lambda: None)
+
+
+@pytest.mark.numbers
+def test_a_pod_that_asks_for_lanes_is_trained_by_trial(tmp_path: Path) -> None:
+    told: list[dict[str, Any]] = []
+    changes = {"algorithm": "tabular", "hyperparameters": {"lanes": 12}, "episodes": 6}
+    params = make_params(tmp_path, **changes)
+    answer = train(params, LocalReport(told.append))
+    assert answer["evaluation"]["held_out"]["regret_closed"] > 0.7
+    assert [one["detail"]["device"] for one in told if one["kind"] == "episode"] == ["cpu"] * 6
+    assert train(params, LocalReport())["policy"] == answer["policy"]
+
+
+@pytest.mark.numbers
+def test_learning_by_trial_ends_when_nobody_wants_it_any_more(tmp_path: Path) -> None:
+    report = LocalReport()
+    settings = {"lanes": 1024, "passes": 10_000}  # minutes, if nobody asked meanwhile
+    params = make_params(tmp_path, algorithm="tabular", hyperparameters=settings)
+    timer = threading.Timer(0.5, lambda: setattr(report, "cancelled", True))
+    timer.start()
+    with pytest.raises(Cancelled):
+        train(params, report)
+    timer.join()
