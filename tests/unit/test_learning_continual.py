@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from spice_engine.errors import InsufficientData
+from spice_engine.errors import InsufficientData, InvalidData
 from spice_engine.learning.algorithms.network_learner import NetworkLearner
 from spice_engine.learning.continual import drift, newest_fold
 from spice_engine.learning.hyperparameters import Dql, Sacd, Vpg
@@ -145,6 +145,12 @@ def test_nothing_of_the_newest_fold_chooses(tmp_path: Path, holdout: float) -> N
     assert one["candidates"] == two["candidates"]
     assert one["in_sample"] == two["in_sample"]
     assert one["held_out_from"] <= EPOCH + STEP * (OLD + NEW // 2)
+
+
+def test_a_serving_policy_that_is_gone_is_told(tmp_path: Path) -> None:
+    given = {"policy": str(tmp_path / "gone"), "version": 4, "reason": "schedule"}
+    with pytest.raises(InvalidData, match=r"the policy that serves \(v4\) cannot be read"):
+        train(params(tmp_path, world([(OLD, 1.0)]), continual=given), LocalReport())
 
 
 def test_drift_is_told_of_a_shift_and_not_of_more_of_the_same(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from spice_engine.pods import take_up
 from spice_engine.pods.continual import Learning
 from spice_engine.pods.live import Pod, Table
-from spice_engine.pods.manifest import load_manifest
+from spice_engine.pods.manifest import load_manifest, parse_manifest
 from spice_engine.pods.model import Manifest
 from spice_engine.store import policies, training
 from spice_engine.store.database import Database
@@ -211,6 +211,32 @@ async def test_a_pod_that_does_not_learn_on_is_left_alone(world: World) -> None:
     assert await world.due("{}", 10_000) is None
     assert world.pod.learned_until is None
     assert take_up.learning_on(world.pod) is None
+
+
+@pytest.mark.parametrize(
+    ("time", "after"), [(-1, 10), (0, 9), (59, 9), (60, 8), (STEP * 9, 0), (10**9, 0)]
+)
+def test_rows_that_came_after_a_time(time: int, after: int) -> None:
+    assert table(10).rows_after(time) == after
+    moments = np.arange(0, 10 * STEP, STEP)
+    events = Table(
+        np.zeros((10, 1)), ("x",), 0, STEP, 10, "", moments=moments, loaded={"training_rows": 10}
+    )
+    assert events.rows_after(time) == after
+
+
+def test_an_environment_brings_no_new_rows() -> None:
+    text = """\
+dataspaces:
+  - from: gym
+    name: pole
+    data: {connector: {name: gym, params: {environment: CartPole-v1}}}
+    measurements: [{name: angle, selector: "2"}]
+actions: [{name: left}, {name: right}]
+training: {algorithm: dql, continual: {every: 1h}}
+"""
+    found = {problem.code: problem for problem in parse_manifest(text, "spicepods/p.yaml").problems}
+    assert found["unused_continual"].severity == "warning"
 
 
 def test_decisions_in_words() -> None:

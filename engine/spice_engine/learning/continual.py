@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from spice_engine.errors import InsufficientData
+from spice_engine.errors import InsufficientData, InvalidData
 from spice_engine.learning.assignment import Assignment
 from spice_engine.learning.comparison import paired_test
 from spice_engine.learning.drift import Rewards, compare
@@ -174,8 +174,8 @@ class _Judged:
 def drift(params: dict[str, Any], report: Report) -> dict[str, Any]:
     """Handler `drift`: whether the new rows are unlike those that the serving policy learned from.
 
-    `params` as for `train`, with `continual`: `policy` (the path of the serving policy's file),
-    `look` (its number), `rows` (how many of the new rows it covers) and `watched` (fields).
+    `params` as for `train`, with `continual`: `policy` (the path of the serving policy's file), its
+    `version`, `look` (its number), `rows` (how many of the new rows it covers) and `watched` (fields).
     Returns `learning.drift.Drift` as plain data. Raises what training raises of its input.
     """
     assignment, given = Assignment(params), params["continual"]
@@ -246,4 +246,12 @@ def _judge(assignment: Assignment, check: Check) -> Taken:
 
 
 def _read(given: dict[str, Any]) -> Policy:
-    return Policy.from_bytes(Path(given["policy"]).read_bytes())
+    try:
+        data = Path(given["policy"]).read_bytes()
+    except OSError as error:
+        raise InvalidData(
+            f"The file of the policy that serves (v{given['version']}) cannot be read: "
+            f"{error.strerror}.",
+            hint="Train the pod by hand: spice-tui train.",
+        ) from error
+    return Policy.from_bytes(data)
