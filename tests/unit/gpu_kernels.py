@@ -12,7 +12,9 @@ import sys
 from typing import Any
 
 import numpy as np
+from numba.cuda.cudadrv import driver
 
+from spice_engine.learning.kernels.devices import Devices
 from spice_engine.learning.kernels.on_cpu import Cpu
 from spice_engine.learning.kernels.on_cuda import Gpu
 from spice_engine.learning.kernels.population import Course, Exploration, Population
@@ -68,6 +70,34 @@ def compare() -> dict[str, bool]:
     return equal
 
 
+def trouble() -> dict[str, bool]:
+    """Whether a GPU short of memory takes fewer members at once, and one that fails none."""
+    given = course(1, 10)
+    expected, scarce, failed = (population(given, 70, 0.0) for _ in range(3))
+    Cpu().learn(expected, given, 1, lambda: None)
+    learn_some = Gpu._learn_some
+    tried: list[int] = []
+    room = 40
+
+    def learn_few(self: Gpu, members: Population, some: slice, *rest: Any) -> None:
+        tried.append(some.stop - some.start)
+        if tried[-1] > room:
+            raise driver.CudaAPIError(2, "CUDA_ERROR_OUT_OF_MEMORY")
+        learn_some(self, members, some, *rest)
+
+    Gpu._learn_some = learn_few  # type: ignore[method-assign]
+    Gpu().learn(scarce, given, 1, lambda: None)
+    halved = tried == [70, 32, 32, 6] and np.array_equal(scarce.values, expected.values)
+    room = 0
+    devices = Devices("cuda")
+    devices.learn(failed, given, 1, lambda: None)
+    Gpu._learn_some = learn_some  # type: ignore[method-assign]
+    (note,) = devices.notes
+    told = note.startswith("The GPU gave up: ") and note.endswith(". The processor is used.")
+    replaced = devices.name == "cpu" and np.array_equal(failed.values, expected.values)
+    return {"halved": bool(halved), "replaced": bool(told and replaced)}
+
+
 if __name__ == "__main__":
     sys.setswitchinterval(1e-4)  # the simulator waits for its threads without ever sleeping
-    print(json.dumps(compare()))
+    print(json.dumps(compare() | trouble()))
