@@ -176,7 +176,9 @@ def drift(params: dict[str, Any], report: Report) -> dict[str, Any]:
 
     `params` as for `train`, with `continual`: `policy` (the path of the serving policy's file), its
     `version`, `look` (its number), `rows` (how many of the new rows it covers) and `watched`
-    (fields). Returns `learning.drift.Drift` as plain data. Raises what training raises of its input.
+    (fields).
+
+    Returns `learning.drift.Drift` as plain data. Raises what training raises of its input.
     """
     assignment, given = Assignment(params), params["continual"]
     policy = _read(given)
