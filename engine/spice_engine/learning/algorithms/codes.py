@@ -26,6 +26,7 @@ MAX_CELLS = 1_000_000
 UNIT = 16_384
 """Steps of all lanes together between one table and the next."""
 
+CHECK_STEPS = 32
 LEAST_CHANCE = 0.02
 LEAST_STEP = 0.01
 _POWER = 0.7
@@ -106,7 +107,9 @@ def learn(
     values, visits = table.mean, np.zeros(table.mean.shape)
     cells, _ = table.cells(environment.reset(seed))
     while True:
-        for _ in range(max(UNIT // lanes, 1)):
+        for number in range(max(UNIT // lanes, 1)):
+            if number % CHECK_STEPS == 0:
+                check()
             chosen = _explore(values[cells], visits[cells], rng)
             step = environment.step(chosen)
             following, _ = table.cells(step.following)
@@ -120,7 +123,6 @@ def learn(
             )
             np.add.at(values, (cells, chosen), size * error / shared[place])
             cells, _ = table.cells(step.observations)
-        check()
         yield Codes(counts, first, values.copy())
 
 
