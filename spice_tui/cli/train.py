@@ -36,7 +36,8 @@ def train(
         int | None, typer.Option(metavar="N", help="Instead of the manifest's.")
     ] = None,
     loggers: Annotated[
-        str, typer.Option(metavar="NAMES", help="Of the original: there is none to start.")
+        str,
+        typer.Option(metavar="NAMES", help="On top of the manifest's, by commas: tensorboard."),
     ] = "",
     context: Annotated[
         str, typer.Option(metavar="NAME", help="Of the original: not needed, ignored.")
@@ -56,9 +57,14 @@ def train(
     """
     if number_episodes is not None and number_episodes < 1:
         raise typer.BadParameter("must be 1 or more.", param_hint="--number-episodes")
-    if loggers or context:
-        output.note("--loggers and --context are those of the original; they change nothing here.")
-    request = {"pod": pod, "algorithm": learning_algorithm, "episodes": number_episodes}
+    if context:
+        output.note("--context is of the original; it changes nothing here.")
+    request: dict[str, Any] = {
+        "pod": pod,
+        "algorithm": learning_algorithm,
+        "episodes": number_episodes,
+        "loggers": [word for part in loggers.split(",") if (word := part.strip())],
+    }
     once = is_manifest(pod)
     if once and background:
         raise typer.BadParameter("goes with a pod's name only.", param_hint="--background")
@@ -132,7 +138,8 @@ def train_pod(client: FollowingClient, request: dict[str, Any], *, quiet: bool) 
         started = client.call("pods.train", request)
     except Conflict:
         number = client.call("pods.get", {"pod": request["pod"]})["training"]
-        if number is None or request["algorithm"] or request["episodes"] is not None:
+        asked = request["algorithm"] or request["loggers"] or request["episodes"] is not None
+        if number is None or asked:
             raise
         output.note(f"Training {request['pod']}/{number} is under way already.")
         started = client.call("pods.training", {"pod": request["pod"], "number": number})

@@ -45,7 +45,8 @@ class FileTraining:
         Raises:
             SpiceError: it cannot be trained.
         """
-        pod, plain = self.pod(), not request["algorithm"] and request["episodes"] is None
+        pod = self.pod()
+        plain = not request["algorithm"] and request["episodes"] is None and not request["loggers"]
         while True:
             running = self.client.call("pods.get", {"pod": pod})["training"]
             if running is not None and plain:

@@ -48,7 +48,7 @@ async def test_pods() -> None:
             b'{"learning_algorithm": "vpg", "number_episodes": 7, "loggers": ["tensorboard"]}',
             200,
             "ok",
-            TrainPod("trader", "vpg", 7),
+            TrainPod("trader", "vpg", 7, loggers=["tensorboard"]),
         ),
         (b'{"number_episodes": -1, "loggers": null}', 200, "ok", TrainPod("trader")),
         (b'{"episodes": 3}', 200, "ok", TrainPod("trader")),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from spice_engine.events import Bus
+from spice_engine.pods.event_logs import EventLogs
 from spice_engine.pods.training import Trainings
 from spice_engine.pods.training_records import EPISODES_SHOWN
 from spice_engine.store import training as training_table
@@ -28,7 +29,8 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 @pytest.fixture
 async def trainings(database: Database, tmp_path: Path) -> AsyncIterator[Trainings]:
     pool = ChildPool("trainer", "spice_engine.learning.trainer", 1, folder=tmp_path / "logs")
-    service = Trainings(database, ObjectStore(tmp_path / "objects"), pool, Bus())
+    logs = EventLogs(tmp_path)
+    service = Trainings(database, ObjectStore(tmp_path / "objects"), pool, Bus(), logs)
     await service.open()
     yield service
     await service.close()

@@ -203,8 +203,8 @@ def v01_paths() -> dict[str, dict[str, Any]]:
             "One training run.", {"200": answer(_RUN), **_GONE}, name, run
         ),
         f"{pod}/training_runs/{{run}}/loggers/{{logger}}": _post(
-            "Where the curves are: the address of a page.",
-            {"200": answer(TEXT, "text/plain")},
+            "Where the curves are: the address of a TensorBoard on the engine's machine.",
+            {"200": answer(TEXT, "text/plain"), **_texts("409", "500")},
             name,
             run,
             path("logger"),

@@ -108,7 +108,7 @@ class SpiceV01:
         except SpiceError as error:
             return text_error(error)
         try:
-            _check_loggers(params.pop("loggers"))
+            _check_loggers(params["loggers"])
             await self._call("pods.train", {**_pod_of(request), **params})
         except SpiceError as error:
             return text_error(error, status=500 if self._strict else None)
@@ -160,7 +160,7 @@ class SpiceV01:
         return {
             "id": str(info["number"]),
             "algorithm": info["algorithm"],
-            "loggers": [],
+            "loggers": info["loggers"],
             "start": int(info["started"]),
             "end": NOT_ENDED if ended is None else int(ended),
             "episodes": [self._episode(episode) for episode in info["episodes"]],

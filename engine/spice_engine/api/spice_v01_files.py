@@ -81,16 +81,18 @@ class SpiceV01Files:
         return web.Response()
 
     async def logger(self, request: web.Request) -> web.Response:
-        """Where the curves of the pod are to be seen: on the engine's own page."""
+        """Where a TensorBoard shows the training's curves; it is started where it does not run."""
         name, run = request.match_info["logger"], request.match_info["run"]
         if name != "tensorboard":
             return text_response(f"Invalid logger {name}", 404)
         try:
-            number = training_number(run)
-            await self._call("pods.training", {"pod": request.match_info["pod"], "number": number})
+            params = {"pod": request.match_info["pod"], "number": training_number(run)}
+            found = await self._call("pods.tensorboard", params)
         except NotFound:
             return web.Response(status=404)
-        return text_response(f"{request.scheme}://{request.host}/")
+        except SpiceError as error:
+            return text_error(error)
+        return text_response(found["url"])
 
     async def episode(self, request: web.Request) -> web.Response:
         """The original's learner called back here; ours has no use for it."""

@@ -26,8 +26,8 @@ BETWEEN_SECONDS = 3.0
 SHARE = 20
 """No more than one part in so many of the time goes to writing."""
 
-_ELSEWHERE = frozenset({"values", "times", "checkpoint"})
-"""Of a call's parameters, those that say where something lies."""
+_ELSEWHERE = frozenset({"values", "times", "checkpoint", "loggers", "tensorboard"})
+"""Of a call's parameters, those that say where something lies, or what is also written."""
 
 # msgpack has no type stubs; these names are all that is used of it.
 _pack = cast("Callable[..., bytes]", msgpack.packb)  # pyright: ignore[reportUnknownMemberType]

@@ -35,6 +35,7 @@ from spice_engine.learning.split import split_steps
 from spice_engine.learning.step_question import explain_step
 from spice_engine.learning.stopping import Stopping
 from spice_engine.learning.task import Task
+from spice_engine.learning.training_log import TrainingLog
 from spice_engine.learning.training_run import TrainingRun
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def train(params: dict[str, Any], report: Report) -> dict[str, Any]:
     `goal`, `patience`, `features`, `confidence`, `accelerator`, `fingerprint`; `indicators`, the
     fields of zeros and ones for categories, tags and times; `continual` (None or left out, or the
     serving policy that a new one is held against: its file's path `policy`, its `version`, the
-    `reason`, and what was found of `drift`).
+    `reason`, and what was found of `drift`); `tensorboard` (empty or left out, or the folder of
+    this training's event file).
 
     Reports each episode as it happens: `kind` episode, `episode`, `start`, `end`, `score`,
     `actions_taken` and `detail`; score and counts are those of the training part. Of `auto` also
@@ -79,7 +81,9 @@ def train(params: dict[str, Any], report: Report) -> dict[str, Any]:
         drive = _train_gym
     elif params.get("simulation") is not None:
         drive = _train_simulated
-    policy, episodes, stopped = drive(assignment, report)
+    with contextlib.closing(TrainingLog.of(params, report)) as log:
+        policy, episodes, stopped = drive(assignment, log)
+        log.evaluated(policy.evaluation)
     return {
         "policy": policy.to_bytes(),
         "evaluation": dict(policy.evaluation),

@@ -16,6 +16,7 @@ from spice_engine.pods.pod_data import PodData
 from spice_engine.pods.pools import PodPools, PreviewPools
 from spice_engine.pods.previews import Previews
 from spice_engine.pods.service import Pods
+from spice_engine.pods.tensorboard import TensorBoards, installed
 from spice_engine.pods.trust import Trust
 from spice_engine.pods.versions import Versions
 from spice_engine.protocol.location import Location
@@ -80,5 +81,9 @@ def build_pod_services(
     views = view_operations.view_services(pods, advisor, ancestry)
     data = PodData(pods, database)
     judging = Judging(pods, advisor, LookBack(pods), settings.training_seconds)
-    services = [pods, advisor, data, manifests, authoring, previews, judging, *packages, *views]
+    log = location.state / "logs" / "tensorboard.log"
+    boards = TensorBoards(pods, pods.trainings.logs, log, installed)
+    stack.push_async_callback(boards.close)
+    services: list[object] = [pods, advisor, data, manifests, authoring, previews, judging, boards]
+    services += [*packages, *views]
     return PodServices(pods, manifests, packages.versions, ancestry, advisor, services)

@@ -10,9 +10,11 @@ from spice_engine.learning.catalog import ALGORITHMS
 from spice_engine.operations import operation
 from spice_engine.pods.advisor import Advisor
 from spice_engine.pods.environments import environment_problems
+from spice_engine.pods.event_logs import TENSORBOARD
 from spice_engine.pods.manifests import MAX_MANIFEST_BYTES, read_manifest
 from spice_engine.pods.pod_data import PodData
 from spice_engine.pods.service import Pods
+from spice_engine.pods.tensorboard import TensorBoards
 from spice_engine.protocol.engine import Nothing
 from spice_engine.protocol.pods import (
     AddInterpretations,
@@ -26,6 +28,7 @@ from spice_engine.protocol.pods import (
     Observations,
     Observe,
     Observed,
+    OpenTensorBoard,
     PodInfo,
     PodList,
     PodName,
@@ -34,6 +37,7 @@ from spice_engine.protocol.pods import (
     Recommendation,
     RewardTestResult,
     RewardTests,
+    TensorBoardAddress,
     TrainingId,
     TrainingInfo,
     TrainingList,
@@ -113,7 +117,10 @@ async def train(pods: Pods, request: TrainPod) -> TrainingInfo:
             f"Learning algorithm {request.algorithm[:200]} not found.",
             hint=f"Use one of {', '.join(ALGORITHMS)}.",
         )
-    wish = pods.train(request.pod, request.algorithm, request.episodes)
+    for logger in request.loggers:
+        if logger != TENSORBOARD:
+            raise InvalidRequest(f"Invalid logger {logger[:200]}", hint=f"There is {TENSORBOARD}.")
+    wish = pods.train(request.pod, request.algorithm, request.episodes, request.loggers)
     number = await asyncio.shield(wish.begun)
     if request.wait:
         return await asyncio.shield(wish.done)
@@ -132,6 +139,15 @@ async def get_training(pods: Pods, request: TrainingId) -> TrainingInfo:
     if not 0 < request.number < 2**63:
         raise InvalidRequest(f"{request.number} is no training's number.")
     return await pods.trainings.get(pods.get(request.pod).name, request.number)
+
+
+@operation("pods.tensorboard", http="POST /api/v1/pods/{pod}/tensorboard")
+async def tensorboard(boards: TensorBoards, request: OpenTensorBoard) -> TensorBoardAddress:
+    """Tell where TensorBoard shows a pod's curves; it is started where it does not run yet."""
+    number = request.number
+    if number is not None and not 0 < number < 2**63:
+        raise InvalidRequest(f"{number} is no training's number.")
+    return TensorBoardAddress(await boards.address(request.pod, number))
 
 
 @operation("pods.recommend", http="GET /api/v1/pods/{pod}/recommendation")

@@ -62,11 +62,13 @@ def trainer_params(
     interpretations: Sequence[Mapping[str, Any]] = (),
     algorithm: str = "",
     episodes: int | None = None,
+    loggers: Sequence[str] = (),
     continual: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What `spice_engine.learning.trainer.train` takes, from what the loader returned.
 
     `algorithm` and `episodes` override the manifest's; hyperparameters are those of one algorithm.
+    `loggers` come on top of the manifest's own.
     `continual` is what the new policy is held against.
     """
     training = manifest.training
@@ -97,6 +99,7 @@ def trainer_params(
         "features": training.features,
         "confidence": training.confidence,
         "fingerprint": fingerprint,
+        "loggers": sorted({*training.loggers, *loggers}),
         "continual": None if continual is None else dict(continual),
     }
 

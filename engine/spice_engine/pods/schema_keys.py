@@ -160,7 +160,7 @@ KEYS: tuple[Key, ...] = (
     Key("training.accelerator", "text", "What it computes on.", default="auto",
         values=("auto", "cpu", "cuda"), example="cpu", new=True),
     Key("training.hyperparameters", "mapping", "Settings of the algorithm.", new=True),
-    Key("training.loggers", "list", "What else a training writes."),
+    Key("training.loggers", "list", "What else a training writes: curves for TensorBoard."),
     Key("training.loggers[]", "text", "One of them.", values=("tensorboard",),
         example="tensorboard"),
     Key("training.continual", "mapping", "When the pod is trained again by itself on what came "

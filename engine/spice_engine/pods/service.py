@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from spice_engine.errors import (
 )
 from spice_engine.events import Bus
 from spice_engine.pods.catching_up import CatchingUp
+from spice_engine.pods.event_logs import EventLogs
 from spice_engine.pods.feed_findings import feed_problems
 from spice_engine.pods.feeds import Feeds
 from spice_engine.pods.live import Pod
@@ -63,7 +64,8 @@ class Pods:
         self.pools = pools
         self._trust = trust
         self._trusted = trusted
-        self.trainings = Trainings(database, objects, pools.trainers, bus)
+        logs = EventLogs(location.state)
+        self.trainings = Trainings(database, objects, pools.trainers, bus, logs)
         self.observations = ObservationStore(location.state / "observations", pools.ingest)
         self.feeds = Feeds(
             self.observations,
@@ -289,8 +291,12 @@ class Pods:
 
     # -- what people ask for
 
-    def train(self, name: str, algorithm: str, episodes: int | None) -> Wish:
+    def train(
+        self, name: str, algorithm: str, episodes: int | None, loggers: Sequence[str] = ()
+    ) -> Wish:
         """Train the pod now; the wish tells its number and, at the end, its record.
+
+        An `algorithm` and `episodes` go before the manifest's, `loggers` come on top of its own.
 
         Raises:
             NotFound: no such pod.
@@ -298,7 +304,8 @@ class Pods:
             InvalidManifest: its manifest cannot be used.
         """
         self.manifest_of(name)
-        return self._works.wish(self.get(name), algorithm, episodes)
+        asked = {"algorithm": algorithm, "episodes": episodes, "loggers": loggers}
+        return self._works.wish(self.get(name), asked)
 
     def _feed_changed(self, name: str) -> None:
         """A feed of the pod fails, or works again."""

@@ -14,6 +14,7 @@ from typing import Any
 from spice_engine.errors import Overloaded, SpiceError, StorageError
 from spice_engine.events import Bus
 from spice_engine.pods import take_up
+from spice_engine.pods.event_logs import TENSORBOARD, EventLogs
 from spice_engine.pods.training_records import info_of, read_run, read_runs
 from spice_engine.protocol.pods import TrainingInfo
 from spice_engine.store import policies as policy_table
@@ -70,11 +71,17 @@ class Trainings:
     """Runs trainings and keeps their records; the topics `trainings` and `episodes` follow them."""
 
     def __init__(
-        self, database: Database, objects: ObjectStore, trainers: ChildPool, bus: Bus
+        self,
+        database: Database,
+        objects: ObjectStore,
+        trainers: ChildPool,
+        bus: Bus,
+        logs: EventLogs,
     ) -> None:
         self._database = database
         self._objects = objects
         self.trainers = trainers
+        self.logs = logs
         self._recent: dict[str, TrainingInfo] = {}
         self._last_episode = 0
         self._unrecorded: set[asyncio.Task[None]] = set()
@@ -115,14 +122,20 @@ class Trainings:
         Raises:
             NotFound: there is none of that number.
         """
-        return await self._database.read(lambda connection: read_run(connection, pod, number))
+
+        def read(connection: sqlite3.Connection) -> TrainingInfo:
+            return self.logs.marked([read_run(connection, pod, number)])[0]
+
+        return await self._database.read(read)
 
     async def list(self, pod: str) -> list[TrainingInfo]:
         """All runs of a pod, oldest first, with their episodes.
 
         All runs together have EPISODES_SHOWN at most; one with more than its share has a spread.
         """
-        return await self._database.read(lambda connection: read_runs(connection, pod))
+        return await self._database.read(
+            lambda connection: self.logs.marked(read_runs(connection, pod))
+        )
 
     async def begin(self, pod: str, algorithm: str, episodes: int, fingerprint: str) -> int:
         """Record that a run begins; its number."""
@@ -165,6 +178,8 @@ class Trainings:
         Raises:
             SpiceError: what ended it; the record says so too.
         """
+        if TENSORBOARD in params.get("loggers", ()):
+            params = {**params, TENSORBOARD: str(self.logs.folder(pod, number))}
         writes: list[asyncio.Future[int]] = []
         found: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
 

@@ -52,11 +52,12 @@ class NeedsTrust(Conflict):
 class Wish:
     """A training somebody asked for: `begun` gets its number, `done` its record.
 
+    `asked` is what is to be other than in the manifest, as arguments of `plan.trainer_params`.
+
     What refuses or ends it is the exception of both.
     """
 
-    algorithm: str
-    episodes: int | None
+    asked: dict[str, Any]
     begun: asyncio.Future[int]
     done: asyncio.Future[TrainingInfo]
 
@@ -145,11 +146,7 @@ class Upkeep:
                 await self.stored.serve_without_data(pod)
             await self._ask_trust(pod, manifest)
             require_enough(pod.name, manifest, loaded)
-            asked = params(
-                algorithm=wish.algorithm if wish is not None else "",
-                episodes=wish.episodes if wish is not None else None,
-                continual=due,
-            )
+            asked = params(**(wish.asked if wish is not None else {}), continual=due)
             asked |= {"checkpoint": str(kept / plan.checkpoint(asked))}
             return await self._train(pod, table, manifest, asked, wish)
         finally:

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from spice_engine.errors import Conflict, InsufficientData, NotFound, SpiceError
 from spice_engine.operations import internal_error
@@ -65,8 +66,10 @@ class Works:
             self._tasks[name] = task
             task.add_done_callback(lambda done: self._done(name, done))
 
-    def wish(self, pod: Pod, algorithm: str, episodes: int | None) -> Wish:
+    def wish(self, pod: Pod, asked: dict[str, Any]) -> Wish:
         """Train the pod now; the wish tells its number and, at the end, its record.
+
+        `asked` as in `Wish`.
 
         Raises:
             Conflict: a training of it is under way or asked for, or the engine is stopping.
@@ -76,7 +79,7 @@ class Works:
         if pod.training is not None or pod.name in self._wishes:
             raise Conflict(f"{pod.name} -> training is already in progress")
         loop = asyncio.get_running_loop()
-        wish = Wish(algorithm, episodes, loop.create_future(), loop.create_future())
+        wish = Wish(asked, loop.create_future(), loop.create_future())
         self._wishes[pod.name] = wish
         self.refresh(pod.name)
         return wish

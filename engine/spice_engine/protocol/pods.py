@@ -109,12 +109,16 @@ class Problems:
 
 @record
 class TrainPod:
-    """Train a pod now; with `wait` the answer comes when the training has ended."""
+    """Train a pod now; with `wait` the answer comes when the training has ended.
+
+    `loggers` come on top of those of the manifest; there is `tensorboard`.
+    """
 
     pod: str
     algorithm: str = ""
     episodes: int | None = None
     wait: bool = False
+    loggers: list[str] = field(default_factory=list[str])
 
 
 @record
@@ -147,6 +151,7 @@ class TrainingInfo:
     evaluation: dict[str, Any] | None
     episodes: list[Episode]
     episodes_wanted: int = 0
+    loggers: list[str] = field(default_factory=list[str])
 
 
 @record
@@ -155,6 +160,21 @@ class TrainingId:
 
     pod: str
     number: int
+
+
+@record
+class OpenTensorBoard:
+    """Show the curves of a pod's trainings, or of that of one `number`."""
+
+    pod: str
+    number: int | None = None
+
+
+@record
+class TensorBoardAddress:
+    """Where a TensorBoard listens on the engine's machine, with what to show there."""
+
+    url: str
 
 
 @record
