@@ -5,8 +5,9 @@
 It needs the extra `cuda`. First every CUDA kernel is run beside the CPU's, bit for bit. Then a
 population of 16,384 members learns tables of 512 states and three actions, on the GPU and on two
 cores; figures are medians. The roofs are measured, too: what the GPU's memory moves, and how many
-updates that allows at 16 bytes each (a row of three values read, one value written). Takes about a
-minute. With NUMBA_ENABLE_CUDASIM=1 and small numbers it can be tried without a GPU.
+updates that allows at 16 bytes each (a row of three values read, one value written). A population
+of networks (`learning_gpu_networks.py`) is measured the same way. Takes about two minutes. With
+NUMBA_ENABLE_CUDASIM=1, small numbers and `--networks 0` it can be tried without a GPU.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+# Two threads of BLAS, as many as the cores that are compared with; before NumPy is imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "2")
+
+import learning_gpu_networks as networks
 import numpy as np
 
 from spice_engine.learning.kernels import cuda as kernels
@@ -34,6 +39,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ACTIONS = 3
 BYTES = 16
 """Of memory that an update of one member moves: a row of three values in, one value out."""
+FLOP = 6 * (64 * 64 + 64 * 64 + 64 * 3)
+"""Of one sample through a network 64-64-64-3, forwards and backwards."""
 WANTED_G, WANTED_RATIO = 100.0, 30.0
 cuda: Any = kernels.cuda
 
@@ -140,6 +147,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4_000)
     parser.add_argument("--passes", type=int, default=100, help="of a launch on the GPU")
     parser.add_argument("--cpu-passes", type=int, default=20)
+    parser.add_argument("--networks", type=int, default=1_056, help="eight for each of 132 SMs")
+    parser.add_argument("--network-steps", type=int, default=200)
     parser.add_argument("--numbers", type=int, default=2**28, help="for the memory's roof")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path)
@@ -154,6 +163,13 @@ def main() -> None:
     gpu = on_gpu(course, given.members, given.passes, given.rounds)
     roof = bandwidth(given.numbers, given.rounds)
     os.sched_setaffinity(0, set(cores))
+    samples = {
+        str(batch): networks.samples_per_second(
+            given.networks, batch, given.network_steps, given.rounds
+        )
+        for batch in (32, 256)
+        if given.networks
+    }
     cpu = on_cpu(course, given.members, given.cpu_passes, given.rounds)
     table = given.states * ACTIONS * 4 * given.members
     figures = {
@@ -169,6 +185,17 @@ def main() -> None:
         "times_two_cores": round(gpu / cpu, 1),
         "memory_g_bytes_per_second": round(roof / 1e9, 1),
         "share_of_memory_roof": round(gpu * BYTES / roof, 3),
+        "networks": {
+            "members": given.networks,
+            "apart_from_blas": networks.agreement(),
+            "samples_per_second_by_batch": {
+                batch: {"gpu": round(one), "cpu": round(other), "times": round(one / other, 1)}
+                for batch, (one, other) in samples.items()
+            },
+            "g_flop_per_second": {
+                batch: round(one * FLOP / 1e9) for batch, (one, _) in samples.items()
+            },
+        },
         "wanted": {"gpu_g_updates_per_second": WANTED_G, "times_two_cores": WANTED_RATIO},
     }
     print(json.dumps(figures, indent=1))
@@ -195,7 +222,20 @@ def report(figures: dict[str, Any]) -> str:
         f"| the GPU's memory moves | {figures['memory_g_bytes_per_second']} GB/s | |\n"
         f"| share of what memory allows, at {BYTES} bytes an update "
         f"| {figures['share_of_memory_roof']:.0%} | |\n"
+        f"{_networks(figures['networks'])}"
     )
+
+
+def _networks(figures: dict[str, Any]) -> str:
+    flop = figures["g_flop_per_second"]
+    rows = "".join(
+        f"| {figures['members']} networks 64-64, batch {batch}: samples a second "
+        f"| {one['gpu']:,}, {one['times']} times the processor; {flop[batch]:,} GFLOP/s "
+        f"| {WANTED_RATIO:g} times |\n"
+        for batch, one in figures["samples_per_second_by_batch"].items()
+    )
+    apart = figures["apart_from_blas"]
+    return f"{rows}| the same networks through BLAS, apart by | {apart:.1e} of the way | |\n"
 
 
 if __name__ == "__main__":
