@@ -7,8 +7,10 @@ Prints one JSON object: of each case whether tables and random numbers are equal
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -98,6 +100,13 @@ def trouble() -> dict[str, bool]:
     return {"halved": bool(halved), "replaced": bool(told and replaced)}
 
 
+def networks() -> dict[str, bool]:
+    """Whether the population of networks that GPUs are measured by learns what BLAS's does."""
+    sys.path.append(str(Path(__file__).resolve().parents[2] / "bench"))
+    measured = importlib.import_module("learning_gpu_networks")
+    return {"networks": measured.agreement() < 1e-3}
+
+
 if __name__ == "__main__":
     sys.setswitchinterval(1e-4)  # the simulator waits for its threads without ever sleeping
-    print(json.dumps(compare() | trouble()))
+    print(json.dumps(compare() | trouble() | networks()))

@@ -30,7 +30,7 @@ def test_every_kernel_agrees_with_the_cpu_to_the_bit() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    wanted = (*gpu_kernels.CASES, "halved", "replaced")
+    wanted = (*gpu_kernels.CASES, "halved", "replaced", "networks")
     assert json.loads(done.stdout) == dict.fromkeys(wanted, True)
 
 
