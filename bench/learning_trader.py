@@ -61,9 +61,9 @@ class Market:
     gamma: float
 
     @classmethod
-    def of(cls, learned: Learned, app: Path) -> Market:
+    def of(cls, learned: Learned, app: Path, out: Path) -> Market:
         """The series in the app folder."""
-        assignment = assignment_of(learned.manifest, app, app / "out")
+        assignment = assignment_of(learned.manifest, app, out)
         world, steps = assignment.simulated_task().world, assignment.split.every
         simulator = Simulator(world)
         stepper = Stepper(simulator)
@@ -135,14 +135,14 @@ def main() -> None:
     print(f"auto: {learned.seconds:.2f} s, {learned.policy.evaluation['candidate']}")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        own = Market.of(learned, TRADER.folder)
+        own = Market.of(learned, TRADER.folder, folder / "own")
         scaling = own.scaling()
         own.save(folder / "own.npz", scaling)
         markets: dict[int, Market] = {}
         for seed in options.seeds:
             app = folder / str(seed)
             TRADER.make(seed, app)
-            markets[seed] = Market.of(learned, app)
+            markets[seed] = Market.of(learned, app, app / "out")
             markets[seed].save(folder / f"series-{seed}.npz", scaling)
         rollouts = {
             "auto": [market.act(learned) for market in markets.values()],

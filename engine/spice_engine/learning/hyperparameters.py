@@ -100,6 +100,9 @@ _MEMORY = "Steps that are remembered, at most."
 _WARM_UP = "Steps before the first gradient step."
 _ALL_ACTIONS = "Learns from every action's reward where it is known, not only from the taken one's."
 _AVERAGING = "Weight of the newest network in the running mean that is asked; 1: it alone."
+_DECAY = (
+    "Share, times the step size, by which weights shrink at each step: less is learned by heart."
+)
 _CLIP = "Longest gradient; longer ones are shortened to it."
 
 
@@ -133,6 +136,7 @@ class Dql:
     replay: float = _bounded(4.0, 1e-3, 1e4, _REPLAY)
     memory: int = _bounded(100_000, 1, 10_000_000, _MEMORY)
     warm_up: int = _bounded(1_000, 0, 10_000_000, _WARM_UP)
+    decay: float = _bounded(0.0, 0.0, 1e3, _DECAY)
     averaging: float = _bounded(0.05, 1e-6, 1.0, _AVERAGING)
     clip: float = _bounded(10.0, 1e-6, 1e9, _CLIP)
 
@@ -187,9 +191,12 @@ class Auto:
     """Hyperparameters of `auto`."""
 
     trees: int = _bounded(32, 2, 200, "Trees of its largest forest.")
+    search: int = _bounded(
+        16, 0, 1024, "Settings that are drawn by chance and tried on few steps; the best go on."
+    )
     min_leaf: int = _bounded(20, 1, 100_000, _MIN_LEAF)
     max_depth: int = _bounded(12, 1, 30, _MAX_DEPTH)
-    seconds: float = _bounded(5.0, 0.1, 3600.0, "No further candidate is begun after this long.")
+    seconds: float = _bounded(5.0, 0.1, 3600.0, "Computing time of its candidates.")
     gamma: float = _bounded(0.9, 0.0, 1.0, _GAMMA)
 
 

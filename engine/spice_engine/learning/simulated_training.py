@@ -7,6 +7,7 @@ a fold's models learn from the samples of the steps before it.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 
 from spice_engine.learning.certainty import is_overfitted
 from spice_engine.learning.checkpoints import Checkpoints
+from spice_engine.learning.clock import Clock
 from spice_engine.learning.confidence import (
     CLASSIC,
     UNCALIBRATED,
@@ -72,7 +74,8 @@ class SimulatedRun:
 
     def __init__(self, task: SimulatedTask, check: Callable[[], None] = lambda: None) -> None:
         self._task = task
-        self._began = time.monotonic()
+        chosen = task.hyperparameters
+        self._clock = Clock(chosen.seconds if isinstance(chosen, Auto) else math.inf)
         self._simulator = Simulator(task.world, check)
         self._stepper = Stepper(self._simulator)
         split = task.split
@@ -151,7 +154,7 @@ class SimulatedRun:
         if kept is not None:
             self._go_on(kept)
             yield from self._told
-        split, chosen = self._task.split, self._task.hyperparameters
+        split = self._task.split
         order = list(schedule(self._task.algorithm, limit, large=self._large))
         if self._compiling is None and any(family == "population" for family, _ in order):
             self._compiling = Compiling(self._simulator)
@@ -159,8 +162,7 @@ class SimulatedRun:
         for number, (family, step) in enumerate(order[done:], start=done + 1):
             check()
             # The clock only cuts the number of candidates, and not for pods of ordinary size.
-            late = isinstance(chosen, Auto) and time.monotonic() - self._began > chosen.seconds
-            if late and self._trials:
+            if self._trials and self._clock.over():
                 return
             started = time.time()
             fitted = self._learner.get(family, step)
@@ -172,7 +174,8 @@ class SimulatedRun:
             trial = Trial(family, step, fitted, rollout, folds)
             self._trials.append(trial)
             # The first point of the curve doesn't wait for the oracle's search.
-            judged = self._part.judge(rollout, self._constant, search=number > 1)
+            with self._clock.paused():
+                judged = self._part.judge(rollout, self._constant, search=number > 1)
             told: dict[str, Any] = {
                 "episode": number,
                 "start": started,
@@ -192,7 +195,8 @@ class SimulatedRun:
                 },
             }
             self._told.append(told)
-            yield told
+            with self._clock.paused():
+                yield told
             if checkpoints is not None:
                 checkpoints.offer(self._to_data)
 

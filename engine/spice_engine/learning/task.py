@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -92,6 +92,19 @@ class Learner(Protocol):
 
     def fit(self, raw: Matrix, rewards: Matrix, check: Check) -> Fit:
         """Fits to raw features [N, D] and rewards [N, A]; at once, or when a model is asked for."""
+        ...
+
+
+@runtime_checkable
+class Searching(Protocol):
+    """A learner that finds further candidates by trying settings on a few steps."""
+
+    def search(self, raw: Matrix, rewards: Matrix, span: int, check: Check) -> Iterator[Candidate]:
+        """Candidates whose indices go on from those of `candidates`.
+
+        They are sought on raw features [N, D] and rewards [N, A] in the order of time; `span` rows
+        make a window.
+        """
         ...
 
 

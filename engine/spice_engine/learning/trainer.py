@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -116,12 +116,14 @@ def _train_contextual(assignment: Assignment, report: Report) -> Trained:
     task = assignment.task(report.check)
     start = serving_model(assignment, task.layout)
     first = serving_candidate(assignment) if isinstance(settings, Auto) else ""
-    run = TrainingRun(task, learner, algorithm, report.check, start, first)
+    seconds = settings.seconds if isinstance(settings, Auto) else math.inf
+    run = TrainingRun(task, learner, algorithm, report.check, start, first, seconds)
     stopping = Stopping(
         params["goal"], params.get("patience", 0), equal_scores=learner.ends_on_equal_scores
     )
     judged = against_serving(run, assignment, report.check)
-    return _drive(judged, run.episodes(), stopping, settings, len(learner.candidates), report)
+    count = episodes if isinstance(settings, Auto) else len(learner.candidates)
+    return _drive(judged, run.episodes(), stopping, settings, count, report)
 
 
 def _train_simulated(assignment: Assignment, report: Report) -> Trained:
@@ -182,11 +184,12 @@ def _drive(
         auto = isinstance(settings, Auto)
         if not (auto or anytime) or done == count:
             continue
-        if auto and now - began > settings.seconds:
+        if anytime and auto and now - began > settings.seconds:
             break
         if now >= serve_from and run.leader != served:
             served = run.leader
-            policy = run.meanwhile() if isinstance(run, TrainingRun) else run.finish()
+            quick: Callable[[], Policy] = getattr(run, "meanwhile", run.finish)
+            policy = quick()
             # Of large pods that takes seconds, most of which shall go to what is still sought.
             took = time.monotonic() - now
             serve_from = now + took + max(SECONDS_BETWEEN_POLICIES, _SHARE * took)
@@ -219,7 +222,7 @@ def warm() -> None:
         seed=0,
         holdout=0.2,
     )
-    run = TrainingRun(task, make_learner(Auto(trees=2), 12, 0), "auto", lambda: None)
+    run = TrainingRun(task, make_learner(Auto(trees=2, search=0), 12, 0), "auto", lambda: None)
     for _ in run.episodes():
         pass
     run.finish().to_bytes()

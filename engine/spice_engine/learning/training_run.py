@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from spice_engine.learning.certainty import Judged, is_overfitted, judged
 from spice_engine.learning.chance import beyond_chance
+from spice_engine.learning.clock import Clock, TimeIsUp
 from spice_engine.learning.confidence import CLASSIC, UNCALIBRATED, Calibration, calibrate
 from spice_engine.learning.confidence import reliability as reliability_of
 from spice_engine.learning.evaluation import Evaluation, best_constant_action, choose, evaluate
@@ -25,7 +26,16 @@ from spice_engine.learning.features import Matrix
 from spice_engine.learning.model import Model
 from spice_engine.learning.policy import Policy
 from spice_engine.learning.split import MIN_FOLD_STEPS, Steps
-from spice_engine.learning.task import Candidate, Check, Fit, Learner, Resuming, Task, Telling
+from spice_engine.learning.task import (
+    Candidate,
+    Check,
+    Fit,
+    Learner,
+    Resuming,
+    Searching,
+    Task,
+    Telling,
+)
 
 ERRORS = 2.5
 QUICK = frozenset({"constant", "linear", "tree", "table"})
@@ -72,7 +82,9 @@ class TrainingRun:
     """One run of a learner; go through `episodes`, `finish` gives the best so far at any time.
 
     What serves may go on from the model `start`, where the learner can; what chooses never does.
-    The candidate whose name is `first` has its turn right after the best constant action.
+    The candidate whose name is `first` has its turn right after the best constant action. After
+    `seconds` of computing there is no further one, and what is under way then is left out; the
+    constant and one more there are in any case.
     """
 
     def __init__(
@@ -83,21 +95,40 @@ class TrainingRun:
         check: Check,
         start: Model | None = None,
         first: str = "",
+        seconds: float = math.inf,
     ) -> None:
         self._task, self._learner, self._algorithm = task, learner, algorithm
         self._start, self._first = start, first
-        self._check = check
+        self._told = check
+        self._clock, self._timed = Clock(seconds), False
         self._train_rewards = task.rewards[task.split.train]
         self._constant = best_constant_action(self._train_rewards)
-        self._fit = learner.fit(task.raw(task.split.train), self._train_rewards, check)
+        self._fit = learner.fit(task.raw(task.split.train), self._train_rewards, self._check)
         self._judges: tuple[_Judge, ...] | None = None
         self._blocks: tuple[_Judge, ...] | None = None
         self._trials: list[_Trial] = []
 
+    def _check(self) -> None:
+        """Asks whoever runs this now; ends what takes longer than there is time for candidates."""
+        self._told()
+        if self._timed and self._clock.over():
+            raise TimeIsUp
+
     def episodes(self) -> Iterator[dict[str, Any]]:
         """Episode after episode, as plain data."""
-        for number, index in enumerate(self._order(), start=1):
-            candidate = self._learner.candidates[index]
+        going = self._go()
+        while True:
+            self._timed = len(self._trials) > 1
+            try:
+                episode = next(going)
+            except (StopIteration, TimeIsUp):
+                return
+            finally:
+                self._timed = False
+            yield episode
+
+    def _go(self) -> Iterator[dict[str, Any]]:
+        for number, (index, candidate) in enumerate(self._candidates(), start=1):
             self._check()
             started = time.time()
             chosen = choose(self._fit.values(index))
@@ -126,6 +157,19 @@ class TrainingRun:
                     "folds": scores,
                 },
             }
+
+    def _candidates(self) -> Iterator[tuple[int, Candidate]]:
+        """The learner's in their order, and then those that it searches."""
+        for index in self._order():
+            yield index, self._learner.candidates[index]
+        task, known = self._task, len(self._learner.candidates)
+        if isinstance(self._learner, Searching) and task.split.folds:
+            # Before all that folds are judged by, so that judging stays free of what was sought.
+            steps = task.split.folds[0].train
+            found = self._learner.search(
+                task.raw(steps), task.rewards[steps], task.span, self._check
+            )
+            yield from enumerate(found, start=known)
 
     def _order(self) -> Iterator[int]:
         """The candidates' indices, the one that is to come first right after the constant."""
