@@ -13,7 +13,7 @@ import pytest
 from spice_engine.data.loader import load
 from spice_engine.errors import InvalidEnvironment, InvalidRequest, SpiceError
 from spice_engine.learning.gym_check import check_gym
-from spice_engine.learning.gym_learners import PATIENCE, Lesson, Pupil
+from spice_engine.learning.gym_learners import PATIENCE, Lesson, Pupil, luby
 from spice_engine.learning.policy import Policy
 from spice_engine.learning.trainer import train
 from spice_engine.pods import plan
@@ -152,7 +152,7 @@ def test_without_gymnasium_lint_says_what_to_install(
     assert "pip install 'spice-tui[gym]'" in finding["message"]
 
 
-def test_who_gets_no_better_begins_anew_and_is_given_longer(
+def test_who_gets_no_better_begins_anew_and_is_given_longer_at_times(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[int] = []
@@ -165,9 +165,27 @@ def test_who_gets_no_better_begins_anew_and_is_given_longer(
     lesson: Any = Lesson(None, (), 7, {}, lambda: None)  # type: ignore[arg-type]
     pupil = Pupil("dql", lesson)
     learned: list[Any] = []
-    for _ in range(3 * PATIENCE + 4):
+    for _ in range(4 * PATIENCE + 5):
         learned.append(pupil.learn())
         pupil.told(1.0)
-    # The first score of each attempt is its best; then it is idle for five, then for ten.
-    assert learned == [*range(PATIENCE + 1), *range(2 * PATIENCE + 1), 0, 1]
-    assert len(set(begun)) == 3
+    # The first score of each attempt is its best; then it is idle.
+    short, long = range(PATIENCE + 1), range(2 * PATIENCE + 1)
+    assert learned == [*short, *short, *long, 0, 1]
+    assert len(set(begun)) == 4
+    assert [luby(number) for number in range(1, 16)] == [
+        1,
+        1,
+        2,
+        1,
+        1,
+        2,
+        4,
+        1,
+        1,
+        2,
+        1,
+        1,
+        2,
+        4,
+        8,
+    ]

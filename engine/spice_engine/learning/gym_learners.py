@@ -92,21 +92,23 @@ class Pupil:
     """An algorithm that learns, and begins anew with other chance when it gets no better.
 
     Networks that learn by acting may be caught in a poor habit; beginning anew is cheap where they
-    learn fast. It is given twice as long each time, so that what learns slowly learns in the end.
-    A table only ever gets nearer to the truth, and goes on.
+    learn fast. How long is waited goes as Luby, Sinclair and Zuckerman (1993) have it, "Optimal
+    speedup of Las Vegas algorithms": 1, 1, 2, 1, 1, 2, 4 … times PATIENCE, so that what learns
+    slowly learns in the end. A table only ever gets nearer to the truth, and goes on.
     """
 
     def __init__(self, algorithm: str, lesson: Lesson) -> None:
         self._algorithm, self._lesson = algorithm, lesson
         self._models = models(algorithm, lesson)
-        self._patience, self._idle, self._begun = PATIENCE, 0, 0
+        self._idle = self._begun = 0
         self._best: float | None = None
 
     def learn(self) -> Model:
         """One more unit of learning."""
-        if self._idle >= self._patience and self._algorithm != "tabular":
+        patience = PATIENCE * luby(self._begun + 1)
+        if self._idle >= patience and self._algorithm != "tabular":
             self._begun += 1
-            self._patience, self._idle, self._best = 2 * self._patience, 0, None
+            self._idle, self._best = 0, None
             seed = int(
                 np.random.SeedSequence([self._lesson.seed, self._begun]).generate_state(1)[0]
             )
@@ -118,6 +120,14 @@ class Pupil:
         better = self._best is None or score > self._best
         self._best = score if better else self._best
         self._idle = 0 if better else self._idle + 1
+
+
+def luby(number: int) -> int:
+    """The sequence 1, 1, 2, 1, 1, 2, 4, 1 … from number 1 on."""
+    power = 1
+    while 2 * power - 1 < number:
+        power *= 2
+    return power if 2 * power - 1 == number else luby(number - power + 1)
 
 
 def _tables(lesson: Lesson, settings: Tabular) -> Iterator[Model]:
