@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 import pytest
 import requests
@@ -25,11 +26,12 @@ CHECKS = [
 ]
 
 
-def door_session() -> requests.Session:
-    """What keeps its connection: another one for each call takes longer than the call."""
-    session = requests.Session()
-    session.trust_env = False  # looks for proxies and passwords of the user anew for each call
-    return session
+@contextlib.contextmanager
+def door_session() -> Iterator[requests.Session]:
+    """What keeps its connection while this lasts: a new one takes longer than a call."""
+    with requests.Session() as session:
+        session.trust_env = False  # else the user's proxies and passwords are read for each call
+        yield session
 
 
 def fuzz(

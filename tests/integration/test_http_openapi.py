@@ -136,8 +136,6 @@ def live() -> Iterator[str]:
 @pytest.mark.filterwarnings("default")
 @pytest.mark.timeout(300)
 def test_fuzzing_by_the_document_finds_nothing(live: str, subtests: pytest.Subtests) -> None:
-    session = door_session()
-
     def call(case: schemathesis.Case) -> None:
         case.call_and_validate(
             base_url=live,
@@ -150,4 +148,5 @@ def test_fuzzing_by_the_document_finds_nothing(live: str, subtests: pytest.Subte
         # The second one tells of services that these doors do not have.
         path=["/api/v1/events", "/api/v0.1/diagnostics"]
     )
-    assert fuzz(schema, call, examples(40, in_ci=8), subtests) > 20
+    with door_session() as session:
+        assert fuzz(schema, call, examples(40, in_ci=8), subtests) > 20
