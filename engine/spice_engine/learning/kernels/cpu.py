@@ -136,8 +136,9 @@ walk = njit(_walk)
 
 def _gather_here(actions: Marks, total: Floats, values: Floats, row: Whole, first: bool) -> None:
     """A row of values added to `total` [A LANES], or copied there as the first."""
+    start = np.uint64(row)  # no sign to test: a load of a vector, not of its elements
     for place in range(len(actions) * LANES):
-        value = values[row + place]
+        value = values[start + np.uint64(place)]
         total[place] = value if first else total[place] + value
 
 
@@ -189,10 +190,12 @@ def _spread_here(
     actions: Marks, values: Floats, row: Whole, chosen: Words, weights: Floats, steps: Floats
 ) -> None:
     """Moves a row by `steps`, as far as each lane's trace of its action there still weighs."""
+    start = np.uint64(row)
     for lane in range(LANES):
         step, taken = _product(steps[lane], weights[lane]), chosen[lane]
         for action in range(len(actions)):
-            values[row + action * LANES + lane] += step if taken == np.uint32(action) else _NOTHING
+            place = start + np.uint64(action * LANES + lane)
+            values[place] += step if taken == np.uint32(action) else _NOTHING
 
 
 _gather = njit(_gather_here, inline=True, apart=True)
