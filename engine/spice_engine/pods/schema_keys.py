@@ -157,7 +157,7 @@ KEYS: tuple[Key, ...] = (
     Key("training.confidence", "text", "What a recommendation's confidence is: the `calibrated` "
         "probability that no other action is better, or the original's figure (`classic`).",
         default="calibrated", values=("calibrated", "classic"), example="calibrated", new=True),
-    Key("training.accelerator", "text", "What it computes on.", default="auto",
+    Key("training.accelerator", "text", "What populations (`lanes`) learn on.", default="auto",
         values=("auto", "cpu", "cuda"), example="cpu", new=True),
     Key("training.hyperparameters", "mapping", "Settings of the algorithm.", new=True),
     Key("training.loggers", "list", "What else a training writes: curves for TensorBoard."),
