@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -119,8 +120,9 @@ def best_of(values: Matrix) -> NDArray[np.bool_]:
     the last place of the largest. So a constant added to all rewards changes no choice, as long as
     numbers of that size can tell the rewards apart at all.
     """
-    top = values.max(axis=1, keepdims=True)
-    low = values.min(axis=1, keepdims=True)
+    # Column by column: NumPy reduces a short last axis many times slower.
+    top = reduce(np.maximum, values.T)[:, None]
+    low = reduce(np.minimum, values.T)[:, None]
     slack = np.maximum(_EQUAL * (top - low), _ROUNDING * np.maximum(np.abs(top), np.abs(low)))
     return values >= top - slack
 
@@ -142,7 +144,7 @@ def evaluate(
     """Judge chosen actions [N] by the rewards [N, A] of all; `constant` indexes `actions`."""
     taken = rewards[np.arange(len(chosen)), chosen]
     score = float(taken.sum())
-    best, always = rewards.max(axis=1), rewards[:, constant]
+    best, always = reduce(np.maximum, rewards.T), rewards[:, constant]
     oracle, size = float(best.sum()), float(np.abs(best).sum())
     # Differences step by step: those of large sums would lose what the steps can tell.
     gap, gained = float((best - always).sum()), float((taken - always).sum())

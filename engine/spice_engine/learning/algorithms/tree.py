@@ -190,20 +190,22 @@ def fit_tree(
     grower = Grower(raw, targets, rows, min_leaf, leads=leads)
     edges, codes = _binned(raw[rows][:, columns], bins)
     width = edges.shape[1] + 1
-    offsets = np.arange(len(columns)) * width
     while grower.depth < max_depth and len(grower.rows):
         check()
-        slots, here = grower.slots, grower.slot
+        slots, rows = grower.slots, grower.rows
         shape = (slots, len(columns), width)
-        cell = (here * (len(columns) * width))[:, None] + (codes[grower.rows] + offsets)
-        flat = cell.ravel()
-        size = slots * len(columns) * width
-        counts = np.bincount(flat, minlength=size).reshape(shape).cumsum(axis=2)
-        sums: list[Matrix] = []
-        for told in grower.told[grower.rows].T:
-            weights = np.repeat(told, len(columns))
-            table = np.bincount(flat, weights=weights, minlength=size)
-            sums.append(table.reshape(shape).cumsum(axis=2))
+        counts = np.empty(shape, dtype=np.int64)
+        told = np.ascontiguousarray(grower.told[rows].T)
+        sums: list[Matrix] = [np.empty(shape) for _ in told]
+        here = grower.slot * width
+        # Feature by feature: what is counted stays in the processor's cache.
+        for place, code in enumerate(codes):
+            cell = here + code[rows]
+            table = np.bincount(cell, minlength=slots * width).reshape(slots, width)
+            table.cumsum(axis=1, out=counts[:, place])
+            for one, weights in zip(sums, told, strict=True):
+                weighed = np.bincount(cell, weights, slots * width).reshape(slots, width)
+                weighed.cumsum(axis=1, out=one[:, place])
         gains = gains_of(counts, sums, counts[..., -1:], [one[..., -1:] for one in sums], min_leaf)
         best = gains.reshape(slots, -1).argmax(axis=1)
         gain = gains.reshape(slots, -1)[np.arange(slots), best]
@@ -352,7 +354,7 @@ def sample_rows(raw: Matrix, cells: int, start: float = 0.0) -> Integers:
 
 
 def _binned(raw: Matrix, bins: int) -> tuple[Matrix, Integers]:
-    """Edges [D, B] at quantiles of raw [N, D], padded with infinity, and each row's bin [N, D].
+    """Edges [D, B] at quantiles of raw [N, D], padded with infinity, and each row's bin [D, N].
 
     A row's bin is the first edge that it does not exceed, B where it exceeds all.
     """
@@ -373,8 +375,8 @@ def _binned(raw: Matrix, bins: int) -> tuple[Matrix, Integers]:
         every.append(np.where((middle >= low) & (middle < high), middle, low))
     width = max((len(one) for one in every), default=0)
     edges = np.full((columns, width), np.inf)
-    codes = np.zeros((count, columns), dtype=np.int64)
+    codes = np.zeros((columns, count), dtype=np.int64)
     for column, one in enumerate(every):
         edges[column, : len(one)] = one
-        codes[:, column] = np.searchsorted(one, raw[:, column], side="left")
+        codes[column] = np.searchsorted(one, raw[:, column], side="left")
     return edges, codes
