@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,10 @@ from spice_engine.learning.algorithms.linear import LinearModel
 from spice_engine.learning.algorithms.table import Table
 from spice_engine.learning.algorithms.tree import fit_tree
 from spice_engine.learning.features import Scaling
+from spice_engine.learning.kernels import compiled
 from spice_engine.learning.simulated_batch import wanderings
 from spice_engine.learning.simulated_choosers import act
+from spice_engine.learning.simulated_compile import compile_apart
 from spice_engine.learning.simulated_families import schedule
 from spice_engine.learning.simulated_kernel import Compiling, Kernel
 from spice_engine.learning.simulated_kernel_code import Uncompiled
@@ -203,7 +206,9 @@ def test_models_choose_what_they_choose_step_by_step(rich: tuple[Simulator, Kern
     assert len(taken) == 4
 
 
-def test_what_python_raises_is_told_as_ever() -> None:
+def test_what_python_raises_is_told_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The text as plain Python does the same, and nothing has to be compiled.
+    monkeypatch.setattr(compiled, "njit", lambda function, **_: function)
     pod = world(
         {"a_b_x": np.array([4.0, 3.0, 2.0, 1.0, 0.0, 1.0, 2.0, 3.0] * 4)},
         {"a_c_y": 1.0},
@@ -211,10 +216,10 @@ def test_what_python_raises_is_told_as_ever() -> None:
         ["y >= 0"],
         {"go": "reward = 1", "stay": "reward = 0"},
     )
-    compiled = Simulator(pod)
-    compiled.kernel = Kernel(compiled)
+    fast = Simulator(pod)
+    fast.kernel = Kernel(fast)
     told: list[str] = []
-    for simulator in (Simulator(pod), compiled):
+    for simulator in (Simulator(pod), fast):
         with pytest.raises(SpiceError) as raised:
             Stepper(simulator).follow(np.arange(30), [0] * 30)
         told.append(raised.value.message)
@@ -252,6 +257,21 @@ def test_a_population_saves_up_for_what_comes_and_is_the_same_each_time() -> Non
     assert episodes[-1]["detail"]["regret_closed"] > 0.95
     assert episodes[-1]["detail"]["unlawful_steps"] == 0
     assert policies[0] == policies[1]
+
+
+def test_a_process_of_its_own_compiles_for_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    module = write_module(Simulator(tank(np.ones(9), capacity=7)))
+    compile_apart(module)
+    kept = [path.name for path in tmp_path.rglob("*.nbi")]
+    assert {name.split(".")[1].split("-")[0] for name in kept} == {
+        "expand", "masks", "roll", "learn",
+    }  # fmt: skip
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    compile_apart(module)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
 def test_large_pods_have_a_population_in_auto() -> None:

@@ -33,12 +33,15 @@ FOLLOW, WANDER, GREEDY, CONSTANT, TREES, LINEAR, TABLE = range(7)
 class Module:
     """A module's text, the names of its functions in the order of their calls, and its columns.
 
-    `columns` are the fields that the functions find in `data` [C, T].
+    `columns` are the fields that the functions find in `data` [C, T]. There are so many `actions`,
+    and `local` fields.
     """
 
     text: str
     functions: tuple[str, ...]
     columns: tuple[int, ...]
+    actions: int
+    local: int
 
 
 def write_module(simulator: Simulator) -> Module:
@@ -62,7 +65,8 @@ def write_module(simulator: Simulator) -> Module:
             functions.append(f"pay_{action}")
         pays.append(paid[key])
     text, called = drivers(len(local), pod.outside, pays)
-    return Module("\n".join([*lines, text]), (*functions, *called), tuple(pod.columns))
+    columns = tuple(pod.columns)
+    return Module("\n".join([*lines, text]), (*functions, *called), columns, actions, len(local))
 
 
 class _Pod:
