@@ -80,7 +80,7 @@ class SimulatedRun:
         self._stepper = Stepper(self._simulator)
         split = task.split
         self._large = worth_compiling(len(split.every))
-        self._compiling = Compiling(self._simulator) if self._large else None
+        self._compiling = Compiling(self._simulator, apart=True) if self._large else None
         self._part = Part(self._simulator, self._stepper, split.every, task.seed)
         self._constant = self._part.best_constant(len(split.train))
         first, last = int(split.every[0]), int(split.every[-1])
