@@ -21,6 +21,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in the trainer's process
+
 from spice_engine.data.loader import load
 from spice_engine.learning.environments.gym import GymEnvironment
 from spice_engine.learning.environments.gym_facts import Gym
