@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from spice_engine.learning.algorithms.forest import Forest
 from spice_engine.learning.algorithms.linear import LinearModel
 from spice_engine.learning.algorithms.network_model import NetworkModel
+from spice_engine.learning.algorithms.table import Table
 from spice_engine.learning.algorithms.tree import Tree
 from spice_engine.learning.features import Scaling
 from spice_engine.learning.model import Model
@@ -39,6 +41,8 @@ def chooser(model: Model, view: View, steps: Rows) -> Chooser:
         return _tree(model, view)
     if isinstance(model, Forest):
         return _forest(model, view)
+    if isinstance(model, Table):
+        return _table(model, view)
     if isinstance(model, NetworkModel) and model.scaling is not None:
         return _network(model.network, model.scaling, view, steps)
 
@@ -88,6 +92,21 @@ def _tree(tree: Tree, view: View) -> Chooser:
         while (asked := feature[node]) >= 0:
             node = left[node] + (raw[asked] > threshold[node])
         return mean[node]
+
+    return ask
+
+
+def _table(table: Table, view: View) -> Chooser:
+    edges: list[tuple[int, list[float]]] = [
+        (column, one.tolist()) for column, one in zip(table.columns, table.edges, strict=True)
+    ]
+    mean: list[list[float]] = table.mean.tolist()
+
+    def ask(row: int, local: State, /) -> Sequence[float]:
+        raw, cell = view.row(row, local), 0
+        for column, cuts in edges:
+            cell = cell * (len(cuts) + 1) + bisect_left(cuts, raw[column])
+        return mean[cell]
 
     return ask
 
