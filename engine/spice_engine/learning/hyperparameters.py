@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from spice_engine.errors import InvalidRequest
-from spice_engine.learning.presets import PRESET, PRESETS
+from spice_engine.learning.presets import PRESET, PRESETS, SIMULATED
 from spice_engine.records import record
 
 _GAMMA = "Weight of the next step's value; counts only where actions change fields."
@@ -43,6 +43,9 @@ class Fqi:
     min_leaf: int = _bounded(20, 1, 100_000, _MIN_LEAF)
     bins: int = _bounded(64, 2, 256, "Thresholds tried for each feature.")
     trees: int = _bounded(1, 1, 200, "Trees averaged; above 1 the further ones are random.")
+    features: int = _bounded(
+        0, 0, 10_000, "Features that each node of a random tree tries; 0: all of them."
+    )
     gamma: float = _bounded(0.9, 0.0, 1.0, _GAMMA)
 
 
@@ -237,6 +240,12 @@ def parse(algorithm: str, given: Mapping[str, Any]) -> Hyperparameters:
             )
         values[name] = _checked(fields[name], value)
     return kind(**values)
+
+
+def parse_for_simulated(algorithm: str, given: Mapping[str, Any]) -> Hyperparameters:
+    """The same in a simulated pod, where some defaults are others; a preset takes their place."""
+    others: Mapping[str, Any] = {} if PRESET in given else SIMULATED.get(algorithm, {})
+    return parse(algorithm, {**others, **given})
 
 
 def _with_preset(algorithm: str, given: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -199,6 +199,11 @@ class Networks:
             gradient *= np.minimum(1.0, longest / np.maximum(lengths, 1e-30))[:, None]
         self._adam.step(gradient, rate, some)
 
+    def shrink(self, share: float, some: slice = slice(None)) -> None:
+        """Draws all parameters to 0 by a share of them (Loshchilov & Hutter 2019)."""
+        if share:
+            self.flat[some] *= np.float32(max(0.0, 1.0 - share))
+
     def check_finite(self) -> None:
         """Raises InvalidRequest where learning went astray."""
         if not np.isfinite(self.flat).all():

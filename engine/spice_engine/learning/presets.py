@@ -12,6 +12,12 @@ from typing import Any
 PRESET = "preset"
 """The name under which a manifest asks for one of PRESETS."""
 
+SIMULATED: Mapping[str, Mapping[str, Any]] = {
+    "dql": {"learning_rate": 0.001, "decay": 10.0, "updates": 100, "target": 25},
+}
+"""What other values hyperparameters have in a simulated pod where none are given: what comes later
+is as noisy as it is long, and soon learned by heart."""
+
 PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "dql": {
         "original": {

@@ -114,6 +114,7 @@ def update(online: Networks, target: Networks, sample: Sample, settings: Dql) ->
         online.descend(
             online.gradient(layers, outward, some), settings.learning_rate, settings.clip, some
         )
+        online.shrink(settings.learning_rate * settings.decay, some)
 
 
 def _ahead(
