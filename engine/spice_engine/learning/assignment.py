@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spice_engine.errors import InsufficientData, Place
 from spice_engine.learning.features import Layout, Matrix
-from spice_engine.learning.hyperparameters import Hyperparameters, parse
+from spice_engine.learning.hyperparameters import Hyperparameters, parse, parse_for_simulated
 from spice_engine.learning.notes import Notes
 from spice_engine.learning.reward_file import load_reward_file
 from spice_engine.learning.reward_program import RewardProgram, compile_rewards
@@ -61,7 +61,8 @@ class Assignment:
     @cached_property
     def hyperparameters(self) -> Hyperparameters:
         """Those of the algorithm; raises InvalidRequest where one is wrong."""
-        return parse(self.params["algorithm"], self.params.get("hyperparameters", {}))
+        read = parse_for_simulated if self.params.get("simulation") else parse
+        return read(self.params["algorithm"], self.params.get("hyperparameters", {}))
 
     @cached_property
     def notes(self) -> Notes:
