@@ -122,11 +122,18 @@ def test_only_the_very_same_training_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints, "FIRST_SECONDS", 0.0)
-    params = _params(tmp_path, checkpoint=str(tmp_path / "kept" / "pod"))
+    quick: dict[str, Any] = {"algorithm": "linear", "episodes": 3}
+    params = _params(tmp_path, checkpoint=str(tmp_path / "kept" / "pod"), **quick)
     Checkpoints.of(params).offer(lambda: {"told": []})
     assert Checkpoints.of(params).load() == {"told": []}
+    # What nobody can go on from is as if it were not there.
+    assert train(params, LocalReport())["episodes"] == 3
+    Checkpoints.of(params).offer(lambda: {"told": []})
     # The same data in another file are the same.
-    assert Checkpoints.of(_params(tmp_path, checkpoint=params["checkpoint"])).load() is not None
+    assert (
+        Checkpoints.of(_params(tmp_path, checkpoint=params["checkpoint"], **quick)).load()
+        is not None
+    )
     assert Checkpoints.of({**params, "seed": 1}).load() is None
     other = save(tmp_path, np.ones((ROWS, 2))).as_dict()
     assert Checkpoints.of({**params, "values": other}).load() is None

@@ -67,10 +67,15 @@ SCHEDULES: dict[str, tuple[str, ...]] = {
 LARGE: dict[str, tuple[str, ...]] = {"auto": (*SCHEDULES["auto"][:-1], "population", "population")}
 """What comes before the last family of a pod so large that it is compiled anyway."""
 
+FORESTS = ("tree", "tree", "forest")
+"""The schedule of `fqi` where there is more than one tree."""
 
-def schedule(algorithm: str, limit: int, *, large: bool = False) -> Iterator[tuple[str, int]]:
+
+def schedule(
+    algorithm: str, limit: int, *, large: bool = False, forests: bool = False
+) -> Iterator[tuple[str, int]]:
     """Family and step of up to `limit` episodes: the constant, then what SCHEDULES says."""
-    families = SCHEDULES[algorithm]
+    families = FORESTS if forests else SCHEDULES[algorithm]
     if large:
         families = (*LARGE.get(algorithm, families[:-1]), families[-1])
     made: dict[str, int] = {}

@@ -95,6 +95,11 @@ class SimulatedRun:
         constants = self._part.constants[:MAX_CONSTANTS]
         rollouts = [*walks, self._part.greedy, *constants]
         self._batch = make_batch(self._simulator, split.every, rollouts, task.seed)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing is learned yet."""
+        split = self._task.split
         self._learner = self._learn(split.train)
         self._fold_learners = tuple(self._learn(fold.train) for fold in split.folds)
         self._trials: list[Trial] = []
@@ -152,10 +157,13 @@ class SimulatedRun:
         self._simulator.check = check
         kept = checkpoints.load() if checkpoints is not None else None
         if kept is not None:
-            self._go_on(kept)
+            try:
+                self._go_on(kept)
+            except (LookupError, TypeError, ValueError):
+                self._begin()  # another version of this wrote it
             yield from self._told
         split = self._task.split
-        order = list(schedule(self._task.algorithm, limit, large=self._large))
+        order = list(self._schedule(limit))
         if self._compiling is None and any(family == "population" for family, _ in order):
             self._compiling = Compiling(self._simulator)
         done = len(self._told)
@@ -227,6 +235,11 @@ class SimulatedRun:
             )
             fitted = self._learner.get(family, step)
             self._trials.append(Trial(family, step, fitted, rollout, folds))
+
+    def _schedule(self, limit: int) -> Iterator[tuple[str, int]]:
+        chosen = self._task.hyperparameters
+        forests = isinstance(chosen, Fqi) and chosen.trees > 1
+        return schedule(self._task.algorithm, limit, large=self._large, forests=forests)
 
     def _roll(self, fitted: Fitted, steps: Rows) -> Rollout:
         return act(self._simulator, self._stepper, fitted.model, self._view, steps)
