@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spice_engine.learning.algorithms.fqi import FqiFit
 from spice_engine.learning.algorithms.searched import (
     Bounds,
     NetworkSetting,
@@ -20,7 +21,7 @@ from spice_engine.learning.algorithms.searched import (
 from spice_engine.learning.clock import Clock
 from spice_engine.learning.features import Layout
 from spice_engine.learning.halving import survivors
-from spice_engine.learning.hyperparameters import Auto
+from spice_engine.learning.hyperparameters import Auto, Fqi
 from spice_engine.learning.learners import make_learner
 from spice_engine.learning.split import split_steps
 from spice_engine.learning.task import Task
@@ -143,3 +144,16 @@ def test_the_clock_counts_no_time_that_is_spent_waiting() -> None:
             pass
     assert end
     assert not clock.over()
+
+
+def test_a_forest_may_try_few_features_in_each_node() -> None:
+    rewards, values = waves()
+    noise = np.random.default_rng(3).normal(size=(ROWS, 6))
+    raw = np.concatenate([values, noise], axis=1)
+    forests = [
+        FqiFit(raw, rewards, Fqi(trees=4, features=tried), 0, [("trees", 4)], lambda: None).model(0)
+        for tried in (0, 8, 2)
+    ]
+    every, same, few = (forest.values(raw) for forest in forests)
+    assert np.array_equal(every, same)
+    assert not np.array_equal(every, few)

@@ -62,6 +62,14 @@ def train(pod: World, algorithm: str = "auto", episodes: int = 10, **more: Any) 
     return run.finish()
 
 
+def test_fitted_q_iteration_with_a_forest_looks_ahead() -> None:
+    run = SimulatedRun(task(tank(RUSH), "fqi", trees=5))
+    curve = [episode["detail"] for episode in run.episodes(6, lambda: None)]
+    assert [one["candidate"] for one in curve[:4]] == ["constant 1", "tree 1", "tree 2", "forest 1"]
+    assert curve[-1]["trees"] == 5
+    assert curve[-1]["regret_closed"] > 0.9
+
+
 @pytest.mark.parametrize("algorithm", ["auto", "fqi"])
 def test_it_saves_up_for_what_comes(algorithm: str) -> None:
     """Filling always costs; only who looks ahead ever fills."""

@@ -18,7 +18,7 @@ from spice_engine.learning.algorithms.forest import Forest, fit_random_tree
 from spice_engine.learning.algorithms.linear import LinearModel
 from spice_engine.learning.algorithms.tree import Tree, fit_tree
 from spice_engine.learning.features import Matrix, Scaling
-from spice_engine.learning.hyperparameters import Hyperparameters
+from spice_engine.learning.hyperparameters import Fqi, Hyperparameters
 from spice_engine.learning.model import Model
 from spice_engine.learning.simulated_batch import Batch
 from spice_engine.learning.simulated_values import (
@@ -176,6 +176,7 @@ def fit_forest(lesson: Lesson) -> Iterator[Fitted]:
     batch = lesson.batch
     raw = lesson.view.at(batch.rows, batch.local)
     chance = np.random.default_rng([lesson.seed, 3])
+    settings = lesson.settings if isinstance(lesson.settings, Fqi) else Fqi(trees=FOREST)
     targets = batch.rewards
     while True:
         for gamma in (lesson.gamma, 0.0):
@@ -186,13 +187,14 @@ def fit_forest(lesson: Lesson) -> Iterator[Fitted]:
                     chance,
                     max_depth=lesson.max_depth,
                     min_leaf=lesson.leaf_samples(),
+                    features_tried=settings.features,
                     check=lesson.check,
                 )
-                for _ in range(FOREST)
+                for _ in range(settings.trees)
             ]
             trees, solved = _solve(lesson, raw, shapes, gamma)
             targets = solved if gamma else targets
-            yield Fitted(Forest(tuple(trees)), gamma, {"gamma": gamma, "trees": FOREST})
+            yield Fitted(Forest(tuple(trees)), gamma, {"gamma": gamma, "trees": settings.trees})
 
 
 def _solve(

@@ -1,4 +1,6 @@
-"""`fqi`: regression trees of every action's reward, deeper from episode to episode.
+"""`fqi`: fitted Q iteration with regression trees, deeper from episode to episode.
+
+Ernst, Geurts and Wehenkel (2005), "Tree-based batch mode reinforcement learning".
 
 For pods whose actions change nothing, fitted Q iteration is one regression: the first episode has
 no question and takes the best constant action, each further one may ask deeper. With `trees`
@@ -97,6 +99,7 @@ class FqiFit:
                 np.random.default_rng([self._seed, len(self._random)]),
                 max_depth=self._settings.max_depth,
                 min_leaf=self._settings.min_leaf,
+                features_tried=self._settings.features,
                 check=self._check,
             )
             self._random.append(tree)
