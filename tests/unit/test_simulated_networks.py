@@ -90,9 +90,8 @@ def test_the_environment_keeps_the_laws_and_begins_again_where_it_may() -> None:
     [
         ("dql", {"updates": 300, "learning_rate": 3e-3, "decay": 0.0}),
         ("dql", {"all_actions": False, "updates": 150, "learning_rate": 3e-3, "decay": 0.0}),
-        ("sacd", {"updates": 100}),
     ],
-    ids=["outcomes", "acting", "sacd"],
+    ids=["outcomes", "acting"],
 )
 def test_it_saves_up_for_what_comes(algorithm: str, settings: dict[str, Any]) -> None:
     """Filling always costs; only who looks ahead ever fills."""

@@ -14,9 +14,12 @@ PRESET = "preset"
 
 SIMULATED: Mapping[str, Mapping[str, Any]] = {
     "dql": {"learning_rate": 0.001, "decay": 10.0, "updates": 100, "target": 25},
+    "vpg": {"updates": 50, "lanes": 512},
 }
-"""What other values hyperparameters have in a simulated pod where none are given: what comes later
-is as noisy as it is long, and soon learned by heart."""
+"""What other values hyperparameters have in a simulated pod where none are given.
+
+There are few steps, and more noise than elsewhere, which `dql` would soon learn by heart; and a
+step of a simulator costs `vpg` more than its gradient."""
 
 PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "dql": {

@@ -16,7 +16,7 @@ from spice_engine.learning.algorithms.network_learner import Settings, deviation
 from spice_engine.learning.algorithms.network_model import NetworkModel
 from spice_engine.learning.environments.simulated import SimulatedEnvironment, Starts
 from spice_engine.learning.features import Matrix, Scaling
-from spice_engine.learning.hyperparameters import Dql, Sacd, Vpg
+from spice_engine.learning.hyperparameters import Dql, Sacd, Vpg, parse_for_simulated
 from spice_engine.learning.networks import Floats, Network
 from spice_engine.learning.simulated_fit import Fitted, Lesson
 from spice_engine.learning.simulated_values import Leads
@@ -84,6 +84,10 @@ def _from_acting(lesson: Lesson, settings: Settings, scaling: Scaling, offset: f
 
 
 def _settings(lesson: Lesson) -> Settings:
+    """Those of the algorithm itself, or `dql` for others that try it."""
     settings = lesson.settings
-    assert isinstance(settings, Dql | Vpg | Sacd)
-    return settings
+    if isinstance(settings, Dql | Vpg | Sacd):
+        return settings
+    own = parse_for_simulated("dql", {"gamma": lesson.gamma})
+    assert isinstance(own, Dql)
+    return own
