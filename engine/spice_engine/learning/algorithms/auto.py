@@ -28,6 +28,8 @@ from spice_engine.learning.task import Candidate, Check, Fit
 
 STRENGTHS = (1.0, 1e-2, 1e-4)
 TABLES: tuple[Size, ...] = ((1, 16), (2, 8), (3, 8))
+SHALLOW = 5
+"""Depth of the first tree, which is there at once."""
 FEW_TREES = 8
 SEARCHED = 3
 """Candidates that the search leaves, at most."""
@@ -58,7 +60,7 @@ class AutoLearner:
         self._seed = seed
         self._fqi = Fqi(max_depth=settings.max_depth, min_leaf=settings.min_leaf)
         deep = settings.max_depth
-        self._sizes = [("depth", 0), ("depth", min(5, deep)), ("depth", min(3, deep))]
+        self._sizes = [("depth", 0), ("depth", min(SHALLOW, deep)), ("depth", min(3, deep))]
         self._sizes += [("depth", deep), ("trees", FEW_TREES), ("trees", settings.trees)]
         order = (
             ("fqi", 0), ("fqi", 1), ("linear", 1), ("linear", 2), ("fqi", 4), ("tabular", 1),
@@ -121,7 +123,7 @@ class AutoFit:
         self._raw, self._rewards, self._check = raw, rewards, check
         self._plans = plans
         self._seed = seed
-        self._fits: dict[str, Fit] = {"fqi": FqiFit(raw, rewards, fqi, seed, sizes, check)}
+        self._fits: dict[str, Fit] = {"fqi": FqiFit(raw, rewards, fqi, seed, sizes, check, SHALLOW)}
         self._searched: dict[SearchedSetting, Model] = {}
 
     def model(self, index: int) -> Model:

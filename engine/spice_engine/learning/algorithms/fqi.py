@@ -46,7 +46,10 @@ class FqiLearner:
 
 
 class FqiFit:
-    """One tree, cut at every depth that is asked for, and random trees."""
+    """One tree, cut at every depth that is asked for, and random trees.
+
+    Up to the depth `shallow` it is one that is grown no deeper, which is there sooner.
+    """
 
     def __init__(
         self,
@@ -56,11 +59,13 @@ class FqiFit:
         seed: int,
         sizes: list[tuple[str, int]],
         check: Check,
+        shallow: int = 0,
     ) -> None:
         self._raw, self._rewards = raw, rewards
         self._settings, self._seed, self._sizes = settings, seed, sizes
         self._check = check
-        self._tree: Tree | None = None
+        self._trees: dict[int, Tree] = {}
+        self._shallow = min(shallow, settings.max_depth)
         self._random: list[Tree] = []
         self._totals: list[Matrix] = []
 
@@ -77,17 +82,18 @@ class FqiFit:
 
     def tree(self, depth: int) -> Tree:
         """The tree cut at a depth."""
-        if self._tree is None:
-            self._tree = fit_tree(
+        grown = self._shallow if depth <= self._shallow else self._settings.max_depth
+        if grown not in self._trees:
+            self._trees[grown] = fit_tree(
                 self._raw,
                 self._rewards,
-                max_depth=self._settings.max_depth,
+                max_depth=grown,
                 min_leaf=self._settings.min_leaf,
                 bins=self._settings.bins,
                 leads=True,
                 check=self._check,
             )
-        return self._tree.cut(depth)
+        return self._trees[grown].cut(depth)
 
     def forest(self, trees: int) -> Forest:
         """The first so many random trees; each has a seed of its own."""
