@@ -51,9 +51,10 @@ def recommend(
     if json:
         output.as_json(answer)
         return
-    output.line(
-        f"{output.paint(answer['action'], 'bold')}  (confidence {answer['confidence']:.3f})"
-    )
+    done = answer["action"]
+    if answer.get("action_value") is not None:
+        done = f"{done} {answer['action_value']:g} {output.safe(answer['unit'])}".rstrip()
+    output.line(f"{output.paint(done, 'bold')}  (confidence {answer['confidence']:.3f})")
     output.line(
         f"Data of {values.clock(answer['start'])} to {values.clock(answer['end'])}, "
         f"policy v{answer['policy_version']} ({output.safe(answer['tag'])})."

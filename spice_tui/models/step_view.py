@@ -93,7 +93,7 @@ def _states(step: Step, width: int) -> list[Line]:
 
 
 def _rewards(step: Step, width: int) -> list[Line]:
-    name = _named([one.action for one in step.rewards], width)
+    name = _named([_done(one) for one in step.rewards], width)
     most = max((abs(one.value) for one in step.rewards if one.value is not None), default=0.0)
     page = [Line().add(f"{'    Action':<{name + 4}}", TITLE).add(f"{'reward':>{_VALUE}}", LABEL)]
     for one in step.rewards:
@@ -107,12 +107,17 @@ def _rewards(step: Step, width: int) -> list[Line]:
     return [*page, Line(), key]
 
 
+def _done(one: StepReward) -> str:
+    """The action, with the value that it was given where it has a range."""
+    return one.action if one.action_value is None else f"{one.action} {one.action_value:.6g}"
+
+
 def _reward(one: StepReward, step: Step, name: int, most: float) -> Line:
     signs = symbols()
     chosen, best = one.action == step.chosen, one.action == step.best
     line = Line().add(f"{signs.cursor if chosen else ' '} ", CROSS)
     line.add(f"{signs.ok if best else ' '} ", GOOD)
-    line.add(f"{one.action[: name - 1]:<{name}}", CHOSEN if chosen else NONE)
+    line.add(f"{_done(one)[: name - 1]:<{name}}", CHOSEN if chosen else NONE)
     if one.value is None:
         return line.add(f"{'-':>{_VALUE}}  ").add(one.error or "no reward", BAD)
     line.add(f"{scale.number(one.value):>{_VALUE}}  ", BAD if one.value < 0 else NONE)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 BAR = 24
 FEATURES = 8
+ACTIONS = 24
 
 
 class RecommendationScreen(Dialog[None]):
@@ -49,13 +50,17 @@ class RecommendationScreen(Dialog[None]):
     def _lines(self) -> Iterator[Text]:
         one = self._answer
         head = Text(f"{one.action}", Style(bold=True))
+        chosen = one.action
+        if one.action_value is not None:
+            head.append(f" {one.action_value:g} {one.unit}".rstrip(), Style(bold=True))
+            chosen = f"{one.action}={one.action_value:.6g}"
         head.append(f"   confidence {one.confidence:.3f}   version {one.policy_version}")
         yield head
         yield Text(f"by the data of {moment(one.start)} to {moment(one.end)} UTC")
         yield Text()
         if one.values:
             yield Text("value of each action", Style(underline=True))
-            yield from _bars(one.values, one.action)
+            yield from _bars(_best(one.values), chosen)
             yield Text()
         if one.rule:
             yield Text("because", Style(underline=True))
@@ -71,6 +76,12 @@ class RecommendationScreen(Dialog[None]):
     def action_copy(self) -> None:
         """Copy the curl command."""
         self.app.post_message(CopyText(f"curl '{self._url}'", "the curl command"))
+
+
+def _best(values: dict[str, float]) -> dict[str, float]:
+    """The ACTIONS of the highest values, in their order: a range has many."""
+    least = sorted(values.values(), reverse=True)[:ACTIONS][-1]
+    return {name: value for name, value in values.items() if value >= least}
 
 
 def _bars(values: dict[str, float], chosen: str) -> Iterator[Text]:

@@ -74,6 +74,14 @@ training:
     - {action: pay, current_state: {a_b_m: 1}, next_state: {a_b_m: 2}, expect: 2}
 """
 
+RANGED = """\
+name: stove
+dataspaces: [{from: room, name: air, data: {}, measurements: [{name: cold}]}]
+actions: [{name: heat, range: {from: 0, to: 100, unit: W}}]
+training:
+  rewards: [{reward: heat, with: reward = action_value}]
+"""
+
 OLD_OR_IGNORED = {
     "training_loggers", "datasource", "connector", "processor", "type", "time_selector",
     "time_format",
@@ -95,8 +103,7 @@ def places(node: Node | None, path: str = "") -> dict[tuple[int, int], str]:
 
 
 def test_the_table_has_just_the_keys_that_the_readers_know(monkeypatch: pytest.MonkeyPatch) -> None:
-    tree, _ = read_tree(EVERYTHING, "all.yaml")
-    paths = places(tree)
+    paths: dict[tuple[int, int], str] = {}
     known_to_readers: dict[str, set[str]] = {}
     read = Reader.mapping
 
@@ -107,8 +114,11 @@ def test_the_table_has_just_the_keys_that_the_readers_know(monkeypatch: pytest.M
         return read(self, node, what, known, **more)
 
     monkeypatch.setattr(Reader, "mapping", noting)
-    parsed = parse_manifest(EVERYTHING, "all.yaml", {})
-    assert [str(problem) for problem in parsed.problems] == []
+    for text in (EVERYTHING, RANGED):
+        paths.clear()
+        paths.update(places(read_tree(text, "all.yaml")[0]))
+        parsed = parse_manifest(text, "all.yaml", {})
+        assert [str(problem) for problem in parsed.problems] == []
     free = {"training.hyperparameters"}
     assert known_to_readers.keys() >= {
         "", "params", "time", "dataspaces[]", "dataspaces[].data", "dataspaces[].tags",

@@ -63,6 +63,7 @@ _RECOMMENDATION: Schema = {
         "start": INTEGER,
         "end": INTEGER,
         "action": TEXT,
+        "action_value": {"type": "number"},
         "confidence": {"type": "number"},
         "tag": TEXT,
         "values": {"type": "object", "additionalProperties": {"type": "number"}},

@@ -226,7 +226,7 @@ class SpiceV01:
         }
         if self._strict and not confidence:
             del answer["confidence"]
-        for name in ("values", "features", "rule"):
+        for name in ("action_value", "values", "features", "rule"):
             value = getattr(given, name)
             if value is not None:
                 answer[name] = value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +13,14 @@ from numpy.typing import NDArray
 from spice_engine.errors import InsufficientData, Place
 from spice_engine.learning.features import Layout, Matrix
 from spice_engine.learning.hyperparameters import Hyperparameters, parse, parse_for_simulated
+from spice_engine.learning.levels import Level
 from spice_engine.learning.notes import Notes
+from spice_engine.learning.policy import Policy
+from spice_engine.learning.ranges import find_levels, level_matrix
 from spice_engine.learning.reward_file import load_reward_file
 from spice_engine.learning.reward_program import RewardProgram, compile_rewards
-from spice_engine.learning.rewards import reward_matrix
 from spice_engine.learning.source import Source
-from spice_engine.learning.split import Split, split_steps
+from spice_engine.learning.split import Split, Steps, split_steps
 from spice_engine.learning.task import Check, Task
 from spice_engine.workers.arrays import ArrayRef, load
 
@@ -36,7 +39,7 @@ def read_program(params: dict[str, Any]) -> RewardProgram:
         return load_reward_file(rewards["file"], rewards["functions"], actions, fields, place)
     init = Source.from_dict(rewards["init"]) if rewards["init"] else None
     codes = {name: Source.from_dict(code) for name, code in rewards["actions"].items()}
-    return compile_rewards(actions, fields, init, codes)
+    return compile_rewards(actions, fields, init, codes, params.get("ranges") or {})
 
 
 @dataclass(frozen=True)
@@ -130,20 +133,43 @@ class Assignment:
             classic=params.get("confidence") == "classic",
         )
 
-    def task(self, check: Check) -> Task:
-        """What a pod is that no action changes: every action's reward at every step."""
-        params, steps = self.params, self.split.every
-        values, times = self.values, self.times
-        rewards = np.zeros((len(values), len(params["actions"])))
-        rewards[steps] = reward_matrix(
-            read_program(params), values[steps], values[steps + 1], times[steps], check, self.notes
-        )
+    @cached_property
+    def levels(self) -> tuple[Level, ...]:
+        """Those of the serving policy, where a pod with ranges learns on; else none."""
+        given = self.params.get("continual")
+        if given is None or not self.params.get("ranges"):
+            return ()
+        return Policy.from_bytes(Path(given["policy"]).read_bytes()).levels
+
+    def _states(self, steps: Steps) -> tuple[Matrix, Matrix, NDArray[np.int64]]:
+        return self.values[steps], self.values[steps + 1], self.times[steps]
+
+    def _find_levels(
+        self, program: RewardProgram, layout: Layout, check: Check
+    ) -> tuple[Level, ...]:
+        steps, ranges = self.split.train, self.params["ranges"]
+        raw = layout.raw(self.values, steps)
+        return find_levels(program, ranges, raw, self._states(steps), check, self.notes)
+
+    def task(self, check: Check, levels: tuple[Level, ...] = ()) -> Task:
+        """What a pod is that no action changes: every action's reward at every step.
+
+        With `levels`, of these; else of those that are found on the training rows where actions
+        have ranges. Raises InvalidRewards where the code cannot be used.
+        """
+        params, steps, layout = self.params, self.split.every, self.layout()
+        values, times, program = self.values, self.times, read_program(self.params)
+        if not levels and params.get("ranges"):
+            levels = self.levels or self._find_levels(program, layout, check)
+        names = tuple(level.name for level in levels) or tuple(params["actions"])
+        rewards = np.zeros((len(values), len(names)))
+        rewards[steps] = level_matrix(program, levels, self._states(steps), check, self.notes)
         return Task(
             values=values,
             rewards=rewards,
             times=times,
-            actions=tuple(params["actions"]),
-            layout=self.layout(),
+            actions=names,
+            layout=layout,
             span=params["span"],
             granularity=params["granularity"],
             split=self.split,
@@ -151,6 +177,7 @@ class Assignment:
             seed=params["seed"],
             holdout=params["holdout"],
             confidence=params.get("confidence", "calibrated"),
+            levels=levels,
         )
 
     def simulated_task(self) -> SimulatedTask:

@@ -20,6 +20,7 @@ from spice_engine.learning.learners import make_learner
 from spice_engine.learning.policy import Policy
 from spice_engine.learning.split import Steps
 from spice_engine.learning.stopping import Stopping
+from spice_engine.learning.task import Task
 from spice_engine.learning.training_run import TrainingRun
 
 if TYPE_CHECKING:
@@ -129,11 +130,16 @@ def _unseen(assignment: Assignment, side: _Side, steps: Steps) -> bool:
 def _contextual(
     assignment: Assignment, sides: list[_Side], steps: Steps, report: Report
 ) -> list[Judgement]:
-    task = assignment.task(report.check)
-    rewards = task.rewards[steps]
-    constant = best_constant_action(rewards)
+    every: Task | None = None
     found: list[Judgement] = []
     for side in sides:
+        if side.policy is not None and side.policy.levels:
+            # Versions of a pod with ranges have each their own values to choose among.
+            task = assignment.task(report.check, side.policy.levels)
+        else:
+            task = every = every or assignment.task(report.check)
+        rewards = task.rewards[steps]
+        constant = best_constant_action(rewards)
         if side.policy is not None:
             raw = side.policy.layout.raw(task.values, steps)
             chosen = choose(side.policy.model.values(raw))

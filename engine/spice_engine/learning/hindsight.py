@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spice_engine.learning.assignment import Assignment, read_program
+from spice_engine.learning.levels import unpack_levels
 from spice_engine.learning.policy import Policy
-from spice_engine.learning.rewards import reward_matrix
+from spice_engine.learning.ranges import level_matrix
 
 if TYPE_CHECKING:
     from spice_engine.workers.child import Report
@@ -21,17 +22,17 @@ MOST_BYTES = 8 * 2**20
 def hindsight(params: dict[str, Any], report: Report) -> bytes:
     """Handler `hindsight`: the rewards of all actions of the steps from some rows to the next.
 
-    `params` as for `train`, and `rows`, int64 as bytes, each a training row with a next one.
-    Returns rewards [N, A], float64 as bytes. Raises InvalidRewards where the code cannot be used.
+    `params` as for `train`, and `rows`, int64 as bytes, each a training row with a next one; where
+    actions have ranges also `levels`, plain data. Returns rewards [N, A] of all actions, or levels,
+    float64 as bytes. Raises InvalidRewards where the code cannot be used.
     """
     assignment = Assignment(params)
     rows = np.frombuffer(params["rows"], dtype=np.int64)
     values, times = assignment.values, assignment.times
-    rewards = reward_matrix(
+    rewards = level_matrix(
         read_program(params),
-        values[rows],
-        values[rows + 1],
-        times[rows],
+        unpack_levels(params.get("levels", ())),
+        (values[rows], values[rows + 1], times[rows]),
         report.check,
         assignment.notes,
     )

@@ -15,6 +15,7 @@ from spice_engine.learning.confidence import Calibration
 from spice_engine.learning.effects import Effects
 from spice_engine.learning.evaluation import choose
 from spice_engine.learning.features import Layout, Matrix
+from spice_engine.learning.levels import Level
 from spice_engine.learning.model import Model
 from spice_engine.learning.policy_file import InvalidPolicy, read_policy_file, write_policy_file
 
@@ -27,7 +28,9 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """What to do: `values` are the predicted rewards of all actions.
+    """What to do, with the `value` of an action that has a range.
+
+    `values` are the predicted rewards of all actions, of ranges by the names of their levels.
 
     Given where asked for: `features` are the few that spoke most for this action against the
     second best, by name and share of the lead in units of reward, largest first; `rule` are the
@@ -39,6 +42,8 @@ class Recommendation:
     values: dict[str, float]
     features: dict[str, float]
     rule: tuple[str, ...] = ()
+    value: float | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class Policy:
     `span` rows of `granularity` seconds make a window; its columns are the fields of `layout`.
     `evaluation` and `fingerprint` are those of the training run. `simulation` are the effects and
     laws of a simulated pod as `Effects.to_data` gives them, `local` the fields that they change.
+    Where actions have ranges, `actions` are the names of the `levels`.
     """
 
     actions: tuple[str, ...]
@@ -62,6 +68,22 @@ class Policy:
     settings: Mapping[str, Any]
     simulation: Mapping[str, Any] | None = None
     local: tuple[str, ...] = ()
+    levels: tuple[Level, ...] = ()
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The actions, those with a range once."""
+        if not self.levels:
+            return self.actions
+        return tuple(dict.fromkeys(level.action for level in self.levels))
+
+    @cached_property
+    def name_of(self) -> NDArray[np.int64]:
+        """Which of the `names` each of the `actions` [A] is."""
+        if not self.levels:
+            return np.arange(len(self.actions), dtype=np.int64)
+        places = {name: place for place, name in enumerate(self.names)}
+        return np.array([places[level.action] for level in self.levels], dtype=np.int64)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -123,17 +145,20 @@ class Policy:
             open_values = values[:, allowed]
         place = int(choose(open_values)[0])
         chosen = place if allowed is None else int(allowed[place])
+        level = self.levels[chosen] if self.levels else Level(self.actions[chosen])
         features: dict[str, float] = {}
         rule: tuple[str, ...] = ()
         if explain:
             features = self._features(raw[0], open_values[0], place, allowed)
             rule = self.model.rule(raw[0], self.feature_names)
         return Recommendation(
-            action=self.actions[chosen],
+            action=level.action,
             confidence=float(self.calibration.confidence(open_values)[0]),
             values=dict(zip(self.actions, values[0].tolist(), strict=True)),
             features=features,
             rule=rule,
+            value=level.value,
+            unit=level.unit,
         )
 
     def _features(
@@ -157,7 +182,7 @@ class Policy:
         """Raise InvalidPolicy, with the reason, where the policy was made for another shape."""
         pairs = (
             ("fields", self.fields, tuple(fields)),
-            ("actions", self.actions, tuple(actions)),
+            ("actions", self.names, tuple(actions)),
             ("rows in a window", self.span, span),
             ("seconds in a bucket", self.granularity, granularity),
         )

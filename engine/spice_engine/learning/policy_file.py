@@ -14,6 +14,7 @@ import msgpack  # pyright: ignore[reportMissingTypeStubs]
 from spice_engine.errors import IncompatibleVersion, StorageError
 from spice_engine.learning.confidence import Calibration
 from spice_engine.learning.features import Layout
+from spice_engine.learning.levels import pack_levels, unpack_levels
 from spice_engine.learning.logistic import Logistic
 from spice_engine.learning.model import read_model
 from spice_engine.learning.packed import pack_floats, unpack_floats
@@ -62,6 +63,7 @@ def write_policy_file(policy: Policy) -> bytes:
             "settings": dict(policy.settings),
             "simulation": policy.simulation,
             "local": list(policy.local),
+            **({"levels": pack_levels(policy.levels)} if policy.levels else {}),
         }
     )
     return _pack({"format": FORMAT, "version": VERSION, "sha256": _sha256(body), "body": body})
@@ -134,6 +136,7 @@ def _from_content(content: dict[str, Any]) -> dict[str, Any]:
         "settings": content["settings"],
         "simulation": content["simulation"],
         "local": tuple(content["local"]),
+        "levels": unpack_levels(content.get("levels", ())),
     }
 
 

@@ -90,7 +90,7 @@ def explain_policy(params: dict[str, Any], report: Report) -> dict[str, Any]:
 
 
 def _contextual(assignment: Assignment, policy: Policy, report: Report) -> _Seen:
-    task = assignment.task(report.check)
+    task = assignment.task(report.check, policy.levels)
     steps = task.split.every
     steps = steps[:: max(1, -(-len(steps) // MOST_STEPS))]
     raw = policy.layout.raw(task.values, steps)

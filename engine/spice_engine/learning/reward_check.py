@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
 from spice_engine.errors import InvalidRewards, Place
@@ -28,6 +28,7 @@ from spice_engine.learning.reward_kinds import (
     kinds_of_names,
 )
 from spice_engine.learning.reward_syntax import (
+    ACTION_VALUE,
     FUNCTIONS,
     INTERPRETATIONS,
     NAMES_OF,
@@ -74,9 +75,15 @@ class InvalidRewardValue(InvalidRewards):
 
 
 def check_rewards(
-    init: Source | None, codes: Mapping[str, Source], fields: Sequence[str]
+    init: Source | None,
+    codes: Mapping[str, Source],
+    fields: Sequence[str],
+    ranged: Collection[str] = (),
 ) -> tuple[Finding, ...]:
-    """All findings in the rewards of a pod, `init` standing before each action's code."""
+    """All findings in the rewards of a pod, `init` standing before each action's code.
+
+    In the code of the `ranged` actions `action_value` is their value.
+    """
     findings: dict[Finding, None] = {}
     start, trouble = parse(init) if init else ([], [])
     findings.update(dict.fromkeys(trouble))
@@ -91,7 +98,8 @@ def check_rewards(
         # What a broken init would have assigned is unknown: don't call its names undefined.
         for source, statements in ((init, start), (code, body)):
             if source and not (init_broken and source is code):
-                checker = _Checker(source, fields, names, known)
+                given = {ACTION_VALUE} if source is code and action in ranged else set[str]()
+                checker = _Checker(source, fields, names | given, known, given)
                 findings.update(dict.fromkeys(checker.check(statements)))
         if "reward" not in names and not init_broken:
             message = f"The reward for action '{action}' never assigns 'reward'."
@@ -103,12 +111,18 @@ class _Checker:
     """Walks one piece of code and yields what is not allowed in it."""
 
     def __init__(
-        self, source: Source, fields: Sequence[str], names: set[str], known: Names
+        self,
+        source: Source,
+        fields: Sequence[str],
+        names: set[str],
+        known: Names,
+        given: Collection[str],
     ) -> None:
         self._source = source
         self._fields = fields
         self._names = names
         self._known = known
+        self._given = given
 
     def _kinds(self, node: ast.expr) -> Kinds:
         return kinds(node, self._known)
@@ -178,7 +192,7 @@ class _Checker:
 
     def _target(self, node: ast.expr, value: ast.expr | None) -> Iterator[Finding]:
         if isinstance(node, ast.Name):
-            if node.id in _RESERVED or node.id.startswith("__"):
+            if node.id in _RESERVED or node.id.startswith("__") or node.id in self._given:
                 yield self._error(node, f"'{node.id}' is taken: choose another name.")
         elif isinstance(node, ast.Tuple) and isinstance(value, ast.Tuple):
             if len(node.elts) != len(value.elts):
@@ -276,6 +290,8 @@ class _Checker:
         return name in self._names or name in _RESERVED
 
     def _suggest_name(self, name: str) -> str:
+        if name == ACTION_VALUE:
+            return "It is there in the reward of an action with a range."
         ends = [field for field in self._fields if field == name or field.endswith(f"_{name}")]
         if ends:
             return f'For the field write current_state["{ends[0]}"] or next_state["{ends[0]}"].'

@@ -10,7 +10,7 @@ import ast
 import copy
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType
 from typing import Any, cast
@@ -19,7 +19,9 @@ from spice_engine.errors import InvalidRewards, Place
 from spice_engine.learning import formula, formula_columns
 from spice_engine.learning.reward_check import check_rewards
 from spice_engine.learning.reward_syntax import (
+    ACTION_VALUE,
     FUNCTIONS,
+    is_action_value,
     is_print,
     notes_access,
     parse,
@@ -91,8 +93,11 @@ def compile_rewards(
     fields: Sequence[str],
     init: Source | None,
     codes: Mapping[str, Source] | None,
+    ranged: Collection[str] = (),
 ) -> RewardProgram:
     """The program for `actions` (in that order), or the uniform one where `codes` is None.
+
+    Where some actions are `ranged`, their value is behind the fields, in both states.
 
     Raises InvalidRewards at the first thing the check finds, and where an action has no reward.
     """
@@ -104,9 +109,11 @@ def compile_rewards(
                 f"The action '{action}' has no reward.",
                 hint=f"Add an entry 'reward: {action}' under training.rewards.",
             )
-    for finding in check_rewards(init, codes, fields):
+    for finding in check_rewards(init, codes, fields, ranged):
         if finding.severity == "error":
             raise InvalidRewards(finding.message, hint=finding.hint, place=finding.place)
+    if ranged:
+        fields = (*fields, ACTION_VALUE)
     start = _columns(init, fields) if init else None
     rewards = tuple(
         _compile(
@@ -143,6 +150,8 @@ def _statements(source: Source, fields: Sequence[str]) -> list[formula.Node] | N
     index = {name: position for position, name in enumerate(fields)}
 
     def resolve(node: ast.expr) -> formula.Node | None:
+        if is_action_value(node) and ACTION_VALUE in index:
+            return ["get", _NOWHERE, input_name("current", index[ACTION_VALUE])]
         access = state_access(node)
         if access is None:
             return None
@@ -223,6 +232,10 @@ class _Rewriter:
             # No name in a user's code can look like this, so there are no clashes.
             name = f"{access.which}[{access.name}]"
             self._arguments[name] = (access.which, self._fields.index(access.name))
+            new = ast.copy_location(ast.Name(name, ast.Load()), node)
+        elif is_action_value(node) and ACTION_VALUE in self._fields:
+            name = f"current[{ACTION_VALUE}]"
+            self._arguments[name] = ("current", self._fields.index(ACTION_VALUE))
             new = ast.copy_location(ast.Name(name, ast.Load()), node)
         elif notes is not None:
             name = f"{notes[0]}_state_interpretations"

@@ -19,6 +19,8 @@ STATES = {
     "prev_state": "current",  # the names of the original's version 0.5 and before
     "new_state": "next",
 }
+ACTION_VALUE = "action_value"
+"""In the reward of an action with a range: its value. Read like a field of that name."""
 OLD_STATES = {"prev_state": "current_state", "new_state": "next_state"}
 INTERPRETATIONS = {
     "current_state_interpretations": "current",
@@ -151,6 +153,11 @@ def notes_access(node: ast.AST) -> tuple[str, bool] | None:
     ):
         return STATES[node.value.id], True
     return None
+
+
+def is_action_value(node: ast.AST) -> bool:
+    """Whether a node reads the value of an action with a range, where there is one."""
+    return isinstance(node, ast.Name) and node.id == ACTION_VALUE and isinstance(node.ctx, ast.Load)
 
 
 def assigned_names(statements: Sequence[ast.stmt]) -> set[str]:

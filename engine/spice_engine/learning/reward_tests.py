@@ -9,6 +9,7 @@ from typing import Any
 from spice_engine.errors import InvalidRewards
 from spice_engine.learning.reward_file import FileReward
 from spice_engine.learning.reward_program import NOTES, ActionReward, RewardProgram
+from spice_engine.learning.reward_syntax import ACTION_VALUE
 from spice_engine.learning.rewards import reward_of
 
 TOLERANCE = 1e-9
@@ -43,6 +44,9 @@ def _run(program: RewardProgram, fields: Sequence[str], test: Mapping[str, Any])
         return {**result, "got": 1.0, "passed": expected == 1.0}
     reward = program.rewards[program.actions.index(test["action"])]
     states = {"current": test["current"], "next": test["next"]}
+    if test.get("value") is not None:
+        states["current"] = {**test["current"], ACTION_VALUE: test["value"]}
+        fields = (*fields, ACTION_VALUE)
     try:
         got = _reward(reward, fields, states)
     except InvalidRewards as error:

@@ -23,7 +23,7 @@ def explain_step(params: dict[str, Any], report: Report) -> dict[str, Any]:
 
     `params` as for `train`, with `row`, an index into the table's training rows, and `local`: the
     values of the fields that actions change, where an episode has carried them (default: their
-    initializers).
+    initializers). `action_values` are the values of actions that have ranges.
 
     Returns `time` and `next_time` (unix seconds), `current` and `next` by field, and for each
     action under `rewards` its `value` or `error`, whether it is `lawful`, the `place` of the line
@@ -42,9 +42,12 @@ def explain_step(params: dict[str, Any], report: Report) -> dict[str, Any]:
     if params.get("simulation") is not None:
         step.simulate(current, following, params.get("local"))
     rewards: dict[str, dict[str, Any]] = {}
+    given: dict[str, float] = params.get("action_values") or {}
     for index, action in enumerate(program.actions):
         report.check()
-        rewards[action] = step.reward(index, current, following)
+        # Behind the fields, where the reward of an action with a range reads its value.
+        value = [given[action]] if action in given else []
+        rewards[action] = step.reward(index, current + value, following + value)
     return {
         "time": int(assignment.times[row]),
         "next_time": int(assignment.times[row + 1]),

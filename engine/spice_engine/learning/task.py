@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spice_engine.learning.features import Layout, Matrix
+from spice_engine.learning.levels import Level
 from spice_engine.learning.model import Model
 from spice_engine.learning.split import Split, Steps
 
@@ -23,6 +24,7 @@ class Task:
     """The state table [T, F] and every action's reward at every step.
 
     `rewards` [T, A] is filled in the rows of `split.every`; row t is the step from row t to t+1.
+    Where actions have ranges, a column is one of the `levels`, and `actions` are their names.
     `span` rows of `granularity` seconds make a window.
     """
 
@@ -38,6 +40,7 @@ class Task:
     seed: int
     holdout: float
     confidence: Literal["calibrated", "classic"] = "calibrated"
+    levels: tuple[Level, ...] = ()
 
     @cached_property
     def _raw(self) -> Matrix:

@@ -23,6 +23,7 @@ from spice_engine.learning.confidence import CLASSIC, UNCALIBRATED, Calibration,
 from spice_engine.learning.confidence import reliability as reliability_of
 from spice_engine.learning.evaluation import Evaluation, best_constant_action, choose, evaluate
 from spice_engine.learning.features import Matrix
+from spice_engine.learning.levels import by_action, only_taken
 from spice_engine.learning.model import Model
 from spice_engine.learning.policy import Policy
 from spice_engine.learning.split import MIN_FOLD_STEPS, Steps
@@ -144,7 +145,7 @@ class TrainingRun:
                 "start": started,
                 "end": time.time(),
                 "score": found.score,
-                "actions_taken": found.actions_taken,
+                "actions_taken": by_action(self._task.levels, found.actions_taken),
                 "detail": {
                     "candidate": candidate.name,
                     **candidate.detail,
@@ -211,6 +212,9 @@ class TrainingRun:
             rewards.max(axis=1),
             self._task.seed,
         )
+
+    def _figures(self, found: Judged) -> dict[str, Any]:
+        return only_taken(self._task.levels, found.evaluation.as_dict())
 
     def _select(self) -> _Trial:
         """The best on the folds; without folds the first, which is the best constant action.
@@ -310,9 +314,9 @@ class TrainingRun:
         beats = held_out.evaluation.beats_best_constant if held_out else None
         evaluation = {
             "problem_class": "contextual",
-            "in_sample": in_sample.evaluation.as_dict(),
-            "held_out": held_out.evaluation.as_dict() if held_out else None,
-            "refit": refit.evaluation.as_dict(),
+            "in_sample": self._figures(in_sample),
+            "held_out": self._figures(held_out) if held_out else None,
+            "refit": self._figures(refit),
             "reliability": trust.as_dict() if trust else None,
             "folds": len(split.folds),
             "nothing_to_learn": best.evaluation.nothing_to_learn,
@@ -336,6 +340,7 @@ class TrainingRun:
             evaluation["strength"] = best.candidate.detail["strength"]
         return Policy(
             actions=task.actions,
+            levels=task.levels,
             span=task.span,
             granularity=task.granularity,
             layout=task.layout,

@@ -96,11 +96,12 @@ class _Binder:
         """An action of the manifest, with the effect that it names, or that has its name."""
         own = self._named(entry.do) if entry.do else self._of_the_same_name(entry)
         if own is None:
-            return Action(entry.name, entry.place)
+            return Action(entry.name, entry.place, range=entry.range)
         self._used.add(own.path)
         place = entry.do.place if entry.do else entry.place
         given: Mapping[str, Argument] = entry.do.args if entry.do else {}
-        return Action(entry.name, entry.place, self._bound(entry.name, place, given, own))
+        effect = self._bound(entry.name, place, given, own)
+        return Action(entry.name, entry.place, effect, entry.range)
 
     def _named(self, do: Do) -> _Own | None:
         path = do.name.replace("/", ".")

@@ -36,6 +36,7 @@ def check(
     if not manifest.actions:
         message = "at least one action is required for training"
         reader.error("no_actions", places.get("actions", root), message)
+    _check_ranges(reader, manifest)
     _check_rewards(reader, manifest)
     _check_tests(reader, manifest)
     check_gym(reader, manifest, places)
@@ -105,6 +106,21 @@ def _check_fields(reader: Reader, manifest: Manifest) -> None:
         reader.error("too_many_fields", manifest.dataspaces[0].place, message)
 
 
+def _check_ranges(reader: Reader, manifest: Manifest) -> None:
+    """Values are tried on the data: that takes rewards which are known for each of them."""
+    why = ""
+    if manifest.simulated:
+        why = "where no action changes a field"
+    elif manifest.gym is not None:
+        why = "where no environment acts"
+    elif isinstance(manifest.training.rewards, RewardFile):
+        why = "with rewards in the manifest, which read 'action_value'"
+    for action in manifest.actions:
+        if action.range is not None and why:
+            message = f"Actions have ranges only {why}."
+            reader.error("unsupported_range", action.range.place, message)
+
+
 def _check_rewards(reader: Reader, manifest: Manifest) -> None:
     rewards = manifest.training.rewards
     if rewards is None:
@@ -123,7 +139,9 @@ def _check_rewards(reader: Reader, manifest: Manifest) -> None:
             reader.warning("unused_reward", _place_of(rewards, name), message)
     # With too many fields, which is an error by itself, guesses at names would take minutes.
     if not isinstance(rewards, RewardFile) and len(manifest.fields) <= MAX_FIELDS:
-        for finding in check_rewards(manifest.training.reward_init, rewards, manifest.fields):
+        ranged = [one.name for one in manifest.actions if one.range]
+        init, fields = manifest.training.reward_init, manifest.fields
+        for finding in check_rewards(init, rewards, fields, ranged):
             reader.finding(finding)
 
 
@@ -139,6 +157,11 @@ def _check_tests(reader: Reader, manifest: Manifest) -> None:
             hint = f" Did you mean '{close}'?" if close else ""
             message = f"There is no action '{test.action}' for this reward test.{hint}"
             reader.error("unknown_action", test.place, message)
+        ranged = any(one.range for one in manifest.actions if one.name == test.action)
+        if ranged is (test.value is None):
+            needs = "needs" if ranged else "takes no"
+            message = f"A reward test of '{test.action}' {needs} 'action_value'."
+            reader.error("invalid_test", test.place, message)
         for name in dict.fromkeys((*test.current, *test.next)):
             if name not in manifest.fields:
                 close = reader.close_to(name, manifest.fields)

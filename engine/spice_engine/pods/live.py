@@ -297,9 +297,7 @@ class Pod:
     ) -> Recommendation:
         """The policy's answer in a state that somebody names; what is not named is initial.
 
-        Raises:
-            NotEnoughData: nothing is named.
-            InvalidRequest: `state` names a field that there is not.
+        Raises NotEnoughData where nothing is, InvalidRequest for a field that there is not.
         """
         import numpy as np
 
@@ -331,6 +329,8 @@ def _given(
         values=dict(answer.values) if explain else None,
         features=dict(answer.features) if explain else None,
         rule=list(answer.rule) if explain and answer.rule else None,
+        action_value=answer.value,
+        unit=answer.unit,
     )
 
 

@@ -44,14 +44,20 @@ class LookBack:
         self._episodes: dict[tuple[str, int, str], tuple[Table, Episode]] = {}
 
     async def rewards(
-        self, pod: Pod, table: Table, manifest: Manifest, rows: NDArray[np.int64]
+        self,
+        pod: Pod,
+        table: Table,
+        manifest: Manifest,
+        rows: NDArray[np.int64],
+        levels: Sequence[Sequence[Any]] = (),
     ) -> NDArray[np.float64]:
-        """Rewards [N, A] of all actions at rows that have a next one.
+        """Rewards [N, A] of all actions, or of these levels, at rows that have a next one.
 
         Raises:
             SpiceError: why they cannot be known: no trust, or what is wrong with the code.
         """
-        answer = await self._ask("hindsight", pod, table, manifest, {"rows": rows.tobytes()})
+        more = {"rows": rows.tobytes(), "levels": levels}
+        answer = await self._ask("hindsight", pod, table, manifest, more)
         return _numbers(answer).reshape(len(rows), -1)
 
     async def episode(
@@ -81,13 +87,17 @@ class LookBack:
         manifest: Manifest,
         row: int,
         local: list[float] | None,
+        values: Mapping[str, float] | None = None,
     ) -> dict[str, Any]:
         """One step as `spice_engine.learning.step_question.explain_step` explains it.
+
+        `values` are those of actions with ranges.
 
         Raises:
             SpiceError: why it cannot be known.
         """
-        return await self._ask("explain_step", pod, table, manifest, {"row": row, "local": local})
+        more = {"row": row, "local": local, "action_values": dict(values or {})}
+        return await self._ask("explain_step", pod, table, manifest, more)
 
     async def policy(
         self, pod: Pod, table: Table, manifest: Manifest, policy: Policy, rules: int

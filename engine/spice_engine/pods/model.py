@@ -168,12 +168,23 @@ class BoundEffect:
 
 
 @record
+class Range:
+    """The values that an action may have, bounds included."""
+
+    low: float
+    high: float
+    unit: str
+    place: Place
+
+
+@record
 class Action:
     """Something that can be done; `effect` is None where it changes no field."""
 
     name: str
     place: Place
     effect: BoundEffect | None = None
+    range: Range | None = None
 
 
 @record
@@ -195,13 +206,17 @@ class RewardFile:
 
 @record
 class RewardTest:
-    """Two states (by field) and an action give this reward, to within a billionth."""
+    """Two states (by field) and an action give this reward, to within a billionth.
+
+    `value` is that of an action with a range.
+    """
 
     action: str
     current: Mapping[str, float]
     next: Mapping[str, float]
     expect: float
     place: Place
+    value: float | None = None
 
 
 @record

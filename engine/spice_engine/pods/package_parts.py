@@ -86,7 +86,7 @@ def fits(policy: Policy, manifest: Manifest) -> bool:
     """Whether what the policy was trained for is what the manifest says now."""
     return (
         tuple(policy.fields) == manifest.fields
-        and sorted(policy.actions) == sorted(manifest.action_names)
+        and sorted(policy.names) == sorted(manifest.action_names)
         and policy.granularity == manifest.params.granularity
     )
 

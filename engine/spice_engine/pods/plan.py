@@ -81,6 +81,7 @@ def trainer_params(
         "fields": list(loaded["fields"]),
         "indicators": list(manifest.indicators),
         "actions": list(manifest.action_names),
+        "ranges": ranges(manifest),
         "rewards": rewards(manifest, app_folder),
         "simulation": simulation(manifest),
         "gym": gym(manifest),
@@ -111,6 +112,16 @@ def checkpoint(params: Mapping[str, Any]) -> str:
     """
     told = [params["fingerprint"], params["algorithm"], params["episodes"]]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
+
+
+def ranges(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    """The values of the actions that have a range: `from`, `to` and `unit`."""
+    given = {one.name: one.range for one in manifest.actions}
+    return {
+        name: {"from": found.low, "to": found.high, "unit": found.unit}
+        for name, found in given.items()
+        if found is not None
+    }
 
 
 def rewards(manifest: Manifest, app_folder: Path) -> dict[str, Any] | None:
@@ -154,6 +165,7 @@ def reward_tests(manifest: Manifest) -> list[dict[str, Any]]:
     return [
         {
             "action": test.action,
+            "value": test.value,
             "current": initial | dict(test.current),
             "next": initial | dict(test.current) | dict(test.next),
             "expect": test.expect,
@@ -284,6 +296,8 @@ def fingerprint(
             dict(training.hyperparameters),
         ],
         "files": {file["path"]: file["sha256"] for file in loaded["files"]},
+        # What there was before ranges keeps its fingerprint.
+        **({"ranges": found} if (found := ranges(manifest)) else {}),
     }
     text = json.dumps(content, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()

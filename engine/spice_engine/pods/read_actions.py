@@ -6,12 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field
 
 from spice_engine.errors import Place
+from spice_engine.pods.model import Range
 from spice_engine.pods.old_syntax import named, quoted, with_entry
 from spice_engine.pods.problems import Fix
 from spice_engine.pods.reader import Reader
 from spice_engine.pods.yaml_tree import Mapping as MappingNode
 from spice_engine.pods.yaml_tree import Node, Scalar
 from spice_engine.records import record
+
+MAX_BOUND = 1e15
+"""Larger values could no longer be told apart."""
 
 
 @record
@@ -40,6 +44,7 @@ class ActionEntry:
     do: Do | None
     item: Node
     name_node: Node
+    range: Range | None = None
 
     def fix_with_do(self, reader: Reader, effect: str) -> Fix | None:
         """The edit that writes out which dataspace action is meant."""
@@ -58,17 +63,40 @@ def _read_actions(reader: Reader, node: Node | None) -> Iterator[ActionEntry]:
             fix = Fix("Write it as a mapping", item.place, f"name: {quoted(item.text)}")
             reader.error("wrong_type", item.place, f"Write 'name: {item.text}' here.", fix)
             continue
-        entries = reader.mapping(item, "An action", ("name", "do"))
+        entries = reader.mapping(item, "An action", ("name", "do", "range"))
         name = reader.text(entries.get("name"), "An action's name")
         place = entries["name"].place if name else item.place
         do = _read_do(reader, entries.get("do"))
+        values = _read_range(reader, entries.get("range"))
         if not name:
             reader.error("missing_name", place, "An action needs a name.")
         elif name in seen:
             reader.error("duplicate_action", place, f"The action '{name}' is there twice.")
         else:
             seen.add(name)
-            yield ActionEntry(name, place, do, item, entries["name"])
+            yield ActionEntry(name, place, do, item, entries["name"], values)
+
+
+def _read_range(reader: Reader, node: Node | None) -> Range | None:
+    """The values an action may have; None where it has none, or they cannot be read."""
+    if node is None:
+        return None
+    entries = reader.mapping(node, "range", ("from", "to", "unit"))
+    if "from" not in entries or "to" not in entries:
+        message = "A range needs its bounds, as in {from: 0, to: 100}."
+        reader.error("invalid_range", node.place, message)
+        return None
+    low = reader.number(entries["from"], "from", 0.0)
+    high = reader.number(entries["to"], "to", low + 1.0)
+    if not low < high:
+        message = f"'from' must be less than 'to': {low:g} is not less than {high:g}."
+        reader.error("invalid_range", node.place, message)
+        return None
+    if abs(low) > MAX_BOUND or abs(high) > MAX_BOUND:
+        message = f"Bounds of a range lie between {-MAX_BOUND:g} and {MAX_BOUND:g}."
+        reader.error("invalid_range", node.place, message)
+        return None
+    return Range(low, high, reader.text(entries.get("unit"), "unit"), node.place)
 
 
 def _read_do(reader: Reader, node: Node | None) -> Do | None:

@@ -85,7 +85,7 @@ def read_tests(reader: Reader, node: Node | None) -> tuple[RewardTest, ...]:
 
 def _tests(reader: Reader, node: Node | None) -> Iterator[RewardTest]:
     for item in reader.items(node, "reward_tests"):
-        keys = ("action", "current_state", "next_state", "expect")
+        keys = ("action", "action_value", "current_state", "next_state", "expect")
         entries = reader.mapping(item, "A reward test", keys)
         if not isinstance(item, MappingNode):
             continue
@@ -100,6 +100,9 @@ def _tests(reader: Reader, node: Node | None) -> Iterator[RewardTest]:
             _state(reader, entries.get("next_state"), "next_state"),
             reader.number(entries["expect"], "expect", 0.0),
             entries["action"].place,
+            reader.number(entries["action_value"], "action_value", 0.0)
+            if "action_value" in entries
+            else None,
         )
 
 

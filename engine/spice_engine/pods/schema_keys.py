@@ -132,6 +132,13 @@ KEYS: tuple[Key, ...] = (
         "actions of the pod, too."),
     Key("actions[]", "mapping", "One action."),
     Key("actions[].name", "text", "Its name.", required=True, example="buy"),
+    Key("actions[].range", "mapping", "The values it may have: its reward reads `action_value`, a "
+        "recommendation names one.", new=True),
+    Key("actions[].range.from", "number", "The least value.", required=True, example="0",
+        new=True),
+    Key("actions[].range.to", "number", "The greatest value.", required=True, example="100",
+        new=True),
+    Key("actions[].range.unit", "text", "What the values are in.", example="W", new=True),
     Key("actions[].do", "mapping", "What it does to local state; without it, nothing."),
     Key("actions[].do.name", "text", "The action of a dataspace, `from.name.action`.",
         required=True, example="local.portfolio.buy"),
@@ -186,6 +193,8 @@ KEYS: tuple[Key, ...] = (
         "them.", new=True),
     Key(f"{_TESTS}[]", "mapping", "One example.", new=True),
     Key(f"{_TESTS}[].action", "text", "The action.", required=True, example="buy", new=True),
+    Key(f"{_TESTS}[].action_value", "number", "Of an action with a range, its value.", example="10",
+        new=True),
     Key(f"{_TESTS}[].current_state", "mapping", "Fields before it; others are at their "
         "initializers.", new=True),
     Key(f"{_TESTS}[].current_state.*", "number", "A field's value.", example="40000", new=True),

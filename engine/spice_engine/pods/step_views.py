@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from spice_engine.errors import InvalidManifest, InvalidRequest, SpiceError
+from spice_engine.pods import plan
 from spice_engine.pods.advisor import Advisor
 from spice_engine.pods.live import Pod, Table
 from spice_engine.pods.look_back import Episode, LookBack, cut_of, rows_of, table_of
@@ -70,8 +71,11 @@ class Steps:
         if episode is None or at is None or not 0 <= at < len(episode.actions):
             episode = at = None
         local = None if episode is None or at is None else episode.local[at].tolist()
-        answer = await self._look_back.step(pod, table, manifest, row, local)
-        rewards = [_reward(name, one) for name, one in answer["rewards"].items()]
+        values: dict[str, float] = {}
+        if plan.ranges(manifest):
+            values = await asyncio.to_thread(_values, policy, table, manifest, row)
+        answer = await self._look_back.step(pod, table, manifest, row, local, values)
+        rewards = [_reward(name, one, values.get(name)) for name, one in answer["rewards"].items()]
         chosen = ""
         if policy is not None and episode is not None and at is not None:
             chosen = policy.actions[int(episode.actions[at])]
@@ -149,7 +153,23 @@ def _clock(manifest: Manifest) -> tuple[Any, ...]:
     return params.epoch_time, params.period, params.granularity, params.interpolation
 
 
-def _reward(action: str, data: dict[str, Any]) -> StepReward:
+def _values(policy: Policy | None, table: Table, manifest: Manifest, row: int) -> dict[str, float]:
+    """At which value the reward of each action with a range is looked at.
+
+    Where the policy would have chosen the action, its value; else the middle of the range.
+    """
+    values = {
+        name: one["from"] + (one["to"] - one["from"]) / 2
+        for name, one in plan.ranges(manifest).items()
+    }
+    if policy is not None and policy.levels and row >= policy.span - 1:
+        answer = policy.recommend(table.values[row - policy.span + 1 : row + 1])
+        if answer.value is not None and answer.action in values:
+            values[answer.action] = answer.value
+    return values
+
+
+def _reward(action: str, data: dict[str, Any], at: float | None) -> StepReward:
     place: dict[str, Any] = data.get("place") or {}
     error = data.get("error")
     return StepReward(
@@ -161,6 +181,7 @@ def _reward(action: str, data: dict[str, Any]) -> StepReward:
         column=place.get("column", 0),
         code=data.get("code", ""),
         lawful=data["lawful"],
+        action_value=at,
     )
 
 

@@ -9,6 +9,8 @@ import math
 from typing import TYPE_CHECKING
 
 from spice_engine.errors import SpiceError
+from spice_engine.learning.levels import pack_levels
+from spice_engine.pods import plan
 from spice_engine.pods.advisor import Advisor
 from spice_engine.pods.live import Pod, Table
 from spice_engine.pods.look_back import Episode, LookBack, cut_of, rows_of, table_of
@@ -48,10 +50,10 @@ class Timelines:
         manifest, table = self._pods.manifest_of(request.pod), table_of(pod)
         policy, version = await self._advisor.policy_called(request.pod, request.alias)
         if policy is not None and not (
-            table.fits(policy) and policy.actions == tuple(manifest.action_names)
+            table.fits(policy) and policy.names == tuple(manifest.action_names)
         ):
             policy = version = None
-        parts = await asyncio.to_thread(_stretches, table, manifest, request)
+        parts = await asyncio.to_thread(_stretches, table, manifest, policy, request)
         if manifest.simulated:
             found = _Found()
             if policy is not None and version is not None:
@@ -79,9 +81,11 @@ class Timelines:
         if policy is not None:
             found.chosen = await asyncio.to_thread(choices, policy, table, parts.asked)
         rows = parts.asked[: int(parts.asked.searchsorted(rows_of(table) - 1))]
-        if len(rows) and len(manifest.action_names):
+        levels = pack_levels(policy.levels) if policy is not None else []
+        # Without a policy nobody has chosen which values of a range are looked at.
+        if len(rows) and len(manifest.action_names) and (levels or not plan.ranges(manifest)):
             try:
-                found.rewards = await self._look_back.rewards(pod, table, manifest, rows)
+                found.rewards = await self._look_back.rewards(pod, table, manifest, rows, levels)
             except SpiceError as error:
                 log.debug("pod %s: no rewards for its timeline: %s", pod.name, error)
         return found
@@ -117,12 +121,14 @@ class _Found:
     )
 
 
-def _stretches(table: Table, manifest: Manifest, request: GetTimeline) -> Stretches:
+def _stretches(
+    table: Table, manifest: Manifest, policy: Policy | None, request: GetTimeline
+) -> Stretches:
     from spice_engine.pods.timeline_rows import stretches
 
     first = table.loaded["first_datum"] if table.loaded is not None else 0
     between = (request.start, request.end)
-    actions = len(manifest.action_names)
+    actions = len(policy.actions if policy is not None else manifest.action_names)
     return stretches(table, (first, rows_of(table)), between, request.points, actions)
 
 
@@ -169,14 +175,17 @@ def _timeline(
     }
     where = parts.of(parts.asked)
     chosen = best = [-1] * count
+    # Of actions with ranges, from levels to the actions.
+    names = np.arange(actions) if policy is None else policy.name_of
     rewards: list[float | None] = [None] * count
     if found.chosen is not None:
-        chosen = most_often(found.chosen, where, count, actions)
+        done = np.where(found.chosen >= 0, names[found.chosen], -1)
+        chosen = most_often(done, where, count, actions)
         if found.taken is not None:
             rewards = mean_by(found.taken, where, count)
     if found.rewards is not None:
         judged = len(found.rewards)
-        best = most_often(choose(found.rewards), where[:judged], count, actions)
+        best = most_often(names[choose(found.rewards)], where[:judged], count, actions)
         if found.chosen is not None:
             own = found.chosen[:judged]
             taken = found.rewards[np.arange(judged), np.maximum(own, 0)]

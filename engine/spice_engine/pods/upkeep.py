@@ -333,6 +333,7 @@ class Upkeep:
         params = {
             "fields": list(manifest.fields),
             "actions": list(manifest.action_names),
+            "ranges": plan.ranges(manifest),
             "granularity": manifest.params.granularity,
             "rewards": plan.rewards(manifest, self._location.root),
             "tests": plan.reward_tests(manifest),

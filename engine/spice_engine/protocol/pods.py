@@ -200,7 +200,10 @@ class Recommend:
 
 @record
 class Recommendation:
-    """What to do. `confidence`: calibrated probability that no other action is better."""
+    """What to do. `confidence`: calibrated probability that no other action is better.
+
+    Of an action with a range also its `action_value`, in the `unit` that the manifest names.
+    """
 
     pod: str
     action: str
@@ -212,6 +215,8 @@ class Recommendation:
     values: dict[str, float] | None = None
     features: dict[str, float] | None = None
     rule: list[str] | None = None
+    action_value: float | None = None
+    unit: str = ""
 
 
 @record

@@ -67,7 +67,10 @@ class GetStep:
 
 @record
 class StepReward:
-    """What one action gets in a step, and the line of code that gave it; or why it gets none."""
+    """What one action gets in a step, and the line of code that gave it; or why it gets none.
+
+    `action_value` is the value that it was given, of an action with a range.
+    """
 
     action: str
     value: float | None
@@ -77,6 +80,7 @@ class StepReward:
     column: int = 0
     code: str = ""
     lawful: bool = True
+    action_value: float | None = None
 
 
 @record
