@@ -193,7 +193,7 @@ class Sacd:
 class Auto:
     """Hyperparameters of `auto`."""
 
-    trees: int = _bounded(32, 2, 200, "Trees of its largest forest.")
+    trees: int = _bounded(32, 2, 200, "Trees of its forests, at most.")
     search: int = _bounded(
         16, 0, 1024, "Settings that are drawn by chance and tried on few steps; the best go on."
     )
