@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
+from v01_world import ask, url
 
 from spice_engine.data.loader import load
 from spice_engine.errors import InvalidRewards
@@ -23,6 +25,8 @@ from spice_engine.pods import plan
 from spice_engine.pods.manifest import load_manifest
 from spice_engine.pods.manifests import read_manifest
 from spice_engine.workers.child import LocalReport
+from spice_tui.cli.main import app
+from tests.conftest import EngineFixture, wait_for
 
 NOW, ROWS = 2e9, 1500
 MANIFEST = """
@@ -114,6 +118,8 @@ def test_levels_are_few_and_where_it_pays() -> None:
     wide = pays(2 * raw[:, 0] - 1)
     assert len(wide) <= MOST
     assert max(np.diff(wide)) < 0.15
+    few = refine(-1.0, 1.0, lambda value: -((value - (2 * raw[:, 0] - 1)) ** 2), raw, 9)
+    assert len(few) == 9
     assert pays(5.0)[-1] == 1.0  # a bound is a value, too
 
 
@@ -200,3 +206,33 @@ actions:
     text = FIXED.replace("actions:\n", local, 1)
     _, problems = read_manifest(text.encode(), "spicepods/stove.yaml")
     assert "unsupported_range" in {one.code for one in problems}
+
+
+@pytest.mark.e2e
+def test_a_real_engine_names_the_value(engine: EngineFixture, folder: Path) -> None:
+    root = engine.location.root
+    (root / "air.csv").write_bytes((folder / "air.csv").read_bytes())
+    (root / "spicepods").mkdir()
+    engine.start()
+    (root / "spicepods" / "stove.yaml").write_text(FIXED)
+
+    def ready() -> bool:
+        pods: Any = engine.call("pods.list")
+        return any(pod["state"] == "ready" for pod in pods["pods"])
+
+    wait_for(ready, "the policy")
+    given = ask(url(engine, "pods/stove/recommendation")).json
+    assert given["action"] == "heat"
+    assert given["action_value"] == pytest.approx(37.5, abs=1)
+    told = CliRunner().invoke(app, ["-C", str(root), "recommend", "stove", "--explain"])
+    assert told.exit_code == 0, told.output
+    assert told.stdout.startswith(f"heat {given['action_value']:g} W")
+    timeline: Any = engine.call("pods.timeline", pod="stove", points=10)
+    assert timeline["actions"] == ["idle", "heat"]
+    assert set(timeline["chosen"][1:]) == set(timeline["best"][1:-1]) == {1}
+    step: Any = engine.call("pods.step", pod="stove", row=700)
+    assert (step["chosen"], step["best"]) == ("heat", "heat")
+    assert [one["action_value"] for one in step["rewards"]] == [None, given["action_value"]]
+    explained: Any = engine.call("pods.explain", pod="stove")
+    assert explained["actions"]
+    assert engine.call("pods.versions", pod="stove")

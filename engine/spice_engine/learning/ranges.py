@@ -28,6 +28,10 @@ FIRST = 5
 """Levels that a range begins with."""
 MOST = 65
 """Levels of one range."""
+MOST_IN_ALL = 256
+"""Levels of all ranges together; each has FIRST at least."""
+MAX_CELLS = 30_000_000
+"""Rows times levels, whose rewards are kept: of very many rows there are fewer levels."""
 FINEST = 256
 """An interval is no narrower than the range by this."""
 MOST_ROWS = 4_000
@@ -98,6 +102,8 @@ def find_levels(
     some = slice(None, None, max(1, -(-len(raw) // MOST_ROWS)))
     current, following, times = states
     pays = Payoffs(program, current[some], following[some], times[some], check, notes)
+    share = min(MOST_IN_ALL, MAX_CELLS // max(len(raw), 1)) // max(len(ranges), 1)
+    most = max(min(MOST, share), FIRST)
     found: list[Level] = []
     for action in program.actions:
         if action not in ranges:
@@ -109,14 +115,24 @@ def find_levels(
         def pay(value: float, action: str = action) -> Matrix:
             return pays.of(Level(action, value))
 
-        found += [Level(action, value, unit) for value in refine(low, high, pay, raw[some], check)]
+        found += [
+            Level(action, value, unit) for value in refine(low, high, pay, raw[some], most, check)
+        ]
     return tuple(found)
 
 
 def refine(
-    low: float, high: float, pay: Pays, raw: Matrix, check: Callable[[], None] = lambda: None
+    low: float,
+    high: float,
+    pay: Pays,
+    raw: Matrix,
+    most: int = MOST,
+    check: Callable[[], None] = lambda: None,
 ) -> tuple[float, ...]:
-    """The values worth choosing among, ascending; `raw` [N, D] are the features of the rows."""
+    """The values worth choosing among, ascending, at most so many.
+
+    `raw` [N, D] are the features of the rows.
+    """
     values: list[float] = np.linspace(low, high, FIRST).tolist()
     paid = {value: pay(value) for value in values}
     finest = (high - low) / FINEST
@@ -128,7 +144,7 @@ def refine(
             for i in range(len(values) - 1)
             if wanted[i] + wanted[i + 1] and (values[i + 1] - values[i]) / 2 >= finest
         ]
-        room = MOST - len(values)
+        room = most - len(values)
         if not split or not room:
             break
         for _, i in sorted(split)[:room]:

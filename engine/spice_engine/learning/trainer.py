@@ -61,7 +61,7 @@ def train(params: dict[str, Any], report: Report) -> dict[str, Any]:
     fields of zeros and ones for categories, tags and times; `continual` (None or left out, or the
     serving policy that a new one is held against: its file's path `policy`, its `version`, the
     `reason`, and what was found of `drift`); `tensorboard` (empty or left out, or the folder of
-    this training's event file).
+    this training's event file); `ranges` (of the actions that have one: `from`, `to`, `unit`).
 
     Reports each episode as it happens: `kind` episode, `episode`, `start`, `end`, `score`,
     `actions_taken` and `detail`; score and counts are those of the training part. Of `auto` also
