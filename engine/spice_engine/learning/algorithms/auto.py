@@ -68,7 +68,9 @@ class AutoLearner:
         )  # fmt: skip
         self._searched = min(SEARCHED, max(episodes - FIRST, 0)) if settings.search else 0
         self._plans = [self._plan(algorithm, index) for algorithm, index in order]
-        del self._plans[max(episodes - self._searched, 0) :]
+        fixed = max(episodes - self._searched, 0)
+        self._others = self._plans[fixed:episodes]  # where there is too little to search on
+        del self._plans[fixed:]
         self.candidates: Sequence[Candidate] = [plan.candidate for plan in self._plans]
 
     def _plan(self, algorithm: str, index: int) -> _Plan:
@@ -91,7 +93,11 @@ class AutoLearner:
     def search(self, raw: Matrix, rewards: Matrix, span: int, check: Check) -> Iterator[Candidate]:
         """What is left of settings that are tried on these steps, the best first."""
         settings, known = self.settings, len(self.candidates)
-        if not self._searched or len(raw) < LEAST:
+        if not self._searched:
+            return
+        if len(raw) < LEAST:
+            self._plans[known:] = self._others
+            yield from (plan.candidate for plan in self._others)
             return
         bounds = Bounds(settings.trees, settings.max_depth)
         drawn = draw(settings.search, raw.shape[1], bounds, self._seed)
