@@ -24,12 +24,14 @@ from spice_engine.learning.formula import (
     translate,
     translate_value,
 )
-from spice_engine.learning.reward_check import (
+from spice_engine.learning.reward_check import MAX_INTEGER
+from spice_engine.learning.reward_syntax import (
     MAX_EXPONENT,
-    MAX_INTEGER,
+    NAMES_OF,
+    is_print,
     is_small_exponent,
+    parse,
 )
-from spice_engine.learning.reward_syntax import NAMES_OF, is_print, parse
 from spice_engine.learning.source import Finding, Source
 
 EFFECT_CODE = "invalid_datasource_action_expression"

@@ -31,19 +31,20 @@ from spice_engine.learning.reward_syntax import (
     ACTION_VALUE,
     FUNCTIONS,
     INTERPRETATIONS,
+    MAX_EXPONENT,
     NAMES_OF,
     OLD_STATES,
     STATES,
     Access,
     assigned_names,
     is_print,
+    is_small_exponent,
     notes_access,
     parse,
     state_access,
 )
 from spice_engine.learning.source import Finding, Source
 
-MAX_EXPONENT = 16
 MAX_INTEGER = 2**63
 
 _TAKE_SEQUENCES = frozenset({"min", "max", "len", "sum", "bool", "fsum", "prod", "dist"})
@@ -404,14 +405,3 @@ def _is_text(node: ast.expr) -> bool:
 
 def _is_none(*nodes: ast.expr) -> bool:
     return any(isinstance(node, ast.Constant) and node.value is None for node in nodes)
-
-
-def is_small_exponent(node: ast.expr) -> bool:
-    """Whether the node is a number that powers may have as exponent."""
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
-        node = node.operand
-    return (
-        isinstance(node, ast.Constant)
-        and isinstance(node.value, int | float)
-        and abs(node.value) <= MAX_EXPONENT
-    )

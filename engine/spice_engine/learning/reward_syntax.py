@@ -13,6 +13,7 @@ from spice_engine.records import record
 MAX_CODE = 64 * 1024
 MAX_NODES = 5_000
 MAX_DEPTH = 60
+MAX_EXPONENT = 16
 STATES = {
     "current_state": "current",
     "next_state": "next",
@@ -177,4 +178,15 @@ def is_print(node: ast.stmt) -> bool:
         and isinstance(node.value, ast.Call)
         and isinstance(node.value.func, ast.Name)
         and node.value.func.id == "print"
+    )
+
+
+def is_small_exponent(node: ast.expr) -> bool:
+    """Whether the node is a number that powers may have as exponent."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+        node = node.operand
+    return (
+        isinstance(node, ast.Constant)
+        and isinstance(node.value, int | float)
+        and abs(node.value) <= MAX_EXPONENT
     )
