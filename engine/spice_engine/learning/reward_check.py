@@ -37,8 +37,10 @@ from spice_engine.learning.reward_syntax import (
     STATES,
     Access,
     assigned_names,
+    is_none,
     is_print,
     is_small_exponent,
+    is_text,
     notes_access,
     parse,
     state_access,
@@ -258,15 +260,15 @@ class _Checker:
         values = [node.left, *node.comparators]
         for left, operator, right in zip(values, node.ops, node.comparators, strict=False):
             one, other = self._kinds(left), self._kinds(right)
-            if not (one | other) & (NOTES | NOTE | TEXT | TEXTS) or _is_none(left, right):
+            if not (one | other) & (NOTES | NOTE | TEXT | TEXTS) or is_none(left, right):
                 continue
             equal = isinstance(operator, ast.Eq | ast.NotEq) and one == other == TEXT
             inside = isinstance(operator, ast.In | ast.NotIn) and one == TEXT
             if not equal and not (inside and other in (TEXT, TEXTS)):
                 yield self._error(node, "These cannot be compared so.", _USE_OF_NOTES)
-        texts = {TEXT, TEXTS} & {self._kinds(one) for one in values if not _is_text(one)}
+        texts = {TEXT, TEXTS} & {self._kinds(one) for one in values if not is_text(one)}
         for value in values:
-            if not (texts and _is_text(value)):
+            if not (texts and is_text(value)):
                 yield from self._value(value)
 
     def _constant(self, node: ast.Constant) -> Iterator[Finding]:
@@ -397,11 +399,3 @@ class _Checker:
             new = f'{state}["{access.name}"]'
             message = f"This is the old way to name a field; the new one is {new}."
             yield Finding("old_syntax", "warning", self._place(node), message, replacement=new)
-
-
-def _is_text(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
-
-
-def _is_none(*nodes: ast.expr) -> bool:
-    return any(isinstance(node, ast.Constant) and node.value is None for node in nodes)

@@ -190,3 +190,13 @@ def is_small_exponent(node: ast.expr) -> bool:
         and isinstance(node.value, int | float)
         and abs(node.value) <= MAX_EXPONENT
     )
+
+
+def is_text(node: ast.expr) -> bool:
+    """Whether the node is a text."""
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def is_none(*nodes: ast.expr) -> bool:
+    """Whether any of the nodes is None."""
+    return any(isinstance(node, ast.Constant) and node.value is None for node in nodes)
