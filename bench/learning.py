@@ -1,0 +1,251 @@
+"""Everything that is measured of learning, one script after another, and the page of it.
+
+`SPICE_CASES=DIR python bench/learning.py --peers VENV --out docs/benchmarks`, on a quiet machine;
+`--only NAME` repeats one part and keeps the others' figures. VENV holds torch, stable-baselines3
+and gymnasium. The GPU's row is `bench/learning_gpu.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+Figures = dict[str, Any]
+Line = tuple[str, str, str]
+"""What, the bar, what was measured."""
+
+
+def kernels(figures: Figures) -> list[Line]:
+    """Q-learning in 64 lanes beside C."""
+    lines = [
+        (
+            f"tabular, 64 lanes, one core, {name}, against C in the same run",
+            "≥ 75 % of C",
+            f"{one['share_of_c']:.0%}: {one['million_updates_per_second']['ours'] / 1000:.2f} G "
+            f"updates/s, C {_faster(one) / 1000:.2f} G",
+        )
+        for name, one in figures["cases"].items()
+    ]
+    mean = f"{figures['geometric_mean']:.0%}"
+    return [*lines, ("the same, geometric mean", "≥ 85 %", mean)]
+
+
+def _faster(one: Figures) -> float:
+    speed = one["million_updates_per_second"]
+    return max(speed["fast"], speed["wide"])
+
+
+def simulated(figures: Figures) -> list[Line]:
+    """The population of a simulated pod beside C."""
+    speed = figures["million_steps_per_second"]
+    measured = (
+        f"{figures['share_of_c']:.0%}: {speed['ours']:.0f} M environment and learning steps/s, C "
+        f"{max(speed['plain'], speed['fast']):.0f} M"
+    )
+    what = "simulated pod with balances and laws, one core, against C in the same run"
+    return [(what, "≥ 85 %", measured)]
+
+
+def auto(figures: Figures) -> list[Line]:
+    """Gardener, and large tables."""
+    first, last = figures["gardener"]["first"], figures["gardener"]["last"]
+    lines = [
+        (
+            "gardener, last 30 % held out, `auto`: first policy",
+            "≤ 0.1 s",
+            f"{first['seconds']:.3f} s; regret closed {first['in_sample']:.3f} in sample, "
+            f"{first['held_out']:.3f} held out",
+        ),
+        (
+            "the same: last policy",
+            "≥ 0.99 / ≥ 0.92 in ≤ 0.6 s",
+            f"{last['in_sample']:.3f} / {last['held_out']:.3f} in {last['seconds']:.3f} s",
+        ),
+    ]
+    for rows, one in figures["rows"].items():
+        lines.append(
+            (
+                f"`auto` on {int(rows):,} rows of 4 fields",
+                "-",
+                f"first candidate {one['first']:.1f} s, policy {one['policy']:.1f} s, "
+                f"peak {one['peak_MiB']} MiB",
+            )
+        )
+    return lines
+
+
+def networks(figures: Figures) -> list[Line]:
+    """DQL beside Stable-Baselines3, populations beside torch."""
+    race = figures["dql"]
+    ours = statistics.median(one["seconds"] for one in race["ours"])
+    theirs = statistics.median(one["seconds"] or float("inf") for one in race["sb3"])
+    lines = [
+        (
+            "dql without all-action replay, gardener: time to 0.95 of regret closed in sample, "
+            "against Stable-Baselines3 DQN, median of 3 seeds",
+            "≥ 30 times less",
+            f"{race['ratio']:.0f} times: {ours:.2f} s against {theirs:.1f} s",
+        )
+    ]
+    for batch, wanted in (("32", 4), ("256", 2)):
+        one = figures["networks"][batch]
+        torch = max(one["fused"], one["plain"])
+        lines.append(
+            (
+                f"64 networks of 64-64 together against torch one by one, batch {batch}",
+                f"≥ {wanted} times the samples/s",
+                f"{one['ratio']:.1f} times: {one['ours'] / 1e3:.0f} k, torch {torch / 1e3:.0f} k",
+            )
+        )
+    return lines
+
+
+def trader(figures: Figures) -> list[Line]:
+    """`auto` beside the best constant action and agents of Stable-Baselines3."""
+    lines: list[Line] = []
+    for name, one in figures.items():
+        if name == "auto":
+            lines.append(
+                (
+                    "sample trader, 5 series of unseen seeds: regret closed",
+                    "-",
+                    f"{statistics.fmean(one['regret_closed']):.3f}",
+                )
+            )
+            continue
+        lines.append(
+            (
+                f"the same, `auto` against {name}, paired",
+                "better",
+                f"{'better' if one['auto_is_better'] else 'not better'}: {one['difference']:.3f} "
+                f"a step ({one['low']:.3f} to {one['high']:.3f}), p = {one['p']:.2g}; "
+                f"its regret closed {statistics.fmean(one['regret_closed']):.3f}",
+            )
+        )
+    return lines
+
+
+def gym(figures: list[Figures]) -> list[Line]:
+    """CartPole."""
+    lines: list[Line] = []
+    for algorithm in dict.fromkeys(one["algorithm"] for one in figures):
+        mine = [one for one in figures if one["algorithm"] == algorithm]
+        seconds = [one["seconds"] for one in mine]
+        solved = sum(one["fresh"] >= 475 for one in mine)
+        lines.append(
+            (
+                f"CartPole-v1, `{algorithm}`, 475 over 100 fresh episodes, {len(mine)} seeds",
+                "median ≤ 20 s, none > 60 s",
+                f"median {statistics.median(seconds):.1f} s, longest {max(seconds):.1f} s, "
+                f"{solved} of {len(mine)} there",
+            )
+        )
+    return lines
+
+
+def calibration(figures: Figures) -> list[Line]:
+    """How true confidences are."""
+    return [
+        (
+            f"expected calibration error of the confidence, held out: {name}",
+            "≤ 0.05",
+            f"{one['held_out']:.3f} (chance alone {one['chance']:.3f})",
+        )
+        for name, one in figures.items()
+    ]
+
+
+PARTS: dict[str, tuple[Callable[[Any], list[Line]], str, tuple[str, ...]]] = {
+    "kernels": (kernels, "--out", ()),
+    "simulated": (simulated, "--out", ()),
+    "auto": (auto, "--json", ("--rows", "200000", "2000000")),
+    "networks": (networks, "--json", ("--peers",)),
+    "gym": (gym, "--out", ()),
+    "calibration": (calibration, "--json", ()),
+    "trader": (trader, "--json", ("--peers",)),
+}
+
+
+def measure(name: str, peers: Path) -> Any:
+    """One script's figures."""
+    _, option, more = PARTS[name]
+    arguments = [str(peers) if one == "PEERS" else one for one in _with_peers(more)]
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "figures.json"
+        command = [sys.executable, str(HERE / f"learning_{name}.py"), option, str(file)]
+        # One thread for BLAS, as trainers have it.
+        surroundings = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+        # A script's exit code says whether its bar was held; the page says so too.
+        subprocess.run([*command, *arguments], check=False, env=surroundings)
+        return json.loads(file.read_text())
+
+
+def _with_peers(more: tuple[str, ...]) -> tuple[str, ...]:
+    return (*more, "PEERS") if more == ("--peers",) else more
+
+
+def page(taken: dict[str, Figures]) -> str:
+    """The page in Markdown."""
+    rows = [
+        f"| {what} | {bar} | {measured} |"
+        for name, (lines, _, _) in PARTS.items()
+        if name in taken
+        for what, bar, measured in lines(taken[name]["figures"])
+    ]
+    days = sorted({one["taken"] for one in taken.values()})
+    return "\n".join(
+        [
+            "# Learning's figures",
+            "",
+            "<!-- Made by bench/learning.py from learning.json. -->",
+            "",
+            f"Taken {' and '.join(days)} on {platform.system()}, {os.cpu_count()} shared cores, "
+            f"Python {platform.python_version()}, gcc -O3 -march=native",
+            "for what is compared with C. The machine is a small virtual one: expect ratios to "
+            "hold, not milliseconds.",
+            "",
+            "| What | Bar | Measured |",
+            "|---|---|---|",
+            *rows,
+            "",
+            "On a GPU: not measured yet, for want of one. `python bench/learning_gpu.py --out "
+            "docs/benchmarks/learning_gpu.json`",
+            "does it in one command: that CPU and GPU agree to the bit, 512 states x 16 k members "
+            "(bar ≥ 100 G updates/s), a",
+            "population of networks (bar ≥ 30 times two cores), and the shares of the device's "
+            "roofs.",
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--peers", type=Path, required=True, help="a virtual environment")
+    parser.add_argument("--out", type=Path, required=True, help="a folder")
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
+    given = parser.parse_args()
+    file = given.out / "learning.json"
+    taken: dict[str, Figures] = json.loads(file.read_text()) if file.exists() else {}
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    for name in given.only:
+        print(f"-- {name}", flush=True)
+        taken[name] = {"taken": today, "figures": measure(name, given.peers)}
+        file.write_text(json.dumps(taken, indent=1) + "\n")
+        (given.out / "learning.md").write_text(page(taken))
+
+
+if __name__ == "__main__":
+    main()
