@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from spice_engine.errors import ChildFailed, InvalidSettings
+from spice_tui.cli import output
 from spice_tui.cli.server_dev import difference, saves
 from spice_tui.cli.server_follow import check, reason
 from spice_tui.cli.server_metrics import write
@@ -92,7 +93,10 @@ def test_a_stopped_server_takes_a_version_along_and_a_start_asks_for_no_rollout(
     check(info(rollout={"state": "rolled back", "to_version": 2, "message": "bad"}), stopped=False)
 
 
-def test_the_lines_above_a_reason_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_lines_above_a_reason_are_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "json_wanted", lambda: False)  # whatever was run before
     assert (
         reason("Traceback (most recent call last):\n  File x\nValueError: no") == "ValueError: no"
     )
