@@ -63,14 +63,13 @@ def auto(figures: Figures) -> list[Line]:
     lines = [
         (
             "gardener, last 30 % held out, `auto`: first policy",
-            "≤ 0.1 s",
-            f"{first['seconds']:.3f} s; regret closed {first['in_sample']:.3f} in sample, "
-            f"{first['held_out']:.3f} held out",
+            "≤ 0.1 s; regret closed ≥ 0.99 in sample, ≥ 0.92 held out in ≤ 0.6 s",
+            f"{first['seconds']:.3f} s; {first['in_sample']:.3f}, {first['held_out']:.3f}",
         ),
         (
-            "the same: last policy",
-            "≥ 0.99 / ≥ 0.92 in ≤ 0.6 s",
-            f"{last['in_sample']:.3f} / {last['held_out']:.3f} in {last['seconds']:.3f} s",
+            "the same: the end of the training, which finds nothing better",
+            "-",
+            f"{last['seconds']:.3f} s; {last['in_sample']:.3f}, {last['held_out']:.3f}",
         ),
     ]
     for rows, one in figures["rows"].items():
