@@ -66,6 +66,7 @@ class EditorChecks:
         self._check = Debounce(owner, CHECK_AFTER, self.check_now)
         self._preview = Debounce(owner, PREVIEW_AFTER, self._preview_wanted)
         self._complete = Debounce(owner, COMPLETE_AFTER, self.complete_now)
+        self._moved_in = 0
         self._explain = Debounce(owner, EXPLAIN_AFTER, self.explain_now)
         self.path = ""
         self.hover = Hover()
@@ -104,6 +105,9 @@ class EditorChecks:
             self.hover = Hover()
         if self._popup.is_open and not self._complete_under_way():
             self._popup.close()
+        if self._moved_in == self._text_number:
+            self._complete.stop()  # it went away from what was typed
+        self._moved_in = self._text_number
         if self.path:
             self._explain.again()
 
