@@ -44,7 +44,7 @@ class World:
     """A pod p whose version 1 has learned from LEARNED rows, and the engine that decides on it."""
 
     def __init__(self, database: Database, folder: Path) -> None:
-        self.database, self._objects = database, ObjectStore(folder / "objects")
+        self.database, self.objects = database, ObjectStore(folder / "objects")
         self.pod = Pod("p", folder / "spicepods" / "p.yaml")
         self.pod.policy_version = 1
         self.pod.evaluation = {"learned_until": STEP * (LEARNED - 1)}
@@ -55,7 +55,7 @@ class World:
 
     def begin_anew(self) -> Learning:
         """As after a restart of the engine."""
-        self.learning = Learning(self.database, self._objects, self._look, self._refresh)
+        self.learning = Learning(self.database, self.objects, self._look, self._refresh)
         return self.learning
 
     def _refresh(self, name: str) -> None:
@@ -139,6 +139,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     found = World(database, tmp_path)
     yield found
     found.learning.close()
+    found.objects.close()
     await database.close()
 
 
