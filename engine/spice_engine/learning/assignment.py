@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spice_engine.errors import InsufficientData, Place
+from spice_engine.errors import InsufficientData, InvalidData, Place
 from spice_engine.learning.features import Layout, Matrix
 from spice_engine.learning.hyperparameters import Hyperparameters, parse, parse_for_simulated
 from spice_engine.learning.levels import Level
@@ -134,12 +134,25 @@ class Assignment:
         )
 
     @cached_property
+    def serving(self) -> Policy | None:
+        """The policy that serves, where the pod learns on; raises InvalidData without its file."""
+        given = self.params.get("continual")
+        if given is None:
+            return None
+        try:
+            data = Path(given["policy"]).read_bytes()
+        except OSError as error:
+            raise InvalidData(
+                f"The file of the policy that serves (v{given['version']}) cannot be read: "
+                f"{error.strerror}.",
+                hint="Train the pod by hand: spice-tui train.",
+            ) from error
+        return Policy.from_bytes(data)
+
+    @property
     def levels(self) -> tuple[Level, ...]:
         """Those of the serving policy, where a pod with ranges learns on; else none."""
-        given = self.params.get("continual")
-        if given is None or not self.params.get("ranges"):
-            return ()
-        return Policy.from_bytes(Path(given["policy"]).read_bytes()).levels
+        return self.serving.levels if self.params.get("ranges") and self.serving else ()
 
     def _states(self, steps: Steps) -> tuple[Matrix, Matrix, NDArray[np.int64]]:
         return self.values[steps], self.values[steps + 1], self.times[steps]

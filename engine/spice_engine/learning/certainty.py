@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spice_engine.learning.bootstrap import LEVEL, Interval, quantiles, resample
-from spice_engine.learning.evaluation import Evaluation, Intervals
+from spice_engine.learning.evaluation import Evaluation, Intervals, evaluate, highest
 from spice_engine.learning.features import Matrix
 
 MARGIN = 0.1
@@ -60,6 +62,15 @@ def judged(
         regret_closed=closed,
     )
     return Judged(replace(evaluation, intervals=intervals), regrets, drawn.blocks)
+
+
+def judge_choices(
+    chosen: NDArray[np.int64], rewards: Matrix, actions: Sequence[str], constant: int, seed: int
+) -> Judged:
+    """`evaluate` of choices [N] by the rewards [N, A] of all actions, with the intervals."""
+    taken = rewards[np.arange(len(chosen)), chosen]
+    always, best = rewards[:, constant], highest(rewards)
+    return judged(evaluate(chosen, rewards, actions, constant), taken, always, best, seed)
 
 
 def shortfall(inside: Judged, outside: Judged) -> Interval | None:

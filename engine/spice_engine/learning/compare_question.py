@@ -11,9 +11,9 @@ import numpy as np
 
 from spice_engine.errors import InsufficientData, InvalidRequest
 from spice_engine.learning.assignment import Assignment
-from spice_engine.learning.certainty import judged
+from spice_engine.learning.certainty import judge_choices
 from spice_engine.learning.comparison import in_words, paired_test
-from spice_engine.learning.evaluation import best_constant_action, choose, evaluate
+from spice_engine.learning.evaluation import best_constant_action, choose
 from spice_engine.learning.features import Matrix
 from spice_engine.learning.hyperparameters import Auto
 from spice_engine.learning.learners import make_learner
@@ -155,9 +155,7 @@ def _contextual(
             _learn(run.episodes, stopping, own, report)
             chosen = run.held_out_choices()
         taken = rewards[np.arange(len(steps)), chosen]
-        evaluation = evaluate(chosen, rewards, task.actions, constant)
-        always, best = rewards[:, constant], rewards.max(axis=1)
-        sure = judged(evaluation, taken, always, best, task.seed)
+        sure = judge_choices(chosen, rewards, task.actions, constant, task.seed)
         found.append((sure.evaluation.as_dict(), taken))
     return found
 

@@ -11,13 +11,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spice_engine.errors import InsufficientData, InvalidData
+from spice_engine.errors import InsufficientData
 from spice_engine.learning.assignment import Assignment
 from spice_engine.learning.comparison import paired_test
 from spice_engine.learning.drift import Rewards, compare
@@ -36,19 +35,27 @@ Taken = Callable[[Model, Layout, Steps], Matrix]
 
 
 class Run(Protocol):
-    """A training run under way, of any kind of pod that has rows."""
+    """A training run under way."""
 
     @property
     def leader(self) -> int:
-        """The index of the episode whose model would be chosen now."""
+        """The index of the episode whose model would be chosen now; 0 is the best constant."""
         ...
 
-    def leader_on(self, steps: Steps) -> Model:
-        """The leader's model fitted to these steps alone."""
+    def meanwhile(self) -> Policy:
+        """The policy of the leader while better ones are sought, in as little time as may be."""
         ...
 
     def finish(self) -> Policy:
         """The policy of the leader."""
+        ...
+
+
+class Refitting(Run, Protocol):
+    """A run of a pod that has rows."""
+
+    def leader_on(self, steps: Steps) -> Model:
+        """The leader's model fitted to these steps alone."""
         ...
 
 
@@ -81,12 +88,11 @@ def newest_fold(rows: int, first: int, span: int) -> Steps:
 
 def with_fold_held_out(assignment: Assignment) -> Assignment:
     """The assignment of which at least the newest fold is held out; as it is where none is."""
-    given = assignment.params.get("continual")
-    if given is None:
+    params, serving = assignment.params, assignment.serving
+    if serving is None:
         return assignment
-    params = assignment.params
     rows, first = params["training_rows"], params["first_datum"]
-    fold = newest_fold(rows, first_fresh(assignment.times, _read(given)), params["span"])
+    fold = newest_fold(rows, first_fresh(assignment.times, serving), params["span"])
     held = rows - (int(fold[0]) - params["span"] + 1)
     share = (held + 0.5) / max(rows - first, 1)  # so that rounding down gives all of it
     return Assignment({**params, "holdout": max(params["holdout"], share)})
@@ -94,32 +100,29 @@ def with_fold_held_out(assignment: Assignment) -> Assignment:
 
 def serving_model(assignment: Assignment, layout: Layout) -> Model | None:
     """The serving policy's model, where the pod learns on and sees what that policy sees."""
-    given = assignment.params.get("continual")
-    if given is None:
-        return None
-    policy = _read(given)
-    return policy.model if policy.layout == layout else None
+    policy = assignment.serving
+    return policy.model if policy is not None and policy.layout == layout else None
 
 
 def serving_candidate(assignment: Assignment) -> str:
     """The name of the serving policy's candidate; empty where the pod does not learn on."""
-    given = assignment.params.get("continual")
-    return "" if given is None else str(_read(given).evaluation.get("candidate", ""))
+    policy = assignment.serving
+    return "" if policy is None else str(policy.evaluation.get("candidate", ""))
 
 
-def against_serving(run: Run, assignment: Assignment, check: Check) -> Run:
+def against_serving(run: Refitting, assignment: Assignment, check: Check) -> Run:
     """The run, or what also judges it against the serving policy where the pod learns on."""
-    given = assignment.params.get("continual")
-    return run if given is None else _Judged(run, assignment, given, check)
+    serving = assignment.serving
+    return run if serving is None else _Judged(run, assignment, serving, check)
 
 
 @dataclass(frozen=True)
 class _Judged:
     """A run whose policy is held against the serving one."""
 
-    run: Run
+    run: Refitting
     assignment: Assignment
-    given: dict[str, Any]
+    serving: Policy
     check: Check
 
     @property
@@ -127,9 +130,9 @@ class _Judged:
         """The first: nothing of this run serves before it was judged."""
         return 0
 
-    def leader_on(self, steps: Steps) -> Model:
-        """The leader's model fitted to these steps alone."""
-        return self.run.leader_on(steps)
+    def meanwhile(self) -> Policy:
+        """The same; never asked for, as nothing leads before it was judged."""
+        return self.finish()
 
     def finish(self) -> Policy:
         """The policy of the leader, whose evaluation says under `continual` how it compares.
@@ -137,8 +140,9 @@ class _Judged:
         Raises:
             InsufficientData: no step comes before the newest fold.
         """
-        assignment, given = self.assignment, self.given
-        old, every, span = _read(given), assignment.split.every, assignment.params["span"]
+        assignment, old = self.assignment, self.serving
+        given, every = assignment.params["continual"], assignment.split.every
+        span = assignment.params["span"]
         first = first_fresh(assignment.times, old)
         fold = newest_fold(len(assignment.times), first, span)
         before = every[every < fold[0] - span]  # no row in common, the next state's included
@@ -181,7 +185,8 @@ def drift(params: dict[str, Any], report: Report) -> dict[str, Any]:
     Returns `learning.drift.Drift` as plain data. Raises what training raises of its input.
     """
     assignment, given = Assignment(params), params["continual"]
-    policy = _read(given)
+    policy = assignment.serving
+    assert policy is not None  # `continual` names it
     values, times = assignment.values, assignment.times
     first = first_fresh(times, policy)
     end = min(first + given["rows"], len(times))
@@ -245,15 +250,3 @@ def _judge(assignment: Assignment, check: Check) -> Taken:
         return act(simulator, stepper, model, View.of(layout, world, steps), steps).rewards
 
     return rolled
-
-
-def _read(given: dict[str, Any]) -> Policy:
-    try:
-        data = Path(given["policy"]).read_bytes()
-    except OSError as error:
-        raise InvalidData(
-            f"The file of the policy that serves (v{given['version']}) cannot be read: "
-            f"{error.strerror}.",
-            hint="Train the pod by hand: spice-tui train.",
-        ) from error
-    return Policy.from_bytes(data)

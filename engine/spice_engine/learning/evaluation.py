@@ -112,6 +112,12 @@ def choose(values: Matrix) -> NDArray[np.int64]:
     return best_of(values).argmax(axis=1)
 
 
+def highest(values: Matrix) -> Matrix:
+    """The highest [N] of each row of values [N, A]."""
+    # Column by column: NumPy reduces a short last axis many times slower.
+    return reduce(np.maximum, values.T)
+
+
 def best_of(values: Matrix) -> NDArray[np.bool_]:
     """Which actions [N, A] are as good as the best of their row of values.
 
@@ -120,8 +126,7 @@ def best_of(values: Matrix) -> NDArray[np.bool_]:
     the last place of the largest. So a constant added to all rewards changes no choice, as long as
     numbers of that size can tell the rewards apart at all.
     """
-    # Column by column: NumPy reduces a short last axis many times slower.
-    top = reduce(np.maximum, values.T)[:, None]
+    top = highest(values)[:, None]
     low = reduce(np.minimum, values.T)[:, None]
     slack = np.maximum(_EQUAL * (top - low), _ROUNDING * np.maximum(np.abs(top), np.abs(low)))
     return values >= top - slack
@@ -144,7 +149,7 @@ def evaluate(
     """Judge chosen actions [N] by the rewards [N, A] of all; `constant` indexes `actions`."""
     taken = rewards[np.arange(len(chosen)), chosen]
     score = float(taken.sum())
-    best, always = reduce(np.maximum, rewards.T), rewards[:, constant]
+    best, always = highest(rewards), rewards[:, constant]
     oracle, size = float(best.sum()), float(np.abs(best).sum())
     # Differences step by step: those of large sums would lose what the steps can tell.
     gap, gained = float((best - always).sum()), float((taken - always).sum())

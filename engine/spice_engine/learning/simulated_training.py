@@ -288,6 +288,10 @@ class SimulatedRun:
         values, returns = (np.concatenate(parts) for parts in zip(*told, strict=True))
         return calibrate(values, returns)
 
+    def meanwhile(self) -> Policy:
+        """As `finish`."""
+        return self.finish()
+
     def finish(self) -> Policy:
         """Select, evaluate, and fit the winner again to all steps; after at least one episode."""
         split = self._task.split

@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from spice_engine.errors import SpiceError
 from spice_engine.learning.assignment import Assignment
 from spice_engine.learning.checkpoints import Checkpoints
 from spice_engine.learning.continual import (
+    Run,
     against_serving,
     drift,
     serving_candidate,
@@ -93,19 +94,6 @@ def train(params: dict[str, Any], report: Report) -> dict[str, Any]:
         "stopped": stopped,
         "fingerprint": params["fingerprint"],
     }
-
-
-class Run(Protocol):
-    """A training run under way."""
-
-    @property
-    def leader(self) -> int:
-        """The index of the episode whose model would be chosen now; 0 is the best constant."""
-        ...
-
-    def finish(self) -> Policy:
-        """The policy of the leader."""
-        ...
 
 
 def _train_contextual(assignment: Assignment, report: Report) -> Trained:
@@ -188,8 +176,7 @@ def _drive(
             break
         if now >= serve_from and run.leader != served:
             served = run.leader
-            quick: Callable[[], Policy] = getattr(run, "meanwhile", run.finish)
-            policy = quick()
+            policy = run.meanwhile()
             # Of large pods that takes seconds, most of which shall go to what is still sought.
             took = time.monotonic() - now
             serve_from = now + took + max(SECONDS_BETWEEN_POLICIES, _SHARE * took)

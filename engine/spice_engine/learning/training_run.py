@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spice_engine.learning.certainty import Judged, is_overfitted, judged
+from spice_engine.learning.certainty import Judged, is_overfitted, judge_choices
 from spice_engine.learning.chance import beyond_chance
 from spice_engine.learning.clock import Clock, TimeIsUp
 from spice_engine.learning.confidence import CLASSIC, UNCALIBRATED, Calibration, calibrate
@@ -204,13 +204,9 @@ class TrainingRun:
 
     def _judge(self, chosen: NDArray[np.integer[Any]], rewards: Matrix) -> Judged:
         """The evaluation with its intervals, which takes some milliseconds more."""
-        chosen = chosen.astype(np.int64)
-        return judged(
-            self._evaluate(chosen, rewards),
-            rewards[np.arange(len(chosen)), chosen],
-            rewards[:, self._constant],
-            rewards.max(axis=1),
-            self._task.seed,
+        task = self._task
+        return judge_choices(
+            chosen.astype(np.int64), rewards, task.actions, self._constant, task.seed
         )
 
     def _figures(self, found: Judged) -> dict[str, Any]:
