@@ -6,11 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from spice_engine.errors import Conflict, NotFound
 from spice_tui.cli import completion, output, values
 from spice_tui.cli.groups import group
-from spice_tui.cli.light import option
 from spice_tui.cli.output import Json
+from spice_tui.cli.pools import Kind, set_pool
 from spice_tui.cli.session import session_of
 
 COLUMNS = ("NAME", "CPU", "MEMORY", "GPUS", "MAX", "IN-USE", "WAITING")
@@ -60,6 +59,9 @@ def show(types: list[dict[str, Any]]) -> None:
     output.table(COLUMNS, rows, right=COLUMNS[1:])
 
 
+KIND = Kind("machine type", "machine-type", "machine_types", "machine_types", show, same=str.lower)
+
+
 def chosen(client: Any, name: str) -> str:
     """The machine type that a name on the command line means, in any case of letters.
 
@@ -88,7 +90,8 @@ def add(
 ) -> None:
     """Make a machine type: one machine, with all cores and memory there are, and no GPU, unless
     it is told otherwise."""
-    _set(ctx, name, cpu, memory, gpus, max_machines, new=True, json=json)
+    sizes = {"cpu": cpu, "gpus": gpus, "max_machines": max_machines}
+    set_pool(ctx, KIND, name, memory, sizes, new=True, json=json)
 
 
 @app.command()
@@ -105,44 +108,8 @@ def scale(
     """Change a machine type; runs that have a machine keep it as it was."""
     if cpu is None and not memory and gpus is None and max_machines is None:
         raise typer.BadParameter("give --max-machines, --cpu, --memory or --gpus.", ctx=ctx)
-    _set(ctx, name, cpu, memory, gpus, max_machines, new=False, json=json)
-
-
-def _set(
-    ctx: typer.Context,
-    name: str,
-    cpu: float | None,
-    memory: str,
-    gpus: int | None,
-    max_machines: int | None,
-    *,
-    new: bool,
-    json: bool,
-) -> None:
-    request = {
-        "name": name,
-        "cpu": cpu,
-        "memory": option(memory, values.size, "--memory") if memory else None,
-        "gpus": gpus,
-        "max_machines": max_machines,
-    }
-    with session_of(ctx).connect(make=True) as client:
-        known = {one["name"] for one in client.call("machine_types.list")["machine_types"]}
-        if new and name.lower() in known:
-            raise Conflict(
-                f"there is a machine type {name!r} already.",
-                hint=f"Change it: spice-tui machine-type scale {name}.",
-            )
-        if not new and name.lower() not in known:
-            raise NotFound(
-                f"there is no machine type {name!r}.",
-                hint=f"There are: {', '.join(sorted(known))}.",
-            )
-        made = client.call("machine_types.set", request)
-    if json:
-        output.as_json(made)
-    else:
-        show([made])
+    sizes = {"cpu": cpu, "gpus": gpus, "max_machines": max_machines}
+    set_pool(ctx, KIND, name, memory, sizes, new=False, json=json)
 
 
 @app.command()

@@ -6,11 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from spice_engine.errors import Conflict, NotFound
 from spice_tui.cli import completion, output, values
 from spice_tui.cli.groups import group
-from spice_tui.cli.light import option
 from spice_tui.cli.output import Json
+from spice_tui.cli.pools import Kind, set_pool
 from spice_tui.cli.session import session_of
 
 COLUMNS = ("NAME", "CPU", "MEMORY", "GPUS", "CPU USED", "MEMORY USED", "GPUS USED", "PODS")
@@ -54,6 +53,9 @@ def show(groups: list[dict[str, Any]]) -> None:
     output.table(COLUMNS, rows, right=COLUMNS[1:])
 
 
+KIND = Kind("node group", "node-group", "node_groups", "groups", show)
+
+
 @app.command()
 def add(
     ctx: typer.Context,
@@ -65,7 +67,8 @@ def add(
     json: Json = False,
 ) -> None:
     """Make a node group; what is not named is all this machine has."""
-    _set(ctx, name, cpu, memory, gpus, new=True, json=json)
+    sizes = {"cpu": cpu, "gpus": gpus}
+    set_pool(ctx, KIND, name, memory, sizes, new=True, json=json)
 
 
 @app.command()
@@ -81,41 +84,8 @@ def scale(
     """Change the size of a node group; pods that run stay."""
     if cpu is None and not memory and gpus is None:
         raise typer.BadParameter("give --cpu, --memory or --gpus.", ctx=ctx)
-    _set(ctx, name, cpu, memory, gpus, new=False, json=json)
-
-
-def _set(
-    ctx: typer.Context,
-    name: str,
-    cpu: float | None,
-    memory: str,
-    gpus: int | None,
-    *,
-    new: bool,
-    json: bool,
-) -> None:
-    request = {
-        "name": name,
-        "cpu": cpu,
-        "memory": option(memory, values.size, "--memory") if memory else None,
-        "gpus": gpus,
-    }
-    with session_of(ctx).connect(make=True) as client:
-        known = {one["name"] for one in client.call("node_groups.list")["groups"]}
-        if new and name in known:
-            raise Conflict(
-                f"there is a node group {name!r} already.",
-                hint=f"Change it: spice-tui node-group scale {name}.",
-            )
-        if not new and name not in known:
-            raise NotFound(
-                f"there is no node group {name!r}.", hint=f"There are: {', '.join(sorted(known))}."
-            )
-        made = client.call("node_groups.set", request)
-    if json:
-        output.as_json(made)
-    else:
-        show([made])
+    sizes = {"cpu": cpu, "gpus": gpus}
+    set_pool(ctx, KIND, name, memory, sizes, new=False, json=json)
 
 
 @app.command()

@@ -27,6 +27,7 @@ from spice_engine.store.machine_types import MachineTypeRow
 from spice_engine.store.runs import RunRow
 from spice_engine.workers.devices import Devices, devices_in
 from spice_engine.workers.placement import Resources
+from spice_engine.workers.pool_names import check_pool_name
 from spice_runtime import process
 
 MOST_TYPES = 100
@@ -182,8 +183,7 @@ class MachineTypes:
             Conflict: there are too many types.
         """
         name = request.name.lower()
-        if not name.replace("-", "").isalnum() or not name.isascii() or len(name) > 63:
-            raise InvalidRequest(f"{name[:80]!r}: a name has letters, digits and '-'.")
+        check_pool_name(name)
         if name not in self._types and len(self._types) >= MOST_TYPES:
             raise Conflict(f"there are {MOST_TYPES} machine types already.")
         machine = self._machine

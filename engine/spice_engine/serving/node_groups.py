@@ -20,6 +20,7 @@ from spice_engine.store.database import Database
 from spice_engine.store.node_groups import NodeGroupRow
 from spice_engine.workers.devices import Devices
 from spice_engine.workers.placement import Resources
+from spice_engine.workers.pool_names import check_pool_name
 
 DEFAULT = "default"
 MOST_GROUPS = 100
@@ -166,8 +167,7 @@ class NodeGroups:
             InvalidRequest: a size is negative or more than the machine has, or the name is none.
         """
         name = request.name
-        if not name.replace("-", "").isalnum() or not name.isascii() or len(name) > 63:
-            raise InvalidRequest(f"{name[:80]!r}: a name has letters, digits and '-'.")
+        check_pool_name(name)
         if name not in self._groups and len(self._groups) >= MOST_GROUPS:
             raise Conflict(f"there are {MOST_GROUPS} node groups already.")
         old = self._groups.get(name) or self._whole(name)
