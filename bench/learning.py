@@ -165,21 +165,23 @@ def calibration(figures: Figures) -> list[Line]:
     ]
 
 
+PEERS = "PEERS"
+"""Stands for the peers' virtual environment."""
 PARTS: dict[str, tuple[Callable[[Any], list[Line]], str, tuple[str, ...]]] = {
     "kernels": (kernels, "--out", ()),
     "simulated": (simulated, "--out", ()),
     "auto": (auto, "--json", ("--rows", "200000", "2000000")),
-    "networks": (networks, "--json", ("--peers",)),
+    "networks": (networks, "--json", ("--peers", PEERS)),
     "gym": (gym, "--out", ()),
     "calibration": (calibration, "--json", ()),
-    "trader": (trader, "--json", ("--peers",)),
+    "trader": (trader, "--json", ("--peers", PEERS)),
 }
 
 
 def measure(name: str, peers: Path) -> Any:
     """One script's figures."""
     _, option, more = PARTS[name]
-    arguments = [str(peers) if one == "PEERS" else one for one in _with_peers(more)]
+    arguments = [str(peers) if one == PEERS else one for one in more]
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "figures.json"
         command = [sys.executable, str(HERE / f"learning_{name}.py"), option, str(file)]
@@ -188,10 +190,6 @@ def measure(name: str, peers: Path) -> Any:
         # A script's exit code says whether its bar was held; the page says so too.
         subprocess.run([*command, *arguments], check=False, env=surroundings)
         return json.loads(file.read_text())
-
-
-def _with_peers(more: tuple[str, ...]) -> tuple[str, ...]:
-    return (*more, "PEERS") if more == ("--peers",) else more
 
 
 def page(taken: dict[str, Figures]) -> str:
