@@ -10,6 +10,7 @@ import pytest
 
 from spice_engine.errors import ChildFailed, SpiceError
 from tests.conftest import EngineFixture, wait_for
+from tests.e2e.serving_neighbour import words_of
 from tests.e2e.two_pods import (
     DATA,
     MEBIBYTE,
@@ -168,14 +169,17 @@ def test_rewards_that_do_not_end_are_ended(shared: EngineFixture, code: str):
 
 def child(engine: EngineFixture, module: str) -> psutil.Process | None:
     for process in psutil.Process(engine.pid).children():
-        if module in process.cmdline():
+        if module in words_of(process):
             return process
     return None
 
 
 def busy(engine: EngineFixture) -> bool:
     trainer = child(engine, "spice_engine.learning.trainer")
-    return trainer is not None and trainer.cpu_percent(0.05) > 50
+    try:
+        return trainer is not None and trainer.cpu_percent(0.05) > 50
+    except psutil.NoSuchProcess:  # it ended while it was looked at
+        return False
 
 
 @pytest.mark.parametrize(
