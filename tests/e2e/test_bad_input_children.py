@@ -18,6 +18,7 @@ import pytest
 
 from spice_engine.errors import InvalidRequest, SpiceError
 from tests.conftest import EngineFixture, wait_for
+from tests.e2e.serving_neighbour import words_of
 
 pytestmark = pytest.mark.e2e
 
@@ -307,7 +308,7 @@ def test_a_killed_spawner_is_replaced(shared: EngineFixture):
 
     def spawner() -> psutil.Process | None:
         for child in engine.children():
-            if any("spawner" in part for part in child.cmdline()):
+            if "spawner" in words_of(child):
                 return child
         return None
 

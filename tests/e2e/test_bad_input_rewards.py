@@ -13,6 +13,7 @@ import pytest
 
 from spice_engine.errors import SpiceError
 from tests.conftest import REPOSITORY, EngineFixture, wait_for
+from tests.e2e.serving_neighbour import words_of
 from tests.e2e.two_pods import (
     MEBIBYTE,
     answer,
@@ -83,7 +84,7 @@ def last(engine: EngineFixture, name: str = NAME) -> dict[str, object]:
 
 def trainer(engine: EngineFixture) -> psutil.Process | None:
     for child in psutil.Process(engine.pid).children():
-        if "spice_engine.learning.trainer" in child.cmdline():
+        if "spice_engine.learning.trainer" in words_of(child):
             return child
     return None
 
