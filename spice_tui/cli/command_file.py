@@ -83,6 +83,9 @@ class FileCommand(_Files, TyperCommand):
 class FileLineCommand(_Files, LineCommand):
     """The same for a command that ends in another program's command line."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, self.arranged(ctx, args))
+
 
 def _load(path: str, ctx: Any) -> dict[str, Any]:
     try:

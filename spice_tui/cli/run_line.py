@@ -6,18 +6,23 @@ form from Spell's days, means the run's own option: a quoted line is a whole com
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from typer.core import TyperCommand
 
 
 class LineCommand(TyperCommand):
-    """The `run` command."""
+    """A command that ends in another program's command line."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, self.arranged(ctx, args))
+
+    def arranged(self, ctx: Any, args: Sequence[str]) -> list[str]:
+        """The same with options that follow a quoted line before it."""
         given = list(args)
-        left = super().parse_args(ctx, args)
-        command: list[str] = ctx.params.get("command") or []
+        parser: Any = self.make_parser(ctx)
+        command: Sequence[str] = parser.parse_args(args=list(given))[0].get("command") or ()
         before = given[: len(given) - len(command)]
         if (
             len(command) > 1
@@ -25,6 +30,5 @@ class LineCommand(TyperCommand):
             and any(character.isspace() for character in command[0])
             and "--" not in before
         ):
-            ctx.params.clear()
-            return super().parse_args(ctx, [*before, *command[1:], "--", command[0]])
-        return left
+            return [*before, *command[1:], "--", command[0]]
+        return given

@@ -10,7 +10,7 @@ import pytest
 import typer
 import yaml
 
-from spice_tui.cli.command_file import FileCommand
+from spice_tui.cli.command_file import FileCommand, FileLineCommand
 
 Call = Callable[..., dict[str, Any]]
 
@@ -129,3 +129,34 @@ def test_what_was_used_is_saved_and_gives_the_same_again(call: Call, tmp_path: P
     assert call("--from-file", "saved.yaml") == given
     assert call("--from-file", "saved.yaml", "--debug", "--save-command", "again.yaml")["debug"]
     assert yaml.safe_load((tmp_path / "again.yaml").read_text()) == {**saved, "debug": True}
+
+
+def test_both_options_may_follow_a_quoted_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    seen: list[tuple[list[str], str]] = []
+    app = typer.Typer(add_completion=False)
+
+    @app.command(cls=FileLineCommand, context_settings={"allow_interspersed_args": False})
+    def run(
+        command: Annotated[list[str], typer.Argument(metavar="COMMAND...")],
+        *,
+        name: Annotated[str, typer.Option("--name")] = "",
+    ) -> None:
+        seen.append((command, name))
+
+    def call(*words: str) -> None:
+        typer.main.get_command(app).main(args=list(words), standalone_mode=False)
+
+    call("python train.py", "--name", "try", "--save-command", "file.yaml")
+    call("--from-file", "file.yaml")
+    call("python other.py", "--save-command=second.yaml")
+    call("python", "train.py", "--save-command", "theirs.yaml")
+    assert seen == [
+        (["python train.py"], "try"),
+        (["python train.py"], "try"),
+        (["python other.py"], ""),
+        (["python", "train.py", "--save-command", "theirs.yaml"], ""),
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file.yaml", "second.yaml"]
