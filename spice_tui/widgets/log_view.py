@@ -22,6 +22,7 @@ from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.log_jobs import LogJobs
 from spice_tui.widgets.log_rows import LogRow, LogStyles, page_rows, segments
 from spice_tui.widgets.paging import Paging
+from spice_tui.widgets.sized import Sized
 
 if TYPE_CHECKING:
     from spice_tui.models.log_door import LogDoor
@@ -32,7 +33,7 @@ STATUS = 1
 """Lines below the log: where one is."""
 
 
-class LogView(Paging, Widget, can_focus=True):
+class LogView(Paging, Sized, Widget, can_focus=True):
     """One log, by a door to it. Reading goes on in the background, in the order it was asked."""
 
     CONTEXT = "log"

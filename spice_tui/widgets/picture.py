@@ -13,6 +13,7 @@ from textual.widget import Widget
 
 from spice_tui.models import styled
 from spice_tui.theme.symbols import ANSI_SERIES, SERIES
+from spice_tui.widgets.sized import Sized
 
 # A run of one style; blanks after it belong to it, for they look alike in any style.
 _RUN = re.compile(rb"([^\0])(?:\1|\0)*|\0+", re.DOTALL)
@@ -30,7 +31,7 @@ _PARTS = {
 }
 
 
-class PictureWidget(Widget):
+class PictureWidget(Sized, Widget):
     """Draws what `draw_rows` gives. Call `redraw` when that may have changed."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = set(_PARTS.values())

@@ -19,6 +19,7 @@ from spice_tui.widgets import table_messages
 from spice_tui.widgets.copying import CopyText
 from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.paging import Paging
+from spice_tui.widgets.sized import Sized
 from spice_tui.widgets.table_rows import TableLooks, header_strip, row_strip, title_at
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ STATES = ("ok", "running", "waiting", "warning", "failed", "stopped", "muted")
 """Names of the styles of cells."""
 
 
-class GridTable(Paging, ScrollView, can_focus=True):
+class GridTable(Paging, Sized, ScrollView, can_focus=True):  # pyright: ignore[reportIncompatibleMethodOverride]
     """Rows under a header. Give data by `show`; what a person did comes as messages."""
 
     CONTEXT = "table"
@@ -59,9 +60,7 @@ class GridTable(Paging, ScrollView, can_focus=True):
         .grid--waiting { color: $secondary; }
         .grid--warning { color: $warning; }
         .grid--failed { color: $error; }
-        &:ansi .grid--cursor {
-            background: ansi_default; color: ansi_default; text-style: reverse;
-        }
+        &:ansi .grid--cursor { background: ansi_default; color: ansi_default; text-style: reverse; }
     }
     """
 

@@ -47,3 +47,31 @@ async def test_it_shows_scrolls_and_is_renewed() -> None:
         pane.show({"in_sample": PART, "held_out": PART})
         await pilot.pause()
         assert pane.page.repainted == before
+
+
+class Asking(EvaluationPane):
+    """Asks where widgets are as soon as it is to have a scroll bar, before there is room for it."""
+
+    def watch_show_vertical_scrollbar(self) -> None:
+        self.call_next(self._ask)
+
+    def _ask(self) -> None:
+        compositor = self.screen._compositor
+        compositor._full_map_invalidated = True  # as any widget out of sight does that is drawn
+        assert compositor.full_map[self.page].region.width == 79
+
+
+async def test_it_is_drawn_for_the_width_beside_its_scroll_bar() -> None:
+    """Whoever asks Textual where a widget is makes it forget to tell of the new width."""
+
+    class AskingHost(App[None]):
+        def compose(self) -> ComposeResult:
+            yield Asking()
+
+    app = AskingHost()
+    async with app.run_test(size=(80, 12)) as pilot:
+        pane = app.query_one(EvaluationPane)
+        pane.show({"in_sample": PART, "held_out": PART})
+        await pilot.pause()
+        assert pane.page.size.width == 79
+        assert {len(line) for line in shown(pane).split("\n")} == {79}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import mmap
@@ -23,7 +24,7 @@ _log = logging.getLogger(__name__)
 _FIRST_WAIT = 0.005
 _LONGEST_WAIT = 0.5
 _LANES_GRACE = 0.25
-"""Seconds that lanes may live on after control broke: answers under way are still read."""
+"""Seconds that lanes may live on after control or the shim: answers under way are still read."""
 _SLOT = struct.Struct("<Q")
 
 
@@ -307,6 +308,16 @@ class ReplicaLink:
     def _abort_lanes(self) -> None:
         for lane in list(self._open):
             lane.abort()
+
+    async def hung_up(self) -> None:
+        """Wait a moment for the lanes' ends: what the process answered before its own is read.
+
+        Its shim may be seen to end first, where that was killed.
+        """
+        self._wanted = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LANES_GRACE):
+                await self._emptied.wait()
 
     async def close(self) -> None:
         """Close all connections; calls that lanes still hold go back to the router."""

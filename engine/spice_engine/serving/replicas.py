@@ -381,6 +381,8 @@ class Replica:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
         if self.link is not None:
+            if self.is_over:
+                await self.link.hung_up()
             self._router.detach(self.link)
             await self.link.close()
         if self._room is not None:
