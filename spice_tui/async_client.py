@@ -258,6 +258,8 @@ class AsyncClient(asyncio.Protocol):
     async def call(self, operation: str, params: Mapping[str, Any] | None = None) -> Any:
         """The result of one operation, as plain data. Calls may overlap.
 
+        When the caller is cancelled the engine gives the work up.
+
         Raises:
             SpiceError: what the engine answered, or that the connection is gone.
         """
@@ -272,6 +274,10 @@ class AsyncClient(asyncio.Protocol):
         try:
             self._send([Kind.REQUEST, id_, operation, params or {}])
             return await answer
+        except asyncio.CancelledError:
+            if self._transport is not None and not self._transport.is_closing():
+                self._send([Kind.UNSUBSCRIBE, id_])
+            raise
         finally:
             self._calls.pop(id_, None)
 

@@ -3,7 +3,7 @@ is better."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -132,9 +132,10 @@ def _show_features(found: Mapping[str, Any]) -> None:
         output.table(["FEATURE", "MEAN CONTRIBUTION"], rows, right=["MEAN CONTRIBUTION"])
 
 
-def compare(ctx: typer.Context, pod: str, first: str, second: str, *, json: bool) -> None:
-    """Compare two policies of a pod by a paired test, and print what came out."""
-    request = {"pod": pod, "first": first, "second": second}
+def compare(ctx: typer.Context, pod: str, policies: Sequence[str], *, json: bool) -> None:
+    """Compare two or more policies of a pod by paired tests, and print what came out."""
+    first, second, *others = policies
+    request = {"pod": pod, "first": first, "second": second, "others": others}
     with session_of(ctx).connect() as client:
         found = client.call("pods.compare", request, timeout=TIMEOUT_SECONDS)
     if json:
@@ -144,12 +145,29 @@ def compare(ctx: typer.Context, pod: str, first: str, second: str, *, json: bool
         f"{output.paint(output.safe(pod), 'bold')}, {found['steps']} steps from "
         f"{values.clock(found['start'])} to {values.clock(found['end'])}"
     )
-    rows = [_side(found[key]) for key in ("first", "second")]
+    rows = [_side(one) for one in (found["first"], found["second"], *found["others"])]
     columns = ["POLICY", "ALGORITHM", "DATA", "SCORE", "REGRET CLOSED", "WITH 95 %"]
     output.line()
     output.table(columns, rows, right=columns[3:])
+    if others:
+        output.line()
+        columns = ["POLICY", "AND", "GAINS A STEP", "WITH 95 %", "P", "BETTER"]
+        output.table(columns, [_pair(one) for one in found["pairs"]], right=columns[2:5])
     output.line()
     output.line(output.paint(found["words"], "green" if found["better"] else "yellow"))
+
+
+def _pair(one: Mapping[str, Any]) -> list[object]:
+    low, high, p = one["low"], one["high"], one["p"]
+    known = low is not None and high is not None
+    return [
+        one["first"],
+        one["second"],
+        values.number(one["difference"]),
+        f"{values.number(low)} to {values.number(high)}" if known else "-",
+        "-" if p is None else f"{p:.2g}",
+        one["better"] or "-",
+    ]
 
 
 def _side(one: Mapping[str, Any]) -> list[object]:

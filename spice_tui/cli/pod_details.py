@@ -45,12 +45,18 @@ def evaluate(
             help="Two versions, tags or algorithms instead, by a paired test on the same steps.",
         ),
     ] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(metavar="C", help="With --compare: a further one; repeatable."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show how a pod's policy was evaluated: reference lines, actions, confidence, candidates."""
     if compare is not None:
-        judging.compare(ctx, pod, *compare, json=json)
+        judging.compare(ctx, pod, (*compare, *(also or ())), json=json)
         return
+    if also:
+        raise typer.BadParameter("--also goes with --compare A B.", ctx=ctx)
     with session_of(ctx).connect() as client:
         found = client.call("pods.versions", {"pod": pod})
         version = _version(pod, tag, found)

@@ -81,6 +81,24 @@ async def test_an_engine_that_goes_fails_every_call_and_feed(tmp_path: Path) -> 
         task.cancel()
 
 
+async def test_a_call_that_nobody_waits_for_is_given_up(tmp_path: Path) -> None:
+    client, door, _ = await pair(tmp_path)
+    (connection,) = door.connections
+    call = asyncio.ensure_future(client.call("test.slow"))
+    assert await client.call("engine.ping")
+    (work,) = connection.tasks
+    call.cancel()
+    await asyncio.wait_for(asyncio.wait({work}), 10)
+    assert work.cancelled()
+    # Also one that the engine gets together with its end.
+    call = asyncio.ensure_future(client.call("test.slow"))
+    await asyncio.sleep(0)
+    call.cancel()
+    assert await client.call("engine.ping")
+    await asyncio.gather(*connection.tasks, return_exceptions=True)
+    await client.close()
+
+
 async def test_a_feed_nobody_reads_stops_the_socket_and_not_the_memory(tmp_path: Path) -> None:
     client, _, shelf = await pair(tmp_path)
     shelf.add_run()

@@ -122,6 +122,27 @@ def test_algorithms_are_compared_held_out_and_versions_on_what_is_new(tmp_path: 
     assert "learned from" in told["words"]
 
 
+def test_three_are_compared_on_the_same_steps_and_tell_how_far_they_are(tmp_path: Path) -> None:
+    params = make_params(tmp_path, episodes=2)
+    told: list[dict[str, Any]] = []
+    sides = [
+        side("fqi"),
+        side("linear"),
+        {"name": "v1", "policy": train(params, LocalReport())["policy"]},
+    ]
+    found = compare({**params, "sides": sides}, LocalReport(told.append))
+    (third,) = found["others"]
+    assert found["steps"] == found["first"]["steps"] == found["second"]["steps"] == third["steps"]
+    assert [(one["first"], one["second"]) for one in found["pairs"]] == [(0, 1), (0, 2), (1, 2)]
+    assert found["difference"] == found["pairs"][0]["difference"]
+    assert not third["unseen"]
+    assert "3 pairs" in found["words"]
+    assert [one["side"] for one in told if not one["episode"]] == [0, 1]
+    assert any(one["episode"] and one["score"] is not None for one in told)
+    alone = compare({**params, "sides": sides[:2]}, LocalReport())
+    assert alone["first"] == found["first"], "who else is compared changes no score"
+
+
 def test_what_cannot_be_judged_is_refused(tmp_path: Path) -> None:
     params = make_params(tmp_path, episodes=2)
     policy = train(params, LocalReport())["policy"]

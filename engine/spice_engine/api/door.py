@@ -135,6 +135,7 @@ class Connection(asyncio.Protocol):
         self._subscriptions: dict[int, Subscription] = {}
         self._sequence: dict[int, int] = {}
         self.tasks: set[asyncio.Task[None]] = set()
+        self._under_way: dict[int, asyncio.Task[None]] = {}
         self.client = ""
 
     # -- the transport's side
@@ -268,6 +269,8 @@ class Connection(asyncio.Protocol):
                 self._sequence.pop(message.id, None)
                 if subscription is not None:
                     self._door.bus.unsubscribe(subscription)
+                elif (task := self._under_way.pop(message.id, None)) is not None:
+                    task.cancel()
             case Hello():
                 raise ProtocolError("hello was said already.")
 
@@ -313,10 +316,15 @@ class Connection(asyncio.Protocol):
             return
         task = self._loop.create_task(self._finish(request, operation, outcome))
         self.tasks.add(task)
-        task.add_done_callback(self._task_done)
+        self._under_way[request.id] = task
+        task.add_done_callback(lambda task: self._task_done(request.id, task))
+        # Given up before its first step, it would never be begun.
+        task.add_done_callback(lambda _: outcome.close())
 
-    def _task_done(self, task: asyncio.Task[None]) -> None:
+    def _task_done(self, id_: int, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
+        if self._under_way.get(id_) is task:
+            del self._under_way[id_]
         self._mind_reading()
 
     async def _finish(
@@ -327,8 +335,9 @@ class Connection(asyncio.Protocol):
         except SpiceError as error:
             self._send([Kind.ERROR, request.id, error.as_dict()])
         except asyncio.CancelledError:
-            error = Conflict("the engine is stopping.", hint="Try again with the next one.")
-            self._send([Kind.ERROR, request.id, error.as_dict()])
+            if request.id in self._under_way:  # else the client has given it up
+                error = Conflict("the engine is stopping.", hint="Try again with the next one.")
+                self._send([Kind.ERROR, request.id, error.as_dict()])
             raise
         except Exception as error:  # noqa: BLE001 - a defect of ours must not end the connection
             self._defect(request, error)

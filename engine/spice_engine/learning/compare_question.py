@@ -1,10 +1,11 @@
-"""Two policies on the same steps: versions of a pod, or algorithms that are trained for it."""
+"""Policies on the same steps: versions of a pod, or algorithms that are trained for it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,14 @@ import numpy as np
 from spice_engine.errors import InsufficientData, InvalidRequest
 from spice_engine.learning.assignment import Assignment
 from spice_engine.learning.certainty import judge_choices
-from spice_engine.learning.comparison import in_words, paired_test
+from spice_engine.learning.comparison import (
+    PairedTest,
+    adjusted,
+    best_of,
+    in_words,
+    many_in_words,
+    paired_test,
+)
 from spice_engine.learning.evaluation import best_constant_action, choose
 from spice_engine.learning.features import Matrix
 from spice_engine.learning.hyperparameters import Auto
@@ -27,7 +35,9 @@ if TYPE_CHECKING:
     from spice_engine.workers.child import Report
 
 MIN_UNSEEN = 30
-"""Steps newer than both policies' data from which on they are judged by these alone."""
+"""Steps newer than all policies' data from which on they are judged by these alone."""
+TOLD_SECONDS = 0.1
+"""Between two reports of how a training does."""
 
 Judgement = tuple[dict[str, Any], Matrix]
 """A side's evaluation as plain data, and the rewards [N] that it took."""
@@ -35,32 +45,37 @@ Judgement = tuple[dict[str, Any], Matrix]
 
 @dataclass(frozen=True)
 class _Side:
-    """One of the two: a policy that was read, or the assignment of training an algorithm."""
+    """One of them: a policy that was read, or the assignment of training an algorithm."""
 
+    place: int
     name: str
     policy: Policy | None
     assignment: Assignment
 
 
 def compare(params: dict[str, Any], report: Report) -> dict[str, Any]:
-    """Handler `compare`: a paired test of two policies on the same steps.
+    """Handler `compare`: paired tests of two or more policies on the same steps.
 
-    `params` as for `train`, and `sides`: two maps with `name`, and either `policy`, the bytes of a
+    `params` as for `train`, and `sides`: maps with `name`, and either `policy`, the bytes of a
     file, or `algorithm` with its `hyperparameters` and `episodes`. Algorithms are trained, by the
     manifest's goal and patience, and judged on the held-out part by models that have not seen it.
+    How that goes is reported: `side` (its place), `episode` and `score`.
     Versions were fitted to all data of their time: they are judged on what came later, where that
     is MIN_UNSEEN steps, otherwise on all. The best constant action is the one that turns out best
     on the steps themselves.
 
-    Returns `first` and `second` (evaluations, and whether each has `unseen` the steps), `steps`,
-    `start` and `end` (Unix seconds), `difference` (per step), `low`, `high`, `p`, `block`,
-    `better` (0: the first, 1: the second, None) and `words`.
+    Returns `first`, `second` and `others` (evaluations, and whether each has `unseen` the steps),
+    `steps`, `start` and `end` (Unix seconds), and `pairs` of all: places `first` and `second`,
+    `difference` (per step), `low`, `high`, `p`, `block`, `better` (0: the first, 1: the second,
+    None) and `words`. The figures of the first pair stand on top as well, `better` there is the
+    place of the one that is better than every other, and `words` are about all. Of more than one
+    pair `p` is adjusted for their number.
 
     Raises what training raises; InvalidPolicy where a version was made for other fields or
     actions.
     """
     assignment = Assignment(params)
-    sides = [_side(one, params) for one in params["sides"]]
+    sides = [_side(place, one, params) for place, one in enumerate(params["sides"])]
     for side in sides:
         if side.policy is not None:
             side.policy.check_fits(
@@ -68,32 +83,63 @@ def compare(params: dict[str, Any], report: Report) -> dict[str, Any]:
             )
     steps = _common_steps(assignment, sides)
     judge = _simulated if params.get("simulation") is not None else _contextual
-    (first, taken), (second, other) = judge(assignment, sides, steps, report)
-    for told, side in zip((first, second), sides, strict=True):
-        told["unseen"] = _unseen(assignment, side, steps)
-    test = paired_test(taken, other, params["seed"])
-    unseen = first["unseen"] and second["unseen"]
+    judged = judge(assignment, sides, steps, report)
+    told = [one for one, _ in judged]
+    for one, side in zip(told, sides, strict=True):
+        one["unseen"] = _unseen(assignment, side, steps)
+    names = [side.name for side in sides]
+    places = list(combinations(range(len(sides)), 2))
+    tests = dict(zip(places, _tests(judged, places, params["seed"], report), strict=True))
+    pairs: list[dict[str, Any]] = []
+    for (a, b), test in tests.items():
+        unseen = told[a]["unseen"] and told[b]["unseen"]
+        words = in_words(test, names[a], names[b], unseen=unseen)
+        pairs.append({"first": a, "second": b, **_plain(test), "words": words})
+    words = pairs[0]["words"]
+    if len(sides) > 2:
+        scores = [float(taken.mean()) for _, taken in judged]
+        words = many_in_words(names, scores, tests, unseen=all(one["unseen"] for one in told))
     return {
-        "first": first,
-        "second": second,
+        **pairs[0],
+        "first": told[0],
+        "second": told[1],
+        "others": told[2:],
+        "pairs": pairs,
         "steps": len(steps),
         "start": int(assignment.times[steps[0]]),
         "end": int(assignment.times[steps[-1] + 1]),
+        "better": best_of(names, tests),
+        "words": words,
+    }
+
+
+def _tests(
+    judged: list[Judgement], places: list[tuple[int, int]], seed: int, report: Report
+) -> list[PairedTest]:
+    found: list[PairedTest] = []
+    for a, b in places:
+        report.check()
+        found.append(paired_test(judged[a][1], judged[b][1], seed))
+    return adjusted(found)
+
+
+def _plain(test: PairedTest) -> dict[str, Any]:
+    return {
         "difference": test.difference,
         "low": test.low,
         "high": test.high,
         "p": test.p,
         "block": test.block,
         "better": {1: 0, -1: 1, 0: None}[test.better],
-        "words": in_words(test, sides[0].name, sides[1].name, unseen=unseen),
     }
 
 
-def _side(given: dict[str, Any], params: dict[str, Any]) -> _Side:
+def _side(place: int, given: dict[str, Any], params: dict[str, Any]) -> _Side:
+    name = given["name"]
     if "policy" in given:
-        return _Side(given["name"], Policy.from_bytes(given["policy"]), Assignment(params))
+        return _Side(place, name, Policy.from_bytes(given["policy"]), Assignment(params))
     own = {key: given[key] for key in ("algorithm", "hyperparameters", "episodes")}
-    return _Side(given["name"], None, Assignment({**params, **own}))
+    return _Side(place, name, None, Assignment({**params, **own}))
 
 
 def _common_steps(assignment: Assignment, sides: list[_Side]) -> Steps:
@@ -152,7 +198,7 @@ def _contextual(
                 params.get("patience", 0),
                 equal_scores=learner.ends_on_equal_scores,
             )
-            _learn(run.episodes, stopping, own, report)
+            _learn(run.episodes, stopping, side, report)
             chosen = run.held_out_choices()
         taken = rewards[np.arange(len(steps)), chosen]
         sure = judge_choices(chosen, rewards, task.actions, constant, task.seed)
@@ -187,20 +233,27 @@ def _simulated(
                 own.params["goal"], own.params.get("patience", 0), equal_scores=False
             )
             episodes = own.params["episodes"]
-            _learn(lambda run=run, n=episodes: run.episodes(n, report.check), stopping, own, report)
+            _learn(
+                lambda run=run, n=episodes: run.episodes(n, report.check), stopping, side, report
+            )
             rollout = run.held_out_rollout()
         evaluation, _ = part.judge_surely(rollout, constant)
         found.append((evaluation.as_dict(), rollout.rewards))
     return found
 
 
-def _learn(
-    episodes: Callable[[], Any], stopping: Stopping, assignment: Assignment, report: Report
-) -> None:
-    """One training, episode after episode, that nobody is told of."""
-    settings, began = assignment.hyperparameters, time.monotonic()
+def _learn(episodes: Callable[[], Any], stopping: Stopping, side: _Side, report: Report) -> None:
+    """One training, episode after episode, that is told of but kept nowhere."""
+    settings, began = side.assignment.hyperparameters, time.monotonic()
+    told = -TOLD_SECONDS
+    report.report({"side": side.place, "episode": 0, "score": None})
     for episode in episodes():
         report.check()
-        late = isinstance(settings, Auto) and time.monotonic() - began > settings.seconds
+        now = time.monotonic()
+        if now - told >= TOLD_SECONDS:
+            told = now
+            score = float(episode["score"])
+            report.report({"side": side.place, "episode": episode["episode"], "score": score})
+        late = isinstance(settings, Auto) and now - began > settings.seconds
         if stopping.after(episode) or late:
             return

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from spice_engine.learning.features import Matrix
 DRAWS = 2000
 _SAME = 1e-12
 """Of the rewards: differences this small are roundings."""
+_SEEN = "These steps were learned from: it says which fits better, no more."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,63 @@ def paired_test(first: Matrix, second: Matrix, seed: int = 0) -> PairedTest:
     return PairedTest(steps, mean, low, high, (1 + as_far) / (1 + DRAWS), drawn.block)
 
 
+def adjusted(tests: Sequence[PairedTest]) -> list[PairedTest]:
+    """The tests with `p` for all of them at once, by Holm's step-down procedure.
+
+    Of many pairs one is found apart by chance alone sooner than of one. Holm, S. (1979), "A Simple
+    Sequentially Rejective Multiple Test Procedure". Tests without `p` say nothing, and count for
+    nothing.
+    """
+    known = [place for place, test in enumerate(tests) if test.p is not None]
+    order = sorted(known, key=lambda place: tests[place].p or 0.0)
+    found, most = list(tests), 0.0
+    for rank, place in enumerate(order):
+        most = max(most, min(1.0, (len(order) - rank) * (tests[place].p or 0.0)))
+        found[place] = replace(tests[place], p=most)
+    return found
+
+
+def best_of(names: Sequence[str], pairs: Mapping[tuple[int, int], PairedTest]) -> int | None:
+    """The place of the one that is better than every other beyond chance, if there is one."""
+    for place in range(len(names)):
+        if all(
+            test.better == (1 if first == place else -1)
+            for (first, second), test in pairs.items()
+            if place in (first, second)
+        ):
+            return place
+    return None
+
+
+def many_in_words(
+    names: Sequence[str],
+    scores: Sequence[float],
+    pairs: Mapping[tuple[int, int], PairedTest],
+    *,
+    unseen: bool,
+) -> str:
+    """What came out of three or more, in a few sentences; `pairs` of places, `p` adjusted."""
+    best = best_of(names, pairs)
+    highest = max(range(len(names)), key=lambda place: scores[place])
+    worse: list[str] = []
+    for (first, second), test in pairs.items():
+        if test.better and highest == (first if test.better > 0 else second):
+            worse.append(names[second if highest == first else first])
+    alike = [name for i, name in enumerate(names) if i != highest and name not in worse]
+    if best is not None:
+        text = f"{names[best]} is better than {_listed(worse)}, beyond chance."
+    elif all(test.p is None for test in pairs.values()):
+        text = f"Too few steps to compare {_listed(names)}."
+    elif not any(test.better for test in pairs.values()):
+        text = f"No difference beyond chance among {_listed(names)}."
+    else:
+        text = f"{names[highest]} has the highest score"
+        text += f": better than {_listed(worse)} beyond chance, but" if worse else ", but"
+        text += f" not to be told from {_listed(alike)}."
+    text += f" Each p counts that {len(pairs)} pairs were looked at."
+    return text if unseen else f"{text} {_SEEN}"
+
+
 def in_words(test: PairedTest, first: str, second: str, *, unseen: bool) -> str:
     """The result in a sentence or two; `unseen`: neither was fitted to the steps."""
     if test.p is None or test.low is None or test.high is None:
@@ -84,7 +143,11 @@ def in_words(test: PairedTest, first: str, second: str, *, unseen: bool) -> str:
         )
     if unseen:
         return text
-    return f"{text} These steps were learned from: it says which fits better, no more."
+    return f"{text} {_SEEN}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
 def _p(value: float) -> str:

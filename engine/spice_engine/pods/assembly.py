@@ -80,7 +80,7 @@ def build_pod_services(
     ancestry = Ancestry(pods, database)
     views = view_operations.view_services(pods, advisor, ancestry)
     data = PodData(pods, database)
-    judging = Judging(pods, advisor, LookBack(pods), settings.training_seconds)
+    judging = Judging(pods, advisor, LookBack(pods), bus, settings.training_seconds)
     log = location.state / "logs" / "tensorboard.log"
     boards = TensorBoards(pods, pods.trainings.logs, log, installed)
     stack.push_async_callback(boards.close)

@@ -1,11 +1,13 @@
-"""Judges policies on a pod's data: compares two of them, and explains one as a whole."""
+"""Judges policies on a pod's data: compares some of them, and explains one as a whole."""
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from spice_engine.errors import InvalidRequest, NotFound, NotTrained
+from spice_engine.events import Bus
 from spice_engine.learning.catalog import ALGORITHMS
 from spice_engine.pods.advisor import Advisor
 from spice_engine.pods.live import Pod, Table
@@ -14,9 +16,11 @@ from spice_engine.pods.model import Manifest
 from spice_engine.pods.service import Pods
 from spice_engine.protocol.judging import (
     ActionUse,
+    ComparedPair,
     ComparedPolicy,
     ComparePolicies,
     Comparison,
+    ComparisonProgress,
     ExplainPolicy,
     FieldWeight,
     PolicyExplanation,
@@ -26,43 +30,88 @@ from spice_engine.protocol.judging import (
 if TYPE_CHECKING:
     from spice_engine.learning.policy import Policy
 
+TOPIC = "comparisons"
 MAX_RULES = 1000
-_FIGURES = ("steps", "start", "end", "difference", "low", "high", "p", "block", "words")
+MAX_OTHERS = 4
+_TEST = ("difference", "low", "high", "p", "block", "words")
+_FIGURES = ("steps", "start", "end", *_TEST)
 
 
 class Judging:
-    """The service behind comparisons and explanations; `seconds` is how long one may take."""
+    """The service behind comparisons and explanations; `seconds` is how long one may take.
 
-    def __init__(self, pods: Pods, advisor: Advisor, look_back: LookBack, seconds: float) -> None:
+    The topic `comparisons` follows those that train.
+    """
+
+    def __init__(
+        self, pods: Pods, advisor: Advisor, look_back: LookBack, bus: Bus, seconds: float
+    ) -> None:
         self._pods = pods
         self._advisor = advisor
         self._look_back = look_back
         self._seconds = seconds
+        self._number = 0
+        self._going: dict[str, ComparisonProgress] = {}
+        self._topic = bus.topic(TOPIC, "state", self._snapshot)
+
+    def _snapshot(self) -> dict[str, Any]:
+        return {key: dataclasses.asdict(one) for key, one in self._going.items()}
 
     async def compare(self, request: ComparePolicies) -> Comparison:
-        """A paired test of two policies on the same steps.
+        """Paired tests of two or more policies on the same steps.
 
         Raises:
             NotFound: no such pod, version, alias or algorithm.
             NotTrained: it has no data, or no policy, yet.
-            InvalidRequest: it learns by acting, without data, or holds no data out.
+            InvalidRequest: it learns by acting, without data, holds no data out, or there are
+                too many others.
             InvalidPolicy: a version was made for other fields or actions.
         """
+        if len(request.others) > MAX_OTHERS:
+            raise InvalidRequest(f"others: {MAX_OTHERS} at most.")
         pod, table, manifest = self._of(request.pod)
-        found = [await self._side(pod, manifest, name) for name in (request.first, request.second)]
-        answer = await self._look_back.comparison(
-            pod, table, manifest, [sent for _, sent in found], self._seconds
-        )
-        first = _compared(found[0][0], answer["first"])
-        second = _compared(found[1][0], answer["second"])
+        names = [request.first, request.second, *request.others]
+        found = [await self._side(pod, manifest, name) for name in names]
+        answer = await self._told(pod, table, manifest, names, [sent for _, sent in found])
+        judged = (answer["first"], answer["second"], *answer["others"])
+        sides = [_compared(told, one) for (told, _), one in zip(found, judged, strict=True)]
         better: int | None = answer["better"]
         return Comparison(
             pod=pod.name,
-            first=first,
-            second=second,
-            better="" if better is None else (first, second)[better].name,
+            first=sides[0],
+            second=sides[1],
+            others=sides[2:],
+            better="" if better is None else sides[better].name,
+            pairs=[_pair(one, sides) for one in answer["pairs"]],
             **{key: answer[key] for key in _FIGURES},
         )
+
+    async def _told(
+        self,
+        pod: Pod,
+        table: Table,
+        manifest: Manifest,
+        names: list[str],
+        sides: list[dict[str, Any]],
+    ) -> dict[str, Any]:
+        """The trainer's answer; meanwhile the topic tells how its trainings do."""
+        self._number += 1
+        key = str(self._number)
+        going = ComparisonProgress(self._number, pod.name, names)
+
+        def on_progress(data: dict[str, Any]) -> None:
+            self._going[key] = dataclasses.replace(
+                going, place=data["side"], episode=data["episode"], score=data["score"]
+            )
+            self._topic.set(key, self._going[key])
+
+        try:
+            return await self._look_back.comparison(
+                pod, table, manifest, sides, self._seconds, on_progress
+            )
+        finally:
+            if self._going.pop(key, None) is not None:
+                self._topic.remove(key)
 
     async def explain(self, request: ExplainPolicy) -> PolicyExplanation:
         """What a policy does, and why, over all data of its pod.
@@ -144,4 +193,16 @@ def _compared(told: dict[str, Any], evaluation: dict[str, Any]) -> ComparedPolic
         **told,
         unseen=evaluation["unseen"],
         evaluation={key: value for key, value in evaluation.items() if key != "unseen"},
+    )
+
+
+def _pair(found: dict[str, Any], sides: list[ComparedPolicy]) -> ComparedPair:
+    places: tuple[int, int] = (found["first"], found["second"])
+    names = [sides[place].name for place in places]
+    better: int | None = found["better"]
+    return ComparedPair(
+        first=names[0],
+        second=names[1],
+        better="" if better is None else names[better],
+        **{key: found[key] for key in _TEST},
     )

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from spice_engine.learning.catalog import ALGORITHMS
 from spice_engine.operations import operation
 from spice_engine.pods.judging import Judging
+from spice_engine.protocol.engine import Nothing
 from spice_engine.protocol.judging import (
     ComparePolicies,
     Comparison,
     ExplainPolicy,
+    LearningAlgorithm,
+    LearningAlgorithms,
     PolicyExplanation,
 )
 
 
 @operation("pods.compare", http="POST /api/v1/pods/{pod}/compare")
 async def compare(judging: Judging, request: ComparePolicies) -> Comparison:
-    """Compare two policies of a pod on the same steps by a paired test."""
+    """Compare policies of a pod on the same steps by paired tests."""
     return await judging.compare(request)
 
 
@@ -22,3 +26,11 @@ async def compare(judging: Judging, request: ComparePolicies) -> Comparison:
 async def explain(judging: Judging, request: ExplainPolicy) -> PolicyExplanation:
     """Explain a whole policy: which action it takes when, and what it looks at."""
     return await judging.explain(request)
+
+
+@operation("pods.algorithms", http="GET /api/v1/algorithms")
+def algorithms(_: Judging, request: Nothing) -> LearningAlgorithms:
+    """List the learning algorithms that there are."""
+    return LearningAlgorithms(
+        [LearningAlgorithm(one.id, one.name, one.summary) for one in ALGORITHMS.values()]
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -118,14 +118,15 @@ class LookBack:
         manifest: Manifest,
         sides: Sequence[Mapping[str, Any]],
         seconds: float,
+        on_progress: Callable[[dict[str, Any]], None] | None = None,
     ) -> dict[str, Any]:
-        """Two policies on the same steps, as `learning.compare_question.compare` compares them.
+        """Policies on the same steps, as `learning.compare_question.compare` compares them.
 
         Raises:
             SpiceError: why they cannot be compared.
         """
         more = {"sides": [dict(side) for side in sides]}
-        return await self._ask("compare", pod, table, manifest, more, seconds)
+        return await self._ask("compare", pod, table, manifest, more, seconds, on_progress)
 
     async def _ask(
         self,
@@ -135,6 +136,7 @@ class LookBack:
         manifest: Manifest,
         more: Mapping[str, Any],
         seconds: float = ANSWER_SECONDS,
+        on_progress: Callable[[dict[str, Any]], None] | None = None,
     ) -> Any:
         if manifest.gym is not None:
             raise InvalidRequest(
@@ -155,7 +157,9 @@ class LookBack:
             interpretations=await upkeep.interpretations(pod.name, manifest),
         )
         trainers = self._pods.pools.trainers
-        return await trainers.call(method, {**params, **more}, deadline=seconds)
+        return await trainers.call(
+            method, {**params, **more}, on_progress=on_progress, deadline=seconds
+        )
 
 
 def table_of(pod: Pod) -> Table:

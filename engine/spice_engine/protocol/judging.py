@@ -9,22 +9,40 @@ from spice_engine.records import record
 
 
 @record
-class ComparePolicies:
-    """Compare two policies of a pod on the same steps: versions, aliases, or algorithms.
+class LearningAlgorithm:
+    """An algorithm as manifests name it (`id`), its `name`, and what it does in a sentence."""
 
-    Algorithms are trained for it, which changes nothing, and judged on held-out data.
+    id: str
+    name: str
+    summary: str
+
+
+@record
+class LearningAlgorithms:
+    """All of them, by id."""
+
+    algorithms: list[LearningAlgorithm]
+
+
+@record
+class ComparePolicies:
+    """Compare policies of a pod on the same steps: versions, aliases, or algorithms.
+
+    Algorithms are trained for it, which changes nothing, and judged on held-out data. `others`:
+    further ones than the two, four at most.
     """
 
     pod: str
     first: str
     second: str
+    others: list[str] = field(default_factory=list[str])
 
 
 @record
 class ComparedPolicy:
-    """One of the two: `kind` is version or algorithm, `unseen` whether the steps were new to it.
+    """One of them: `kind` is version or algorithm, `unseen` whether the steps were new to it.
 
-    `evaluation` has the figures and intervals on the steps that both were judged on.
+    `evaluation` has the figures and intervals on the steps that all were judged on.
     """
 
     name: str
@@ -36,12 +54,30 @@ class ComparedPolicy:
 
 
 @record
-class Comparison:
+class ComparedPair:
     """A paired test: what the first gains over the second per step, from `low` to `high` at 95 %.
 
-    `p` is how often chance alone would part two equal policies as far; `better` names the one
-    that is better beyond chance, empty: neither. Steps lie between `start` and `end` (Unix
-    seconds). `words` say it all in a sentence or two.
+    `p` is how often chance alone would part two equal policies as far; where there are more pairs,
+    it counts that. `better` names the one that is better beyond chance, empty: neither.
+    """
+
+    first: str
+    second: str
+    difference: float
+    low: float | None
+    high: float | None
+    p: float | None
+    block: float | None
+    better: str
+    words: str
+
+
+@record
+class Comparison:
+    """Paired tests of every two; the figures of the first two stand here as well as in `pairs`.
+
+    `better` names the one that is better than every other beyond chance, empty: none is. Steps lie
+    between `start` and `end` (Unix seconds). `words` say it all in a sentence or two.
     """
 
     pod: str
@@ -57,6 +93,24 @@ class Comparison:
     block: float | None
     better: str
     words: str
+    others: list[ComparedPolicy] = field(default_factory=list[ComparedPolicy])
+    pairs: list[ComparedPair] = field(default_factory=list[ComparedPair])
+
+
+@record
+class ComparisonProgress:
+    """A comparison that trains: an item of the state topic `comparisons`, by its number.
+
+    `policies` as they were asked for; the one at `place` trains now, and has learned for so many
+    episodes, to that score.
+    """
+
+    number: int
+    pod: str
+    policies: list[str]
+    place: int = 0
+    episode: int = 0
+    score: float | None = None
 
 
 @record

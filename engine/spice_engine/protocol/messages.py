@@ -5,7 +5,8 @@ A message is a msgpack array whose first item is its kind. Client to engine:
     [HELLO, {"protocol", "client", "capabilities"}]     first, once
     [REQUEST, id, operation, params]                    answered by RESPONSE or ERROR
     [SUBSCRIBE, id, topic, params]                      answered by SNAPSHOT, or ERROR
-    [UNSUBSCRIBE, id]                                   no answer
+    [UNSUBSCRIBE, id]                                   no answer; of a request under way: nobody
+                                                        waits for it any more, it is given up
 
 Engine to client:
 
@@ -77,7 +78,7 @@ class Subscribe:
 
 @record
 class Unsubscribe:
-    """The end of one subscription, wished by the client."""
+    """The end of one subscription, or of one request under way, wished by the client."""
 
     id: int
 
