@@ -116,10 +116,10 @@ def time_dql(features: Matrix, rewards: Matrix, seed: int) -> Figures:
     constant, oracle = rewards.sum(axis=0).max(), rewards.max(axis=1).sum()
     looked, began = 0.0, time.perf_counter()
     environment = ContextualEnvironment(features, rewards, settings.lanes)
-    networks = dql.learn(environment, settings, seed, lambda: None)
-    for number, network in enumerate(networks, start=1):
+    learned = dql.learn(environment, settings, seed, lambda: None)
+    for number, one in enumerate(learned, start=1):
         before = time.perf_counter()
-        score = rewards[rows, network.values(features).argmax(axis=1)].sum()
+        score = rewards[rows, one.network.values(features).argmax(axis=1)].sum()
         closed = float((score - constant) / (oracle - constant))
         if closed >= WANTED:
             return {

@@ -157,11 +157,11 @@ def test_who_gets_no_better_begins_anew_and_is_given_longer_at_times(
 ) -> None:
     begun: list[int] = []
 
-    def models(_: str, lesson: Lesson) -> Any:
+    def units(_: str, lesson: Lesson) -> Any:
         begun.append(lesson.seed)
         return iter(range(1000))
 
-    monkeypatch.setattr("spice_engine.learning.gym_learners.models", models)
+    monkeypatch.setattr("spice_engine.learning.gym_learners.units", units)
     lesson: Any = Lesson(None, (), 7, {}, lambda: None)  # type: ignore[arg-type]
     pupil = Pupil("dql", lesson)
     learned: list[Any] = []

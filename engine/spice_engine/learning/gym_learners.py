@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -54,13 +54,21 @@ class Lesson:
         return count
 
 
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The model after a unit of learning, and the losses on the way there by name."""
+
+    model: Model
+    losses: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
 def portfolio(lesson: Lesson) -> tuple[str, ...]:
     """The algorithms that `auto` tries."""
     return ("tabular",) if 0 < lesson.cells <= codes.MAX_CELLS else ("vpg", "dql")
 
 
-def models(algorithm: str, lesson: Lesson) -> Iterator[Model]:
-    """The models of an algorithm, one after each unit of learning, without end.
+def units(algorithm: str, lesson: Lesson) -> Iterator[Unit]:
+    """The units of learning of an algorithm, without end.
 
     Raises InvalidRequest for an algorithm that does not learn by acting, and InvalidEnvironment
     where it can't learn from what the environment shows.
@@ -85,7 +93,10 @@ def models(algorithm: str, lesson: Lesson) -> Iterator[Model]:
                 f"The algorithm '{algorithm}' does not learn by acting in an environment.",
                 hint="Use auto, dql, vpg, sacd or tabular.",
             )
-    return (Encoded(ground.encoding, NetworkModel(one), ground.unit) for one in learned)
+    return (
+        Unit(Encoded(ground.encoding, NetworkModel(one.network), ground.unit), one.losses)
+        for one in learned
+    )
 
 
 class Pupil:
@@ -99,11 +110,11 @@ class Pupil:
 
     def __init__(self, algorithm: str, lesson: Lesson) -> None:
         self._algorithm, self._lesson = algorithm, lesson
-        self._models = models(algorithm, lesson)
+        self._units = units(algorithm, lesson)
         self._idle = self._begun = 0
         self._best: float | None = None
 
-    def learn(self) -> Model:
+    def learn(self) -> Unit:
         """One more unit of learning."""
         patience = PATIENCE * luby(self._begun + 1)
         if self._idle >= patience and self._algorithm != "tabular":
@@ -112,8 +123,8 @@ class Pupil:
             seed = int(
                 np.random.SeedSequence([self._lesson.seed, self._begun]).generate_state(1)[0]
             )
-            self._models = models(self._algorithm, replace(self._lesson, seed=seed))
-        return next(self._models)
+            self._units = units(self._algorithm, replace(self._lesson, seed=seed))
+        return next(self._units)
 
     def told(self, score: float) -> None:
         """What the model last learned returns."""
@@ -130,7 +141,7 @@ def luby(number: int) -> int:
     return power if 2 * power - 1 == number else luby(number - power + 1)
 
 
-def _tables(lesson: Lesson, settings: Tabular) -> Iterator[Model]:
+def _tables(lesson: Lesson, settings: Tabular) -> Iterator[Unit]:
     if not 0 < lesson.cells <= codes.MAX_CELLS:
         raise InvalidEnvironment(
             f"The algorithm 'tabular' needs observations that are at most {codes.MAX_CELLS} codes, "
@@ -140,7 +151,8 @@ def _tables(lesson: Lesson, settings: Tabular) -> Iterator[Model]:
     environment = GymEnvironment(lesson.gym, TABLE_LANES)
     counts = tuple(one.count for one in lesson.fields)
     first = tuple(one.low for one in lesson.fields)
-    return codes.learn(environment, counts, first, settings.gamma, lesson.seed, lesson.check)
+    learned = codes.learn(environment, counts, first, settings.gamma, lesson.seed, lesson.check)
+    return (Unit(model) for model in learned)
 
 
 @dataclass(frozen=True, slots=True)

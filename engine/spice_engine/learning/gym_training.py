@@ -8,6 +8,7 @@ of its own, and none of them is learned in.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from spice_engine.learning.algorithms.constant import Constant
+from spice_engine.learning.clock import Clock
 from spice_engine.learning.confidence import (
     CLASSIC,
     UNCALIBRATED,
@@ -39,7 +41,7 @@ from spice_engine.learning.gym_episodes import (
     interval,
     play,
 )
-from spice_engine.learning.gym_learners import Lesson, Pupil, portfolio
+from spice_engine.learning.gym_learners import Lesson, Pupil, Unit, portfolio
 from spice_engine.learning.hyperparameters import Auto, Hyperparameters
 from spice_engine.learning.model import Model
 from spice_engine.learning.policy import Policy
@@ -138,10 +140,16 @@ class _Lines:
 
 
 class GymRun:
-    """One run; go through `episodes`, then call `finish`."""
+    """One run; go through `episodes`, then call `finish`.
+
+    After `auto`'s `seconds` of computing there is no further model; the constant action and one
+    more there are in any case.
+    """
 
     def __init__(self, task: GymTask, check: Callable[[], None] = lambda: None) -> None:
         self._task, self._check = task, check
+        seconds = task.settings.seconds if isinstance(task.settings, Auto) else math.inf
+        self._clock = Clock(seconds)
         self._ground = _Ground(task, check)
         self._lesson = Lesson(
             gym=task.gym,
@@ -179,15 +187,15 @@ class GymRun:
     def episodes(self, limit: int) -> Iterator[dict[str, Any]]:
         """Episode after episode, as plain data; the first is the best constant action."""
         ended = time.time()
-        for number, (algorithm, step, model) in enumerate(self._models(limit), start=1):
+        for number, (algorithm, step, unit) in enumerate(self._units(limit), start=1):
             self._check()
             started = ended
-            played = self._ground.play(greedy(model), self._ground.few, SELECTION)
-            trial = _Trial(algorithm, step, model, played)
+            played = self._ground.play(greedy(unit.model), self._ground.few, SELECTION)
+            trial = _Trial(algorithm, step, unit.model, played)
             self._trials.append(trial)
             judged = self._judged(played, SELECTION)
             ended = time.time()
-            yield {
+            told: dict[str, Any] = {
                 "episode": number,
                 "start": started,
                 "end": ended,
@@ -205,20 +213,25 @@ class GymRun:
                     "oracle": judged["oracle"],
                     "folds_score": None,
                     "folds": [],
+                    **({"losses": dict(unit.losses)} if unit.losses else {}),
                 },
             }
+            with self._clock.paused():
+                yield told
 
-    def _models(self, limit: int) -> Iterator[tuple[str, int, Model]]:
-        """The constant, then models of the algorithm; of `auto` of several, by turns."""
+    def _units(self, limit: int) -> Iterator[tuple[str, int, Unit]]:
+        """The constant, then units of the algorithm; of `auto` of several, by turns."""
         scores = np.array([one.score for one in self._constants])
         mean = np.full(len(self._task.actions), scores.min())
         mean[: len(scores)] = scores
-        yield "constant", 0, Constant(mean)
+        yield "constant", 0, Unit(Constant(mean))
         auto = isinstance(self._task.settings, Auto)
         names = portfolio(self._lesson) if auto else (self._task.algorithm,)
         pupils = {name: Pupil(name, self._lesson) for name in names}
         steps = dict.fromkeys(names, 0)
         for number in range(1, limit):
+            if number > 1 and self._clock.over():
+                return
             name = self._turn(names, steps, number)
             steps[name] += 1
             yield name, steps[name], pupils[name].learn()

@@ -68,7 +68,8 @@ class Lesson:
     The samples are of the consecutive rows `steps`. `min_leaf` is in steps, of which there may be
     several samples each. `check` may raise to end the work. `compiled` gives the pod's kernel,
     once it is there, or None where there is none. `random_starts` is the share of a population's
-    episodes that begin anywhere. Networks act in the `simulator`, by the `settings`.
+    episodes that begin anywhere. Networks act in the `simulator`, by the `settings`, and go on from
+    those of the model `start`.
     """
 
     view: View
@@ -88,8 +89,7 @@ class Lesson:
     steps: Rows
     compiled: Callable[[], Kernel | None]
     random_starts: float
-    simulator: Simulator
-    settings: Hyperparameters
+    start: Model | None = None
 
     @property
     def samples_per_step(self) -> float:

@@ -12,17 +12,23 @@ import numpy as np
 
 from spice_engine.learning.algorithms import dql_outcomes
 from spice_engine.learning.algorithms.dql_outcomes import Outcomes
-from spice_engine.learning.algorithms.network_learner import Settings, deviation, learn
+from spice_engine.learning.algorithms.losses import Learned
+from spice_engine.learning.algorithms.network_learner import (
+    Settings,
+    deviation,
+    learn,
+    seen_by,
+)
 from spice_engine.learning.algorithms.network_model import NetworkModel
 from spice_engine.learning.environments.simulated import SimulatedEnvironment, Starts
 from spice_engine.learning.features import Matrix, Scaling
 from spice_engine.learning.hyperparameters import Dql, Sacd, Vpg, parse_for_simulated
-from spice_engine.learning.networks import Floats, Network
+from spice_engine.learning.networks import Floats
 from spice_engine.learning.simulated_fit import Fitted, Lesson
 from spice_engine.learning.simulated_values import Leads
 from spice_engine.learning.simulator import Rows
 
-Made = tuple[Iterator[Network], float]
+Made = tuple[Iterator[Learned], float]
 """Networks, and what a unit of their values is in rewards."""
 
 
@@ -34,14 +40,24 @@ def fit_networks(lesson: Lesson) -> Iterator[Fitted]:
     # A number taken off all rewards changes no choice, as no episode really ends.
     offset = float(paid.mean()) if settings.gamma < 1 else 0.0
     if isinstance(settings, Dql) and settings.all_actions:
-        networks, scale = _from_outcomes(lesson, settings, scaling, offset)
+        learned, scale = _from_outcomes(lesson, settings, scaling, offset)
     else:
-        networks, scale = _from_acting(lesson, settings, scaling, offset)
-    level = np.full(batch.rewards.shape[1], offset / (1 - settings.gamma) if offset else 0.0)
-    for number, network in enumerate(networks, start=1):
-        model = NetworkModel(network.scaled(scale, level), scaling)
-        detail = {"gamma": settings.gamma, "updates": settings.updates * number}
+        learned, scale = _from_acting(lesson, settings, scaling, offset)
+    level = _level(lesson, settings, offset)
+    for number, one in enumerate(learned, start=1):
+        model = NetworkModel(one.network.scaled(scale, level), scaling)
+        detail = {
+            "gamma": settings.gamma,
+            "updates": settings.updates * number,
+            "losses": dict(one.losses),
+        }
         yield Fitted(model, settings.gamma, detail)
+
+
+def _level(lesson: Lesson, settings: Settings, offset: float) -> Matrix:
+    """What was taken off the values of all actions [A], as it was off each reward."""
+    level = np.zeros(lesson.batch.rewards.shape[1])
+    return level + offset / (1 - settings.gamma) if offset else level
 
 
 def _from_outcomes(lesson: Lesson, settings: Dql, scaling: Scaling, offset: float) -> Made:
@@ -64,7 +80,8 @@ def _from_outcomes(lesson: Lesson, settings: Dql, scaling: Scaling, offset: floa
         later=batch.later | ~batch.later.any(axis=2, keepdims=True),
         level=min(1.0, 1.0 / max(spread, 1e-3) ** 2),
     )
-    return dql_outcomes.learn(outcomes, settings, lesson.seed, lesson.check), scale
+    start = seen_by(lesson.start, scaling, scale, _level(lesson, settings, offset))
+    return dql_outcomes.learn(outcomes, settings, lesson.seed, lesson.check, start), scale
 
 
 def _from_acting(lesson: Lesson, settings: Settings, scaling: Scaling, offset: float) -> Made:
@@ -80,7 +97,8 @@ def _from_acting(lesson: Lesson, settings: Settings, scaling: Scaling, offset: f
         scale=scale,
         offset=offset,
     )
-    return learn(environment, settings, lesson.seed, lesson.check), scale
+    start = seen_by(lesson.start, scaling, scale, _level(lesson, settings, offset))
+    return learn(environment, settings, lesson.seed, lesson.check, start), scale
 
 
 def _settings(lesson: Lesson) -> Settings:

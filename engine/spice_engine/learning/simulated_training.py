@@ -70,10 +70,18 @@ class SimulatedTask:
 
 
 class SimulatedRun:
-    """One run; go through `episodes`, then call `finish`."""
+    """One run; go through `episodes`, then call `finish`.
 
-    def __init__(self, task: SimulatedTask, check: Callable[[], None] = lambda: None) -> None:
-        self._task = task
+    What serves may go on from the model `start`, where it is a network; what chooses never does.
+    """
+
+    def __init__(
+        self,
+        task: SimulatedTask,
+        check: Callable[[], None] = lambda: None,
+        start: Model | None = None,
+    ) -> None:
+        self._task, self._start = task, start
         chosen = task.hyperparameters
         self._clock = Clock(chosen.seconds if isinstance(chosen, Auto) else math.inf)
         self._simulator = Simulator(task.world, check)
@@ -121,7 +129,7 @@ class SimulatedRun:
             self._compiling = Compiling(self._simulator)
         return self._compiling.wait(self._check)
 
-    def _learn(self, steps: Rows) -> FamilyLearner:
+    def _learn(self, steps: Rows, start: Model | None = None) -> FamilyLearner:
         """A learner of consecutive steps that begin where `split.every` does."""
         chosen = self._task.hyperparameters
         trees = chosen if isinstance(chosen, Fqi | Auto) else Fqi()
@@ -144,6 +152,7 @@ class SimulatedRun:
             steps=steps,
             compiled=self._compiled,
             random_starts=table.random_starts,
+            start=start,
         )
         return FamilyLearner(lesson)
 
@@ -304,16 +313,27 @@ class SimulatedRun:
             held_out, outside = self._held_out.judge_surely(rollout, self._constant)
             told = self._judged_values(best.fitted, rollout, split.held_out)
             trust = reliability(calibration, *told)
-        served = self._learn(split.every).get(best.family, best.step)
+        served = self._refit(split.every)
         refit, _ = self._part.judge_surely(self._roll(served, split.every), self._constant)
         overfitted = is_overfitted(inside, outside)
         judged = (in_sample, held_out, refit)
         return self._policy(best, served, calibration, judged, trust, overfitted=overfitted)
 
     def leader_on(self, steps: Rows) -> Model:
-        """The leader's model fitted to these steps alone, which begin where `split.every` does."""
+        """The leader's model fitted to these steps alone, and to what it may have begun with.
+
+        They begin where `split.every` does.
+        """
+        return self._refit(steps).model
+
+    def _refit(self, steps: Rows) -> Fitted:
+        """A fit that nothing is chosen by.
+
+        So it may begin with the serving policy's model, which has learned from the folds' steps and
+        the held-out ones.
+        """
         best = leading(self._trials)
-        return self._learn(steps).get(best.family, best.step).model
+        return self._learn(steps, self._start).get(best.family, best.step)
 
     def held_out_rollout(self) -> Rollout:
         """The episode of the leader's model on the held-out steps, which it has not seen."""

@@ -117,8 +117,8 @@ def _train_contextual(assignment: Assignment, report: Report) -> Trained:
 def _train_simulated(assignment: Assignment, report: Report) -> Trained:
     from spice_engine.learning.simulated_training import SimulatedRun
 
-    params = assignment.params
-    run = SimulatedRun(assignment.simulated_task(), report.check)
+    params, task = assignment.params, assignment.simulated_task()
+    run = SimulatedRun(task, report.check, serving_model(assignment, task.layout))
     # No path is fixed here, yet scores of rollouts often stay for a while before they rise.
     stopping = Stopping(params["goal"], params.get("patience", 0), equal_scores=False)
     checkpoints = Checkpoints.of(params)
@@ -162,7 +162,7 @@ def _drive(
     The clock decides how many candidates `auto` begins, and which policies serve meanwhile;
     nothing else. Pods of ordinary size are done long before their time is up.
     """
-    began, served, serve_from, done = time.monotonic(), 0, -math.inf, 0
+    served, serve_from, done = 0, -math.inf, 0
     for episode in episodes:
         report.report({"kind": "episode", **episode})
         done += 1
@@ -172,8 +172,6 @@ def _drive(
         auto = isinstance(settings, Auto)
         if not (auto or anytime) or done == count:
             continue
-        if anytime and auto and now - began > settings.seconds:
-            break
         if now >= serve_from and run.leader != served:
             served = run.leader
             policy = run.meanwhile()

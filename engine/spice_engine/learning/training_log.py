@@ -96,9 +96,11 @@ def make_room(folder: Path) -> None:
 
 
 def episode_scalars(episode: Mapping[str, Any]) -> dict[str, float]:
-    """An episode's curves by their tags: score, what is told beside it, counts of actions."""
+    """An episode's curves by their tags: score, losses, what else is told, counts of actions."""
     found: dict[str, float] = {"score": episode["score"]}
     for name, value in episode.get("detail", {}).items():
+        if name == "losses":
+            found |= {f"loss/{one}": float(loss) for one, loss in value.items()}
         if not _is_number(value):
             continue
         if name in REFERENCES:

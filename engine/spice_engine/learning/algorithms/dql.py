@@ -25,6 +25,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from spice_engine.learning.algorithms.acting import Floats, Pace, best, by_chance, mask
+from spice_engine.learning.algorithms.losses import Learned, Losses, mean_square
 from spice_engine.learning.algorithms.memory import Memory, Sample
 from spice_engine.learning.environments.environment import Environment, Mask, Matrix
 from spice_engine.learning.hyperparameters import Dql
@@ -38,7 +39,7 @@ def learn(
     seed: int,
     check: Check,
     start: Network | None = None,
-) -> Iterator[Network]:
+) -> Iterator[Learned]:
     """After every `updates` gradient steps the network of the moment, without end.
 
     It goes on from `start`, where that is of the same shape.
@@ -62,7 +63,7 @@ def learn(
         every=every,
     )
     pace = Pace(environment.lanes, settings.batch, settings.replay, settings.warm_up)
-    exploration, updates = settings.exploration, 0
+    exploration, updates, losses = settings.exploration, 0, Losses()
     allowed = environment.lawful()
     while True:
         check()
@@ -81,18 +82,18 @@ def learn(
         for _ in range(pace.due() if memory.count else 0):
             check()
             sample = memory.sample(settings.members, settings.batch, chance)
-            update(online, target, sample, settings)
+            losses.add(td=update(online, target, sample, settings))
             updates += 1
             mean.follow(online, max(settings.averaging, 1.0 / updates))
             if updates % settings.target == 0:
                 target.follow(online, 1.0)
             if updates % settings.updates == 0:
-                yield mean.network(leads=dueling)
+                yield Learned(mean.network(leads=dueling), losses.take())
 
 
-def update(online: Networks, target: Networks, sample: Sample, settings: Dql) -> None:
-    """One gradient step of every member on its part of the sample."""
-    batch = sample.taken.shape[1]
+def update(online: Networks, target: Networks, sample: Sample, settings: Dql) -> float:
+    """One gradient step of every member on its part of the sample; the mean squared error of it."""
+    batch, loss = sample.taken.shape[1], 0.0
     share = np.float32(1.0 / batch)
     for some in online.blocks(batch):
         goals = sample.rewards[some]
@@ -102,12 +103,14 @@ def update(online: Networks, target: Networks, sample: Sample, settings: Dql) ->
         outputs = layers[-1]
         values = _levelled(outputs) if settings.dueling else outputs
         if sample.every is not None:
-            outward: Floats = (values - sample.every[some]) * share
+            errors = values - sample.every[some]
+            outward: Floats = errors * share
         else:
             places = sample.taken[some][..., None]
             errors = np.take_along_axis(values, places, axis=2) - goals[..., None]
             outward = np.zeros_like(values)
             np.put_along_axis(outward, places, errors * share, axis=2)
+        loss += mean_square(errors) * len(errors) / online.members
         if settings.dueling:
             total = outward.sum(axis=2, keepdims=True)
             outward = np.concatenate([outward - total / outward.shape[2], total], axis=2)
@@ -115,6 +118,7 @@ def update(online: Networks, target: Networks, sample: Sample, settings: Dql) ->
             online.gradient(layers, outward, some), settings.learning_rate, settings.clip, some
         )
         online.shrink(settings.learning_rate * settings.decay, some)
+    return loss
 
 
 def _ahead(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spice_engine.learning.algorithms.acting import Floats, best, mask
+from spice_engine.learning.algorithms.losses import Learned, Losses, mean_square
 from spice_engine.learning.environments.environment import Mask
 from spice_engine.learning.hyperparameters import Dql
 from spice_engine.learning.networks import Network, Networks
@@ -37,24 +38,33 @@ class Outcomes:
     level: float
 
 
-def learn(outcomes: Outcomes, settings: Dql, seed: int, check: Check) -> Iterator[Network]:
-    """After every `updates` gradient steps the network of the moment, without end."""
+def learn(
+    outcomes: Outcomes, settings: Dql, seed: int, check: Check, start: Network | None = None
+) -> Iterator[Learned]:
+    """After every `updates` gradient steps the network of the moment, without end.
+
+    It goes on from `start`, where that is of the same shape.
+    """
     chance = np.random.default_rng([seed, 24])
     count, actions = outcomes.rewards.shape
     sizes = (outcomes.observations.shape[1], *settings.hidden, actions + 1)
     online = Networks(settings.members, sizes, chance)
-    target, mean, updates = online.copy(), online.copy(), 0
+    if start is not None:
+        online.resume(start)
+    target, mean, updates, losses = online.copy(), online.copy(), 0, Losses()
     while True:
         check()
         drawn = chance.integers(0, count, (settings.members, settings.batch))
+        loss = 0.0
         for some in online.blocks(settings.batch * actions):
-            _update(online, target, outcomes, drawn[some], some, settings)
+            loss += _update(online, target, outcomes, drawn[some], some, settings)
+        losses.add(td=loss / settings.members)
         updates += 1
         mean.follow(online, max(settings.averaging, 1.0 / updates))
         if updates % settings.target == 0:
             target.follow(online, 1.0)
         if updates % settings.updates == 0:
-            yield mean.network(leads=True)
+            yield Learned(mean.network(leads=True), losses.take())
 
 
 def _update(
@@ -64,8 +74,11 @@ def _update(
     drawn: np.ndarray[tuple[int, int], np.dtype[np.int64]],
     some: slice,
     settings: Dql,
-) -> None:
-    """One gradient step of some members, each on the states [m, B] drawn for it."""
+) -> float:
+    """One gradient step of some members, each on the states [m, B] drawn for it.
+
+    What they err by: mean squares of leads, and of levels by their weight, summed over the members.
+    """
     rewards, lawful = outcomes.rewards[drawn], outcomes.lawful[drawn]
     if settings.gamma:
         ahead = _ahead(online, target, outcomes, drawn, some, settings)
@@ -79,13 +92,17 @@ def _update(
     share = known / known.sum(axis=2, keepdims=True)
     errors = (values - rewards) * known
     level = (errors * share).sum(axis=2, keepdims=True)
-    outward = (errors - level) * known + np.float32(outcomes.level) * level * share
+    apart = (errors - level) * known
+    loss = mean_square(apart) * apart.size / float(known.sum())
+    loss += outcomes.level * mean_square(level)
+    outward = apart + np.float32(outcomes.level) * level * share
     outward /= np.float32(drawn.shape[1])
     total = outward.sum(axis=2, keepdims=True)
     outward = np.concatenate([outward - total / outward.shape[2], total], axis=2)
     gradient = online.gradient(layers, outward, some)
     online.descend(gradient, settings.learning_rate, settings.clip, some)
     online.shrink(settings.learning_rate * settings.decay, some)
+    return loss * len(drawn)
 
 
 def _ahead(

@@ -8,12 +8,14 @@ what comes is the same whatever is done.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from spice_engine.learning.algorithms import dql, sacd, vpg
 from spice_engine.learning.algorithms.constant import Constant
+from spice_engine.learning.algorithms.losses import Learned
 from spice_engine.learning.algorithms.network_model import NetworkModel
 from spice_engine.learning.environments.contextual import ContextualEnvironment
 from spice_engine.learning.environments.environment import Environment
@@ -71,35 +73,26 @@ class NetworkFit:
         environment = ContextualEnvironment(
             raw, (rewards - self._offset) / self._scale, settings.lanes, self._scaling
         )
-        self._networks = learn(environment, settings, seed, check, self._seen_from_here(start))
+        begun = seen_by(start, self._scaling, self._scale, self._offset)
+        self._learned = learn(environment, settings, seed, check, begun)
         self._models: list[Model] = [Constant(means)]
-
-    def _seen_from_here(self, start: Model | None) -> Network | None:
-        """An earlier model's network, of features and rewards standardised as they are here.
-
-        None of other models, and of those of other features or actions.
-        """
-        if not isinstance(start, NetworkModel) or start.scaling is None:
-            return None
-        network, before, now = start.network, start.scaling, self._scaling
-        if (network.sizes[0], network.sizes[-1]) != (len(now.mean), len(self._offset)):
-            return None
-        # z' = (x - mean') inverse' of what z = (x - mean) inverse is now.
-        some = now.inverse > 0
-        ratio = np.where(some, before.inverse / np.where(some, now.inverse, 1.0), 0.0)
-        shift = (now.mean - before.mean) * before.inverse
-        weights, biases = list(network.weights), list(network.biases)
-        biases[0] = biases[0] + shift @ weights[0][:, None]
-        weights[0] = weights[0] * ratio[:, None]
-        moved = Network(tuple(weights), tuple(biases))
-        return moved.scaled(1 / self._scale, -self._offset / self._scale)
+        self._losses: list[Mapping[str, float]] = [{}]
+        self._asked = 0
 
     def model(self, index: int) -> Model:
         """The model after so many episodes of learning."""
         while len(self._models) <= index:
-            network = next(self._networks).scaled(self._scale, self._offset)
+            one = next(self._learned)
+            network = one.network.scaled(self._scale, self._offset)
             self._models.append(NetworkModel(network, self._scaling))
+            self._losses.append(one.losses)
+        self._asked = index
         return self._models[index]
+
+    @property
+    def told(self) -> Mapping[str, Any]:
+        """The losses on the way to the model that was asked for last, by name."""
+        return {"losses": losses} if (losses := self._losses[self._asked]) else {}
 
     def values(self, index: int) -> Matrix:
         """Its values on the fit's own steps."""
@@ -112,13 +105,35 @@ def learn(
     seed: int,
     check: Check,
     start: Network | None = None,
-) -> Iterator[Network]:
+) -> Iterator[Learned]:
     """The networks of the algorithm that the settings are of, without end, from `start` on."""
     if isinstance(settings, Dql):
         return dql.learn(environment, settings, seed, check, start)
     if isinstance(settings, Vpg):
         return vpg.learn(environment, settings, seed, check, start)
     return sacd.learn(environment, settings, seed, check, start)
+
+
+def seen_by(start: Model | None, scaling: Scaling, scale: float, offset: Matrix) -> Network | None:
+    """An earlier model's network for features that are standardised so, its values in units of
+    `scale`, less `offset` [A].
+
+    None of other models, and of those of other features or actions.
+    """
+    if not isinstance(start, NetworkModel) or start.scaling is None:
+        return None
+    network, before = start.network, start.scaling
+    if (network.sizes[0], network.sizes[-1]) != (len(scaling.mean), len(offset)):
+        return None
+    # z' = (x - mean') inverse' of what z = (x - mean) inverse is now.
+    some = scaling.inverse > 0
+    ratio = np.where(some, before.inverse / np.where(some, scaling.inverse, 1.0), 0.0)
+    shift = (scaling.mean - before.mean) * before.inverse
+    weights, biases = list(network.weights), list(network.biases)
+    biases[0] = biases[0] + shift @ weights[0][:, None]
+    weights[0] = weights[0] * ratio[:, None]
+    moved = Network(tuple(weights), tuple(biases))
+    return moved.scaled(1 / scale, -offset / scale)
 
 
 def deviation(centred: Matrix) -> float:

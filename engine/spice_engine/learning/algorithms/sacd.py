@@ -22,6 +22,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from spice_engine.learning.algorithms.acting import Floats, Pace, by_chance, draw, mask, softmax
+from spice_engine.learning.algorithms.losses import Learned, Losses, mean_square
 from spice_engine.learning.algorithms.memory import Memory, Sample
 from spice_engine.learning.environments.environment import Environment, Mask
 from spice_engine.learning.hyperparameters import Sacd
@@ -37,10 +38,10 @@ def learn(
     seed: int,
     check: Check,
     start: Network | None = None,
-) -> Iterator[Network]:
+) -> Iterator[Learned]:
     """After every `updates` gradient steps the slow critics of the moment, without end.
 
-    They go on from `start`, where that is of the same shape; the actor begins anew.
+    They go on from `start`, where that is of the same shape, and the actor with what it says.
     """
     chance = np.random.default_rng([seed, 23])
     lanes, actions = environment.lanes, environment.actions
@@ -56,7 +57,7 @@ def learn(
         every=every,
     )
     pace = Pace(lanes, settings.batch, settings.replay, settings.warm_up)
-    allowed, updates, seen = environment.lawful(), 0, 0
+    allowed, updates, seen, losses = environment.lawful(), 0, 0, Losses()
     while True:
         check()
         if every or seen < settings.warm_up:
@@ -73,10 +74,10 @@ def learn(
         for _ in range(pace.due()):
             check()
             sample = memory.sample(1, settings.batch, chance)
-            learner.update(sample)
+            losses.add(**learner.update(sample))
             updates += 1
             if updates % settings.updates == 0:
-                yield learner.slow.network()
+                yield Learned(learner.slow.network(), losses.take())
 
 
 class _Learner:
@@ -94,23 +95,24 @@ class _Learner:
         self._settings = settings
         self.actor = Networks(1, sizes, chance)
         self.critics = Networks(CRITICS, sizes, chance)
-        if start is not None:
+        if start is not None and start.members == CRITICS:
             self.critics.resume(start)
+            self.actor.resume(_actor_of(start, settings.temperature))
         self.slow = self.critics.copy()
         self._temperature = _Temperature(
             settings.temperature, settings.entropy * math.log(max(actions, 1)), settings
         )
 
-    def update(self, sample: Sample) -> None:
-        """One gradient step of each."""
+    def update(self, sample: Sample) -> dict[str, float]:
+        """One gradient step of each; losses, temperature and entropy by name."""
         settings = self._settings
-        self._update_critics(sample)
+        critic = self._update_critics(sample)
         observations, now = sample.observations[0], _first(sample.now)
         layers = self.actor.forward(observations[None])
         chances, logarithms = softmax(mask(layers[-1][0], now))
         values = self.critics.forward(observations)[-1].min(axis=0)
-        heat = np.float32(self._temperature.value)
-        cost = heat * logarithms - values
+        temperature = self._temperature.value
+        cost = np.float32(temperature) * logarithms - values
         middle = np.einsum("na,na->n", chances, cost)[:, None]
         outward = chances * (cost - middle) * np.float32(1.0 / len(cost))
         self.actor.descend(
@@ -119,8 +121,15 @@ class _Learner:
         entropy = -float(np.einsum("na,na->", chances, logarithms)) / len(chances)
         self._temperature.update(entropy)
         self.slow.follow(self.critics, settings.tau)
+        return {
+            "critic": critic,
+            "policy": float(middle.mean()),
+            "temperature": temperature,
+            "entropy": entropy,
+        }
 
-    def _update_critics(self, sample: Sample) -> None:
+    def _update_critics(self, sample: Sample) -> float:
+        """One gradient step of both; their mean squared error."""
         settings = self._settings
         observations = sample.observations[0]
         inputs = np.broadcast_to(observations, (CRITICS, *observations.shape))
@@ -128,7 +137,8 @@ class _Learner:
         values = layers[-1]
         share = np.float32(1.0 / len(observations))
         if sample.every is not None:
-            outward = (values - sample.every) * share
+            errors = values - sample.every
+            outward = errors * share
         else:
             goals = sample.rewards[0]
             if sample.following is not None:
@@ -137,10 +147,13 @@ class _Learner:
                 )
             rows, taken = np.arange(len(goals)), sample.taken[0]
             outward = np.zeros_like(values)
-            outward[:, rows, taken] = (values[:, rows, taken] - goals) * share
+            errors = values[:, rows, taken] - goals
+            outward[:, rows, taken] = errors * share
+        loss = mean_square(errors)
         self.critics.descend(
             self.critics.gradient(layers, outward), settings.learning_rate, settings.clip
         )
+        return loss
 
     def _ahead(self, following: Floats, allowed: Mask | None) -> Floats:
         """The soft value [B] of the next states."""
@@ -148,6 +161,14 @@ class _Learner:
         values = self.slow.forward(following)[-1].min(axis=0)
         heat = np.float32(self._temperature.value)
         return np.einsum("na,na->n", chances, values - heat * logarithms)
+
+
+def _actor_of(critics: Network, temperature: float) -> Network:
+    """The softmax of what the first of some critics says, which is where its actor moves to."""
+    weights, biases = (
+        tuple(one[:1] for one in layers) for layers in (critics.weights, critics.biases)
+    )
+    return Network(weights, biases).scaled(1 / temperature, np.zeros(critics.sizes[-1]))
 
 
 class _Temperature:

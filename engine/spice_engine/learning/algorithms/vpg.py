@@ -27,6 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spice_engine.learning.algorithms.acting import FORBIDDEN, Floats, draw, mask, softmax
+from spice_engine.learning.algorithms.losses import Learned, Losses, mean_square
 from spice_engine.learning.environments.environment import Choices, Environment, Mask, Matrix
 from spice_engine.learning.hyperparameters import Vpg
 from spice_engine.learning.networks import Network, Networks
@@ -54,7 +55,7 @@ def learn(
     seed: int,
     check: Check,
     start: Network | None = None,
-) -> Iterator[Network]:
+) -> Iterator[Learned]:
     """After every `updates` gradient steps the network of the moment, without end.
 
     It goes on from `start`, where that is of the same shape.
@@ -64,14 +65,14 @@ def learn(
     policy = Networks(1, sizes, chance)
     if start is not None:
         policy.resume(start)
-    mean, updates = policy.copy(), 0
+    mean, updates, losses = policy.copy(), 0, Losses()
     walk = _Walk(environment, settings, seed, chance, check)
     while True:
         for _ in range(settings.updates):
-            _update(policy, walk.go(policy), settings)
+            losses.add(**_update(policy, walk.go(policy), settings))
             updates += 1
             mean.follow(policy, max(settings.averaging, 1.0 / updates))
-        yield mean.network(leads=True)
+        yield Learned(mean.network(leads=True), losses.take())
 
 
 class _Walk:
@@ -163,8 +164,8 @@ def _flat(steps: Floats) -> Floats:
     return steps.reshape(-1, steps.shape[-1])
 
 
-def _update(policy: Networks, path: _Path, settings: Vpg) -> None:
-    """One gradient step: of the policy, its entropy, and the baseline."""
+def _update(policy: Networks, path: _Path, settings: Vpg) -> dict[str, float]:
+    """One gradient step: of the policy, its entropy, and the baseline; their losses by name."""
     layers = policy.forward(path.observations[None])
     outputs = layers[-1][0]
     chances, logarithms = softmax(mask(outputs[:, :-1], path.allowed))
@@ -173,16 +174,22 @@ def _update(policy: Networks, path: _Path, settings: Vpg) -> None:
     if path.every is not None:
         returns = np.einsum("na,na->n", chances, path.every)
         push = -chances * (path.every - returns[:, None])
+        loss = -float(returns.mean())
     else:
         returns = path.returns
         push = chances * path.gains[:, None]
         push[rows, path.taken] -= path.gains
+        loss = -float(np.vdot(logarithms[rows, path.taken], path.gains)) / len(rows)
+    logarithms = np.maximum(logarithms, FORBIDDEN)
+    entropy = -np.einsum("na,na->n", chances, logarithms)
     if settings.entropy:
-        logarithms = np.maximum(logarithms, FORBIDDEN)
-        entropy = -np.einsum("na,na->n", chances, logarithms)
         push += np.float32(settings.entropy) * chances * (logarithms + entropy[:, None])
     outward = np.empty_like(outputs)
     outward[:, :-1] = push * share
     error = outputs[:, -1] - returns
     outward[:, -1] = error * (share * np.float32(settings.baseline_weight * settings.baseline))
+    losses = {"policy": loss, "entropy": float(entropy.mean())}
+    if settings.baseline:
+        losses["value"] = mean_square(error)
     policy.descend(policy.gradient(layers, outward[None]), settings.learning_rate, settings.clip)
+    return losses
