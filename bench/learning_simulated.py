@@ -28,7 +28,7 @@ from spice_engine.data.loader import load
 from spice_engine.learning.assignment import Assignment
 from spice_engine.learning.simulated_batch import make_batch, wanderings
 from spice_engine.learning.simulated_kernel import Kernel
-from spice_engine.learning.simulated_population import EXPLORING, LEAST_RATE
+from spice_engine.learning.simulated_members import LEAST_RATE, Course
 from spice_engine.learning.simulated_steps import Stepper
 from spice_engine.learning.simulator import Simulator
 from spice_engine.pods import plan
@@ -37,7 +37,7 @@ from spice_engine.workers.child import LocalReport
 
 HERE = Path(__file__).parent
 TRADER = HERE.parent / "sample_pods" / "trader"
-MEMBERS, GAMMA, SHARE = 64, 0.9, 0.5
+MEMBERS, CELLS, GAMMA, SHARE = 64, 2048, 0.9, 0.5
 BUILDS = {
     "same": ["-ffp-contract=off"],
     "plain": [],
@@ -59,32 +59,30 @@ class World:
             change = np.concatenate([np.zeros(lag), price[lag:] - price[:-lag]])
             cuts = np.quantile(change, np.arange(1, bins) / bins)
             kinds = kinds * bins + np.searchsorted(cuts, change)
-        self.base = np.ascontiguousarray(kinds[self.first : self.stop + 1] * 64)
-        self.rows = np.ascontiguousarray(batch.rows)
-        self.local = np.ascontiguousarray(batch.local)
-        cuts = [np.quantile(one, np.arange(1, 8) / 8) for one in self.local.T]
-        self.edges = np.concatenate(cuts)
-        self.bounds = np.array([0, 7, 14], dtype=np.int64)
-        self.strides = np.array([8, 1], dtype=np.int64)
-        self.scale = 1.0 / float(batch.rewards[batch.lawful].std())
-        self.chances = (np.linspace(*EXPLORING, MEMBERS) * 2.0**32).astype(np.uint64)
-        self.share = np.uint64(SHARE * (2.0**32 - 1))
-        self.length = (self.stop - self.first) // 4
+        local = np.ascontiguousarray(batch.local)
+        self.course = Course(
+            base=np.ascontiguousarray(kinds[self.first : self.stop + 1] * 64),
+            edges=tuple(np.quantile(one, np.arange(1, 8) / 8) for one in local.T),
+            strides=np.array([8, 1], dtype=np.int64),
+            first=self.first,
+            gamma=GAMMA,
+            unit=float(batch.rewards[batch.lawful].std()),
+            share=SHARE,
+            rows=np.ascontiguousarray(batch.rows),
+            local=local,
+        )
 
     def fresh(self) -> tuple[Any, Any]:
         """Members that know nothing, and their random numbers."""
         words = np.random.default_rng(1).integers(1, 2**63, MEMBERS, dtype=np.uint64)
-        return np.zeros((MEMBERS, 2048, 8), dtype=np.float32), words
+        return np.zeros((MEMBERS, CELLS, 8), dtype=np.float32), words
 
     def ours(self, table: Any, words: Any) -> None:
         """The pod's generated kernel."""
+        course = self.course
         trouble = self.kernel.learn(
-            table, 0, MEMBERS, words,
-            np.full(MEMBERS, LEAST_RATE, dtype=np.float32),
-            np.full(MEMBERS, GAMMA, dtype=np.float32),
-            self.chances, self.share, self.rows, self.local, self.first, self.stop, self.length,
-            self.passes, self.scale, self.base, self.edges, self.bounds, self.strides,
-            self.kernel.data, self.kernel.fixed, self.kernel.initial,
+            table, 0, MEMBERS, course.steps * self.passes, words, *course.own(MEMBERS),
+            *course.shared(self.kernel, self.passes),
         )  # fmt: skip
         assert not trouble
 
@@ -99,13 +97,18 @@ class World:
         )  # fmt: skip
         coins, usd = self.kernel.initial.tolist()
 
+        course = self.course
+        chances = course.own(MEMBERS)[-1]
+        share, *_, bounds, strides, _, _, _ = course.shared(self.kernel, self.passes)
+        edges = np.concatenate(course.edges)
+
         def run(table: Any, words: Any) -> None:
             library.learn(
-                at(table), whole(MEMBERS), whole(2048), at(words), single(LEAST_RATE),
-                single(GAMMA), at(self.chances), word(int(self.share)), at(self.rows),
-                at(self.local), whole(len(self.rows)), whole(self.first), whole(self.stop),
-                whole(self.length), whole(self.passes), double(self.scale), at(self.base),
-                at(self.edges), at(self.bounds), at(self.strides), at(self.prices),
+                at(table), whole(MEMBERS), whole(CELLS), at(words), single(LEAST_RATE),
+                single(GAMMA), at(chances), word(int(share)), at(course.rows),
+                at(course.local), whole(len(course.rows)), whole(self.first), whole(self.stop),
+                whole(course.length), whole(self.passes), double(1.0 / course.unit),
+                at(course.base), at(edges), at(bounds), at(strides), at(self.prices),
                 double(coins), double(usd),
             )  # fmt: skip
 
@@ -167,7 +170,7 @@ def main() -> None:
     best = max(speed["plain"], speed["fast"])
     figures = {
         "members": MEMBERS,
-        "cells": 2048,
+        "cells": CELLS,
         "updates": updates,
         "million_steps_per_second": {name: round(one, 2) for name, one in speed.items()},
         "share_of_c": round(speed["ours"] / best, 3),

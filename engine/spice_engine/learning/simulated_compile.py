@@ -80,8 +80,9 @@ def warm_learning(functions: Functions, module: Module) -> None:
     words, few = np.ones(1, dtype=np.uint64), np.zeros(1, dtype=np.float32)
     whole, none = np.zeros(1, dtype=np.int64), np.zeros(0)
     functions["learn"](
-        np.zeros((1, 1, 2 * actions), dtype=np.float32), 0, 0, words, few, few, words, words[0],
-        whole, np.zeros((1, local)), 0, 0, 0, 0, 1.0, whole, none, whole, whole,
+        np.zeros((1, 1, 2 * actions), dtype=np.float32), 0, 0, 0, words,
+        np.zeros((1, 3), dtype=np.int64), np.zeros((1, local)), few, few, words,
+        words[0], whole, np.zeros((1, local)), 0, 0, 0, 0, 1.0, whole, none, whole, whole,
         np.zeros((1, 1)), np.zeros((actions, 1)), np.zeros(local),
     )  # fmt: skip
 

@@ -72,8 +72,10 @@ class _Shape:
                 "s += find(edges, bounds[#], bounds[# + 1], l#) * strides[#]", 1
             ),
             "linear": "\n".join(self._linear(index) for index in self._local),
-            "begin": self._each_local("l# = initial[#]", 3),
-            "random": self._each_local("l# = begin_local[i, #]", 4),
+            "resume": self._each_local("l# = carried[m, #]", 2),
+            "begin": self._each_local("l# = initial[#]", 4),
+            "random": self._each_local("l# = begin_local[i, #]", 5),
+            "keep": self._each_local("carried[m, #] = l#", 2),
             "moves3": self._each_action(self._move, 3),
             "moves4": self._each_action(self._move, 4),
             "all": " and ".join(f"c{a} == 0" for a in self._actions),
@@ -284,32 +286,42 @@ def shift(x):
  x ^= x << np.uint64(17)
  return x
 
-def learn(table, low, high, seeds, least, gammas, chances, share, begin_rows, begin_local, first,
-          stop, length, passes, scale, base, edges, bounds, strides, data, fixed, initial):
- """Q-learning (Watkins 1989) of the members `low` to `high`, each on its own.
+def learn(table, low, high, steps, seeds, at, carried, least, gammas, chances, share, begin_rows,
+          begin_local, first, stop, length, passes, scale, base, edges, bounds, strides, data,
+          fixed, initial):
+ """Q-learning (Watkins 1989) of the members `low` to `high`, each on its own, for so many steps.
 
- `table` [M, S, 2 A] has the values, then how often each was learned. A pass is an episode from
- the first row, or by `share` of chance one of `length` steps from one of the states `begin`.
+ `table` [M, S, 2 W] has the values of up to W actions, then how often each was learned. A pass is
+ an episode from the first row, or by `share` of chance one of `length` steps from one of the states
+ `begin`. After `passes` of them a member is done. `at` [M, 3] says at which row it is, where its
+ episode ends and how many it has begun, `carried` [M, K] its local state: it goes on from there,
+ and how its steps are cut changes nothing.
  """
  half, bits = np.uint64(32), np.uint64(0xFFFFFFFF)
- one = np.float32(1.0)
+ one, width = np.float32(1.0), np.uint64(table.shape[2] // 2)
  for member in range(low, high):
   m = np.uint64(member)
   x, gamma, chance = seeds[m], gammas[m], chances[m]
-  for number in range(passes):
-   row, end = first, stop
+  row, end, begun, left = at[m, 0], at[m, 1], at[m, 2], steps
+<resume>
+  while left > 0:
+   if row >= end:
+    if begun >= passes: break
+    begun, row, end = begun + 1, first, stop
 <begin>
-   x = shift(x)
-   if (x >> half) < share:
     x = shift(x)
-    i = np.int64(((x >> half) * np.uint64(len(begin_rows))) >> half)
-    row = begin_rows[i]
-    end = min(row + length, stop)
+    if (x >> half) < share:
+     x = shift(x)
+     i = np.int64(((x >> half) * np.uint64(len(begin_rows))) >> half)
+     row = begin_rows[i]
+     end = min(row + length, stop)
 <random>
    s = cell(row - first, base, edges, bounds, strides, <L>)
 <moves3>
    stuck = <all>
-   while row < end:
+   until = min(end, row + left)
+   left -= until - row
+   while row < until:
     x = shift(x)
     a = 0
     if (x & bits) < chance:
@@ -334,11 +346,13 @@ def learn(table, low, high, seeds, least, gammas, chances, share, begin_rows, be
     stuck = <all>
     best = np.float32(-INF)
 <ahead>
-    seen = table[m, before, np.uint64(<A> + a)] + one
+    seen = table[m, before, width + np.uint64(a)] + one
     rate = max(least[m], one / seen)
     value = table[m, before, np.uint64(a)]
     table[m, before, np.uint64(a)] = value + rate * (np.float32(r * scale) + gamma * best - value)
-    table[m, before, np.uint64(<A> + a)] = seen
+    table[m, before, width + np.uint64(a)] = seen
   seeds[m] = x
+  at[m, 0], at[m, 1], at[m, 2] = row, end, begun
+<keep>
  return False
 '''

@@ -10,20 +10,15 @@ averaged by how often each learned it, as one member's table is mostly noise.
 from __future__ import annotations
 
 import math
-import os
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spice_engine.learning.algorithms.table import Table
 from spice_engine.learning.features import Matrix
 from spice_engine.learning.simulated_fit import Fitted, Lesson
-from spice_engine.learning.simulated_kernel import Kernel
+from spice_engine.learning.simulated_members import Course, Population
+from spice_engine.learning.simulated_on_cpu import learn
 from spice_engine.learning.simulated_tables import fit_tables, quantile_edges, telling
 from spice_engine.learning.simulated_values import best_ahead, shape_targets
 
@@ -33,128 +28,9 @@ STEPS = ((8, False), (8, True), (4, True), (16, True))
 MEMBERS = 32
 MOST_CELLS = 4_096
 """Cells of one member's table: with all members some megabytes, most of which stay in a cache."""
-EXPLORING = (0.05, 0.6)
-"""How often the members take an action by chance: from the least to the most, evenly."""
-LEAST_RATE = 0.02
-"""A value is the mean of what was learned at first; later this share of it is always new."""
 BUDGET = 8_000_000
 """Steps that all members take together in one episode of the training: some tenths of a second."""
 _PASSES = (2, 60)
-_SLICE = 800_000
-"""Steps between two looks at whether the work is still wanted: below 50 ms."""
-_LOOK_SECONDS = 0.02
-
-Words = NDArray[np.uint64]
-
-
-@dataclass(frozen=True, slots=True)
-class Population:
-    """The members' tables [M, S, 2 A] (values, then how often each was learned) and their chance.
-
-    `members` begin at their own random numbers [M]; both arrays change as they learn.
-    """
-
-    table: NDArray[np.float32]
-    words: Words
-
-    @classmethod
-    def begin(cls, members: int, cells: int, actions: int, seed: int) -> Population:
-        """Members that know nothing."""
-        chance = np.random.default_rng([seed, 5])
-        words = chance.integers(1, 2**63, members, dtype=np.uint64)
-        return cls(np.zeros((members, cells, 2 * actions), dtype=np.float32), words)
-
-    def learned(self) -> tuple[Matrix, Matrix]:
-        """The mean values [S, A] of all members, and how often they were learned [S, A]."""
-        actions = self.table.shape[2] // 2
-        values, counts = self.table[:, :, :actions], self.table[:, :, actions:]
-        seen = counts.sum(axis=0, dtype=np.float64)
-        sums = np.einsum("msa,msa->sa", values, counts, dtype=np.float64)
-        return sums / np.maximum(seen, 1.0), seen
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """What a population learns: cells and steps, what comes counting by `gamma`.
-
-    `base` [N + 1] is the cell of each row from `first` on whose local fields are all in their
-    first bins; `edges` [K] of each local field cut it, `strides` [K] are what one bin further
-    adds. Episodes begin at row `first`, or a `share` of them in one of the states `rows` [R],
-    `local` [R, K] and last `length` steps. Rewards count in units of `unit`.
-    """
-
-    base: NDArray[np.int64]
-    edges: tuple[Matrix, ...]
-    strides: NDArray[np.int64]
-    first: int
-    gamma: float
-    unit: float
-    share: float
-    rows: NDArray[np.int64]
-    local: Matrix
-
-    @property
-    def steps(self) -> int:
-        """How many steps the longest episode has."""
-        return len(self.base) - 1
-
-    @property
-    def length(self) -> int:
-        """How long an episode lasts that begins anywhere."""
-        return max(64, self.steps // 4)
-
-
-def learn(
-    kernel: Kernel, population: Population, course: Course, passes: int, check: Callable[[], None]
-) -> bool:
-    """Lets every member go through so many episodes; says whether it could be done.
-
-    Members share the cores, a block of them each; what they learn does not depend on that.
-    """
-    members = len(population.words)
-    bounds = np.cumsum([0, *(len(one) for one in course.edges)], dtype=np.int64)
-    edges = np.concatenate([np.empty(0), *course.edges])
-    explore = np.linspace(*EXPLORING, members)
-    shared = (
-        np.full(members, LEAST_RATE, dtype=np.float32),
-        np.full(members, course.gamma, dtype=np.float32),
-        (explore * 2.0**32).astype(np.uint64),
-        np.uint64(min(course.share, 1.0) * (2.0**32 - 1)) if len(course.rows) else np.uint64(0),
-        course.rows, course.local, course.first, course.first + course.steps, course.length,
-    )  # fmt: skip
-    rest = (
-        1.0 / course.unit, course.base, edges, bounds, course.strides,
-        kernel.data, kernel.fixed, kernel.initial,
-    )  # fmt: skip
-
-    together = max(1, min(members, _SLICE // max(course.steps, 1)))
-    at_once = max(1, _SLICE // (together * max(course.steps, 1)))
-    unwanted = threading.Event()
-
-    def run(low: int, high: int) -> bool:
-        """One block's episodes, slice by slice; whether there was trouble."""
-        for one in range(low, high, together):
-            for done in range(0, passes, at_once):
-                if unwanted.is_set():
-                    return False
-                count, end = min(at_once, passes - done), min(one + together, high)
-                if kernel.learn(
-                    population.table, one, end, population.words, *shared, count, *rest
-                ):
-                    return True
-        return False
-
-    cores = min(len(os.sched_getaffinity(0)), members)
-    blocks = np.linspace(0, members, cores + 1).astype(int).tolist()
-    with ThreadPoolExecutor(cores) as pool:
-        calls = [pool.submit(run, *block) for block in pairwise(blocks)]
-        try:
-            while wait(calls, timeout=_LOOK_SECONDS).not_done:
-                check()
-        except BaseException:
-            unwanted.set()
-            raise
-    return not any(call.result() for call in calls)
 
 
 def fit_population(lesson: Lesson, before: Fitted | None = None) -> Iterator[Fitted]:
