@@ -8,9 +8,10 @@ go in blocks whose activations and moments stay in the processor's cache.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,8 @@ Matrix = NDArray[np.float64]
 MAX_PARAMETERS = 20_000_000
 """80 MB; with moments, copies and gradients a learner takes some ten times as much."""
 
-_BETAS = (0.9, 0.999)
+BETAS = (0.9, 0.999)
+"""Of Adam: how much of its two moments stays at a step."""
 _EPSILON = 1e-8
 _CHUNK = 8_192
 """Parameters that Adam goes over at a time: five arrays of so many stay near."""
@@ -108,9 +110,9 @@ class Networks:
             start = end
         return weights, biases
 
-    def copy(self) -> Networks:
+    def copy(self) -> Self:
         """A population of the same parameters that learns by itself."""
-        made = Networks.__new__(Networks)
+        made = type(self).__new__(type(self))
         made.members, made.sizes = self.members, self.sizes
         made.flat = self.flat.copy()
         made._adam = _Adam(made.flat)
@@ -155,7 +157,8 @@ class Networks:
     def forward(self, inputs: Floats, some: slice = slice(None)) -> list[Floats]:
         """What every layer gives [m, N, out], the inputs first and the outputs last.
 
-        `inputs` are [m, N, D], or [N, D] for all of `some` members alike.
+        `inputs` are [m, N, D], or [N, D] for all of `some` members alike. Where a population lies
+        on a GPU only the outputs come from there.
         """
         layers = [inputs]
         last = len(self.weights) - 1
@@ -199,6 +202,22 @@ class Networks:
             gradient *= np.minimum(1.0, longest / np.maximum(lengths, 1e-30))[:, None]
         self._adam.step(gradient, rate, some)
 
+    def step(
+        self,
+        layers: list[Floats],
+        outward: Floats,
+        rate: float,
+        longest: float,
+        decay: float = 0.0,
+        some: slice = slice(None),
+    ) -> None:
+        """All that a gradient step is: `gradient`, `descend`, and `shrink` by `rate` times `decay`.
+
+        `layers` are those of the last `forward`.
+        """
+        self.descend(self.gradient(layers, outward, some), rate, longest, some)
+        self.shrink(rate * decay, some)
+
     def shrink(self, share: float, some: slice = slice(None)) -> None:
         """Draws all parameters to 0 by a share of them (Loshchilov & Hutter 2019)."""
         if share:
@@ -240,6 +259,10 @@ class Networks:
         return found
 
 
+MakeNetworks = Callable[[int, Sequence[int], np.random.Generator], Networks]
+"""What makes a population as `Networks` does, on the processor or on a GPU."""
+
+
 class _Adam:
     """Kingma & Ba 2015, in place, over parameters [M, P].
 
@@ -257,11 +280,7 @@ class _Adam:
     def step(self, gradient: Floats, rate: float, some: slice) -> None:
         """One step of some members, along `gradient` [m, P]."""
         self._steps[some] += 1
-        done = int(self._steps[some][0])
-        first, second = _BETAS
-        height = math.sqrt((1 - second**done) / (1 - second))
-        size = np.float32(rate * (1 - first) / (1 - first**done) * height)
-        epsilon = np.float32(_EPSILON * height)
+        size, epsilon = adam_factors(int(self._steps[some][0]), rate)
         for chunks in zip(
             _chunks(gradient.reshape(-1)),
             _chunks(self._mean[some].reshape(-1)),
@@ -281,16 +300,27 @@ class _Adam:
         epsilon: np.float32,
     ) -> None:
         room = self._room[: len(gradient)]
-        mean *= np.float32(_BETAS[0])
+        mean *= np.float32(BETAS[0])
         mean += gradient
         np.multiply(gradient, gradient, out=room)
-        square *= np.float32(_BETAS[1])
+        square *= np.float32(BETAS[1])
         square += room
         np.sqrt(square, out=room)
         room += epsilon
         np.divide(mean, room, out=room)
         room *= size
         flat -= room
+
+
+def adam_factors(done: int, rate: float) -> tuple[np.float32, np.float32]:
+    """What step number `done` takes moments by that are kept without their factors: size, epsilon.
+
+    It goes by size * mean / (sqrt(square) + epsilon).
+    """
+    first, second = BETAS
+    height = math.sqrt((1 - second**done) / (1 - second))
+    size = np.float32(rate * (1 - first) / (1 - first**done) * height)
+    return size, np.float32(_EPSILON * height)
 
 
 def _chunks(flat: Floats) -> Iterator[Floats]:

@@ -39,7 +39,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _SIMULATED = bool(cuda.config.ENABLE_CUDASIM)
 
 
-def _device(function: F) -> F:
+def device(function: F) -> F:
     """A function for kernels to call. The simulator's own form of one would cost tenfold."""
     return function if _SIMULATED else cuda.jit(device=True)(function)
 
@@ -52,13 +52,13 @@ def _product() -> Any:
 
 
 _times: Any = _product()
-_next_random: Any = _device(arithmetic.next_random)
-_explores: Any = _device(arithmetic.explores)
-_random_action: Any = _device(arithmetic.random_action)
-_step_of: Any = _device(arithmetic.bound(arithmetic.step_of, product=_times))
+_next_random: Any = device(arithmetic.next_random)
+_explores: Any = device(arithmetic.explores)
+_random_action: Any = device(arithmetic.random_action)
+_step_of: Any = device(arithmetic.bound(arithmetic.step_of, product=_times))
 
 
-@_device
+@device
 def _stage(
     codes: Words, paid: Floats, states: Words, rewards: Floats, start: int, count: int, actions: int
 ) -> None:
@@ -75,7 +75,7 @@ def _stage(
     cuda.syncthreads()
 
 
-@_device
+@device
 def _walk_on(
     rows: Floats,
     at: Words,

@@ -16,6 +16,18 @@ WORTH_IT = 10**10
 """Updates from which a GPU pays: below, its start and the copies take longer than two cores."""
 
 
+def open_gpu() -> Gpu | str:
+    """The first GPU, or why there is none that works, in a sentence."""
+    if importlib.util.find_spec("numba_cuda") is None:
+        return "What computes on GPUs is not installed: pip install 'spice-tui[cuda]'."
+    from spice_engine.learning.kernels.on_cuda import Gpu, Unusable
+
+    try:
+        return Gpu()
+    except Unusable as error:
+        return str(error)
+
+
 class Devices:
     """The devices of one training: the CPU, and a GPU if it is asked for, works and pays.
 
@@ -57,15 +69,11 @@ class Devices:
         if self._tried:
             return self._gpu
         self._tried = True
-        if importlib.util.find_spec("numba_cuda") is None:
-            self._note("What computes on GPUs is not installed: pip install 'spice-tui[cuda]'.")
-            return None
-        from spice_engine.learning.kernels.on_cuda import Gpu, Unusable
-
-        try:
-            self._gpu = Gpu()
-        except Unusable as error:
-            self._note(str(error))
+        found = open_gpu()
+        if isinstance(found, str):
+            self._note(found)
+        else:
+            self._gpu = found
         return self._gpu
 
     def _note(self, why: str) -> None:

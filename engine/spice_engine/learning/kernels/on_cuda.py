@@ -35,7 +35,7 @@ class Gpu:
             device = cuda.get_current_device()
             cuda.current_context()
         except Exception as error:  # numba has a kind for each trouble of a driver
-            raise Unusable(f"No GPU can be used: {_first_line(error)}") from error
+            raise Unusable(f"No GPU can be used: {first_line(error)}") from error
         name = getattr(device, "name", "cuda")
         self.name = f"cuda ({name.decode() if isinstance(name, bytes) else name})"
 
@@ -45,8 +45,7 @@ class Gpu:
         What fits in memory is computed before; where the driver has less than it said, half as
         many members at a time are tried, down to a warp.
         """
-        cuda: Any = kernels.cuda
-        free = int(min(cuda.current_context().get_memory_info()[0], _MOST_FREE))
+        free = free_bytes()
         size = population.size(course, passes)
         try:
             together = fitting(size, population.members, free, WARP)
@@ -59,11 +58,11 @@ class Gpu:
             try:
                 self._learn_some(population, members, course, passes, check)
             except Exception as error:
-                if not _of_driver(error):
+                if not of_driver(error):
                     raise
                 if "OUT_OF_MEMORY" not in str(error) or together <= WARP:
                     population.values[:], population.words[:] = before
-                    raise Unusable(f"The GPU gave up: {_first_line(error)}") from error
+                    raise Unusable(f"The GPU gave up: {first_line(error)}") from error
                 together = max(WARP, together // 2 // WARP * WARP)
                 continue
             done = members.stop
@@ -106,11 +105,18 @@ class Gpu:
         population.words[members] = own[0].copy_to_host()
 
 
-def _of_driver(error: Exception) -> bool:
+def free_bytes() -> int:
+    """Of the device's memory, now."""
+    cuda: Any = kernels.cuda
+    return int(min(cuda.current_context().get_memory_info()[0], _MOST_FREE))
+
+
+def of_driver(error: Exception) -> bool:
     """Whether it is numba's or the driver's, and not of whoever cancels."""
     return type(error).__module__.startswith(("numba", "cuda"))
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What it says, in a line of 200 characters at most, without a full stop."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines)[:200].rstrip(" :.") or type(error).__name__
