@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from spice_engine.protocol.pods import TrainingInfo
     from spice_engine.protocol.runs import MetricSeries
 
+LOSS = "loss/"
+"""How the keys begin of series that go over episodes, not over trainings."""
+
 
 def of_run(found: Iterable[MetricSeries]) -> tuple[Series, ...]:
     """The metrics a run sent, over their indexes; NaN and infinities are gaps."""
@@ -33,7 +36,10 @@ def _finite(value: object) -> float:
 
 
 def of_pod(trainings: Iterable[TrainingInfo]) -> tuple[Series, ...]:
-    """How a pod went from training to training: scores, regrets closed, seconds."""
+    """How a pod went from training to training: scores, regrets closed, seconds.
+
+    Then the losses of the newest training that tells some, from episode to episode.
+    """
     found = list(trainings)
     figures: dict[str, list[tuple[int, float]]] = {
         "best score": [],
@@ -53,8 +59,28 @@ def of_pod(trainings: Iterable[TrainingInfo]) -> tuple[Series, ...]:
             value = regret_closed(info.evaluation, part)
             if value is not None:
                 figures[f"regret closed, {name}"].append((info.number, value))
-    return tuple(
+    told = tuple(
         Series(name, name, [float(x) for x, _ in points], [y for _, y in points], color=number)
         for number, (name, points) in enumerate(figures.items())
         if points
+    )
+    losses = (_losses(info) for info in sorted(found, key=lambda one: -one.number))
+    return told + next(filter(None, losses), ())
+
+
+def _losses(training: TrainingInfo) -> tuple[Series, ...]:
+    """Each loss that the networks of a training tell, over its episodes."""
+    points: dict[str, list[tuple[int, float]]] = {}
+    for episode in training.episodes:
+        for name, value in episode.detail.get("losses", {}).items():
+            points.setdefault(name, []).append((episode.episode, _finite(value)))
+    return tuple(
+        Series(
+            f"{LOSS}{name}",
+            f"{LOSS}{name}, training {training.number}",
+            [float(x) for x, _ in told],
+            [y for _, y in told],
+            color=number,
+        )
+        for number, (name, told) in enumerate(points.items())
     )

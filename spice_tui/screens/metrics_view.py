@@ -157,12 +157,19 @@ class MetricsView(View):
 
     @on(Chart.CursorMoved)
     def _crosshair(self, event: Chart.CursorMoved) -> None:
-        for chart in self._by_key.values():
-            if chart is not event.chart:
-                chart.set_cursor(event.x)
+        for chart in self._beside(event.chart):
+            chart.set_cursor(event.x)
 
     @on(Chart.ViewChanged)
     def _zoomed(self, event: Chart.ViewChanged) -> None:
-        for chart in self._by_key.values():
-            if chart is not event.chart:
-                chart.set_view(event.lo, event.hi, whole=event.whole)
+        for chart in self._beside(event.chart):
+            chart.set_view(event.lo, event.hi, whole=event.whole)
+
+    def _beside(self, chart: Chart) -> list[Chart]:
+        """The others whose series go over the same: runs' indexes, trainings, or episodes."""
+        pod = self._shown.startswith("pod/")
+        losses = {
+            one: pod and key.startswith(metric_series.LOSS) for key, one in self._by_key.items()
+        }
+        same = losses.get(chart)
+        return [one for one, kind in losses.items() if one is not chart and kind == same]

@@ -109,7 +109,8 @@ def test_a_training_writes_its_episodes_and_how_it_was_evaluated(tmp_path: Path)
     log = TrainingLog(LocalReport(passed.append), tmp_path / "pod" / "3")
     log.report(episode(1, candidate="x", regret_closed=0.5, oracle=40.0, loss=0.25, folds=[1.0]))
     log.report({"kind": "policy"})
-    log.report(episode(2, regret_closed=None, folds_score=7, cut=True))
+    losses = {"td": 0.5, "entropy": 2}
+    log.report(episode(2, regret_closed=None, folds_score=7, cut=True, losses=losses))
     log.evaluated({"held_out": {"score": 9.0, "regret_closed": 0.25}, "in_sample": None})
     log.close()
     assert [one["kind"] for one in passed] == ["episode", "policy", "episode"]
@@ -125,7 +126,17 @@ def test_a_training_writes_its_episodes_and_how_it_was_evaluated(tmp_path: Path)
                 "actions/go": 1.0,
             },
         ),
-        (2, {"score": 20.0, "folds_score": 7.0, "actions/wait": 3.0, "actions/go": 2.0}),
+        (
+            2,
+            {
+                "score": 20.0,
+                "folds_score": 7.0,
+                "loss/td": 0.5,
+                "loss/entropy": 2.0,
+                "actions/wait": 3.0,
+                "actions/go": 2.0,
+            },
+        ),
         (2, {"held_out/score": 9.0, "held_out/regret_closed": 0.25}),
     ]
 

@@ -12,6 +12,7 @@ import pytest
 
 from spice_engine.data.loader import load
 from spice_engine.errors import InvalidEnvironment, InvalidRequest, SpiceError
+from spice_engine.learning.clock import Clock
 from spice_engine.learning.gym_check import check_gym
 from spice_engine.learning.gym_learners import PATIENCE, Lesson, Pupil, luby
 from spice_engine.learning.policy import Policy
@@ -78,6 +79,7 @@ def test_what_is_reported_and_what_is_held_out(tmp_path: Path) -> None:
         "tabular 2",
     ]
     assert [one["score"] for one in episodes] == [0.0, 1.0, 1.0]
+    assert not any("losses" in one["detail"] for one in episodes)
     assert all(one["start"] <= one["end"] for one in episodes)
     evaluation = answer["evaluation"]
     assert (answer["problem_class"], answer["stopped"]) == ("gym", "episodes")
@@ -88,6 +90,26 @@ def test_what_is_reported_and_what_is_held_out(tmp_path: Path) -> None:
     assert held_out["steps"] == 6 * held_out["episodes"]
     assert evaluation["beats_best_constant"]
     assert not evaluation["constant_policy"]
+
+
+def test_networks_tell_their_losses(tmp_path: Path) -> None:
+    told: list[dict[str, Any]] = []
+    train(params(tmp_path, episodes=2), LocalReport(told.append))
+    first, second = (one["detail"] for one in told if one["kind"] == "episode")
+    assert "losses" not in first
+    assert second["losses"].keys() == {"policy", "value", "entropy"}
+    assert np.isfinite([*second["losses"].values()]).all()
+
+
+def test_auto_begins_nothing_more_when_its_time_is_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Clock, "over", lambda _: True)
+    told: list[dict[str, Any]] = []
+    answer = train(params(tmp_path, LAKE, algorithm="auto"), LocalReport(told.append))
+    # The constant action and one more there are in any case.
+    assert (answer["episodes"], answer["stopped"]) == (2, "episodes")
+    assert answer["evaluation"]["candidate"] == "tabular 1"
 
 
 def test_a_goal_ends_it_and_so_does_whoever_gives_up(tmp_path: Path) -> None:

@@ -56,6 +56,32 @@ def test_values_are_predicted_rewards() -> None:
     assert np.abs(learned.values(3) - REWARDS).mean() < 1.5
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "falls", "names"),
+    [
+        ("dql", "td", {"td"}),
+        ("vpg", "value", {"policy", "value", "entropy"}),
+        ("sacd", "critic", {"critic", "policy", "temperature", "entropy"}),
+    ],
+)
+@pytest.mark.parametrize("all_actions", [True, False])
+def test_they_tell_losses_which_fall(
+    algorithm: str, falls: str, names: set[str], all_actions: bool
+) -> None:
+    learned = fit(algorithm, all_actions=all_actions, learning_rate=0.01, updates=20)
+    told: list[dict[str, float]] = []
+    for index in range(4):
+        learned.model(index)
+        told.append(dict(learned.told.get("losses", {})))
+    assert not told[0]  # the constant action learns nothing
+    assert all(one.keys() == names and np.isfinite([*one.values()]).all() for one in told[1:])
+    assert told[3][falls] < told[1][falls]
+    # What is standardised begins about 1 from a network that says nothing yet.
+    assert told[1][falls] < 2.0
+    if "entropy" in names:
+        assert 0.0 <= told[3]["entropy"] < told[1]["entropy"] <= np.log(3)
+
+
 @pytest.mark.parametrize("options", [{"dueling": True}, {"members": 3}, {"double": False}])
 def test_options_of_dql_learn_as_well(options: dict[str, Any]) -> None:
     learned = fit("dql", learning_rate=0.01, hidden=[32], **options)

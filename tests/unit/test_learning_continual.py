@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from spice_engine.errors import InsufficientData, InvalidData
-from spice_engine.learning.algorithms.network_learner import NetworkLearner
+from spice_engine.learning.algorithms.network_learner import NetworkLearner, seen_by
 from spice_engine.learning.continual import drift, newest_fold
 from spice_engine.learning.hyperparameters import Dql, Sacd, Vpg
 from spice_engine.learning.policy import Policy
@@ -208,7 +208,8 @@ def test_networks_of_another_shape_begin_anew() -> None:
     assert np.array_equal(*values)
 
 
-def test_pods_whose_actions_change_their_state_learn_on_too(tmp_path: Path) -> None:
+def balances(values: Rows, **changes: Any) -> tuple[Rows, dict[str, Any]]:
+    """The rows with a balance that the actions change, and what else makes a pod of them."""
     names = {"coins": "coins"}
     simulation = {
         "local": ["coins"],
@@ -219,9 +220,12 @@ def test_pods_whose_actions_change_their_state_learn_on_too(tmp_path: Path) -> N
         },
         "laws": [{"code": source("coins >= 0"), "names": names}],
     }
-    values = world([(OLD, 1.0), (NEW, -1.0)])
-    values = np.concatenate([values, np.full((len(values), 1), 5.0)], axis=1)
-    changes = {"simulation": simulation, "fields": ["x", "coins"], "algorithm": "fqi"}
+    rows = np.concatenate([values, np.full((len(values), 1), 5.0)], axis=1)
+    return rows, {"simulation": simulation, "fields": ["x", "coins"], **changes}
+
+
+def test_pods_whose_actions_change_their_state_learn_on_too(tmp_path: Path) -> None:
+    values, changes = balances(world([(OLD, 1.0), (NEW, -1.0)]), algorithm="fqi")
     path = tmp_path / "serving.policy"
     old = params(tmp_path, values[:OLD], **changes)
     path.write_bytes(train(old, LocalReport())["policy"])
@@ -235,3 +239,34 @@ def test_pods_whose_actions_change_their_state_learn_on_too(tmp_path: Path) -> N
     told = drift(params(tmp_path, values, continual=looked, **changes), LocalReport())
     assert (told["look"], told["rows"]) == (3, NEW)
     assert told["p"] is not None
+
+
+def test_there_too_networks_go_on_from_what_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began: list[Any] = []
+
+    def begin(start: Any, *standard: Any) -> Any:
+        began.append(start)
+        return seen_by(start, *standard)
+
+    monkeypatch.setattr("spice_engine.learning.simulated_networks.seen_by", begin)
+    monkeypatch.setattr(
+        "spice_engine.learning.simulated_training.leading", lambda trials: trials[-1]
+    )
+    values, changes = balances(
+        world([(OLD + NEW, 1.0)]),
+        algorithm="dql",
+        episodes=2,
+        hyperparameters={"hidden": [4], "updates": 2},
+    )
+    path = tmp_path / "serving.policy"
+    path.write_bytes(train(params(tmp_path, values[:OLD], **changes), LocalReport())["policy"])
+    assert set(began) == {None}
+    began.clear()
+    given = {"policy": str(path), "version": 1, "reason": "schedule"}
+    train(params(tmp_path, values, continual=given, **changes), LocalReport())
+    *chosen, served, judged = began
+    assert set(chosen) == {None}
+    expected = Policy.from_bytes(path.read_bytes()).model.to_content()
+    assert served.to_content() == judged.to_content() == expected

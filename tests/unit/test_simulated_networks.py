@@ -105,6 +105,53 @@ def test_it_saves_up_for_what_comes(algorithm: str, settings: dict[str, Any]) ->
     assert served.to_bytes() == policy.to_bytes()
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "settings", "names"),
+    [
+        ("dql", {"learning_rate": 1e-6, "decay": 0.0}, {"td"}),
+        ("dql", {"learning_rate": 1e-6, "decay": 0.0, "all_actions": False}, {"td"}),
+        ("vpg", {"learning_rate": 1e-6, "lanes": 32}, {"policy", "value", "entropy"}),
+        (
+            "sacd",
+            {"learning_rate": 1e-6, "lanes": 32, "warm_up": 64},
+            {"critic", "policy", "temperature", "entropy"},
+        ),
+    ],
+    ids=["outcomes", "acting", "vpg", "sacd"],
+)
+def test_what_serves_goes_on_from_the_serving_weights_and_what_chooses_does_not(
+    algorithm: str,
+    settings: dict[str, Any],
+    names: set[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # After three steps no network wins; here the last one does.
+    monkeypatch.setattr(
+        "spice_engine.learning.simulated_training.leading", lambda trials: trials[-1]
+    )
+    settings = {"hidden": [8], "updates": 3, **settings}
+    serving = train(algorithm, 2, **settings | {"learning_rate": 0.1}).model
+    given = task(algorithm, **settings)
+    runs = SimulatedRun(given), SimulatedRun(given, start=serving)
+    told = [list(run.episodes(2, lambda: None)) for run in runs]
+    for one in told[0] + told[1]:
+        one["start"] = one["end"] = 0.0
+    assert told[0] == told[1]
+    assert told[0][1]["detail"]["losses"].keys() == names
+
+    steps = given.split.every
+    raw = View.of(given.layout, given.world, steps).at(steps, np.ones((len(steps), 1)))
+    anew, later = (run.finish().model.values(raw) for run in runs)
+    said = serving.values(raw)
+    room = 0.02 * np.ptp(said)
+    # All the steps are learned from, and standardised by, as they are for the serving policy.
+    assert later == pytest.approx(said, abs=room)
+    assert np.abs(anew - said).max() > 5 * room
+    # So is what is judged beside it, by features and rewards of fewer steps.
+    before = runs[1].leader_on(steps[: len(steps) // 2]).values(raw)
+    assert before == pytest.approx(said, abs=room)
+
+
 @pytest.mark.parametrize("members", [1, 3])
 def test_asked_step_by_step_a_network_says_the_same(members: int) -> None:
     given = task("dql")

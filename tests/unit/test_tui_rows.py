@@ -220,6 +220,20 @@ def test_how_a_pod_went_from_training_to_training() -> None:
     assert metric_series.of_pod([]) == ()
 
 
+def test_the_newest_losses_go_from_episode_to_episode() -> None:
+    def told(number: int, td: float | None) -> Episode:
+        return Episode(number, 0, 1, 5.0, detail={} if td is None else {"losses": {"td": td}})
+
+    older = replace(TRAINING, number=2, episodes=[told(1, None), told(2, 9.0)])
+    newer = replace(TRAINING, number=3, episodes=[told(1, None), told(2, 4.0), told(3, 1.0)])
+    without = replace(TRAINING, number=4, episodes=[told(1, None)])
+    (found,) = (
+        one for one in metric_series.of_pod([older, newer, without]) if one.key == "loss/td"
+    )
+    assert found.title == "loss/td, training 3"
+    assert (list(found.xs), list(found.ys)) == ([2.0, 3.0], [4.0, 1.0])
+
+
 # -- words
 
 
