@@ -29,7 +29,7 @@ from spice_engine.learning.algorithms.losses import Learned, Losses, mean_square
 from spice_engine.learning.algorithms.memory import Memory, Sample
 from spice_engine.learning.environments.environment import Environment, Mask, Matrix
 from spice_engine.learning.hyperparameters import Dql
-from spice_engine.learning.networks import Network, Networks
+from spice_engine.learning.networks import MakeNetworks, Network, Networks
 from spice_engine.learning.task import Check
 
 
@@ -39,15 +39,16 @@ def learn(
     seed: int,
     check: Check,
     start: Network | None = None,
+    make: MakeNetworks = Networks,
 ) -> Iterator[Learned]:
     """After every `updates` gradient steps the network of the moment, without end.
 
-    It goes on from `start`, where that is of the same shape.
+    It goes on from `start`, where that is of the same shape; `make` says where networks compute.
     """
     chance = np.random.default_rng([seed, 21])
     actions, dueling = environment.actions, settings.dueling
     sizes = (environment.features, *settings.hidden, actions + dueling)
-    online = Networks(settings.members, sizes, chance)
+    online = make(settings.members, sizes, chance)
     if start is not None:
         online.resume(start)
     target, mean = online.copy(), online.copy()
@@ -114,10 +115,7 @@ def update(online: Networks, target: Networks, sample: Sample, settings: Dql) ->
         if settings.dueling:
             total = outward.sum(axis=2, keepdims=True)
             outward = np.concatenate([outward - total / outward.shape[2], total], axis=2)
-        online.descend(
-            online.gradient(layers, outward, some), settings.learning_rate, settings.clip, some
-        )
-        online.shrink(settings.learning_rate * settings.decay, some)
+        online.step(layers, outward, settings.learning_rate, settings.clip, settings.decay, some)
     return loss
 
 

@@ -18,7 +18,7 @@ from spice_engine.learning.algorithms.acting import Floats, best, mask
 from spice_engine.learning.algorithms.losses import Learned, Losses, mean_square
 from spice_engine.learning.environments.environment import Mask
 from spice_engine.learning.hyperparameters import Dql
-from spice_engine.learning.networks import Network, Networks
+from spice_engine.learning.networks import MakeNetworks, Network, Networks
 from spice_engine.learning.task import Check
 
 
@@ -39,16 +39,21 @@ class Outcomes:
 
 
 def learn(
-    outcomes: Outcomes, settings: Dql, seed: int, check: Check, start: Network | None = None
+    outcomes: Outcomes,
+    settings: Dql,
+    seed: int,
+    check: Check,
+    start: Network | None = None,
+    make: MakeNetworks = Networks,
 ) -> Iterator[Learned]:
     """After every `updates` gradient steps the network of the moment, without end.
 
-    It goes on from `start`, where that is of the same shape.
+    It goes on from `start`, where that is of the same shape; `make` says where networks compute.
     """
     chance = np.random.default_rng([seed, 24])
     count, actions = outcomes.rewards.shape
     sizes = (outcomes.observations.shape[1], *settings.hidden, actions + 1)
-    online = Networks(settings.members, sizes, chance)
+    online = make(settings.members, sizes, chance)
     if start is not None:
         online.resume(start)
     target, mean, updates, losses = online.copy(), online.copy(), 0, Losses()
@@ -99,9 +104,7 @@ def _update(
     outward /= np.float32(drawn.shape[1])
     total = outward.sum(axis=2, keepdims=True)
     outward = np.concatenate([outward - total / outward.shape[2], total], axis=2)
-    gradient = online.gradient(layers, outward, some)
-    online.descend(gradient, settings.learning_rate, settings.clip, some)
-    online.shrink(settings.learning_rate * settings.decay, some)
+    online.step(layers, outward, settings.learning_rate, settings.clip, settings.decay, some)
     return loss * len(drawn)
 
 

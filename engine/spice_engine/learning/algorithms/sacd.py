@@ -26,7 +26,7 @@ from spice_engine.learning.algorithms.losses import Learned, Losses, mean_square
 from spice_engine.learning.algorithms.memory import Memory, Sample
 from spice_engine.learning.environments.environment import Environment, Mask
 from spice_engine.learning.hyperparameters import Sacd
-from spice_engine.learning.networks import Network, Networks
+from spice_engine.learning.networks import MakeNetworks, Network, Networks
 from spice_engine.learning.task import Check
 
 CRITICS = 2
@@ -38,14 +38,16 @@ def learn(
     seed: int,
     check: Check,
     start: Network | None = None,
+    make: MakeNetworks = Networks,
 ) -> Iterator[Learned]:
     """After every `updates` gradient steps the slow critics of the moment, without end.
 
     They go on from `start`, where that is of the same shape, and the actor with what it says.
+    `make` says where networks compute.
     """
     chance = np.random.default_rng([seed, 23])
     lanes, actions = environment.lanes, environment.actions
-    learner = _Learner(environment.features, actions, settings, chance, start)
+    learner = _Learner(environment.features, actions, settings, chance, start, make)
     observations = environment.reset(seed)
     every = settings.all_actions and settings.gamma == 0 and environment.all_rewards() is not None
     memory = Memory(
@@ -90,11 +92,12 @@ class _Learner:
         settings: Sacd,
         chance: np.random.Generator,
         start: Network | None,
+        make: MakeNetworks,
     ) -> None:
         sizes = (features, *settings.hidden, actions)
         self._settings = settings
-        self.actor = Networks(1, sizes, chance)
-        self.critics = Networks(CRITICS, sizes, chance)
+        self.actor = make(1, sizes, chance)
+        self.critics = make(CRITICS, sizes, chance)
         if start is not None and start.members == CRITICS:
             self.critics.resume(start)
             self.actor.resume(_actor_of(start, settings.temperature))
@@ -115,9 +118,7 @@ class _Learner:
         cost = np.float32(temperature) * logarithms - values
         middle = np.einsum("na,na->n", chances, cost)[:, None]
         outward = chances * (cost - middle) * np.float32(1.0 / len(cost))
-        self.actor.descend(
-            self.actor.gradient(layers, outward[None]), settings.learning_rate, settings.clip
-        )
+        self.actor.step(layers, outward[None], settings.learning_rate, settings.clip)
         entropy = -float(np.einsum("na,na->", chances, logarithms)) / len(chances)
         self._temperature.update(entropy)
         self.slow.follow(self.critics, settings.tau)
@@ -150,9 +151,7 @@ class _Learner:
             errors = values[:, rows, taken] - goals
             outward[:, rows, taken] = errors * share
         loss = mean_square(errors)
-        self.critics.descend(
-            self.critics.gradient(layers, outward), settings.learning_rate, settings.clip
-        )
+        self.critics.step(layers, outward, settings.learning_rate, settings.clip)
         return loss
 
     def _ahead(self, following: Floats, allowed: Mask | None) -> Floats:

@@ -30,7 +30,7 @@ from spice_engine.learning.algorithms.acting import FORBIDDEN, Floats, draw, mas
 from spice_engine.learning.algorithms.losses import Learned, Losses, mean_square
 from spice_engine.learning.environments.environment import Choices, Environment, Mask, Matrix
 from spice_engine.learning.hyperparameters import Vpg
-from spice_engine.learning.networks import Network, Networks
+from spice_engine.learning.networks import MakeNetworks, Network, Networks
 from spice_engine.learning.task import Check
 
 
@@ -55,14 +55,15 @@ def learn(
     seed: int,
     check: Check,
     start: Network | None = None,
+    make: MakeNetworks = Networks,
 ) -> Iterator[Learned]:
     """After every `updates` gradient steps the network of the moment, without end.
 
-    It goes on from `start`, where that is of the same shape.
+    It goes on from `start`, where that is of the same shape; `make` says where networks compute.
     """
     chance = np.random.default_rng([seed, 22])
     sizes = (environment.features, *settings.hidden, environment.actions + 1)
-    policy = Networks(1, sizes, chance)
+    policy = make(1, sizes, chance)
     if start is not None:
         policy.resume(start)
     mean, updates, losses = policy.copy(), 0, Losses()
@@ -191,5 +192,5 @@ def _update(policy: Networks, path: _Path, settings: Vpg) -> dict[str, float]:
     losses = {"policy": loss, "entropy": float(entropy.mean())}
     if settings.baseline:
         losses["value"] = mean_square(error)
-    policy.descend(policy.gradient(layers, outward[None]), settings.learning_rate, settings.clip)
+    policy.step(layers, outward[None], settings.learning_rate, settings.clip)
     return losses

@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from spice_engine.learning.kernels.cuda import cuda, device
 from spice_engine.learning.networks import BETAS
 
-THREADS = 128
 PARTS = 64
 """Stretches of a gradient, at most, whose squares are summed up side by side."""
 OUTPUTS, HIDDEN, SLOPES, INWARD = range(4)
@@ -39,11 +38,15 @@ _FIRST, _SECOND = np.float32(BETAS[0]), np.float32(BETAS[1])
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """How a product is cut: `side` rows and columns a block, each thread `each` of both."""
+    """How a product is cut: `side` rows and columns a block, each thread `each` of both.
+
+    Of parameters a block goes over a `stretch`, a thread each.
+    """
 
     side: int = 32
     each: int = 4
     depth: int = 16
+    stretch: int = 128
 
     @property
     def threads(self) -> int:
