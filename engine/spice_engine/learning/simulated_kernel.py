@@ -41,7 +41,7 @@ class Kernel:
         Raises Uncompiled where the pod's code has no such form.
         """
         self._simulator = simulator
-        self._module = module = write_module(simulator)
+        self.module = module = write_module(simulator)
         self._functions = load(module)
         world = simulator.world
         columns = world.values[:, list(module.columns)].T
@@ -67,11 +67,11 @@ class Kernel:
 
         No code of the user's runs, so that a thread of its own may do this.
         """
-        warm(self._functions, self._module)
+        warm(self._functions, self.module)
 
     def warm_learning(self) -> None:
         """The same for what a population takes."""
-        warm_learning(self._functions, self._module)
+        warm_learning(self._functions, self.module)
 
     @cached_property
     def learn(self) -> Callable[..., bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from spice_engine.errors import TooLarge
 
@@ -44,7 +45,25 @@ class Size:
         return self.shared + members * self.member
 
 
-def fitting(size: Size, members: int, free: int, together: int) -> int:
+class Takes(Protocol):
+    """What any population says: its shape, and bytes as `Size` has them."""
+
+    @property
+    def cells(self) -> int: ...
+
+    @property
+    def actions(self) -> int: ...
+
+    @property
+    def member(self) -> int: ...
+
+    @property
+    def shared(self) -> int: ...
+
+    def bytes(self, members: int) -> int: ...
+
+
+def fitting(size: Takes, members: int, free: int, together: int) -> int:
     """How many of the members fit in `free` bytes at once: all, or a multiple of `together`.
 
     Raises TooLarge where not even `together` do.

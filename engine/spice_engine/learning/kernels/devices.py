@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from spice_engine.learning.kernels.population import Check, Course, Population
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from spice_engine.learning.kernels.on_cuda import Gpu
 
 Accelerator = Literal["auto", "cpu", "cuda"]
+T = TypeVar("T")
 
 WORTH_IT = 10**10
 """Updates from which a GPU pays: below, its start and the copies take longer than two cores."""
@@ -47,24 +49,31 @@ class Devices:
         from spice_engine.learning.kernels.on_cpu import Cpu
 
         updates = course.steps * passes * population.members
-        gpu = self._find(updates)
+        self.run(
+            lambda gpu: gpu.learn(population, course, passes, check),
+            lambda: Cpu().learn(population, course, passes, check),
+            pays=updates >= WORTH_IT,
+        )
+
+    def run(self, on_gpu: Callable[[Gpu], T], on_cpu: Callable[[], T], *, pays: bool) -> T:
+        """What one of both gives: the GPU where it is asked for or `pays`, and can do it."""
+        gpu = self._find(pays=pays)
         if gpu is not None:
             from spice_engine.learning.kernels.on_cuda import Unusable
 
             try:
-                gpu.learn(population, course, passes, check)
+                found = on_gpu(gpu)
             except Unusable as error:
                 self._note(str(error))
                 self._gpu = None
             else:
                 self.name = gpu.name
-                return
-        self.name = Cpu.name
-        Cpu().learn(population, course, passes, check)
+                return found
+        self.name = "cpu"
+        return on_cpu()
 
-    def _find(self, updates: int) -> Gpu | None:
-        asked = self._accelerator == "cuda"
-        if not asked and (self._accelerator == "cpu" or updates < WORTH_IT):
+    def _find(self, *, pays: bool) -> Gpu | None:
+        if self._accelerator == "cpu" or (self._accelerator == "auto" and not pays):
             return None
         if self._tried:
             return self._gpu

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from spice_engine.errors import TooLarge
 from spice_engine.learning.kernels import cuda as kernels
-from spice_engine.learning.kernels.budget import fitting
+from spice_engine.learning.kernels.budget import Takes, fitting
 from spice_engine.learning.kernels.population import Check, Course, Population
 from spice_engine.learning.kernels.slices import in_slices
 
@@ -29,7 +30,7 @@ class Gpu:
     """
 
     def __init__(self, threads: int = kernels.THREADS) -> None:
-        self._threads = threads
+        self.threads = threads
         cuda: Any = kernels.cuda
         try:
             device = cuda.get_current_device()
@@ -40,33 +41,44 @@ class Gpu:
         self.name = f"cuda ({name.decode() if isinstance(name, bytes) else name})"
 
     def learn(self, population: Population, course: Course, passes: int, check: Check) -> None:
-        """As `population.Device` says; raises Unusable where it cannot, nothing being changed.
+        """As `population.Device` says; raises Unusable where it cannot, nothing being changed."""
+        before = population.values.copy(), population.words.copy()
 
-        What fits in memory is computed before; where the driver has less than it said, half as
-        many members at a time are tried, down to a warp.
+        def undo() -> None:
+            population.values[:], population.words[:] = before
+
+        def work(members: slice) -> None:
+            self._learn_some(population, members, course, passes, check)
+
+        self.in_parts(population.size(course, passes), population.members, work, undo)
+        population.passes += passes
+
+    def in_parts(
+        self, size: Takes, members: int, work: Callable[[slice], None], undo: Callable[[], None]
+    ) -> None:
+        """Has `work` done for all members, as many at a time as fit in memory.
+
+        That is computed before; where the driver has less than it said, half as many members at a
+        time are tried, down to a warp. Raises Unusable where it cannot be done, after `undo`.
         """
-        free = free_bytes()
-        size = population.size(course, passes)
         try:
-            together = fitting(size, population.members, free, WARP)
+            together = fitting(size, members, free_bytes(), WARP)
         except TooLarge as error:
             raise Unusable(error.message) from error
-        before = population.values.copy(), population.words.copy()
         done = 0
-        while done < population.members:
-            members = slice(done, min(population.members, done + together))
+        while done < members:
+            some = slice(done, min(members, done + together))
             try:
-                self._learn_some(population, members, course, passes, check)
+                work(some)
             except Exception as error:
                 if not of_driver(error):
                     raise
                 if "OUT_OF_MEMORY" not in str(error) or together <= WARP:
-                    population.values[:], population.words[:] = before
+                    undo()
                     raise Unusable(f"The GPU gave up: {first_line(error)}") from error
                 together = max(WARP, together // 2 // WARP * WARP)
                 continue
-            done = members.stop
-        population.passes += passes
+            done = some.stop
 
     def _learn_some(
         self, population: Population, members: slice, course: Course, passes: int, check: Check
@@ -82,7 +94,7 @@ class Gpu:
         chance = cuda.to_device(np.repeat(chances[:, None], count, axis=1))
         values = cuda.to_device(np.ascontiguousarray(population.values[:, :, members]))
         rewards = cuda.to_device(np.ascontiguousarray(course.rewards).reshape(-1))
-        threads = min(self._threads, count)
+        threads = min(self.threads, count)
         grid = -(-count // threads)
         if course.tiles.shape[1] == 1 and history == 1:
             kernel: Any = kernels.make_walk(actions)[grid, threads]
