@@ -24,8 +24,6 @@ from numpy.typing import NDArray
 from spice_engine.learning.kernels.cuda import cuda, device
 from spice_engine.learning.networks import BETAS
 
-PARTS = 64
-"""Stretches of a gradient, at most, whose squares are summed up side by side."""
 OUTPUTS, HIDDEN, SLOPES, INWARD = range(4)
 """What a product is: see `make_multiply`."""
 
@@ -40,13 +38,14 @@ _FIRST, _SECOND = np.float32(BETAS[0]), np.float32(BETAS[1])
 class Tile:
     """How a product is cut: `side` rows and columns a block, each thread `each` of both.
 
-    Of parameters a block goes over a `stretch`, a thread each.
+    Over a member's parameters go at most `parts` blocks of `stretch` threads.
     """
 
     side: int = 32
     each: int = 4
     depth: int = 16
     stretch: int = 128
+    parts: int = 64
 
     @property
     def threads(self) -> int:
@@ -200,11 +199,10 @@ def make_squares(threads: int) -> Any:
 
 @cache
 def make_adam() -> Any:
-    """The kernel of a step of Adam: (stretches of P, members) blocks.
+    """The kernel of a step of Adam: (parts, members) blocks, after `make_squares`.
 
     As in `networks`: a gradient longer than `longest` is shortened, moments are kept without their
-    factors, which are in `rate` and `epsilon`; what comes out is multiplied by `kept`. `totals`
-    [M * parts] are what `make_squares` gives.
+    factors, which are in `rate` and `epsilon`; what comes out is multiplied by `kept`.
     """
 
     @cuda.jit
@@ -214,24 +212,22 @@ def make_adam() -> Any:
         square: Floats,
         slopes: Floats,
         totals: Floats,
-        parts: int,
         size: int,
         longest: np.float32,
         rate: np.float32,
         epsilon: np.float32,
         kept: np.float32,
     ) -> None:
-        member = cuda.blockIdx.y
-        place = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
-        if place < size:
-            total = _NOTHING
-            for part in range(parts):
-                total += totals[member * parts + part]
-            length = np.float32(math.sqrt(total))
-            share = _ONE
-            if length > longest:
-                share = longest / max(length, _LEAST)
-            place += member * size
+        member, parts = cuda.blockIdx.y, cuda.gridDim.x
+        total = _NOTHING
+        for part in range(parts):
+            total += totals[member * parts + part]
+        length, share = np.float32(math.sqrt(total)), _ONE
+        if length > longest:
+            share = longest / max(length, _LEAST)
+        first, threads = cuda.blockIdx.x * cuda.blockDim.x, cuda.blockDim.x
+        for own in range(first + cuda.threadIdx.x, size, parts * threads):
+            place = member * size + own
             slope = slopes[place] * share
             moved = mean[place] * _FIRST + slope
             spread = square[place] * _SECOND + slope * slope
@@ -248,8 +244,7 @@ def make_follow() -> Any:
 
     @cuda.jit
     def follow(mine: Floats, theirs: Floats, share: np.float32) -> None:
-        place = cuda.grid(1)
-        if place < mine.shape[0]:
+        for place in range(cuda.grid(1), mine.shape[0], cuda.gridsize(1)):
             mine[place] += share * (theirs[place] - mine[place])
 
     return follow

@@ -102,9 +102,8 @@ class GpuNetworks(Networks):
         if share == 1.0:
             self._flat.copy_to_device(other._flat)
             return
-        threads = TILE.stretch
-        blocks = -(-self.flat.size // threads)
-        kernels.make_follow()[blocks, threads](self._flat, other._flat, np.float32(share))
+        blocks = self._parts() * self.members
+        kernels.make_follow()[blocks, TILE.stretch](self._flat, other._flat, np.float32(share))
 
     def blocks(self, rows: int) -> Iterator[slice]:
         """Which members to take together: all whose layers have room."""
@@ -181,17 +180,19 @@ class GpuNetworks(Networks):
         """A step of Adam along the slopes of some members."""
         self._done[first:end] += 1
         size, epsilon = adam_factors(int(self._done[first]), rate)
-        members, threads = end - first, TILE.stretch
-        stretches = -(-self._size // threads)
-        parts = min(kernels.PARTS, stretches)
+        members, threads, parts = end - first, TILE.stretch, self._parts()
         slopes = self._room("slopes", members * self._size)
         totals = self._room("totals", members * parts)
         kernels.make_squares(threads)[(parts, members), threads](slopes, totals, self._size)
-        kernels.make_adam()[(stretches, members), threads](
+        kernels.make_adam()[(parts, members), threads](
             self._of(self._flat, first, end), self._moment("mean", first, end),
-            self._moment("square", first, end), slopes, totals, parts, self._size,
+            self._moment("square", first, end), slopes, totals, self._size,
             np.float32(longest), size, epsilon, np.float32(max(0.0, 1.0 - rate * decay)),
         )  # fmt: skip
+
+    def _parts(self) -> int:
+        """Blocks that go over a member's parameters."""
+        return min(TILE.parts, -(-self._size // TILE.stretch))
 
     def _moment(self, name: str, first: int, end: int) -> Any:
         """Those of some members; zeros at first."""
