@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from spice_engine.errors import InvalidEnvironment, InvalidRequest
-from spice_engine.learning.algorithms import codes, dql, sacd, vpg
+from spice_engine.learning.algorithms import codes
 from spice_engine.learning.algorithms.encoded import Encoded
+from spice_engine.learning.algorithms.losses import Learned
+from spice_engine.learning.algorithms.network_learner import batch_of, learn
 from spice_engine.learning.algorithms.network_model import NetworkModel
 from spice_engine.learning.environments.encoding import MAX_WIDTH, Encoding
 from spice_engine.learning.environments.gym import GymEnvironment
@@ -18,7 +21,9 @@ from spice_engine.learning.environments.gym_facts import Component, Gym
 from spice_engine.learning.features import Matrix
 from spice_engine.learning.gym_algorithms import parse_for_gym
 from spice_engine.learning.hyperparameters import Dql, Sacd, Tabular, Vpg
+from spice_engine.learning.kernels.network_devices import NetworkDevices
 from spice_engine.learning.model import Model
+from spice_engine.learning.networks import MakeNetworks
 
 TABLE_LANES = 16
 LOOK_LANES = 16
@@ -36,7 +41,7 @@ _SMALL = 1e-8
 class Lesson:
     """What an algorithm is given: `fields` are the components that the pod's fields show.
 
-    `given` are the hyperparameters that somebody wrote, by algorithm.
+    `given` are the hyperparameters that somebody wrote, by algorithm; networks learn on `devices`.
     """
 
     gym: Gym
@@ -44,6 +49,7 @@ class Lesson:
     seed: int
     given: Mapping[str, Mapping[str, Any]]
     check: Callable[[], None]
+    devices: NetworkDevices = field(default_factory=NetworkDevices)
 
     @property
     def cells(self) -> int:
@@ -74,28 +80,27 @@ def units(algorithm: str, lesson: Lesson) -> Iterator[Unit]:
     where it can't learn from what the environment shows.
     """
     settings = parse_for_gym(algorithm, lesson.given.get(algorithm, {}))
-    seed, check = lesson.seed, lesson.check
     match settings:
         case Tabular():
             return _tables(lesson, settings)
-        case Dql():
-            ground = _Ground.of(lesson)
-            learned = dql.learn(ground.environment(settings.lanes), settings, seed, check)
         case Vpg():
             # Returns of about 1, which the baseline learns at once.
             ground = _Ground.of(lesson, ahead=1.0 / max(1.0 - settings.gamma, LEAST_REST))
-            learned = vpg.learn(ground.environment(settings.lanes), settings, seed, check)
-        case Sacd():
+        case Dql() | Sacd():
             ground = _Ground.of(lesson)
-            learned = sacd.learn(ground.environment(settings.lanes), settings, seed, check)
         case _:
             raise InvalidRequest(
                 f"The algorithm '{algorithm}' does not learn by acting in an environment.",
                 hint="Use auto, dql, vpg, sacd or tabular.",
             )
+    environment = ground.environment(settings.lanes)
+
+    def begin(make: MakeNetworks) -> Iterator[Learned]:
+        return learn(environment, settings, lesson.seed, lesson.check, None, make)
+
     return (
         Unit(Encoded(ground.encoding, NetworkModel(one.network), ground.unit), one.losses)
-        for one in learned
+        for one in lesson.devices.learn(begin, batch_of(settings))
     )
 
 
@@ -110,8 +115,8 @@ class Pupil:
 
     def __init__(self, algorithm: str, lesson: Lesson) -> None:
         self._algorithm, self._lesson = algorithm, lesson
-        self._units = units(algorithm, lesson)
-        self._idle = self._begun = 0
+        self._units: Iterator[Unit] | None = None
+        self._idle = self._begun = self._done = 0
         self._best: float | None = None
 
     def learn(self) -> Unit:
@@ -119,18 +124,40 @@ class Pupil:
         patience = PATIENCE * luby(self._begun + 1)
         if self._idle >= patience and self._algorithm != "tabular":
             self._begun += 1
-            self._idle, self._best = 0, None
-            seed = int(
-                np.random.SeedSequence([self._lesson.seed, self._begun]).generate_state(1)[0]
-            )
-            self._units = units(self._algorithm, replace(self._lesson, seed=seed))
+            self._idle = self._done = 0
+            self._best = self._units = None
+        if self._units is None:
+            # What an earlier process learned in this attempt is learned again, to the same end.
+            self._units = islice(units(self._algorithm, self._attempt()), self._done, None)
+        self._done += 1
         return next(self._units)
+
+    def _attempt(self) -> Lesson:
+        """The lesson, with other chance where it is not the first attempt."""
+        if not self._begun:
+            return self._lesson
+        seeds = np.random.SeedSequence([self._lesson.seed, self._begun])
+        return replace(self._lesson, seed=int(seeds.generate_state(1)[0]))
 
     def told(self, score: float) -> None:
         """What the model last learned returns."""
         better = self._best is None or score > self._best
         self._best = score if better else self._best
         self._idle = 0 if better else self._idle + 1
+
+    def to_data(self) -> dict[str, Any]:
+        """Where it is, for a checkpoint."""
+        return {
+            "begun": self._begun,
+            "done": self._done,
+            "idle": self._idle,
+            "best": self._best,
+        }
+
+    def go_on(self, data: Mapping[str, Any]) -> None:
+        """Takes over what `to_data` gave in an earlier process."""
+        self._begun, self._done = data["begun"], data["done"]
+        self._idle, self._best = data["idle"], data["best"]
 
 
 def luby(number: int) -> int:

@@ -17,7 +17,8 @@ def make_learner(
 ) -> Learner:
     """The learner that the hyperparameters are of, for at most so many episodes.
 
-    The `accelerator` counts for tables that learn in lanes, and changes no policy.
+    The `accelerator` counts for tables that learn in lanes, and changes none; and for networks,
+    where `cuda` may change them by rounding.
     """
     if isinstance(settings, Auto):
         return AutoLearner(settings, episodes, seed)
@@ -26,5 +27,5 @@ def make_learner(
     if isinstance(settings, Linear):
         return LinearLearner(settings, episodes)
     if isinstance(settings, Dql | Vpg | Sacd):
-        return NetworkLearner(settings, episodes, seed)
+        return NetworkLearner(settings, episodes, seed, accelerator)
     return TabularLearner(settings, episodes, seed, accelerator)

@@ -21,8 +21,10 @@ from spice_engine.learning.environments.contextual import ContextualEnvironment
 from spice_engine.learning.environments.environment import Environment
 from spice_engine.learning.features import Matrix, Scaling
 from spice_engine.learning.hyperparameters import Dql, Sacd, Vpg
+from spice_engine.learning.kernels.devices import Accelerator
+from spice_engine.learning.kernels.network_devices import NetworkDevices
 from spice_engine.learning.model import Model
-from spice_engine.learning.networks import Network
+from spice_engine.learning.networks import MakeNetworks, Network, Networks
 from spice_engine.learning.task import Candidate, Check
 
 Settings = Dql | Vpg | Sacd
@@ -34,9 +36,12 @@ class NetworkLearner:
     ends_on_equal_scores = True
     cautious = True
 
-    def __init__(self, settings: Settings, episodes: int, seed: int) -> None:
+    def __init__(
+        self, settings: Settings, episodes: int, seed: int, accelerator: Accelerator = "auto"
+    ) -> None:
         self._settings = dataclasses.replace(settings, gamma=0.0)
         self._seed = seed
+        self._devices = NetworkDevices(accelerator)
         counts = [settings.updates * number for number in range(episodes)]
         self.candidates: Sequence[Candidate] = [
             Candidate(f"{count} gradient steps" if count else "best constant", {"updates": count})
@@ -45,11 +50,11 @@ class NetworkLearner:
 
     def fit(self, raw: Matrix, rewards: Matrix, check: Check) -> NetworkFit:
         """Learning on some steps."""
-        return NetworkFit(raw, rewards, self._settings, self._seed, check)
+        return NetworkFit(raw, rewards, self._settings, self._seed, check, devices=self._devices)
 
     def fit_from(self, start: Model, raw: Matrix, rewards: Matrix, check: Check) -> NetworkFit:
         """The same, going on from an earlier model's weights where it is of the same shape."""
-        return NetworkFit(raw, rewards, self._settings, self._seed, check, start)
+        return NetworkFit(raw, rewards, self._settings, self._seed, check, start, self._devices)
 
 
 class NetworkFit:
@@ -63,8 +68,10 @@ class NetworkFit:
         seed: int,
         check: Check,
         start: Model | None = None,
+        devices: NetworkDevices | None = None,
     ) -> None:
         self._raw = raw
+        self._devices = devices or NetworkDevices()
         self._scaling = Scaling.of(raw)
         means: Matrix = rewards.mean(axis=0)
         # Where only the taken action's reward counts, an action's own mean is to be learned.
@@ -74,7 +81,11 @@ class NetworkFit:
             raw, (rewards - self._offset) / self._scale, settings.lanes, self._scaling
         )
         begun = seen_by(start, self._scaling, self._scale, self._offset)
-        self._learned = learn(environment, settings, seed, check, begun)
+
+        def begin(make: MakeNetworks) -> Iterator[Learned]:
+            return learn(environment, settings, seed, check, begun, make)
+
+        self._learned = self._devices.learn(begin, batch_of(settings))
         self._models: list[Model] = [Constant(means)]
         self._losses: list[Mapping[str, float]] = [{}]
         self._asked = 0
@@ -91,8 +102,9 @@ class NetworkFit:
 
     @property
     def told(self) -> Mapping[str, Any]:
-        """The losses on the way to the model that was asked for last, by name."""
-        return {"losses": losses} if (losses := self._losses[self._asked]) else {}
+        """The losses on the way to the model that was asked for last, by name, and the device."""
+        losses = self._losses[self._asked]
+        return {**({"losses": losses} if losses else {}), **self._devices.told}
 
     def values(self, index: int) -> Matrix:
         """Its values on the fit's own steps."""
@@ -105,13 +117,19 @@ def learn(
     seed: int,
     check: Check,
     start: Network | None = None,
+    make: MakeNetworks = Networks,
 ) -> Iterator[Learned]:
     """The networks of the algorithm that the settings are of, without end, from `start` on."""
     if isinstance(settings, Dql):
-        return dql.learn(environment, settings, seed, check, start)
+        return dql.learn(environment, settings, seed, check, start, make)
     if isinstance(settings, Vpg):
-        return vpg.learn(environment, settings, seed, check, start)
-    return sacd.learn(environment, settings, seed, check, start)
+        return vpg.learn(environment, settings, seed, check, start, make)
+    return sacd.learn(environment, settings, seed, check, start, make)
+
+
+def batch_of(settings: Settings) -> int:
+    """Each network's samples of a gradient step."""
+    return settings.lanes * settings.steps if isinstance(settings, Vpg) else settings.batch
 
 
 def seen_by(start: Model | None, scaling: Scaling, scale: float, offset: Matrix) -> Network | None:
