@@ -20,6 +20,7 @@ from spice_engine.learning.kernels.devices import Devices
 from spice_engine.learning.kernels.on_cpu import Cpu
 from spice_engine.learning.kernels.on_cuda import Gpu
 from spice_engine.learning.kernels.population import Course, Exploration, Population
+from tests.unit import gpu_episodes
 
 CASES: dict[str, Any] = {
     # More than 1,000 updates of each member, over several tiles of shared memory.
@@ -109,4 +110,5 @@ def networks() -> dict[str, bool]:
 
 if __name__ == "__main__":
     sys.setswitchinterval(1e-4)  # the simulator waits for its threads without ever sleeping
-    print(json.dumps(compare() | trouble() | networks()))
+    episodes = gpu_episodes.compare() | gpu_episodes.trouble() | gpu_episodes.training()
+    print(json.dumps(compare() | trouble() | networks() | episodes))

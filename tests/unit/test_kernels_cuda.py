@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from spice_engine.learning.kernels.devices import Devices
-from tests.unit import gpu_kernels
+from tests.unit import gpu_episodes, gpu_kernels
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,7 +30,7 @@ def test_every_kernel_agrees_with_the_cpu_to_the_bit() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    wanted = (*gpu_kernels.CASES, "halved", "replaced", "networks")
+    wanted = (*gpu_kernels.CASES, "halved", "replaced", "networks", *gpu_episodes.CASES)
     assert json.loads(done.stdout) == dict.fromkeys(wanted, True)
 
 

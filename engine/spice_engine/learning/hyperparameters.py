@@ -68,9 +68,9 @@ class Tabular:
     lanes: int = _bounded(
         0,
         0,
-        1024,
-        "Members that learn by trial side by side, where no action changes a field; with 0 the "
-        "means of cells are taken at once.",
+        16_384,
+        "Members that learn by trial side by side; with 0 the means of cells are taken at once, "
+        "and in a simulated pod 32 members learn after those.",
     )
     passes: int = _bounded(50, 1, 10_000, "Passes over time of each member.")
     learning_rate: float = _bounded(0.1, 1e-6, 1.0, "Step size of members that learn by trial.")

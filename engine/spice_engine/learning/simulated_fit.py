@@ -19,6 +19,7 @@ from spice_engine.learning.algorithms.linear import LinearModel
 from spice_engine.learning.algorithms.tree import Tree, fit_tree
 from spice_engine.learning.features import Matrix, Scaling
 from spice_engine.learning.hyperparameters import Fqi, Hyperparameters
+from spice_engine.learning.kernels.devices import Devices
 from spice_engine.learning.model import Model
 from spice_engine.learning.simulated_batch import Batch
 from spice_engine.learning.simulated_values import (
@@ -68,8 +69,9 @@ class Lesson:
     The samples are of the consecutive rows `steps`. `min_leaf` is in steps, of which there may be
     several samples each. `check` may raise to end the work. `compiled` gives the pod's kernel,
     once it is there, or None where there is none. `random_starts` is the share of a population's
-    episodes that begin anywhere. Networks act in the `simulator`, by the `settings`, and go on from
-    those of the model `start`.
+    episodes that begin anywhere; `lanes` says how many members it has and lets them learn on any of
+    the `devices`, with 0 it has as many as usual. Networks act in the `simulator`, by the
+    `settings`, and go on from those of the model `start`.
     """
 
     view: View
@@ -89,6 +91,8 @@ class Lesson:
     steps: Rows
     compiled: Callable[[], Kernel | None]
     random_starts: float
+    lanes: int
+    devices: Devices
     start: Model | None = None
 
     @property

@@ -11,16 +11,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spice_engine.errors import InvalidRequest
+from spice_engine.learning import simulated_on_cpu
 from spice_engine.learning.algorithms.table import Table
 from spice_engine.learning.features import Matrix
 from spice_engine.learning.simulated_fit import Fitted, Lesson
 from spice_engine.learning.simulated_members import Course, Population
-from spice_engine.learning.simulated_on_cpu import learn
 from spice_engine.learning.simulated_tables import fit_tables, quantile_edges, telling
 from spice_engine.learning.simulated_values import best_ahead, shape_targets
+
+if TYPE_CHECKING:
+    from spice_engine.learning.kernels.on_cuda import Gpu
+    from spice_engine.learning.simulated_kernel import Kernel
 
 STEPS = ((8, False), (8, True), (4, True), (16, True))
 """Bins of each feature, and whether what comes counts; the last one goes on learning."""
@@ -29,8 +35,16 @@ MEMBERS = 32
 MOST_CELLS = 4_096
 """Cells of one member's table: with all members some megabytes, most of which stay in a cache."""
 BUDGET = 8_000_000
-"""Steps that all members take together in one episode of the training: some tenths of a second."""
+"""Steps that so many members take together in one episode of the training: some tenths of a
+second on two cores. Each of more members, or fewer, goes through as many episodes."""
 _PASSES = (2, 60)
+MOST_BYTES = 256 * 2**20
+"""Of all members' tables: more members have coarser ones."""
+MOST_KEPT = 32 * 2**20
+"""Bytes of them that a checkpoint holds; larger populations begin anew after a crash."""
+WORTH_MEMBERS, WORTH_UPDATES = 1_024, 10**9
+"""A GPU pays from so many: a thread takes some microseconds for a step, and to compile the pod for
+it some seconds. Estimates: a core does some 25 M steps/s."""
 
 
 def fit_population(lesson: Lesson, before: Fitted | None = None) -> Iterator[Fitted]:
@@ -45,7 +59,7 @@ def fit_population(lesson: Lesson, before: Fitted | None = None) -> Iterator[Fit
         return
     steps = lesson.steps
     passes = min(max(BUDGET // (MEMBERS * len(steps)), _PASSES[0]), _PASSES[1])
-    step = 0
+    members, step = lesson.lanes or MEMBERS, 0
     last: tuple[int, bool] | None = None
     population: Population | None = None
     model: Table | None = None
@@ -64,22 +78,58 @@ def fit_population(lesson: Lesson, before: Fitted | None = None) -> Iterator[Fit
         course = _course(lesson, model, gamma)
         if population is None:
             cells = math.prod(len(one) + 1 for one in model.edges)
-            population = Population.begin(MEMBERS, cells, kernel.actions, lesson.seed + step)
-        if not learn(kernel, population, course, passes, lesson.check):
+            population = Population.begin(members, cells, kernel.actions, lesson.seed + step)
+        if not _learn(lesson, kernel, population, course, passes):
             yield from fit_tables(lesson)
             return
         model = Table(model.columns, model.edges, _means(lesson, population, passes, course.unit))
-        kept = {
-            "step": step,
-            "arrays": {"table": population.table.copy(), "words": population.words.copy()},
-        }
-        detail = {"gamma": gamma, "cells": len(model.mean), "members": MEMBERS, "passes": passes}
-        yield Fitted(model, gamma, detail, kept)
+        detail = {"gamma": gamma, "cells": len(model.mean), "members": members, "passes": passes}
+        yield Fitted(model, gamma, detail | _told(lesson), _kept(population, step))
         step, last = step + 1, shape
 
 
+def _learn(
+    lesson: Lesson, kernel: Kernel, population: Population, course: Course, passes: int
+) -> bool:
+    """Has the members learn where the lesson may; whether it could be done."""
+
+    def on_cpu() -> bool:
+        return simulated_on_cpu.learn(kernel, population, course, passes, lesson.check)
+
+    def on_gpu(gpu: Gpu) -> bool:
+        from spice_engine.learning.simulated_on_cuda import learn
+
+        return learn(gpu, kernel, population, course, passes, lesson.check)
+
+    if not lesson.lanes:
+        return on_cpu()
+    updates = population.members * passes * course.steps
+    pays = population.members >= WORTH_MEMBERS and updates >= WORTH_UPDATES
+    return lesson.devices.run(on_gpu, on_cpu, pays=pays)
+
+
+def _told(lesson: Lesson) -> dict[str, Any]:
+    """The device that learned, and why it was not another, of who sets how many learn."""
+    devices = lesson.devices
+    notes = {"notes": list(devices.notes)} if devices.notes else {}
+    return {"device": devices.name, **notes} if lesson.lanes else {}
+
+
+def _kept(population: Population, step: int) -> dict[str, Any] | None:
+    """What the population goes on from after a crash, unless it is too much to be written often."""
+    if population.table.nbytes > MOST_KEPT:
+        return None
+    return {
+        "step": step,
+        "arrays": {"table": population.table.copy(), "words": population.words.copy()},
+    }
+
+
 def _partition(lesson: Lesson, bins: int, gamma: float, before: Table | None) -> Table:
-    """A table without values: the features that tell most, then all local fields."""
+    """A table without values: the features that tell most, then all local fields.
+
+    Raises InvalidRequest where even a coarse one is too large for all members that are asked for.
+    """
     batch, view = lesson.batch, lesson.view
     targets = batch.rewards
     if gamma and before is not None:
@@ -92,11 +142,20 @@ def _partition(lesson: Lesson, bins: int, gamma: float, before: Table | None) ->
     local: list[int] = view.local.tolist()
     told = telling(raw, shape_targets(targets, batch.lawful), bins, lesson.table_features)
     columns = [*(one for one in told if one not in local), *local]
+    row = 2 * targets.shape[1] * np.dtype(np.float32).itemsize * (lesson.lanes or MEMBERS)
     while True:
         edges = tuple(quantile_edges(raw[:, column], bins) for column in columns)
-        if math.prod(len(one) + 1 for one in edges) <= MOST_CELLS or bins <= 2:
-            return Table(tuple(columns), edges, np.empty((0, 0)))
+        cells = math.prod(len(one) + 1 for one in edges)
+        if cells <= min(MOST_CELLS, MOST_BYTES // row) or bins <= 2:
+            break
         bins -= 1
+    if lesson.lanes and cells * row > MOST_BYTES:
+        raise InvalidRequest(
+            f"{lesson.lanes} lanes with {cells} cells and {targets.shape[1]} actions take "
+            f"{cells * row / 2**20:.0f} MiB; {MOST_BYTES / 2**20:.0f} MiB are the most.",
+            hint="Set fewer lanes or features.",
+        )
+    return Table(tuple(columns), edges, np.empty((0, 0)))
 
 
 def _course(lesson: Lesson, table: Table, gamma: float) -> Course:
@@ -136,7 +195,7 @@ def _means(lesson: Lesson, population: Population, passes: int, unit: float) -> 
     lead = np.where(seen > 0, values - level, 0.0)
     mean = (lead * seen).sum(axis=0) / np.maximum(seen.sum(axis=0), 1.0)
     # So many visits are worth one row of the data.
-    prior = lesson.shrinkage * MEMBERS * passes + 1e-9
+    prior = lesson.shrinkage * population.members * passes + 1e-9
     leaning: Matrix = (visits * lead + prior * mean) / (visits + prior)
     leaning[seen == 0] = np.broadcast_to(mean, seen.shape)[seen == 0]
     level = np.where(visits > 0, level, middle)

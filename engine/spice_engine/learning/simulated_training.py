@@ -29,6 +29,7 @@ from spice_engine.learning.confidence import (
 )
 from spice_engine.learning.features import Layout, Matrix
 from spice_engine.learning.hyperparameters import Auto, Fqi, Hyperparameters, Tabular
+from spice_engine.learning.kernels.devices import Accelerator, Devices
 from spice_engine.learning.model import Model
 from spice_engine.learning.policy import Policy
 from spice_engine.learning.simulated_batch import (
@@ -73,6 +74,7 @@ class SimulatedRun:
     """One run; go through `episodes`, then call `finish`.
 
     What serves may go on from the model `start`, where it is a network; what chooses never does.
+    The `accelerator` counts for `tabular` with lanes, and changes no policy.
     """
 
     def __init__(
@@ -80,8 +82,10 @@ class SimulatedRun:
         task: SimulatedTask,
         check: Callable[[], None] = lambda: None,
         start: Model | None = None,
+        accelerator: Accelerator = "auto",
     ) -> None:
         self._task, self._start = task, start
+        self._devices = Devices(accelerator)
         chosen = task.hyperparameters
         self._clock = Clock(chosen.seconds if isinstance(chosen, Auto) else math.inf)
         self._simulator = Simulator(task.world, check)
@@ -152,6 +156,8 @@ class SimulatedRun:
             steps=steps,
             compiled=self._compiled,
             random_starts=table.random_starts,
+            lanes=table.lanes,
+            devices=self._devices,
             start=start,
         )
         return FamilyLearner(lesson)

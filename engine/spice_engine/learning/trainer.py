@@ -118,7 +118,8 @@ def _train_simulated(assignment: Assignment, report: Report) -> Trained:
     from spice_engine.learning.simulated_training import SimulatedRun
 
     params, task = assignment.params, assignment.simulated_task()
-    run = SimulatedRun(task, report.check, serving_model(assignment, task.layout))
+    start, accelerator = serving_model(assignment, task.layout), params.get("accelerator", "auto")
+    run = SimulatedRun(task, report.check, start, accelerator)
     # No path is fixed here, yet scores of rollouts often stay for a while before they rise.
     stopping = Stopping(params["goal"], params.get("patience", 0), equal_scores=False)
     checkpoints = Checkpoints.of(params)
