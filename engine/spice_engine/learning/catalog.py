@@ -56,3 +56,6 @@ ALGORITHMS: Mapping[str, Algorithm] = {
         ),
     )
 }
+
+NETWORKS = frozenset({"dql", "sacd", "vpg"})
+"""Those that learn networks."""

@@ -12,7 +12,8 @@ from typing import Any, cast
 from spice_engine.data.connectors import gym as gym_connector
 from spice_engine.data.connectors.file import read, resolve
 from spice_engine.errors import InvalidData
-from spice_engine.pods.model import Action, Dataspace, Feed, Manifest, Part, RewardFile
+from spice_engine.learning.catalog import NETWORKS
+from spice_engine.pods.model import Action, Dataspace, Feed, Manifest, Part, RewardFile, Training
 from spice_engine.pods.problems import place_as_dict
 
 LEARNING_VERSION = 4
@@ -298,9 +299,15 @@ def fingerprint(
         "files": {file["path"]: file["sha256"] for file in loaded["files"]},
         # What there was before ranges keeps its fingerprint.
         **({"ranges": found} if (found := ranges(manifest)) else {}),
+        **({"accelerator": "cuda"} if _rounds_otherwise(training) else {}),
     }
     text = json.dumps(content, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _rounds_otherwise(training: Training) -> bool:
+    """Whether networks are to learn on a GPU, whose sums are rounded in another order."""
+    return training.accelerator == "cuda" and training.algorithm in NETWORKS
 
 
 def _reward_text(manifest: Manifest, app_folder: Path) -> Any:

@@ -6,7 +6,7 @@ import importlib.util
 from typing import Any, Literal
 
 from spice_engine.errors import InvalidRequest
-from spice_engine.learning.catalog import ALGORITHMS
+from spice_engine.learning.catalog import ALGORITHMS, NETWORKS
 from spice_engine.learning.goal import Goal
 from spice_engine.learning.hyperparameters import HYPERPARAMETERS, parse
 from spice_engine.learning.presets import PRESET, PRESETS
@@ -77,8 +77,9 @@ def read_training(
 
 def _no_gpu(algorithm: str, hyperparameters: dict[str, Any]) -> str:
     """Why a pod will not learn on a GPU, in a sentence; empty where it may, if there is one."""
-    if algorithm != "tabular" or not hyperparameters.get("lanes"):
-        return "Only the algorithm 'tabular' with 'lanes' learns on a GPU."
+    lanes = algorithm == "tabular" and hyperparameters.get("lanes")
+    if algorithm not in NETWORKS and not lanes:
+        return "Only dql, vpg, sacd and 'tabular' with 'lanes' learn on a GPU."
     if importlib.util.find_spec("numba_cuda") is None:
         return "What computes on GPUs is not installed: pip install 'spice-tui[cuda]'."
     return ""
