@@ -6,7 +6,8 @@ It needs the extra `cuda`. First every CUDA kernel is run beside the CPU's, bit 
 population of 16,384 members learns tables of 512 states and three actions, on the GPU and on two
 cores; figures are medians. The roofs are measured, too: what the GPU's memory moves, and how many
 updates that allows at 16 bytes each (a row of three values read, one value written). A population
-of networks (`learning_gpu_networks.py`) is measured the same way. Takes about two minutes. With
+of networks (`learning_gpu_networks.py`) and one in the episodes of a simulated pod
+(`learning_gpu_episodes.py`) are measured the same way. Takes about three minutes. With
 NUMBA_ENABLE_CUDASIM=1, small numbers and `--networks 0` it can be tried without a GPU.
 """
 
@@ -27,6 +28,7 @@ from typing import Any
 # Two threads of BLAS, as many as the cores that are compared with; before NumPy is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "2")
 
+import learning_gpu_episodes as episodes
 import learning_gpu_networks as networks
 import numpy as np
 
@@ -149,6 +151,8 @@ def main() -> None:
     parser.add_argument("--cpu-passes", type=int, default=20)
     parser.add_argument("--networks", type=int, default=1_056, help="eight for each of 132 SMs")
     parser.add_argument("--network-steps", type=int, default=200)
+    parser.add_argument("--episodes", type=int, default=16_384, help="members in a simulated pod")
+    parser.add_argument("--episode-passes", type=int, default=50)
     parser.add_argument("--numbers", type=int, default=2**28, help="for the memory's roof")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path)
@@ -171,6 +175,11 @@ def main() -> None:
         if given.networks
     }
     cpu = on_cpu(course, given.members, given.cpu_passes, given.rounds)
+    in_episodes = (
+        episodes.figures(given.episodes, given.episode_passes, given.rounds)
+        if given.episodes
+        else None
+    )
     table = given.states * ACTIONS * 4 * given.members
     figures = {
         "device": name,
@@ -196,6 +205,7 @@ def main() -> None:
                 batch: round(one * FLOP / 1e9) for batch, (one, _) in samples.items()
             },
         },
+        "episodes": in_episodes,
         "wanted": {"gpu_g_updates_per_second": WANTED_G, "times_two_cores": WANTED_RATIO},
     }
     print(json.dumps(figures, indent=1))
@@ -223,6 +233,7 @@ def report(figures: dict[str, Any]) -> str:
         f"| share of what memory allows, at {BYTES} bytes an update "
         f"| {figures['share_of_memory_roof']:.0%} | |\n"
         f"{_networks(figures['networks'])}"
+        f"{episodes.rows(figures['episodes']) if figures['episodes'] else ''}"
     )
 
 
