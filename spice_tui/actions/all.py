@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from spice_tui.actions import Action
 from spice_tui.actions.app_actions import APP, VIEW
-from spice_tui.actions.chart_actions import CHART, LINEAGE, STEPPER, TIMELINE
+from spice_tui.actions.chart_actions import (
+    CHART,
+    COMPARISON,
+    LINEAGE,
+    POLICY,
+    STEPPER,
+    TIMELINE,
+)
 from spice_tui.actions.editor_actions import EDITOR
 from spice_tui.actions.log_actions import LOG
 from spice_tui.actions.pod_actions import POD, RUN
@@ -27,6 +34,8 @@ ACTIONS: dict[str, Action] = {
         CHART,
         TIMELINE,
         STEPPER,
+        POLICY,
+        COMPARISON,
         LINEAGE,
         LOG,
     )

@@ -1,4 +1,4 @@
-"""What can be done in a chart, a timeline, a reward stepper and the lineage."""
+"""What can be done in a chart, a timeline, a reward stepper, an answer and the lineage."""
 
 from __future__ import annotations
 
@@ -124,6 +124,30 @@ STEPPER: tuple[Action, ...] = (
     Action("stepper.far_next", "Ten on", "Go ten steps on.", ("L", "shift+right"), palette=False),
     Action("stepper.first", "First step", "See the first step.", ("g", "home"), palette=False),
     Action("stepper.last", "Last step", "See the last step.", ("G", "end"), palette=False),
+)
+
+POLICY: tuple[Action, ...] = (
+    Action(
+        "policy.ask",
+        "Explain",
+        "Have the policy that serves explained, again if it was.",
+        ("enter",),
+        footer=True,
+        palette=False,
+    ),
+    Action("policy.give_up", "Leave it", "Give the question up.", ("escape",), palette=False),
+)
+
+COMPARISON: tuple[Action, ...] = (
+    Action(
+        "comparison.ask",
+        "Compare",
+        "Choose versions and algorithms, and compare them.",
+        ("enter",),
+        footer=True,
+        palette=False,
+    ),
+    Action("comparison.give_up", "Leave it", "Give the question up.", ("escape",), palette=False),
 )
 
 LINEAGE: tuple[Action, ...] = (

@@ -37,6 +37,22 @@ POD: tuple[Action, ...] = (
         "[POD] [ROW]",
     ),
     Action("pod.evaluation", "Evaluation", "Show how good it is.", ("v",), "evaluation", "[POD]"),
+    Action(
+        "pod.explain_policy",
+        "Explain policy",
+        "Explain what its policy does when, and what it looks at.",
+        ("P",),
+        "explain-policy",
+        "[POD] [VERSION]",
+    ),
+    Action(
+        "pod.compare_policies",
+        "Compare policies",
+        "Tell which of some versions or algorithms is better.",
+        ("B",),
+        "compare-policies",
+        "[POLICY …]",
+    ),
     Action("pod.observations", "Data", "Show its rows.", ("o",), "observations", "[POD]"),
     Action(
         "pod.interpretations",

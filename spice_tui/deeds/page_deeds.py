@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from spice_engine.errors import InvalidRequest
@@ -53,6 +54,38 @@ class PageDeeds(PodDeeds, RunDeeds, ScreenDeeds):
     async def action_evaluation(self, pod: str = "") -> None:
         """Show how good it is."""
         await self._page("evaluation", pod)
+
+    async def action_explain_policy(self, pod: str = "", version: str = "") -> None:
+        """Explain what its policy does, and why."""
+        from spice_tui.screens.pages.policy_page import PolicyPage
+
+        page = await self._page("policy", pod)
+        assert isinstance(page, PolicyPage)
+        page.explain(self.pod_named(), version)
+
+    async def action_compare_policies(self, *policies: str) -> None:
+        """Tell which of some versions or algorithms is better; none: a person chooses."""
+        from spice_tui.screens.pages.comparison_page import ComparisonPage
+
+        found = self.pod_named()
+        page = await self._page("comparison", "")
+        assert isinstance(page, ComparisonPage)
+        chosen = policies or await self._choose_policies(found.name, page.chosen(found.name))
+        if len(chosen) == 1:
+            raise InvalidRequest("one policy is nothing to compare.", hint="Name two or more.")
+        if chosen:
+            page.compare(found, chosen)
+
+    async def _choose_policies(self, pod: str, before: Sequence[str]) -> Sequence[str]:
+        from spice_engine.protocol.judging import LearningAlgorithms
+        from spice_engine.protocol.packages import PolicyVersions
+        from spice_tui.models.policy_choice import choices
+        from spice_tui.screens.policy_picker import PolicyPicker
+
+        versions = await self.fetch(PolicyVersions, "pods.versions", pod=pod)
+        algorithms = await self.fetch(LearningAlgorithms, "pods.algorithms")
+        every = choices(versions.versions, algorithms.algorithms)
+        return await self.ask_person(PolicyPicker(pod, every, before)) or ()
 
     async def action_observations(self, pod: str = "") -> None:
         """Show its rows."""

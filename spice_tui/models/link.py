@@ -201,7 +201,7 @@ class Link:
                 feed.close()
 
     def want(self, *topics: str) -> None:
-        """Have `servers` or `models` in the world from now on: the first paint does without."""
+        """Have `servers`, `models` or `comparisons` in the world: the first paint does without."""
         for topic in topics:
             if topic in self._wanted:
                 continue

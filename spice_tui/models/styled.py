@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from spice_tui.theme.symbols import symbols
@@ -51,6 +52,13 @@ def rows_of(lines: Sequence[Line], width: int) -> Rows:
     """Lines, each as wide as it should be."""
     done = [line.to(width) for line in lines]
     return [line.text for line in done], [line.styles for line in done]
+
+
+def wrapped(text: str, width: int, style: int = NONE, hang: int = 0) -> Iterator[Line]:
+    """A text in as many lines as it needs; those after the first begin at column `hang`."""
+    indent = " " * hang
+    for part in textwrap.wrap(text, max(width, hang + 8), subsequent_indent=indent):
+        yield Line().add(part, style)
 
 
 def bar(share: float, width: int) -> str:

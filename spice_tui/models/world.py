@@ -16,6 +16,7 @@ from spice_tui.models.build import build
 if TYPE_CHECKING:
     from spice_engine.protocol.authoring import PreviewInfo
     from spice_engine.protocol.engine import EngineStatus
+    from spice_engine.protocol.judging import ComparisonProgress
     from spice_engine.protocol.models import ModelInfo
     from spice_engine.protocol.pods import Episode, PodInfo, TrainingInfo
     from spice_engine.protocol.runs import RunInfo
@@ -30,6 +31,7 @@ OF_TOPICS = {
     "previews": "authoring.PreviewInfo",
     "servers": "servers.ServerInfo",
     "models": "models.ModelInfo",
+    "comparisons": "judging.ComparisonProgress",
 }
 """What the items of topics are. Their modules are imported when the first item comes: classes by
 the dozen take longer to make than the first screen has."""
@@ -57,7 +59,8 @@ def _nothing() -> Mapping[Any, Any]:
 class World:
     """Everything the screens show. Trainings and episodes are keyed `pod/number`.
 
-    Servers and models are there from when a part of the screen first wanted them.
+    Servers, models and comparisons (those that train now) are there from when a part of the screen
+    first wanted them.
     """
 
     connection: Connection = field(default_factory=Connection)
@@ -69,6 +72,7 @@ class World:
     previews: Mapping[str, PreviewInfo] = field(default_factory=_nothing)
     servers: Mapping[str, ServerInfo] = field(default_factory=_nothing)
     models: Mapping[str, ModelInfo] = field(default_factory=_nothing)
+    comparisons: Mapping[int, ComparisonProgress] = field(default_factory=_nothing)
 
     def trainings_of(self, pod: str) -> list[TrainingInfo]:
         """The pod's training runs with their episodes, oldest first."""
@@ -119,6 +123,7 @@ class Keeper:
         self._previews: dict[str, PreviewInfo] = {}
         self._servers: dict[str, ServerInfo] = {}
         self._models: dict[str, ModelInfo] = {}
+        self._comparisons: dict[int, ComparisonProgress] = {}
         self._engine: EngineStatus | None = None
         self._connection = Connection()
         self.changed: set[str] = set()
@@ -159,6 +164,8 @@ class Keeper:
                 return  # they are told every second, also when nothing happens
         elif topic == "models":
             _merge(self._models, kind, data, topic, str)
+        elif topic == "comparisons":
+            _merge(self._comparisons, kind, data, topic, int)
         elif topic == "trainings":
             # A snapshot holds the recent ones only; older ones that are known stay.
             changes = data if kind == "delta" else {"set": data}
@@ -201,6 +208,7 @@ class Keeper:
             "previews": self._previews,
             "servers": self._servers,
             "models": self._models,
+            "comparisons": self._comparisons,
         }
         for name, live in maps.items():
             if name in self.changed:

@@ -31,6 +31,8 @@ TITLES = {
     "view": "Panes",
     "timeline": "In the timeline",
     "stepper": "In the steps",
+    "policy": "In the policy",
+    "comparison": "In the comparison",
     "lineage": "In the lineage",
 }
 FILTERS = (

@@ -9,10 +9,15 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widget import Widget
 
+from spice_tui.models.page_titles import page_titles
 from spice_tui.theme.symbols import symbols
 
 if TYPE_CHECKING:
     from spice_tui.models.world import World
+
+
+_CORNERS = 6
+"""Cells of a frame's upper edge beside its title."""
 
 
 class Pane(Vertical):
@@ -95,6 +100,9 @@ class Deck(Pane):
     def on_mount(self) -> None:
         self._title()
 
+    def on_resize(self) -> None:
+        self._title()
+
     async def fill(self) -> None:
         """Put the first page into the frame."""
         if not self.top.is_attached:
@@ -117,10 +125,9 @@ class Deck(Pane):
         return list(self._makers)
 
     def _title(self) -> None:
-        signs = symbols()
-        self.border_title = " ".join(
-            f"{signs.mark}{title}" if name == self.page else title
-            for name, title in self._titles.items()
+        room = self.outer_size.width - _CORNERS
+        self.border_title = page_titles(
+            list(self._titles.values()), self.names.index(self.page), room
         )
 
     async def turn_to(self, name: str) -> Page:

@@ -12,6 +12,7 @@ from spice_tui.app import SpiceApp
 from spice_tui.models.command_line import RAW
 from spice_tui.screens.help import TITLES
 from spice_tui.screens.view import View
+from spice_tui.widgets.asked import ComparisonPane, PolicyPane
 from spice_tui.widgets.chart import Chart
 from spice_tui.widgets.composer import Composer
 from spice_tui.widgets.editor_pane import EditorPane
@@ -33,6 +34,8 @@ WIDGETS = (
     Composer,
     DecisionTimeline,
     RewardStepper,
+    PolicyPane,
+    ComparisonPane,
     LineageGraph,
     LogView,
 )

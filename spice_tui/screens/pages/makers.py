@@ -13,6 +13,8 @@ PAGES = (
     ("timeline", "Timeline"),
     ("stepper", "Steps"),
     ("evaluation", "Evaluation"),
+    ("policy", "Policy"),
+    ("comparison", "Compare"),
     ("data", "Data"),
     ("notes", "Notes"),
 )
@@ -33,6 +35,14 @@ def make_page(name: str, app: SpiceApp) -> Page:
             from spice_tui.screens.pages.evaluation_page import EvaluationPage
 
             return EvaluationPage(app)
+        case "policy":
+            from spice_tui.screens.pages.policy_page import PolicyPage
+
+            return PolicyPage(app)
+        case "comparison":
+            from spice_tui.screens.pages.comparison_page import ComparisonPage
+
+            return ComparisonPage(app)
         case "data":
             from spice_tui.screens.pages.data_page import DataPage
 
