@@ -12,13 +12,15 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import msgpack  # pyright: ignore[reportMissingTypeStubs]
 import numpy as np
 from numpy.typing import NDArray
+
+from spice_engine.errors import SpiceError
 
 VERSION = 1
 FIRST_SECONDS = 2.0
@@ -49,6 +51,19 @@ class Checkpoints:
         """Those of a trainer's call, which says under `checkpoint` where."""
         given = params.get("checkpoint")
         return cls(Path(given) if given else None, lambda: key_of(params))
+
+    @contextlib.contextmanager
+    def until_done(self) -> Generator[None]:
+        """Within it the training goes on; after it, and where it failed, there is none to go on.
+
+        One that is cut off, as by whoever asked for it, goes on from here another time.
+        """
+        try:
+            yield
+        except SpiceError:
+            self.forget()  # it would fail again
+            raise
+        self.forget()
 
     def load(self) -> dict[str, Any] | None:
         """What a training of the same inputs kept; None where there is none that can be used."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
+from spice_engine.learning.checkpoints import pack_array, unpack_array
 from spice_engine.learning.environments.environment import Choices
 from spice_engine.learning.environments.gym import GymEnvironment
 from spice_engine.learning.evaluation import choose
@@ -36,6 +37,15 @@ class Played:
     def score(self) -> float:
         """The mean return of an episode."""
         return float(self.returns.mean())
+
+    def to_data(self) -> dict[str, Any]:
+        """All of it, for a checkpoint."""
+        return {one.name: pack_array(getattr(self, one.name)) for one in fields(self)}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Played:
+        """What `to_data` was given."""
+        return cls(**{name: unpack_array(one) for name, one in data.items()})
 
     def as_dict(self, actions: Sequence[str]) -> dict[str, Any]:
         """Plain data for frames and the policy file."""

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from spice_engine.learning.algorithms.constant import Constant
+from spice_engine.learning.checkpoints import Checkpoints
 from spice_engine.learning.clock import Clock
 from spice_engine.learning.confidence import (
     CLASSIC,
@@ -27,31 +28,25 @@ from spice_engine.learning.confidence import (
     calibrate,
     reliability,
 )
-from spice_engine.learning.environments.gym import GymEnvironment
 from spice_engine.learning.environments.gym_facts import DONE_COLUMN, Component, Facts, Gym
 from spice_engine.learning.features import Layout
 from spice_engine.learning.gym_confidence import MOST_ACTIONS, tried
 from spice_engine.learning.gym_episodes import (
     LEVEL,
-    Act,
     Played,
     always,
     by_chance,
     greedy,
     interval,
-    play,
 )
+from spice_engine.learning.gym_ground import Ground, seed_of
 from spice_engine.learning.gym_learners import Lesson, Pupil, Unit, portfolio
 from spice_engine.learning.hyperparameters import Auto, Hyperparameters
-from spice_engine.learning.model import Model
+from spice_engine.learning.model import Model, read_model
 from spice_engine.learning.policy import Policy
 
 SELECTION, CONFIRMATION, HELD_OUT, CHANCE, MOMENTS_TRIED, MOMENTS_HELD_OUT = range(1, 7)
 """What episodes are for; each has seeds of its own, as learning has."""
-QUICK_EPISODES, SLOW_EPISODES = 32, 16
-"""Episodes of the selection, of environments that step all lanes in one go, and of others."""
-QUICK_FRESH, SLOW_FRESH = 100, 40
-"""Further episodes by which the winner is chosen, and as many again that it is judged by."""
 FINALISTS = 3
 MAX_CONSTANTS = 8
 """Actions whose always being taken is tried, at most."""
@@ -88,9 +83,9 @@ class GymTask:
 class _Trial:
     """One episode's model: of which algorithm, how many of that came before, and how it played."""
 
+    index: int
     algorithm: str
     step: int
-    model: Model
     played: Played
     confirmed: Played | None = field(default=None)
 
@@ -98,37 +93,6 @@ class _Trial:
     def name(self) -> str:
         """What people see."""
         return self.algorithm if self.algorithm == "constant" else f"{self.algorithm} {self.step}"
-
-
-class _Ground:
-    """Environments to play in, by their number of lanes."""
-
-    def __init__(self, task: GymTask, check: Callable[[], None]) -> None:
-        self._task, self._check = task, check
-        first = GymEnvironment(task.gym, QUICK_EPISODES)
-        self.quick = first.quick
-        if not self.quick:
-            first.close()
-            first = GymEnvironment(task.gym, SLOW_EPISODES)
-        self._environments = {first.lanes: first}
-        self.few = first.lanes
-        self.many = QUICK_FRESH if self.quick else SLOW_FRESH
-
-    def play(self, act: Act, lanes: int, purpose: int) -> Played:
-        """One episode in each of so many lanes, the same ones for one purpose."""
-        seed = _seed(self._task.seed, purpose)
-        return play(self.environment(lanes), act, seed, self._check)
-
-    def environment(self, lanes: int) -> GymEnvironment:
-        """An environment of so many lanes."""
-        if lanes not in self._environments:
-            self._environments[lanes] = GymEnvironment(self._task.gym, lanes)
-        return self._environments[lanes]
-
-    def close(self) -> None:
-        """Free the environments."""
-        for environment in self._environments.values():
-            environment.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,16 +114,25 @@ class GymRun:
         self._task, self._check = task, check
         seconds = task.settings.seconds if isinstance(task.settings, Auto) else math.inf
         self._clock = Clock(seconds)
-        self._ground = _Ground(task, check)
+        self._ground = Ground(task.gym, task.seed, check)
         self._lesson = Lesson(
             gym=task.gym,
             fields=task.shown,
-            seed=_seed(task.seed, 0),
+            seed=seed_of(task.seed, 0),
             given={task.algorithm: task.given},
             check=check,
         )
-        self._trials: list[_Trial] = []
         self._lines: dict[int, _Lines] = {}
+        auto = isinstance(task.settings, Auto)
+        self._names = portfolio(self._lesson) if auto else (task.algorithm,)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing is learned yet."""
+        self._trials: list[_Trial] = []
+        self._told: list[dict[str, Any]] = []
+        self._models: dict[int, Model] = {}  # of those that may still win
+        self._pupils = {name: Pupil(name, self._lesson) for name in self._names}
 
     @cached_property
     def _constants(self) -> tuple[Played, ...]:
@@ -175,7 +148,7 @@ class GymRun:
 
     def _references(self, lanes: int, purpose: int) -> _Lines:
         if purpose not in self._lines:
-            chance = by_chance(len(self._task.actions), _seed(self._task.seed, CHANCE))
+            chance = by_chance(len(self._task.actions), seed_of(self._task.seed, CHANCE))
             random = self._ground.play(chance, lanes, purpose).score
             if purpose == SELECTION:
                 constant = self._constants[self._constant]
@@ -184,19 +157,36 @@ class GymRun:
             self._lines[purpose] = _Lines(random, constant)
         return self._lines[purpose]
 
-    def episodes(self, limit: int) -> Iterator[dict[str, Any]]:
-        """Episode after episode, as plain data; the first is the best constant action."""
+    def episodes(
+        self, limit: int, checkpoints: Checkpoints | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Episode after episode, as plain data; the first is the best constant action.
+
+        Those that an earlier process did, as `checkpoints` know, are told first, as they were.
+        """
+        kept = checkpoints.load() if checkpoints is not None else None
+        if kept is not None:
+            try:
+                self._go_on(kept)
+            except (LookupError, TypeError, ValueError):
+                self._begin()  # another version of this wrote it
+            with self._clock.paused():
+                yield from self._told
         ended = time.time()
-        for number, (algorithm, step, unit) in enumerate(self._units(limit), start=1):
+        for algorithm, step, unit in self._units(limit):
             self._check()
             started = ended
             played = self._ground.play(greedy(unit.model), self._ground.few, SELECTION)
-            trial = _Trial(algorithm, step, unit.model, played)
+            trial = _Trial(len(self._trials), algorithm, step, played)
             self._trials.append(trial)
+            self._models[trial.index] = unit.model
+            self._models = {index: self._models[index] for index in self._ranked()[:FINALISTS]}
+            if step:
+                self._pupils[algorithm].told(played.score)
             judged = self._judged(played, SELECTION)
             ended = time.time()
             told: dict[str, Any] = {
-                "episode": number,
+                "episode": len(self._trials),
                 "start": started,
                 "end": ended,
                 "score": played.score,
@@ -216,36 +206,57 @@ class GymRun:
                     **({"losses": dict(unit.losses)} if unit.losses else {}),
                 },
             }
+            self._told.append(told)
             with self._clock.paused():
                 yield told
+                if checkpoints is not None:
+                    checkpoints.offer(self._to_data)
+
+    def _to_data(self) -> dict[str, Any]:
+        """All that was done so far, as plain data."""
+        return {
+            "told": self._told,
+            "trials": [[one.algorithm, one.step, one.played.to_data()] for one in self._trials],
+            "models": [[index, one.kind, one.to_content()] for index, one in self._models.items()],
+            "pupils": {name: pupil.to_data() for name, pupil in self._pupils.items()},
+        }
+
+    def _go_on(self, kept: dict[str, Any]) -> None:
+        """Takes over what `_to_data` gave in an earlier process."""
+        self._told = kept["told"]
+        for index, (algorithm, step, played) in enumerate(kept["trials"]):
+            self._trials.append(_Trial(index, algorithm, step, Played.from_data(played)))
+        fields, actions = len(self._task.fields), len(self._task.actions)
+        for index, kind, content in kept["models"]:
+            self._models[index] = read_model(kind, content, fields, actions)
+        for name, pupil in self._pupils.items():
+            pupil.go_on(kept["pupils"][name])
 
     def _units(self, limit: int) -> Iterator[tuple[str, int, Unit]]:
         """The constant, then units of the algorithm; of `auto` of several, by turns."""
-        scores = np.array([one.score for one in self._constants])
-        mean = np.full(len(self._task.actions), scores.min())
-        mean[: len(scores)] = scores
-        yield "constant", 0, Unit(Constant(mean))
-        auto = isinstance(self._task.settings, Auto)
-        names = portfolio(self._lesson) if auto else (self._task.algorithm,)
-        pupils = {name: Pupil(name, self._lesson) for name in names}
-        steps = dict.fromkeys(names, 0)
-        for number in range(1, limit):
+        if not self._trials:
+            scores = np.array([one.score for one in self._constants])
+            mean = np.full(len(self._task.actions), scores.min())
+            mean[: len(scores)] = scores
+            yield "constant", 0, Unit(Constant(mean))
+        while (number := len(self._trials)) < limit:
             if number > 1 and self._clock.over():
                 return
-            name = self._turn(names, steps, number)
-            steps[name] += 1
-            yield name, steps[name], pupils[name].learn()
-            pupils[name].told(self._trials[-1].played.score)
+            steps = {
+                name: sum(one.algorithm == name for one in self._trials) for name in self._names
+            }
+            name = self._turn(steps, number)
+            yield name, steps[name] + 1, self._pupils[name].learn()
 
-    def _turn(self, names: tuple[str, ...], steps: dict[str, int], number: int) -> str:
+    def _turn(self, steps: dict[str, int], number: int) -> str:
         """Whose turn it is: every second time the better one's so far, else by turns."""
-        if number <= 2 * len(names) or number % 2:
-            return min(names, key=lambda name: steps[name])
+        if number <= 2 * len(steps) or number % 2:
+            return min(steps, key=lambda name: steps[name])
         best = {
             name: max(one.played.score for one in self._trials if one.algorithm == name)
-            for name in names
+            for name in steps
         }
-        return max(names, key=lambda name: best[name])
+        return max(best, key=lambda name: best[name])
 
     @property
     def leader(self) -> int:
@@ -263,7 +274,7 @@ class GymRun:
         for trial in finalists:
             if trial.confirmed is None and len(finalists) > 1:
                 trial.confirmed = self._ground.play(
-                    greedy(trial.model), self._ground.many, CONFIRMATION
+                    greedy(self._models[trial.index]), self._ground.many, CONFIRMATION
                 )
         return max(finalists, key=lambda one: one.confirmed.score if one.confirmed else 0.0)
 
@@ -308,9 +319,9 @@ class GymRun:
         found = [
             tried(
                 self._ground.environment(self._ground.few),
-                best.model,
+                self._models[best.index],
                 best.played,
-                _seed(self._task.seed, purpose),
+                seed_of(self._task.seed, purpose),
                 self._check,
             )
             for purpose in (MOMENTS_TRIED, MOMENTS_HELD_OUT)
@@ -324,7 +335,7 @@ class GymRun:
         if not unsure:
             calibration, trust = self._calibrate(best)
         in_sample = self._judged(best.played, SELECTION)
-        fresh = self._ground.play(greedy(best.model), self._ground.many, HELD_OUT)
+        fresh = self._ground.play(greedy(self._models[best.index]), self._ground.many, HELD_OUT)
         held_out = self._judged(fresh, HELD_OUT)
         scores = [held_out["score"], held_out["random"], held_out["best_constant"]]
         evaluation = {
@@ -353,7 +364,7 @@ class GymRun:
             granularity=task.granularity,
             layout=Layout.choose(task.fields, 1, 1),
             algorithm=task.algorithm,
-            model=best.model,
+            model=self._models[best.index],
             calibration=calibration,
             evaluation=evaluation,
             fingerprint=task.fingerprint,
@@ -363,8 +374,3 @@ class GymRun:
     def close(self) -> None:
         """Free the environments that were played in."""
         self._ground.close()
-
-
-def _seed(seed: int, purpose: int) -> int:
-    """A seed of its own for a purpose."""
-    return int(np.random.SeedSequence([seed, 1947, purpose]).generate_state(1)[0])
