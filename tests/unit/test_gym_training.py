@@ -12,6 +12,7 @@ import pytest
 
 from spice_engine.data.loader import load
 from spice_engine.errors import InvalidEnvironment, InvalidRequest, SpiceError
+from spice_engine.learning import checkpoints, gym_learners
 from spice_engine.learning.clock import Clock
 from spice_engine.learning.gym_check import check_gym
 from spice_engine.learning.gym_learners import PATIENCE, Lesson, Pupil, luby
@@ -110,6 +111,37 @@ def test_auto_begins_nothing_more_when_its_time_is_up(
     # The constant action and one more there are in any case.
     assert (answer["episodes"], answer["stopped"]) == (2, "episodes")
     assert answer["evaluation"]["candidate"] == "tabular 1"
+
+
+def test_one_that_was_cut_off_goes_on_to_the_same_policy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gym_learners, "PATIENCE", 1)  # it begins anew before the end, and after
+    monkeypatch.setattr(checkpoints, "FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "BETWEEN_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "SHARE", 0)
+    kept = tmp_path / "kept" / "pod"
+    given = params(tmp_path, episodes=7)
+    first: list[dict[str, Any]] = []
+
+    def cut(data: dict[str, Any]) -> None:
+        first.append(data)
+        report.cancelled |= data.get("episode") == 5
+
+    report = LocalReport(cut)
+    with pytest.raises(Cancelled):
+        train(given | {"checkpoint": str(kept)}, report)
+    assert kept.exists()
+    told: list[dict[str, Any]] = []
+    answer = train(given | {"checkpoint": str(kept)}, LocalReport(told.append))
+    episodes = [one for one in told if one["kind"] == "episode"]
+    assert [one["episode"] for one in episodes] == list(range(1, 8))
+    # What the first process did is told as it was, and not done again.
+    assert episodes[:4] == [one for one in first if one["kind"] == "episode"][:4]
+    assert not kept.exists()
+    whole = train(given, LocalReport())
+    assert answer["policy"] == whole["policy"]
+    assert answer["evaluation"] == whole["evaluation"]
 
 
 def test_a_goal_ends_it_and_so_does_whoever_gives_up(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spice_engine.errors import SpiceError
 from spice_engine.learning.assignment import Assignment
 from spice_engine.learning.checkpoints import Checkpoints
 from spice_engine.learning.continual import (
@@ -122,17 +121,12 @@ def _train_simulated(assignment: Assignment, report: Report) -> Trained:
     run = SimulatedRun(task, report.check, start, accelerator)
     # No path is fixed here, yet scores of rollouts often stay for a while before they rise.
     stopping = Stopping(params["goal"], params.get("patience", 0), equal_scores=False)
-    checkpoints = Checkpoints.of(params)
-    episodes = run.episodes(params["episodes"], report.check, checkpoints)
     settings = assignment.hyperparameters
     judged = against_serving(run, assignment, report.check)
-    try:
-        done = _drive(judged, episodes, stopping, settings, params["episodes"], report)
-    except SpiceError:
-        checkpoints.forget()  # it would fail again
-        raise
-    checkpoints.forget()
-    return done
+    checkpoints = Checkpoints.of(params)
+    with checkpoints.until_done():
+        episodes = run.episodes(params["episodes"], report.check, checkpoints)
+        return _drive(judged, episodes, stopping, settings, params["episodes"], report)
 
 
 def _train_gym(assignment: Assignment, report: Report) -> Trained:
@@ -143,8 +137,10 @@ def _train_gym(assignment: Assignment, report: Report) -> Trained:
     alike = task.facts.threshold is not None
     stopping = Stopping(params["goal"], params.get("patience", 0), equal_scores=alike)
     count = params["episodes"]
-    with contextlib.closing(GymRun(task, report.check)) as run:
-        return _drive(run, run.episodes(count), stopping, task.settings, count, report, True)
+    checkpoints = Checkpoints.of(params)
+    with contextlib.closing(GymRun(task, report.check)) as run, checkpoints.until_done():
+        episodes = run.episodes(count, checkpoints)
+        return _drive(run, episodes, stopping, task.settings, count, report, True)
 
 
 def _drive(
