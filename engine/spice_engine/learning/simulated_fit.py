@@ -20,6 +20,7 @@ from spice_engine.learning.algorithms.tree import Tree, fit_tree
 from spice_engine.learning.features import Matrix, Scaling
 from spice_engine.learning.hyperparameters import Fqi, Hyperparameters
 from spice_engine.learning.kernels.devices import Devices
+from spice_engine.learning.kernels.network_devices import NetworkDevices
 from spice_engine.learning.model import Model
 from spice_engine.learning.simulated_batch import Batch
 from spice_engine.learning.simulated_values import (
@@ -71,7 +72,7 @@ class Lesson:
     once it is there, or None where there is none. `random_starts` is the share of a population's
     episodes that begin anywhere; `lanes` says how many members it has and lets them learn on any of
     the `devices`, with 0 it has as many as usual. Networks act in the `simulator`, by the
-    `settings`, and go on from those of the model `start`.
+    `settings`, learn on one of the `network_devices`, and go on from those of the model `start`.
     """
 
     view: View
@@ -93,6 +94,7 @@ class Lesson:
     random_starts: float
     lanes: int
     devices: Devices
+    network_devices: NetworkDevices
     start: Model | None = None
 
     @property

@@ -15,6 +15,7 @@ from spice_engine.learning.algorithms.dql_outcomes import Outcomes
 from spice_engine.learning.algorithms.losses import Learned
 from spice_engine.learning.algorithms.network_learner import (
     Settings,
+    batch_of,
     deviation,
     learn,
     seen_by,
@@ -23,7 +24,7 @@ from spice_engine.learning.algorithms.network_model import NetworkModel
 from spice_engine.learning.environments.simulated import SimulatedEnvironment, Starts
 from spice_engine.learning.features import Matrix, Scaling
 from spice_engine.learning.hyperparameters import Dql, Sacd, Vpg, parse_for_simulated
-from spice_engine.learning.networks import Floats
+from spice_engine.learning.networks import Floats, MakeNetworks
 from spice_engine.learning.simulated_fit import Fitted, Lesson
 from spice_engine.learning.simulated_values import Leads
 from spice_engine.learning.simulator import Rows
@@ -50,6 +51,7 @@ def fit_networks(lesson: Lesson) -> Iterator[Fitted]:
             "gamma": settings.gamma,
             "updates": settings.updates * number,
             "losses": dict(one.losses),
+            **lesson.network_devices.told,
         }
         yield Fitted(model, settings.gamma, detail)
 
@@ -81,7 +83,11 @@ def _from_outcomes(lesson: Lesson, settings: Dql, scaling: Scaling, offset: floa
         level=min(1.0, 1.0 / max(spread, 1e-3) ** 2),
     )
     start = seen_by(lesson.start, scaling, scale, _level(lesson, settings, offset))
-    return dql_outcomes.learn(outcomes, settings, lesson.seed, lesson.check, start), scale
+
+    def begin(make: MakeNetworks) -> Iterator[Learned]:
+        return dql_outcomes.learn(outcomes, settings, lesson.seed, lesson.check, start, make)
+
+    return lesson.network_devices.learn(begin, batch_of(settings)), scale
 
 
 def _from_acting(lesson: Lesson, settings: Settings, scaling: Scaling, offset: float) -> Made:
@@ -98,7 +104,11 @@ def _from_acting(lesson: Lesson, settings: Settings, scaling: Scaling, offset: f
         offset=offset,
     )
     start = seen_by(lesson.start, scaling, scale, _level(lesson, settings, offset))
-    return learn(environment, settings, lesson.seed, lesson.check, start), scale
+
+    def begin(make: MakeNetworks) -> Iterator[Learned]:
+        return learn(environment, settings, lesson.seed, lesson.check, start, make)
+
+    return lesson.network_devices.learn(begin, batch_of(settings)), scale
 
 
 def _settings(lesson: Lesson) -> Settings:

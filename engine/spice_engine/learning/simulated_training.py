@@ -30,6 +30,7 @@ from spice_engine.learning.confidence import (
 from spice_engine.learning.features import Layout, Matrix
 from spice_engine.learning.hyperparameters import Auto, Fqi, Hyperparameters, Tabular
 from spice_engine.learning.kernels.devices import Accelerator, Devices
+from spice_engine.learning.kernels.network_devices import NetworkDevices
 from spice_engine.learning.model import Model
 from spice_engine.learning.policy import Policy
 from spice_engine.learning.simulated_batch import (
@@ -74,7 +75,8 @@ class SimulatedRun:
     """One run; go through `episodes`, then call `finish`.
 
     What serves may go on from the model `start`, where it is a network; what chooses never does.
-    The `accelerator` counts for `tabular` with lanes, and changes no policy.
+    The `accelerator` counts for `tabular` with lanes, and changes no policy there; and for
+    networks, where `cuda` may change it by rounding.
     """
 
     def __init__(
@@ -85,7 +87,7 @@ class SimulatedRun:
         accelerator: Accelerator = "auto",
     ) -> None:
         self._task, self._start = task, start
-        self._devices = Devices(accelerator)
+        self._devices, self._network_devices = Devices(accelerator), NetworkDevices(accelerator)
         chosen = task.hyperparameters
         self._clock = Clock(chosen.seconds if isinstance(chosen, Auto) else math.inf)
         self._simulator = Simulator(task.world, check)
@@ -158,6 +160,7 @@ class SimulatedRun:
             random_starts=table.random_starts,
             lanes=table.lanes,
             devices=self._devices,
+            network_devices=self._network_devices,
             start=start,
         )
         return FamilyLearner(lesson)
