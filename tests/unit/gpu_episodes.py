@@ -32,10 +32,18 @@ ROWS = 90
 ACTIONS = 3
 CELLS = 4 * 3 * 3
 _MONEY = 'w = next_state["a_c_usd"] - current_state["a_c_usd"]\nx = next_state["a_b_x"]\n'
+_ALL = """
+y = next_state["a_b_y"]
+if math.isnan(y) or math.isinf(y):
+  reward = 0 if math.isfinite(y) else 1
+else:
+  reward = math.floor(y) + math.ceil(3 * y) - int(y) - math.trunc(2 * y) + round(y)
+  reward += math.copysign(0.5, y) * math.fabs(y) + (0 if current_state["a_c_btc"] > 3 else 0.1)
+"""
 
 
 def pod(trouble: bool = False) -> World:
-    """Buys, rests, sells; with integers, floors, rests of divisions, roots and conditions.
+    """Buys, rests, sells; with conditions and every function that a compiled pod may call.
 
     With `trouble` there is a row in which selling divides by zero.
     """
@@ -55,7 +63,7 @@ def pod(trouble: bool = False) -> World:
         ["usd >= 0", "btc >= 0 and btc < 9"],
         {
             "buy": f"{_MONEY}reward = w * 0.7 + 0.5 * x",
-            "rest": 'reward = 0 if current_state["a_c_btc"] > 3 else 0.1',
+            "rest": _ALL,
             "sell": f"{_MONEY}if x > 16 and w > 0:\n  reward = w / math.sqrt(abs(x))\n"
             "else:\n  reward = -0.25 * (w // 3)",
         },

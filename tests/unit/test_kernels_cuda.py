@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -12,6 +13,9 @@ import numpy as np
 import pytest
 
 from spice_engine.learning.kernels.devices import Devices
+from spice_engine.learning.simulated_kernel_cuda import rewritten
+from spice_engine.learning.simulated_kernel_text import write_module
+from spice_engine.learning.simulator import Simulator
 from tests.unit import gpu_episodes, gpu_kernels
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +36,21 @@ def test_every_kernel_agrees_with_the_cpu_to_the_bit() -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     wanted = (*gpu_kernels.CASES, "halved", "replaced", "networks", *gpu_episodes.CASES)
     assert json.loads(done.stdout) == dict.fromkeys(wanted, True)
+
+
+@pytest.mark.numbers
+def test_nothing_of_a_pod_is_left_to_a_gpu_that_it_would_round_otherwise() -> None:
+    tree = rewritten(write_module(Simulator(gpu_episodes.pod())).text)
+    nodes = [node for one in tree.body for node in ast.walk(one)]
+    assert not any(isinstance(node, ast.Mult) for node in nodes)
+    of_numpy = {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
+    types = {"np.uint64", "np.int64", "np.float32", "np.bool_"}
+    assert {one for one in of_numpy if one.startswith("np.")} <= {
+        *types,
+        "np.inf",
+        "np.nan",
+        "np.empty",
+    }
 
 
 @pytest.mark.numbers

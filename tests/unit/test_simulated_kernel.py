@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from simulated_worlds import tank, world
 from test_simulated_training import task
 
-from spice_engine.errors import SpiceError
+from spice_engine.errors import InvalidRequest, SpiceError
+from spice_engine.learning import simulated_on_cpu, simulated_population
 from spice_engine.learning.algorithms.constant import Constant
 from spice_engine.learning.algorithms.forest import Forest, fit_random_tree
 from spice_engine.learning.algorithms.linear import LinearModel
@@ -257,6 +258,29 @@ def test_a_population_saves_up_for_what_comes_and_is_the_same_each_time() -> Non
     assert episodes[-1]["detail"]["regret_closed"] > 0.95
     assert episodes[-1]["detail"]["unlawful_steps"] == 0
     assert policies[0] == policies[1]
+
+
+def test_as_many_learn_as_lanes_says_and_where_their_work_is_cut_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The text as plain Python: nothing has to be compiled.
+    monkeypatch.setattr(compiled, "njit", lambda function, **_: function)
+    monkeypatch.setattr(simulated_population, "BUDGET", 1)
+    pod = tank((np.arange(120) % 6 >= 4).astype(np.float64), capacity=5)
+    policies: list[bytes] = []
+    for steps in (800_000, 20):
+        monkeypatch.setattr(simulated_on_cpu, "_SLICE", steps)
+        run = SimulatedRun(task(pod, "tabular", features=2, bins=8, lanes=3))
+        *_, last = run.episodes(8, lambda: None)
+        detail = last["detail"]
+        assert (detail["candidate"], detail["members"]) == ("population 1", 3)
+        assert (detail["device"], "notes" in detail) == ("cpu", False)
+        policies.append(run.finish().to_bytes())
+    assert policies[0] == policies[1]
+    monkeypatch.setattr(simulated_population, "MOST_BYTES", 500)
+    run = SimulatedRun(task(pod, "tabular", features=2, bins=8, lanes=3))
+    with pytest.raises(InvalidRequest, match=r"3 lanes with \d+ cells and 3 actions take"):
+        list(run.episodes(8, lambda: None))
 
 
 def test_a_process_of_its_own_compiles_for_the_next_one(
