@@ -42,6 +42,8 @@ from spice_engine.learning.gym_episodes import (
 from spice_engine.learning.gym_ground import Ground, seed_of
 from spice_engine.learning.gym_learners import Lesson, Pupil, Unit, portfolio
 from spice_engine.learning.hyperparameters import Auto, Hyperparameters
+from spice_engine.learning.kernels.devices import Accelerator
+from spice_engine.learning.kernels.network_devices import NetworkDevices
 from spice_engine.learning.model import Model, read_model
 from spice_engine.learning.policy import Policy
 
@@ -107,10 +109,16 @@ class GymRun:
     """One run; go through `episodes`, then call `finish`.
 
     After `auto`'s `seconds` of computing there is no further model; the constant action and one
-    more there are in any case.
+    more there are in any case. The `accelerator` counts for networks, where `cuda` may change them
+    by rounding.
     """
 
-    def __init__(self, task: GymTask, check: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        task: GymTask,
+        check: Callable[[], None] = lambda: None,
+        accelerator: Accelerator = "auto",
+    ) -> None:
         self._task, self._check = task, check
         seconds = task.settings.seconds if isinstance(task.settings, Auto) else math.inf
         self._clock = Clock(seconds)
@@ -121,6 +129,7 @@ class GymRun:
             seed=seed_of(task.seed, 0),
             given={task.algorithm: task.given},
             check=check,
+            devices=NetworkDevices(accelerator),
         )
         self._lines: dict[int, _Lines] = {}
         auto = isinstance(task.settings, Auto)
@@ -204,6 +213,7 @@ class GymRun:
                     "folds_score": None,
                     "folds": [],
                     **({"losses": dict(unit.losses)} if unit.losses else {}),
+                    **self._lesson.devices.told,
                 },
             }
             self._told.append(told)

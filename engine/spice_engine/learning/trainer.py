@@ -137,8 +137,9 @@ def _train_gym(assignment: Assignment, report: Report) -> Trained:
     alike = task.facts.threshold is not None
     stopping = Stopping(params["goal"], params.get("patience", 0), equal_scores=alike)
     count = params["episodes"]
-    checkpoints = Checkpoints.of(params)
-    with contextlib.closing(GymRun(task, report.check)) as run, checkpoints.until_done():
+    checkpoints, accelerator = Checkpoints.of(params), params.get("accelerator", "auto")
+    closing = contextlib.closing(GymRun(task, report.check, accelerator))
+    with closing as run, checkpoints.until_done():
         episodes = run.episodes(count, checkpoints)
         return _drive(run, episodes, stopping, task.settings, count, report, True)
 
