@@ -129,7 +129,7 @@ class GymRun:
             seed=seed_of(task.seed, 0),
             given={task.algorithm: task.given},
             check=check,
-            devices=NetworkDevices(accelerator),
+            devices=NetworkDevices.of(task.algorithm, accelerator),
         )
         self._lines: dict[int, _Lines] = {}
         auto = isinstance(task.settings, Auto)

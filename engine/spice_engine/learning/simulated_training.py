@@ -87,7 +87,8 @@ class SimulatedRun:
         accelerator: Accelerator = "auto",
     ) -> None:
         self._task, self._start = task, start
-        self._devices, self._network_devices = Devices(accelerator), NetworkDevices(accelerator)
+        self._devices = Devices(accelerator)
+        self._network_devices = NetworkDevices.of(task.algorithm, accelerator)
         chosen = task.hyperparameters
         self._clock = Clock(chosen.seconds if isinstance(chosen, Auto) else math.inf)
         self._simulator = Simulator(task.world, check)

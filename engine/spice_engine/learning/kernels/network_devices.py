@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from spice_engine.learning.catalog import NETWORKS
 from spice_engine.learning.kernels.devices import Accelerator, open_gpu
 from spice_engine.learning.networks import MakeNetworks, Networks
 
@@ -33,6 +34,11 @@ class NetworkDevices:
         self._name = ""
         self._notes: list[str] = []
         self._given_up = False
+
+    @classmethod
+    def of(cls, algorithm: str, accelerator: Accelerator) -> NetworkDevices:
+        """Those of an algorithm's training. What `auto` tries beside others is too small for GPUs."""
+        return cls(accelerator if algorithm in NETWORKS else "cpu")
 
     @property
     def told(self) -> dict[str, Any]:
