@@ -37,7 +37,7 @@ class NetworkDevices:
 
     @classmethod
     def of(cls, algorithm: str, accelerator: Accelerator) -> NetworkDevices:
-        """Those of an algorithm's training. What `auto` tries beside others is too small for GPUs."""
+        """Those of an algorithm's training; the networks of `auto` are too small for a GPU."""
         return cls(accelerator if algorithm in NETWORKS else "cpu")
 
     @property
@@ -85,7 +85,7 @@ class NetworkDevices:
 
     def _weigh(self, samples: int, weights: int) -> None:
         least = -(-WORTH_STEP // weights)
-        if samples < least:
+        if samples < least and not self._notes:
             self._note(
                 f"The processor may well be faster: of networks of {weights} weights a GPU pays "
                 f"from about {least} samples a step, these have {samples}."
