@@ -7,10 +7,8 @@ Prints one JSON object: of each case whether tables and random numbers are equal
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,7 @@ from spice_engine.learning.kernels.devices import Devices
 from spice_engine.learning.kernels.on_cpu import Cpu
 from spice_engine.learning.kernels.on_cuda import Gpu
 from spice_engine.learning.kernels.population import Course, Exploration, Population
-from tests.unit import gpu_episodes
+from tests.unit import gpu_episodes, gpu_networks
 
 CASES: dict[str, Any] = {
     # More than 1,000 updates of each member, over several tiles of shared memory.
@@ -101,14 +99,7 @@ def trouble() -> dict[str, bool]:
     return {"halved": bool(halved), "replaced": bool(told and replaced)}
 
 
-def networks() -> dict[str, bool]:
-    """Whether the population of networks that GPUs are measured by learns what BLAS's does."""
-    sys.path.append(str(Path(__file__).resolve().parents[2] / "bench"))
-    measured = importlib.import_module("learning_gpu_networks")
-    return {"networks": measured.agreement() < 1e-3}
-
-
 if __name__ == "__main__":
     sys.setswitchinterval(1e-4)  # the simulator waits for its threads without ever sleeping
     episodes = gpu_episodes.compare() | gpu_episodes.trouble() | gpu_episodes.training()
-    print(json.dumps(compare() | trouble() | networks() | episodes))
+    print(json.dumps(compare() | trouble() | gpu_networks.compare() | episodes))

@@ -16,13 +16,13 @@ from spice_engine.learning.kernels.devices import Devices
 from spice_engine.learning.simulated_kernel_cuda import rewritten
 from spice_engine.learning.simulated_kernel_text import write_module
 from spice_engine.learning.simulator import Simulator
-from tests.unit import gpu_episodes, gpu_kernels
+from tests.unit import gpu_episodes, gpu_kernels, gpu_networks
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.numbers
-def test_every_kernel_agrees_with_the_cpu_to_the_bit() -> None:
+def test_every_kernel_agrees_with_the_cpu_to_the_bit_and_networks_up_to_rounding() -> None:
     # In a process of its own: numba decides when it is imported what CUDA is.
     done = subprocess.run(
         [sys.executable, "-m", "tests.unit.gpu_kernels"],
@@ -34,7 +34,7 @@ def test_every_kernel_agrees_with_the_cpu_to_the_bit() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    wanted = (*gpu_kernels.CASES, "halved", "replaced", "networks", *gpu_episodes.CASES)
+    wanted = (*gpu_kernels.CASES, "halved", "replaced", *gpu_networks.CASES, *gpu_episodes.CASES)
     assert json.loads(done.stdout) == dict.fromkeys(wanted, True)
 
 
