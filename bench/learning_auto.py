@@ -32,6 +32,7 @@ from samples import NOW
 
 from spice_engine.data import loader
 from spice_engine.learning import trainer
+from spice_engine.learning.assignment import LOOKED_AT_CELLS
 from spice_engine.learning.features import Layout
 from spice_engine.learning.hyperparameters import Auto
 from spice_engine.learning.learners import make_learner
@@ -96,15 +97,17 @@ def large(rows: int) -> dict[str, Any]:
     values = np.sin(steps / [17.0, 29.0, 53.0, 331.0]) + chance.normal(size=(rows, 4)) * 0.05
     following = np.vstack([values[1:], values[-1:]])
     pays = np.where((following[:, 0] > 0.2) & (following[:, 1] > 0), 4.0, -1.0)
+    layout = Layout.choose(("a", "b", "c", "d"), SPAN, rows)
+    split = split_steps(rows, SPAN, 0, 0.2, LOOKED_AT_CELLS // len(layout.names))
     task = Task(
         values=values,
-        rewards=np.stack([np.ones(rows), pays, following[:, 2]], axis=1),
+        rewards=np.stack([np.ones(rows), pays, following[:, 2]], axis=1)[split.every],
         times=np.arange(rows) * 60,
         actions=("wait", "act", "other"),
-        layout=Layout.choose(("a", "b", "c", "d"), SPAN, rows),
+        layout=layout,
         span=SPAN,
         granularity=60,
-        split=split_steps(rows, SPAN, 0, 0.2),
+        split=split,
         fingerprint="",
         seed=0,
         holdout=0.2,

@@ -48,7 +48,7 @@ def unseen(learned: Learned, seed: int) -> Reliability:
         task = assignment.task(lambda: None)
     steps = task.split.every
     values = policy.model.values(policy.layout.raw(task.values, steps))
-    found = reliability(policy.calibration, values, task.rewards[steps])
+    found = reliability(policy.calibration, values, task.paid(steps))
     assert found is not None
     return found
 

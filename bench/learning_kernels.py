@@ -107,7 +107,7 @@ def _pod(name: str, text: str, app: Path) -> Iterator[Case]:
         given = trainer_params(manifest, loaded, app, fingerprint="")
         task = Assignment(given).task(lambda: None)
         steps = task.split.every
-        raw, rewards = task.raw(steps), task.rewards[steps]
+        raw, rewards = task.raw(steps), task.rewards
         table = TabularFit(raw, rewards, Tabular(), [(2, 8)], lambda: None).model(0)
         assert isinstance(table, Table)
         states = table.cells(raw)

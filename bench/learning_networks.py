@@ -104,7 +104,7 @@ def gardener() -> tuple[str, Matrix, Matrix]:
         loaded = loader.load(loader_params(manifest, app, Path(out), NOW), LocalReport())
         given = trainer_params(manifest, loaded, app, fingerprint="")
         task = Assignment(given).task(lambda: None)
-        raw, rewards = task.raw(task.split.every), task.rewards[task.split.every]
+        raw, rewards = task.raw(task.split.every), task.rewards
     features = Scaling.of(raw).apply(raw)
     return ("the originals'" if cases else "the sample"), features, rewards / rewards.std()
 

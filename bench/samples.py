@@ -152,7 +152,7 @@ def _follow(policy: Policy, assignment: Assignment) -> Judged:
     """Of a pod that no action changes: every action's reward is known at every step."""
     task = assignment.task(lambda: None)
     steps = task.split.every
-    rewards = task.rewards[steps]
+    rewards = task.paid(steps)
     chosen = choose(policy.model.values(policy.layout.raw(task.values, steps)))
     found = evaluate(chosen, rewards, task.actions, best_constant_action(rewards))
     return _judged(found.as_dict())

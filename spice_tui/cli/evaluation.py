@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spice_tui.cli import output, values
-from spice_tui.models.verdict import beside_serving
+from spice_tui.models.verdict import beside_serving, looked_at
 
 PARTS = (("in sample", "in_sample"), ("held out", "held_out"))
 ALL_PARTS = (*PARTS, ("all (refit)", "refit"))
@@ -100,6 +100,7 @@ def show_whole(evaluation: Mapping[str, Any]) -> None:
             ("Best constant", _constant(evaluation)),
             *_simulated(evaluation),
             *_gym(evaluation),
+            looked_at(evaluation),
             beside_serving(evaluation),
         ]
     )

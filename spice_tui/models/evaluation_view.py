@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from spice_tui.models import scale
 from spice_tui.models.styled import BAD, GOOD, LABEL, NONE, SERIES, TITLE, Line, bar, tone
-from spice_tui.models.verdict import beside_serving
+from spice_tui.models.verdict import beside_serving, looked_at
 from spice_tui.theme.symbols import symbols
 
 PARTS = (("in sample", "in_sample"), ("held out", "held_out"))
@@ -109,6 +109,7 @@ def _facts(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         ("Environment", environment),
         ("Algorithm", algorithm),
         ("Held out", "fresh episodes" if environment else held_out),
+        looked_at(evaluation),
         beside_serving(evaluation),
     )
     yield from (pair for pair in pairs if pair[1])

@@ -74,6 +74,15 @@ def beside_serving(evaluation: Mapping[str, Any]) -> tuple[str, str]:
     return f"Beside v{found['against']}", f"{text} on the newest {found['steps']} steps: {taken}"
 
 
+def looked_at(evaluation: Mapping[str, Any]) -> tuple[str, str]:
+    """How many of very many steps were learned from and judged; empty where all of them were."""
+    given = evaluation.get("looked_at")
+    if not isinstance(given, Mapping):
+        return "", ""
+    found = cast("Mapping[str, Any]", given)
+    return "Looked at", f"{found['steps']:,} of {found['of']:,} steps, over all of time"
+
+
 def _held_out(evaluation: Mapping[str, Any] | None) -> str:
     value = regret_closed(evaluation)
     return "" if value is None else f", {value:.1%} held out"

@@ -47,7 +47,7 @@ def make_task(values: np.ndarray, rewards: np.ndarray, holdout: float = 0.2) -> 
     split = split_steps(ROWS, SPAN, 0, holdout)
     return Task(
         values=values,
-        rewards=rewards,
+        rewards=rewards[split.every],
         times=np.arange(ROWS, dtype=np.int64) * 60,
         actions=("hold", "act", "idle")[: rewards.shape[1]],
         layout=Layout.choose(("a", "b"), SPAN, ROWS),
@@ -153,7 +153,7 @@ def test_a_trained_policy_answers_as_it_was_judged() -> None:
     score = 0.0
     for row in task.split.every:
         got = policy.recommend(values[row - SPAN + 1 : row + 1], explain=True)
-        score += rewards[row, task.actions.index(got.action)]
+        score += rewards[row - SPAN + 1, task.actions.index(got.action)]
         assert 1 / 3 <= got.confidence <= 1
     assert score == pytest.approx(policy.evaluation["refit"]["score"])
 
@@ -170,7 +170,9 @@ def test_one_action_alone_and_no_folds_are_no_trouble() -> None:
     values = table()
     alone, _ = run(make_task(values, planted(values)[:, :1]), "auto")
     assert alone.recommend(values[:SPAN]).confidence == 1.0
-    short = replace(make_task(values, planted(values)), split=split_steps(12, SPAN, 0, 0.0))
+    split = split_steps(12, SPAN, 0, 0.0)
+    rewards = planted(values)
+    short = replace(make_task(values, rewards), split=split, rewards=rewards[split.every])
     policy, curve = run(short, "auto")
     assert policy.evaluation["candidate"] == "best constant"
     assert curve[-1]["detail"]["folds_score"] is None

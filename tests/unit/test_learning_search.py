@@ -31,15 +31,16 @@ ROWS, SPAN = 1200, 4
 
 
 def make_task(rewards: np.ndarray, values: np.ndarray, seed: int = 0) -> Task:
+    split = split_steps(ROWS, SPAN, 0, 0.2)
     return Task(
         values=values,
-        rewards=rewards,
+        rewards=rewards[split.every],
         times=np.arange(ROWS, dtype=np.int64) * 60,
         actions=("hold", "act"),
         layout=Layout.choose(("a", "b"), SPAN, ROWS),
         span=SPAN,
         granularity=60,
-        split=split_steps(ROWS, SPAN, 0, 0.2),
+        split=split,
         fingerprint="f",
         seed=seed,
         holdout=0.2,

@@ -31,7 +31,7 @@ def candidate_of(values: Matrix, rewards: Matrix) -> str:
     split = split_steps(len(values), 8, 0, 0.2)
     task = Task(
         values=values,
-        rewards=rewards,
+        rewards=rewards[split.every],
         times=np.arange(len(values), dtype=np.int64),
         actions=("a", "b", "c"),
         layout=Layout.choose(("w", "x", "y", "z"), 8, len(split.every)),

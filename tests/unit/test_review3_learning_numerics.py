@@ -44,7 +44,7 @@ def make_task(values: Matrix, rewards: Matrix, *, holdout: float = 0.2) -> Task:
     split = split_steps(len(values), SPAN, 0, holdout)
     return Task(
         values=values,
-        rewards=rewards,
+        rewards=rewards[split.every],
         times=np.arange(len(values), dtype=np.int64),
         actions=tuple(f"a{index}" for index in range(rewards.shape[1])),
         layout=Layout.choose(fields, SPAN, len(split.every)),

@@ -23,7 +23,7 @@ Check = Callable[[], None]
 class Task:
     """The state table [T, F] and every action's reward at every step.
 
-    `rewards` [T, A] is filled in the rows of `split.every`; row t is the step from row t to t+1.
+    `rewards` [N, A] has a row for each step of `split.every`; step t goes from row t to t+1.
     Where actions have ranges, a column is one of the `levels`, and `actions` are their names.
     `span` rows of `granularity` seconds make a window.
     """
@@ -47,9 +47,16 @@ class Task:
         return self.layout.raw(self.values, self.split.every)
 
     def raw(self, steps: Steps) -> Matrix:
-        """Raw features of a stretch of steps: `split.every` and all parts of it have no gaps."""
-        first = int(steps[0] - self.split.every[0])
-        return self._raw[first : first + len(steps)]
+        """Raw features [N, D] of a stretch of `split.every`, as all parts of the split are."""
+        return self._raw[self._places(steps)]
+
+    def paid(self, steps: Steps) -> Matrix:
+        """Rewards [N, A] of a stretch of `split.every`."""
+        return self.rewards[self._places(steps)]
+
+    def _places(self, steps: Steps) -> slice:
+        first = int(np.searchsorted(self.split.every, steps[0])) if len(steps) else 0
+        return slice(first, first + len(steps))
 
 
 @dataclass(frozen=True, slots=True)

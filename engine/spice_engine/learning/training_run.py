@@ -102,7 +102,7 @@ class TrainingRun:
         self._start, self._first = start, first
         self._told = check
         self._clock, self._timed = Clock(seconds), False
-        self._train_rewards = task.rewards[task.split.train]
+        self._train_rewards = task.paid(task.split.train)
         self._constant = best_constant_action(self._train_rewards)
         self._fit = learner.fit(task.raw(task.split.train), self._train_rewards, self._check)
         self._judges: tuple[_Judge, ...] | None = None
@@ -167,9 +167,7 @@ class TrainingRun:
         if isinstance(self._learner, Searching) and task.split.folds:
             # Before all that folds are judged by, so that judging stays free of what was sought.
             steps = task.split.folds[0].train
-            found = self._learner.search(
-                task.raw(steps), task.rewards[steps], task.span, self._check
-            )
+            found = self._learner.search(task.raw(steps), task.paid(steps), task.span, self._check)
             yield from enumerate(found, start=known)
 
     def _order(self) -> Iterator[int]:
@@ -188,12 +186,12 @@ class TrainingRun:
             task, judges = self._task, list[_Judge]()
             for fold in task.split.folds:
                 self._check()
-                rewards = task.rewards[fold.train]
+                rewards = task.paid(fold.train)
                 judges.append(
                     _Judge(
                         self._learner.fit(task.raw(fold.train), rewards, self._check),
                         task.raw(fold.judge),
-                        task.rewards[fold.judge],
+                        task.paid(fold.judge),
                     )
                 )
             self._judges = tuple(judges)
@@ -283,7 +281,7 @@ class TrainingRun:
         So it may begin with the serving policy's model, which has learned from the folds' steps and
         the held-out ones.
         """
-        raw, rewards = self._task.raw(steps), self._task.rewards[steps]
+        raw, rewards = self._task.raw(steps), self._task.paid(steps)
         if self._start is not None and isinstance(self._learner, Resuming):
             return self._learner.fit_from(self._start, raw, rewards, self._check)
         return self._learner.fit(raw, rewards, self._check)
@@ -301,10 +299,10 @@ class TrainingRun:
         held_out = trust = None
         if len(split.held_out):
             values = self._fit.model(best.index).values(task.raw(split.held_out))
-            rewards = task.rewards[split.held_out]
+            rewards = task.paid(split.held_out)
             held_out = self._judge(choose(values), rewards)
             trust = reliability_of(calibration, values, rewards)
-        rewards = task.rewards[split.every]
+        rewards = task.rewards
         every = self._refit(split.every)
         refit = self._judge(choose(every.values(best.index)), rewards)
         beats = held_out.evaluation.beats_best_constant if held_out else None
@@ -332,6 +330,8 @@ class TrainingRun:
                 for trial in self._trials
             ],
         }
+        if len(split.every) < split.total:
+            evaluation["looked_at"] = {"steps": len(split.every), "of": split.total}
         if "strength" in best.candidate.detail:
             evaluation["strength"] = best.candidate.detail["strength"]
         return Policy(

@@ -16,7 +16,7 @@ from spice_engine.learning.catalog import NETWORKS
 from spice_engine.pods.model import Action, Dataspace, Feed, Manifest, Part, RewardFile, Training
 from spice_engine.pods.problems import place_as_dict
 
-LEARNING_VERSION = 4
+LEARNING_VERSION = 5
 """Grows when the same inputs would give another policy, so that stored ones are trained again."""
 
 LOCAL_CONNECTORS = frozenset({"file", "sql"})

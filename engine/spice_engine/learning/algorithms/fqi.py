@@ -91,6 +91,7 @@ class FqiFit:
                 min_leaf=self._settings.min_leaf,
                 bins=self._settings.bins,
                 leads=True,
+                few=depth <= self._shallow,
                 check=self._check,
             )
         return self._trees[grown].cut(depth)

@@ -28,8 +28,9 @@ from spice_engine.learning.task import Check
 
 FEW_TREES = 8
 """Trees of a forest while it is tried."""
-MAX_ROWS = 20_000
-"""Rows that a setting is tried on, at most; of more, evenly spaced ones."""
+MAX_ROWS = 4_000
+"""Rows that a setting is tried on, at most; of more, evenly spaced ones: a search of a large pod
+shall be done while there is time to make something of what it finds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,9 @@ Integers = NDArray[np.int64]
 
 MAX_CELLS = 2_000_000
 """Rows times features that questions are chosen from; of more rows, evenly spaced ones are."""
+MANY_ROWS = 20_000
+"""Rows from which on `few` makes a difference."""
+FEW_ROWS = 8_192
 _LEAF = -1
 _BLOCK = 8192
 """Rows at a time, which stay in a core's cache from question to question."""
@@ -175,18 +178,21 @@ def fit_tree(
     bins: int = 64,
     leads: bool = False,
     feature_subset: Integers | None = None,
+    few: bool = False,
     check: Callable[[], None] = lambda: None,
 ) -> Tree:
     """The tree whose questions explain most of targets [N, A] by raw features [N, D].
 
     With `leads`, most of the differences between the columns of the targets. Every leaf has at
     least `min_leaf` rows. Thresholds lie at up to `bins` quantiles of a feature. `feature_subset`
-    are the features that may be asked about, all by default. `check` is called at every level
-    and may raise to end the work.
+    are the features that may be asked about, all by default. With `few`, questions are chosen by
+    FEW_ROWS rows where there are many: enough for a shallow tree that shall be there at once.
+    `check` is called at every level and may raise to end the work.
     """
     everything = np.arange(raw.shape[1], dtype=np.int64)
     columns = everything if feature_subset is None else feature_subset
-    rows = sample_rows(raw, MAX_CELLS)
+    few = few and len(raw) > MANY_ROWS
+    rows = sample_rows(raw, FEW_ROWS * raw.shape[1] if few else MAX_CELLS)
     grower = Grower(raw, targets, rows, min_leaf, leads=leads)
     edges, codes = _binned(raw[rows][:, columns], bins)
     width = edges.shape[1] + 1
