@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 THREADS = 64
 """Of a block: members differ in where they are, and small blocks fill all of a GPU's cores."""
-SECTOR = 4
-"""Values that a GPU reads at once: in a table, values and visits of a row begin with one."""
+ROOM = 4
+"""Values and visits of a row take a multiple of this: of up to four actions, 32 bytes together."""
 _FIRST = 200
 """Steps of each member in the first slice."""
 
@@ -91,7 +91,7 @@ def _learn_some(
     check: Callable[[], None],
 ) -> bool:
     """Some members' `total` steps, at most; whether there was no trouble."""
-    table = cuda.to_device(_on_sectors(population.table[members]))
+    table = cuda.to_device(_spread(population.table[members]))
     words = cuda.to_device(population.words[members])
     trouble = cuda.to_device(np.zeros(1, dtype=np.int32))
     rest: list[Any] = [
@@ -119,15 +119,15 @@ def _learn_some(
 
 
 def _padded(actions: int) -> int:
-    return -(-actions // SECTOR) * SECTOR
+    return -(-actions // ROOM) * ROOM
 
 
-def _on_sectors(table: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Tables [M, S, 2 A] in which values and visits begin on sectors of their own."""
+def _spread(table: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Tables [M, S, 2 A] with room behind the values, and behind the visits."""
     members, cells, width = table.shape
     actions = width // 2
     room = _padded(actions)
-    spread = np.zeros((members, cells, 2 * room), dtype=np.float32)
-    spread[:, :, :actions] = table[:, :, :actions]
-    spread[:, :, room : room + actions] = table[:, :, actions:]
-    return spread
+    wide = np.zeros((members, cells, 2 * room), dtype=np.float32)
+    wide[:, :, :actions] = table[:, :, :actions]
+    wide[:, :, room : room + actions] = table[:, :, actions:]
+    return wide
