@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,23 +29,34 @@ if TYPE_CHECKING:
     from spice_engine.learning.gym_training import GymTask
     from spice_engine.learning.simulated_training import SimulatedTask
 
-LOOKED_AT = 20_000
-"""Steps of a pod that are all looked at, however wide they are."""
-LOOKED_AT_CELLS = 6_000_000
-"""Steps times features, as far as steps are more than those: 48 MB."""
 
+def read_program(params: dict[str, Any], levels: Sequence[Level] = ()) -> RewardProgram:
+    """The rewards of `params["rewards"]` for `actions` and `fields`; raises InvalidRewards.
 
-def read_program(params: dict[str, Any]) -> RewardProgram:
-    """The rewards of `params["rewards"]` for `actions` and `fields`; raises InvalidRewards."""
+    Of actions with ranges they read their value behind the fields; with `levels` each has its own.
+    """
     rewards, actions, fields = params["rewards"], params["actions"], params["fields"]
+    ranges: dict[str, Any] = params.get("ranges") or {}
     if rewards is None:
-        return compile_rewards(actions, fields, None, None)
+        return compile_rewards(actions, fields, None, None, levels=levels)
     if "file" in rewards:
         place = Place(**rewards["place"]) if rewards["place"] else None
-        return load_reward_file(rewards["file"], rewards["functions"], actions, fields, place)
+        path, functions = rewards["file"], rewards["functions"]
+        return load_reward_file(path, functions, actions, fields, place, ranges, levels)
     init = Source.from_dict(rewards["init"]) if rewards["init"] else None
     codes = {name: Source.from_dict(code) for name, code in rewards["actions"].items()}
-    return compile_rewards(actions, fields, init, codes, params.get("ranges") or {})
+    return compile_rewards(actions, fields, init, codes, ranges, levels)
+
+
+def check_fits(policy: Policy, params: dict[str, Any]) -> None:
+    """Raise InvalidPolicy where a policy was made for another shape than the params' pod."""
+    policy.check_fits(
+        params["fields"],
+        params["actions"],
+        params["span"],
+        params["granularity"],
+        params.get("ranges") or (),
+    )
 
 
 @dataclass(frozen=True)
@@ -90,14 +102,7 @@ class Assignment:
                 f"the first datum on, at least {span + 1} are needed.",
                 hint="Add data, lengthen the period, or shorten the interval.",
             )
-        return split_steps(rows, span, first, params["holdout"], self.most_steps)
-
-    @property
-    def most_steps(self) -> int | None:
-        """How many steps are looked at; all where actions change the state that comes next."""
-        if self.params.get("simulation"):
-            return None
-        return max(LOOKED_AT, LOOKED_AT_CELLS // max(len(self.layout().names), 1))
+        return split_steps(rows, span, first, params["holdout"])
 
     def layout(self) -> Layout:
         """Local state, and what is 0 or 1 for a category, tag or time, has no past."""
@@ -106,7 +111,7 @@ class Assignment:
         return Layout.choose(
             self.params["fields"],
             self.params["span"],
-            self.params["training_rows"] - self.params["first_datum"] - self.params["span"],
+            len(self.split.every),
             current={*local, *self.params.get("indicators", ())},
             kind=self.params.get("features", "levels"),
         )
@@ -187,9 +192,11 @@ class Assignment:
         if not levels and params.get("ranges"):
             levels = self.levels or self._find_levels(program, layout, check)
         names = tuple(level.name for level in levels) or tuple(params["actions"])
+        rewards = np.zeros((len(values), len(names)))
+        rewards[steps] = level_matrix(program, levels, self._states(steps), check, self.notes)
         return Task(
             values=values,
-            rewards=level_matrix(program, levels, self._states(steps), check, self.notes),
+            rewards=rewards,
             times=times,
             actions=names,
             layout=layout,
@@ -203,13 +210,24 @@ class Assignment:
             levels=levels,
         )
 
-    def paid(self, steps: Steps, levels: Sequence[Level], check: Check) -> Matrix:
-        """Rewards [N, A] of any steps, those that the split does not look at, too."""
-        program, states = read_program(self.params), self._states(steps)
-        return level_matrix(program, levels, states, check, self.notes)
+    def simulated_task(
+        self, check: Check = lambda: None, levels: tuple[Level, ...] = ()
+    ) -> SimulatedTask:
+        """What a pod is whose actions change its state.
 
-    def simulated_task(self) -> SimulatedTask:
-        """What a pod is whose actions change its state."""
+        With `levels`, of these; else of those that a pilot finds on the training part where actions
+        have ranges. Raises what user code raises.
+        """
+        params = self.params
+        if not levels and params.get("ranges"):
+            from spice_engine.learning.simulated_ranges import find_levels
+
+            levels = self.levels or find_levels(
+                params["actions"], params["ranges"], self._simulated, check
+            )
+        return self._simulated(levels)
+
+    def _simulated(self, levels: tuple[Level, ...]) -> SimulatedTask:
         from spice_engine.learning.effects import compile_effects
         from spice_engine.learning.simulated_training import SimulatedTask
         from spice_engine.learning.simulator import World
@@ -219,11 +237,12 @@ class Assignment:
             values=self.values,
             times=self.times,
             fields=tuple(params["fields"]),
-            actions=tuple(params["actions"]),
+            actions=tuple(level.name for level in levels) or tuple(params["actions"]),
+            levels=levels,
             local=tuple(simulation["local"]),
             initial=simulation["initial"],
-            effects=compile_effects(simulation, params["fields"], params["actions"]),
-            program=read_program(params),
+            effects=compile_effects(simulation, params["fields"], params["actions"], levels),
+            program=read_program(params, levels),
             first=int(self.split.every[0]),
             notes=self.notes,
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spice_engine.errors import InsufficientData, InvalidRequest
-from spice_engine.learning.assignment import Assignment
+from spice_engine.learning.assignment import Assignment, check_fits
 from spice_engine.learning.certainty import judge_choices
 from spice_engine.learning.comparison import (
     PairedTest,
@@ -25,6 +25,7 @@ from spice_engine.learning.evaluation import best_constant_action, choose
 from spice_engine.learning.features import Matrix
 from spice_engine.learning.hyperparameters import Auto
 from spice_engine.learning.learners import make_learner
+from spice_engine.learning.levels import Level
 from spice_engine.learning.policy import Policy
 from spice_engine.learning.split import Steps
 from spice_engine.learning.stopping import Stopping
@@ -78,9 +79,7 @@ def compare(params: dict[str, Any], report: Report) -> dict[str, Any]:
     sides = [_side(place, one, params) for place, one in enumerate(params["sides"])]
     for side in sides:
         if side.policy is not None:
-            side.policy.check_fits(
-                params["fields"], params["actions"], params["span"], params["granularity"]
-            )
+            check_fits(side.policy, params)
     steps = _common_steps(assignment, sides)
     judge = _simulated if params.get("simulation") is not None else _contextual
     judged = judge(assignment, sides, steps, report)
@@ -184,7 +183,7 @@ def _contextual(
             task = assignment.task(report.check, side.policy.levels)
         else:
             task = every = every or assignment.task(report.check)
-        rewards = task.paid(steps)
+        rewards = task.rewards[steps]
         constant = best_constant_action(rewards)
         if side.policy is not None:
             raw = side.policy.layout.raw(task.values, steps)
@@ -214,21 +213,31 @@ def _simulated(
     from spice_engine.learning.simulated_steps import Stepper
     from spice_engine.learning.simulated_training import SimulatedRun
     from spice_engine.learning.simulated_values import View
-    from spice_engine.learning.simulator import Simulator
+    from spice_engine.learning.simulator import Simulator, World
 
-    world = assignment.simulated_task().world
-    simulator = Simulator(world, report.check)
-    stepper = Stepper(simulator)
-    part = Part(simulator, stepper, steps, assignment.params["seed"])
-    constant = part.best_constant(len(steps))
+    parts: dict[tuple[Level, ...], tuple[World, Stepper, Part]] = {}
+    wanted: tuple[Level, ...] | None = None
     found: list[Judgement] = []
     for side in sides:
+        # Versions of a pod with ranges have each their own values to choose among.
+        if side.policy is not None:
+            levels = side.policy.levels
+        else:
+            levels = wanted = wanted or assignment.simulated_task(report.check).world.levels
+        if levels not in parts:
+            world = assignment.simulated_task(report.check, levels).world
+            simulator = Simulator(world, report.check)
+            stepper = Stepper(simulator)
+            part = Part(simulator, stepper, steps, assignment.params["seed"])
+            parts[levels] = world, stepper, part
+        world, stepper, part = parts[levels]
+        constant = part.best_constant(len(steps))
         if side.policy is not None:
             view = View.of(side.policy.layout, world, steps)
             rollout = stepper.act(steps, chooser(side.policy.model, view, steps))
         else:
             own = side.assignment
-            run = SimulatedRun(own.simulated_task(), report.check)
+            run = SimulatedRun(own.simulated_task(report.check, levels), report.check)
             stopping = Stopping(
                 own.params["goal"], own.params.get("patience", 0), equal_scores=False
             )

@@ -8,7 +8,7 @@ variable of the effect. A law is one expression.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from difflib import get_close_matches
 
 from spice_engine.errors import Place
@@ -26,8 +26,10 @@ from spice_engine.learning.formula import (
 )
 from spice_engine.learning.reward_check import MAX_INTEGER
 from spice_engine.learning.reward_syntax import (
+    ACTION_VALUE,
     MAX_EXPONENT,
     NAMES_OF,
+    is_action_value,
     is_print,
     is_small_exponent,
     parse,
@@ -38,35 +40,55 @@ EFFECT_CODE = "invalid_datasource_action_expression"
 LAW_CODE = "invalid_law_expression"
 
 Effect = tuple[Source, Mapping[str, str], Mapping[str, str | float]]
-"""An effect's code, the field of each name, and the field or number of each argument."""
+"""An effect's code, the field of each name, and the field or number of each argument.
+
+An argument may be ACTION_VALUE, too: no field has that name.
+"""
 Law = tuple[Source, Mapping[str, str]]
 
 _RESERVED = PLAIN_FUNCTIONS | {"math", "print", "args"}
 
 
-def check_effects(effects: Mapping[str, Effect], laws: Sequence[Law]) -> tuple[Finding, ...]:
-    """All findings in the effects of actions and in the laws; each once."""
+def check_effects(
+    effects: Mapping[str, Effect], laws: Sequence[Law], ranged: Collection[str] = ()
+) -> tuple[Finding, ...]:
+    """All findings in the effects of actions and in the laws; each once.
+
+    In the effects of the `ranged` actions `action_value` is their value, and in laws where there
+    is such an action.
+    """
     found: dict[Finding, None] = {}
-    for source, names, arguments in effects.values():
-        found.update(dict.fromkeys(_Checker(EFFECT_CODE, source, names, arguments).effect()))
+    for action, (source, names, arguments) in effects.items():
+        checker = _Checker(EFFECT_CODE, source, names, arguments, valued=action in ranged)
+        found.update(dict.fromkeys(checker.effect()))
     for source, names in laws:
-        found.update(dict.fromkeys(_Checker(LAW_CODE, _stripped(source), names, {}).law()))
+        checker = _Checker(LAW_CODE, _stripped(source), names, {}, valued=bool(ranged))
+        found.update(dict.fromkeys(checker.law()))
     return tuple(found)
 
 
-def effect_formula(effect: Effect, fields: Sequence[str]) -> list[Node]:
-    """The formula of an effect that has passed the check; names of fields are their indices."""
+def effect_formula(effect: Effect, fields: Sequence[str], value: float | None = None) -> list[Node]:
+    """The formula of an effect that has passed the check; names of fields are their indices.
+
+    `value` is that of an action with a range.
+    """
     source, names, arguments = effect
     statements, _ = parse(source)
-    return translate(statements, source, _resolver(source, names, arguments, fields))
+    return translate(statements, source, _resolver(source, names, arguments, fields, value))
 
 
-def law_formula(law: Law, fields: Sequence[str]) -> Node:
-    """The formula of a law that has passed the check."""
+def law_formula(law: Law, fields: Sequence[str], value: float | None = None) -> Node:
+    """The formula of a law that has passed the check, for an action with that `value`."""
     source, names = _stripped(law[0]), law[1]
     (statement,) = parse(source)[0]
     assert isinstance(statement, ast.Expr)
-    return translate_value(statement.value, source, _resolver(source, names, {}, fields))
+    return translate_value(statement.value, source, _resolver(source, names, {}, fields, value))
+
+
+def reads_value(law: Law) -> bool:
+    """Whether a law reads the value of an action."""
+    nodes = (node for one in parse(_stripped(law[0]))[0] for node in ast.walk(one))
+    return ACTION_VALUE not in law[1] and any(is_action_value(node) for node in nodes)
 
 
 def _resolver(
@@ -74,6 +96,7 @@ def _resolver(
     names: Mapping[str, str],
     arguments: Mapping[str, str | float],
     fields: Sequence[str],
+    value: float | None,
 ) -> Resolve:
     index = {field: position for position, field in enumerate(fields)}
 
@@ -84,6 +107,10 @@ def _resolver(
         field: str | float | None = names.get(name)
         if field is None and name.startswith("args."):
             field = arguments.get(name.removeprefix("args."))
+        if value is not None and (
+            field == ACTION_VALUE or (field is None and name == ACTION_VALUE)
+        ):
+            field = value
         if field is None:
             return None
         if not isinstance(field, str):
@@ -125,12 +152,15 @@ class _Checker:
         source: Source,
         names: Mapping[str, str],
         arguments: Mapping[str, str | float],
+        *,
+        valued: bool,
     ) -> None:
         self._code = code
         self._what = "An effect" if code == EFFECT_CODE else "A law"
         self._source = source
         self._names = names
         self._arguments = arguments
+        self._given = {ACTION_VALUE} - names.keys() if valued else set[str]()
         self._variables: Set[str] = set()
 
     def effect(self) -> Iterator[Finding]:
@@ -138,7 +168,7 @@ class _Checker:
         yield from trouble
         if trouble:
             return
-        self._variables = _variables(statements, self._names)
+        self._variables = _variables(statements, self._names) - self._given
         yield from self._unused(statements)
         yield from self._body(statements)
         if not any(True for _ in _written(statements, self._names)):
@@ -228,7 +258,7 @@ class _Checker:
             yield self._error(node, "Only fields and plain names can be assigned to.")
         elif name in self._names:
             return
-        elif name.split(".")[0] in _RESERVED or name.startswith("__"):
+        elif name.split(".")[0] in _RESERVED or name.startswith("__") or name in self._given:
             yield self._error(node, f"'{name}' cannot be assigned to.")
         elif "." in name:
             yield self._error(node, f"There is no field '{name}'.", self._suggest(name))
@@ -273,7 +303,7 @@ class _Checker:
         name = dotted(node)
         if name is None:
             yield self._refused(node)
-        elif name in self._names or name in self._variables:
+        elif name in self._names or name in self._variables or name in self._given:
             return
         elif name.startswith("args."):
             short = name.removeprefix("args.")
@@ -293,6 +323,8 @@ class _Checker:
             yield self._error(node, f"'{name}' is not defined.", self._suggest(name))
 
     def _suggest(self, name: str) -> str:
+        if name == ACTION_VALUE:
+            return "It is there where an action has a range."
         known = [*self._names, *self._variables - {name}, *(f"args.{a}" for a in self._arguments)]
         ends = [one for one in self._names if one.replace(".", "_").endswith(f"_{name}")]
         best = next(iter([*get_close_matches(name, known, n=1), *ends]), "")

@@ -9,25 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from spice_engine.errors import IncompatibleVersion, Place, SpiceError
+from spice_engine.errors import IncompatibleVersion, Place
 from spice_engine.learning.effect_check import (
-    EFFECT_CODE,
     LAW_CODE,
     Effect,
     Law,
     check_effects,
     effect_formula,
     law_formula,
+    reads_value,
 )
-from spice_engine.learning.formula import Name, Node, names, set_names
+from spice_engine.learning.effect_code import (
+    EffectCode,
+    InvalidEffect,
+    InvalidLaw,
+    LawCode,
+    is_held,
+    place_of_set,
+)
+from spice_engine.learning.formula import Name, Node
 from spice_engine.learning.formula_data import read_statements, read_value
-from spice_engine.learning.formula_scalar import FormulaError, Run, Value, build, build_value
+from spice_engine.learning.formula_scalar import FormulaError
+from spice_engine.learning.levels import Level
 from spice_engine.learning.source import Source
-from spice_engine.learning.trouble import describe, hint
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,95 +45,10 @@ if TYPE_CHECKING:
     Lawful = NDArray[np.bool_]
 
 VERSION = 1
+WITH_OWN_LAWS = 2
+"""The version of those that have laws of single actions."""
 _FEW = 6
 """So many states are done one by one: columns would take longer."""
-
-
-class InvalidEffect(SpiceError):
-    """The code of an effect is not allowed, raises, or gives no number."""
-
-    code: ClassVar[str] = EFFECT_CODE
-    exit_code: ClassVar[int] = 4
-
-
-class InvalidLaw(InvalidEffect):
-    """The code of a law is not allowed, or raises."""
-
-    code: ClassVar[str] = LAW_CODE
-
-
-@dataclass(frozen=True)
-class _Code:
-    """A formula and how it runs; `formula` is one value for a law."""
-
-    file: str
-    formula: list[Any]
-
-    def place(self, error: FormulaError) -> Place:
-        return Place(self.file, *error.at)
-
-
-@dataclass(frozen=True)
-class _Effect(_Code):
-    """What one action does."""
-
-    action: str = ""
-
-    @cached_property
-    def fields(self) -> tuple[int, ...]:
-        """Indices of the fields that it reads or writes."""
-        return tuple(name for name in names(self.formula) if isinstance(name, int))
-
-    @cached_property
-    def written(self) -> tuple[int, ...]:
-        return tuple(sorted(n for n in set_names(self.formula) if isinstance(n, int)))
-
-    @cached_property
-    def run(self) -> Run:
-        return build(self.formula)
-
-    @cached_property
-    def columns(self) -> formula_columns.Run | None:
-        from spice_engine.learning import formula_columns
-
-        with suppress(formula_columns.Uncompiled):
-            return formula_columns.build(self.formula)
-        return None
-
-    def raise_invalid(self, error: FormulaError) -> NoReturn:
-        raise InvalidEffect(
-            f"The effect of action '{self.action}' raised {describe(error.error)}.",
-            hint=hint(error.error),
-            place=self.place(error),
-        ) from error.error
-
-
-@dataclass(frozen=True)
-class _Law(_Code):
-    """A condition on the state after an effect."""
-
-    @cached_property
-    def fields(self) -> tuple[int, ...]:
-        return tuple(n for n in names([["do", self.formula]]) if isinstance(n, int))
-
-    @cached_property
-    def value(self) -> Value:
-        return build_value(self.formula)
-
-    @cached_property
-    def columns(self) -> formula_columns.Value | None:
-        from spice_engine.learning import formula_columns
-
-        with suppress(formula_columns.Uncompiled):
-            return formula_columns.build_value(self.formula)
-        return None
-
-    def raise_invalid(self, error: FormulaError) -> NoReturn:
-        raise InvalidLaw(
-            f"A law raised {describe(error.error)}.",
-            hint=hint(error.error),
-            place=self.place(error),
-        ) from error.error
 
 
 class Effects:
@@ -136,13 +57,16 @@ class Effects:
     def __init__(
         self,
         fields: Sequence[str],
-        effects: Mapping[str, _Effect],
-        laws: Sequence[_Law],
+        effects: Mapping[str, EffectCode],
+        laws: Sequence[LawCode],
         actions: Sequence[str] = (),
+        own_laws: Mapping[str, Sequence[LawCode]] | None = None,
     ) -> None:
+        """`own_laws` hold instead of `laws` for the actions that they name."""
         self.fields = tuple(fields)
         self._effects = dict(effects)
         self._laws = tuple(laws)
+        self._own_laws = {name: tuple(one) for name, one in (own_laws or {}).items()}
         self._order = tuple(actions)
 
     @property
@@ -155,9 +79,15 @@ class Effects:
         effect = self._effect(action)
         return effect.written if effect else ()
 
-    def _effect(self, action: str | int) -> _Effect | None:
-        name = self._order[action] if isinstance(action, int) else action
-        return self._effects.get(name)
+    def _name(self, action: str | int) -> str:
+        return self._order[action] if isinstance(action, int) else action
+
+    def _effect(self, action: str | int) -> EffectCode | None:
+        return self._effects.get(self._name(action))
+
+    def _laws_of(self, action: str | int | None) -> tuple[LawCode, ...]:
+        """What must hold after an action; without one, what must hold after all."""
+        return self._laws if action is None else self._own_laws.get(self._name(action), self._laws)
 
     def apply(self, action: str | int, states: Matrix) -> Matrix:
         """The states [M, F] after an action in `states` [M, F], as a copy.
@@ -180,7 +110,7 @@ class Effects:
 
     @staticmethod
     def _apply_columns(
-        effect: _Effect, run: formula_columns.Run, states: Matrix, after: Matrix
+        effect: EffectCode, run: formula_columns.Run, states: Matrix, after: Matrix
     ) -> None:
         import numpy as np
 
@@ -203,7 +133,7 @@ class Effects:
         return after
 
     @staticmethod
-    def _change(effect: _Effect, state: Sequence[float]) -> Iterator[tuple[int, float]]:
+    def _change(effect: EffectCode, state: Sequence[float]) -> Iterator[tuple[int, float]]:
         values: dict[Name, Any] = {field: state[field] for field in effect.fields}
         try:
             effect.run(values)
@@ -217,20 +147,21 @@ class Effects:
                 raise InvalidEffect(
                     f"The effect of action '{effect.action}' gave no number that a field can "
                     f"hold: {error}.",
-                    place=Place(effect.file, *_place_of_set(effect.formula, field)),
+                    place=Place(effect.file, *place_of_set(effect.formula, field)),
                 ) from error
 
-    def lawful(self, before: Matrix, after: Matrix) -> Lawful:
+    def lawful(self, before: Matrix, after: Matrix, action: str | int | None = None) -> Lawful:
         """Whether the laws hold [M] for the states `after` [M, F] that came from `before`.
 
-        Laws speak of the state that an effect leaves; they are not asked for actions without an
-        effect, which are always lawful. Raises InvalidLaw.
+        Those are the laws of the `action` that led there; they speak of the state that it leaves.
+        They are not asked for actions without an effect, which are always lawful.
+        Raises InvalidLaw.
         """
         import numpy as np
 
         del before  # laws of transitions are not in the language
         holds = np.ones(len(after), dtype=bool)
-        for law in self._laws:
+        for law in self._laws_of(action):
             # As `all` would: a law is not asked where an earlier one failed.
             left = np.flatnonzero(holds)
             if not len(left):
@@ -239,7 +170,7 @@ class Effects:
         return holds
 
     @staticmethod
-    def _holds(law: _Law, states: Matrix) -> Lawful:
+    def _holds(law: LawCode, states: Matrix) -> Lawful:
         import numpy as np
 
         from spice_engine.learning.formula_columns import Column, Rows, Trouble, truths
@@ -248,12 +179,12 @@ class Effects:
             rows = Rows({field: Column(states[:, field]) for field in law.fields})
             with suppress(Trouble), np.errstate(all="ignore"):
                 return truths(law.columns(rows, True), len(states))
-        found = [_is_held(law, state) for state in states.tolist()]
+        found = [is_held(law, state) for state in states.tolist()]
         return np.array(found, dtype=bool)
 
-    def lawful_one(self, state: Sequence[float]) -> bool:
-        """Whether all laws hold for one state that an effect left; raises InvalidLaw."""
-        return all(_is_held(law, state) for law in self._laws)
+    def lawful_one(self, state: Sequence[float], action: str | int | None = None) -> bool:
+        """Whether all laws of an action hold for one state that it left; raises InvalidLaw."""
+        return all(is_held(law, state) for law in self._laws_of(action))
 
     def move(self, action: str | int) -> Callable[[list[float]], list[float] | None]:
         """`apply_one` and `lawful_one` in one: the state after an action, None if unlawful.
@@ -263,91 +194,105 @@ class Effects:
 
         def move(state: list[float]) -> list[float] | None:
             after = self.apply_one(action, state)
-            return after if self.lawful_one(after) else None
+            return after if self.lawful_one(after, action) else None
 
         return move
 
     def formulas(self, action: str | int) -> tuple[list[Node], list[Node]]:
-        """The statements of an action's effect, and the values that the laws are."""
-        effect = self._effect(action)
-        return (effect.formula if effect else []), [law.formula for law in self._laws]
+        """The statements of an action's effect, and the values that its laws are."""
+        effect, laws = self._effect(action), self._laws_of(action)
+        return (effect.formula if effect else []), [law.formula for law in laws]
 
     def to_data(self) -> dict[str, Any]:
         """Plain data for a policy file."""
+        own = {
+            name: [[law.file, law.formula] for law in laws] for name, laws in self._own_laws.items()
+        }
         return {
-            "version": VERSION,
+            "version": WITH_OWN_LAWS if own else VERSION,
             "fields": list(self.fields),
             "effects": [[one.action, one.file, one.formula] for one in self._effects.values()],
             "laws": [[law.file, law.formula] for law in self._laws],
             "actions": list(self._order),
+            **({"own_laws": own} if own else {}),
         }
 
     @classmethod
     def from_data(cls, data: Any) -> Effects:
         """The effects that `to_data` gave; raises IncompatibleVersion for anything else."""
         try:
-            if data["version"] != VERSION:
+            version = data["version"]
+            if version not in (VERSION, WITH_OWN_LAWS):
                 raise ValueError("another version")
             fields = [str(one) for one in data["fields"]]
             effects = {
-                str(action): _Effect(str(file), read_statements(formula, len(fields)), str(action))
+                str(action): EffectCode(
+                    str(file), read_statements(formula, len(fields)), str(action)
+                )
                 for action, file, formula in data["effects"]
             }
-            laws = [_Law(str(file), read_value(one, len(fields))) for file, one in data["laws"]]
+            laws = _read_laws(data["laws"], len(fields))
+            given: dict[str, Any] = data["own_laws"] if version == WITH_OWN_LAWS else {}
+            own = {action: _read_laws(some, len(fields)) for action, some in given.items()}
             order = [str(one) for one in data["actions"]]
         except (KeyError, TypeError, ValueError) as error:
             raise IncompatibleVersion(
                 "The effects stored with this policy are of a form that is not known.",
                 hint="Train the pod again with this version.",
             ) from error
-        return cls(fields, effects, laws, order)
+        return cls(fields, effects, laws, order, own)
+
+
+def _read_laws(data: Any, fields: int) -> list[LawCode]:
+    return [LawCode(str(file), read_value(one, fields)) for file, one in data]
 
 
 def compile_effects(
-    simulation: Mapping[str, Any], fields: Sequence[str], actions: Sequence[str] = ()
+    simulation: Mapping[str, Any],
+    fields: Sequence[str],
+    actions: Sequence[str] = (),
+    levels: Sequence[Level] = (),
 ) -> Effects:
     """The effects and laws of a pod: `simulation` is plain data of `pods.plan.simulation`.
 
-    `actions` gives what indices of actions mean. Raises InvalidEffect and InvalidLaw at the first
-    thing the check finds.
+    `actions` gives what indices of actions mean. Where some have ranges, the actions are the
+    `levels`, each with an effect of its own; a law that reads `action_value` is asked of those
+    with a value alone. Raises InvalidEffect and InvalidLaw at the first thing the check finds.
     """
     effects: dict[str, Effect] = {
         name: (Source.from_dict(one["code"]), one["names"], one["args"])
         for name, one in simulation["effects"].items()
     }
     laws: list[Law] = [(Source.from_dict(one["code"]), one["names"]) for one in simulation["laws"]]
-    for finding in check_effects(effects, laws):
+    ranged = {level.action for level in levels if level.value is not None}
+    for finding in check_effects(effects, laws, ranged):
         if finding.severity == "error":
             kind = InvalidLaw if finding.code == LAW_CODE else InvalidEffect
             raise kind(finding.message, hint=finding.hint, place=finding.place)
+    every = [level for level in levels if level.action in effects] or [
+        Level(one) for one in effects
+    ]
+    valued = any(reads_value(law) for law in laws)
     return Effects(
         fields,
         {
-            name: _Effect(effect[0].file, effect_formula(effect, fields), name)
-            for name, effect in effects.items()
+            level.name: EffectCode(
+                effects[level.action][0].file,
+                effect_formula(effects[level.action], fields, level.value),
+                level.name,
+            )
+            for level in every
         },
-        [_Law(law[0].file, law_formula(law, fields)) for law in laws],
-        actions,
+        [LawCode(law[0].file, law_formula(law, fields)) for law in laws if not reads_value(law)],
+        [level.name for level in levels] or actions,
+        {
+            level.name: [
+                LawCode(law[0].file, law_formula(law, fields, level.value)) for law in laws
+            ]
+            for level in every
+            if valued and level.value is not None
+        },
     )
-
-
-def _is_held(law: _Law, state: Sequence[float]) -> bool:
-    values: dict[Name, Any] = {field: state[field] for field in law.fields}
-    try:
-        return bool(law.value(values))
-    except FormulaError as error:
-        law.raise_invalid(error)
-
-
-def _place_of_set(formula: Sequence[Node], field: int) -> Sequence[int]:
-    """Where the last value that `field` is set to stands, as far as values know their place."""
-    found: Sequence[int] = ()
-    for statement in formula:
-        if statement[0] == "when":
-            found = _place_of_set(statement[2] + statement[3], field) or found
-        elif statement[0] == "set" and any(field in target for target in statement[2]):
-            found = next((v[1] for v in statement[1] if isinstance(v[1], list)), found)
-    return found
 
 
 def _trouble() -> type[Exception]:

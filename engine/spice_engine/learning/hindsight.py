@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spice_engine.learning.assignment import Assignment, read_program
+from spice_engine.learning.assignment import Assignment, check_fits, read_program
 from spice_engine.learning.levels import unpack_levels
 from spice_engine.learning.policy import Policy
 from spice_engine.learning.ranges import level_matrix
@@ -44,8 +44,8 @@ def rollout(params: dict[str, Any], report: Report) -> dict[str, Any]:
 
     `params` as for `train`, and `policy`, the bytes of its file. Returns `first`, the row of the
     first of N steps, `actions` [N] (int32), `rewards` [N] and `local` [N + 1, K] (float64) as
-    bytes: the fields that actions change before each step, and at the end. Raises what training
-    raises for the pod's code.
+    bytes: the fields that actions change before each step, and at the end. Raises InvalidPolicy
+    where the policy is of another shape, and what training raises for the pod's code.
     """
     from spice_engine.learning.simulated_choosers import chooser
     from spice_engine.learning.simulated_steps import Stepper
@@ -54,7 +54,8 @@ def rollout(params: dict[str, Any], report: Report) -> dict[str, Any]:
 
     assignment = Assignment(params)
     policy = Policy.from_bytes(params["policy"])
-    world = assignment.simulated_task().world
+    check_fits(policy, params)
+    world = assignment.simulated_task(report.check, policy.levels).world
     count = min(MOST_STEPS, MOST_BYTES // (12 + 8 * len(world.local)))
     steps = assignment.split.every[:count]
     layout = policy.layout

@@ -25,6 +25,12 @@ class Level:
         return self.action if self.value is None else f"{self.action}={self.value:.6g}"
 
 
+def groups_of(levels: Sequence[Level]) -> list[int] | None:
+    """Which action each level is of, counted from 0; None where there are none."""
+    places: dict[str, int] = {}
+    return [places.setdefault(level.action, len(places)) for level in levels] or None
+
+
 def by_action(levels: Sequence[Level], counts: Mapping[str, int]) -> dict[str, int]:
     """Counts of levels, by their names, as counts of actions; as they are where there are none."""
     if not levels:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -85,6 +85,10 @@ class Policy:
         places = {name: place for place, name in enumerate(self.names)}
         return np.array([places[level.action] for level in self.levels], dtype=np.int64)
 
+    def level(self, action: int) -> Level:
+        """What an action is, by its index: of a range, with its value."""
+        return self.levels[action] if self.levels else Level(self.actions[action])
+
     @property
     def fields(self) -> tuple[str, ...]:
         """The columns of a window, in their order."""
@@ -114,7 +118,7 @@ class Policy:
             before: list[float] = state.tolist()
             for index, action in enumerate(self.actions):
                 if action in effects.actions:
-                    mask[index] = effects.lawful_one(effects.apply_one(action, before))
+                    mask[index] = effects.lawful_one(effects.apply_one(action, before), action)
         return mask
 
     def recommend(
@@ -145,7 +149,7 @@ class Policy:
             open_values = values[:, allowed]
         place = int(choose(open_values)[0])
         chosen = place if allowed is None else int(allowed[place])
-        level = self.levels[chosen] if self.levels else Level(self.actions[chosen])
+        level = self.level(chosen)
         features: dict[str, float] = {}
         rule: tuple[str, ...] = ()
         if explain:
@@ -177,12 +181,22 @@ class Policy:
         return {self.feature_names[i]: float(shares[i]) for i in order.tolist() if shares[i]}
 
     def check_fits(
-        self, fields: Sequence[str], actions: Sequence[str], span: int, granularity: int
+        self,
+        fields: Sequence[str],
+        actions: Sequence[str],
+        span: int,
+        granularity: int,
+        ranged: Collection[str] = (),
     ) -> None:
-        """Raise InvalidPolicy, with the reason, where the policy was made for another shape."""
+        """Raise InvalidPolicy, with the reason, where the policy was made for another shape.
+
+        `ranged` are the actions that have a range.
+        """
+        valued = {level.action for level in self.levels if level.value is not None}
         pairs = (
             ("fields", self.fields, tuple(fields)),
             ("actions", self.names, tuple(actions)),
+            ("actions with a range", sorted(valued), sorted(ranged)),
             ("rows in a window", self.span, span),
             ("seconds in a bucket", self.granularity, granularity),
         )

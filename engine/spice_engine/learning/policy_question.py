@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spice_engine.learning.algorithms.linear import LinearModel
-from spice_engine.learning.assignment import Assignment
+from spice_engine.learning.assignment import Assignment, check_fits
 from spice_engine.learning.evaluation import choose
 from spice_engine.learning.features import Matrix
 from spice_engine.learning.importance import MAX_ROWS, feature_weights, field_weights
@@ -54,7 +54,7 @@ def explain_policy(params: dict[str, Any], report: Report) -> dict[str, Any]:
     """
     assignment = Assignment(params)
     policy = Policy.from_bytes(params["policy"])
-    policy.check_fits(params["fields"], params["actions"], params["span"], params["granularity"])
+    check_fits(policy, params)
     look = _contextual if params.get("simulation") is None else _simulated
     seen = look(assignment, policy, report)
     stride = max(1, -(-len(seen.raw) // MAX_ROWS))
@@ -92,10 +92,9 @@ def explain_policy(params: dict[str, Any], report: Report) -> dict[str, Any]:
 def _contextual(assignment: Assignment, policy: Policy, report: Report) -> _Seen:
     task = assignment.task(report.check, policy.levels)
     steps = task.split.every
-    some = slice(None, None, max(1, -(-len(steps) // MOST_STEPS)))
-    steps, rewards = steps[some], task.rewards[some]
+    steps = steps[:: max(1, -(-len(steps) // MOST_STEPS))]
     raw = policy.layout.raw(task.values, steps)
-    chosen = choose(policy.model.values(raw))
+    chosen, rewards = choose(policy.model.values(raw)), task.rewards[steps]
     return _Seen(raw, chosen, rewards[np.arange(len(steps)), chosen], rewards)
 
 
@@ -106,7 +105,7 @@ def _simulated(assignment: Assignment, policy: Policy, report: Report) -> _Seen:
     from spice_engine.learning.simulated_values import View
     from spice_engine.learning.simulator import Simulator
 
-    world = assignment.simulated_task().world
+    world = assignment.simulated_task(report.check, policy.levels).world
     steps = assignment.split.every[:MOST_STEPS]
     view = View.of(policy.layout, world, steps)
     found = Stepper(Simulator(world, report.check)).act(steps, chooser(policy.model, view, steps))

@@ -10,7 +10,7 @@ import importlib
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -21,7 +21,9 @@ from typing import Any, cast
 import numpy as np
 
 from spice_engine.errors import InvalidRewards, Place
+from spice_engine.learning.levels import Level
 from spice_engine.learning.reward_program import NOTES, ActionReward, RewardProgram
+from spice_engine.learning.reward_syntax import ACTION_VALUE
 from spice_engine.learning.source import Source
 from spice_engine.learning.trouble import describe, hint
 
@@ -35,11 +37,15 @@ _here_before: set[str] = set()
 
 @dataclass(frozen=True, slots=True)
 class FileReward(ActionReward):
-    """A function of the user's file as the reward of one action."""
+    """A function of the user's file as the reward of one action.
+
+    Of an action with a range the value is the last argument, or that of a level is always given.
+    """
 
     fields: tuple[str, ...] = ()
     call: Callable[..., Any] | None = None
     with_notes: bool = True
+    ranged: bool = False
 
     def place_of(self, error: BaseException) -> Place:
         """Where in the user's file the error came from."""
@@ -57,11 +63,14 @@ class FileReward(ActionReward):
         """This with its `function` and `arguments`."""
         indices = [*range(len(self.fields)), NOTES]
         arguments = tuple((which, field) for which in ("current", "next") for field in indices)
+        if self.ranged:
+            arguments = (*arguments, ("current", len(self.fields)))
         return replace(self, function=self._function(gaps=False), arguments=arguments)
 
     def _function(self, *, gaps: bool) -> Callable[..., Any]:
         fields, count, call = self.fields, len(self.fields), self.call
         assert call is not None
+        given = {} if self.value is None else {ACTION_VALUE: self.value}
 
         def state(values: Sequence[Any]) -> dict[str, float]:
             pairs = zip(fields, values, strict=False)
@@ -69,12 +78,14 @@ class FileReward(ActionReward):
 
         def function(*values: Any) -> Any:
             # Fresh dictionaries, as user code may change them.
-            current, following = state(values[:count]), state(values[count + 1 :])
+            current, following = state(values[:count]), state(values[count + 1 : 2 * count + 1])
+            value = {ACTION_VALUE: values[-1]} if self.ranged else given
             try:
                 if self.with_notes:
-                    result = call(current, values[count], following, values[-1])
+                    notes = values[count], values[2 * count + 1]
+                    result = call(current, notes[0], following, notes[1], **value)
                 else:
-                    result = call(current, following)
+                    result = call(current, following, **value)
             except SystemExit as error:
                 message = "the function would end the process"
                 raise RuntimeError(message).with_traceback(error.__traceback__) from error
@@ -90,18 +101,23 @@ def load_reward_file(
     actions: Sequence[str],
     fields: Sequence[str],
     place: Place | None = None,
+    ranged: Collection[str] = (),
+    levels: Sequence[Level] = (),
 ) -> RewardProgram:
     """The program of a file's functions, `functions` giving each action's.
 
     `place` is where the manifest names the file. Each function takes the current state, its
-    interpretations, the next state and its interpretations; or the two states only.
+    interpretations, the next state and its interpretations; or the two states only. Those of the
+    `ranged` actions take `action_value` by name, too; it is behind the fields of the current state.
+    With `levels` the program is for these, each with its own value.
 
     Raises InvalidRewards where the file cannot be read or run, or lacks a function of this form;
     with the place in the file, or else in the manifest.
     """
     module = _run(path, place)
     rewards: list[ActionReward] = []
-    for action in actions:
+    for level in levels or [Level(action) for action in actions]:
+        action = level.action
         if action not in functions:
             raise InvalidRewards(
                 f"The action '{action}' has no reward.",
@@ -120,12 +136,20 @@ def load_reward_file(
                 place=place,
             )
         source = Source("", path, _line_of(function, path), 1)
-        with_notes = _takes_notes(function, name, source)
+        with_notes = _takes_notes(function, name, source, action if action in ranged else "")
         reward = FileReward(
-            action, source, function, (), fields=tuple(fields), call=function, with_notes=with_notes
+            level.name,
+            source,
+            function,
+            (),
+            value=level.value,
+            fields=tuple(fields),
+            call=function,
+            with_notes=with_notes,
+            ranged=action in ranged and level.value is None,
         )
         rewards.append(reward.complete())
-    return RewardProgram(tuple(actions), tuple(rewards))
+    return RewardProgram(tuple(one.action for one in rewards), tuple(rewards))
 
 
 def _run(path: str, place: Place | None) -> ModuleType:
@@ -207,8 +231,11 @@ def _no_bytecode() -> Generator[None]:
         sys.dont_write_bytecode = before
 
 
-def _takes_notes(function: Callable[..., Any], name: str, source: Source) -> bool:
-    """Whether a function takes four arguments; raises InvalidRewards unless that, or two."""
+def _takes_notes(function: Callable[..., Any], name: str, source: Source, ranged: str = "") -> bool:
+    """Whether a function takes four arguments; raises InvalidRewards unless that, or two.
+
+    As the reward of the action `ranged` it must take its value, too.
+    """
     if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
         raise InvalidRewards(
             f"The function '{name}' does not return a number: it is asynchronous or a generator.",
@@ -218,17 +245,35 @@ def _takes_notes(function: Callable[..., Any], name: str, source: Source) -> boo
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # builtin functions have none
         return True
+    value = {ACTION_VALUE: None} if ranged else {}
     for count in (4, 2):
         try:
-            signature.bind(*[None] * count)
+            signature.bind(*[None] * count, **value)
         except TypeError:
             continue
         return count == 4
+    if ranged and not takes_by_name(signature):
+        raise InvalidRewards(
+            f"The function '{name}' does not take '{ACTION_VALUE}', "
+            f"but the action '{ranged}' has a range.",
+            hint=f"Write it last, as in (current_state, next_state, {ACTION_VALUE}).",
+            place=source.place(1, 0),
+        )
     raise InvalidRewards(
         f"The function '{name}' has not the parameters of a reward function.",
         hint="Write (current_state, current_state_interpretations, next_state, "
         "next_state_interpretations), or (current_state, next_state).",
         place=source.place(1, 0),
+    )
+
+
+def takes_by_name(signature: inspect.Signature) -> bool:
+    """Whether a function takes the value of an action by its name."""
+    named = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+    return any(
+        one.kind is inspect.Parameter.VAR_KEYWORD
+        or (one.name == ACTION_VALUE and one.kind in named)
+        for one in signature.parameters.values()
     )
 
 

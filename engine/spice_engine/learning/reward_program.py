@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from spice_engine.errors import InvalidRewards, Place
 from spice_engine.learning import formula, formula_columns
+from spice_engine.learning.levels import Level
 from spice_engine.learning.reward_check import check_rewards
 from spice_engine.learning.reward_syntax import (
     ACTION_VALUE,
@@ -43,6 +44,7 @@ class ActionReward:
     `arguments` are pairs of state (`current` or `next`) and index of a field, NOTES standing for
     the interpretations of that state. `columns` is the same code without `init` as column code,
     and None where it has no such form. `init` is the source of what stands before the code.
+    `value` is that of a level, whose action has a range.
     """
 
     action: str
@@ -51,6 +53,7 @@ class ActionReward:
     arguments: tuple[tuple[str, int], ...]
     columns: formula_columns.Run | None = None
     init: Source | None = None
+    value: float | None = None
 
     def reads(self) -> frozenset[tuple[str, int]] | None:
         """`arguments` without interpretations; None where any field may be read."""
@@ -94,15 +97,18 @@ def compile_rewards(
     init: Source | None,
     codes: Mapping[str, Source] | None,
     ranged: Collection[str] = (),
+    levels: Sequence[Level] = (),
 ) -> RewardProgram:
     """The program for `actions` (in that order), or the uniform one where `codes` is None.
 
-    Where some actions are `ranged`, their value is behind the fields, in both states.
+    Where some actions are `ranged`, their value is behind the fields, in both states; or the
+    program is for the `levels`, each with its own value in its code.
 
     Raises InvalidRewards at the first thing the check finds, and where an action has no reward.
     """
+    every = tuple(levels) or tuple(Level(action) for action in actions)
     if codes is None:
-        return RewardProgram(tuple(actions), ())
+        return RewardProgram(tuple(level.name for level in every), ())
     for action in actions:
         if action not in codes:
             raise InvalidRewards(
@@ -112,16 +118,16 @@ def compile_rewards(
     for finding in check_rewards(init, codes, fields, ranged):
         if finding.severity == "error":
             raise InvalidRewards(finding.message, hint=finding.hint, place=finding.place)
-    if ranged:
+    if ranged and not levels:
         fields = (*fields, ACTION_VALUE)
     start = _columns(init, fields) if init else None
     rewards = tuple(
         _compile(
-            action, init, codes[action], fields, with_columns=init is None or start is not None
+            level, init, codes[level.action], fields, with_columns=init is None or start is not None
         )
-        for action in actions
+        for level in every
     )
-    return RewardProgram(tuple(actions), rewards, start)
+    return RewardProgram(tuple(level.name for level in every), rewards, start)
 
 
 def input_name(which: str, field: int) -> str:
@@ -129,8 +135,10 @@ def input_name(which: str, field: int) -> str:
     return f"{which}[{field}]"
 
 
-def _columns(source: Source, fields: Sequence[str]) -> formula_columns.Run | None:
-    found = _statements(source, fields)
+def _columns(
+    source: Source, fields: Sequence[str], value: float | None = None
+) -> formula_columns.Run | None:
+    found = _statements(source, fields, value)
     try:
         return None if found is None else formula_columns.build(found)
     except formula_columns.Uncompiled:
@@ -142,14 +150,19 @@ def reward_statements(reward: ActionReward, fields: Sequence[str]) -> list[formu
 
     Fields are named by `input_name`.
     """
-    parts = [_statements(one, fields) for one in (reward.init, reward.source) if one is not None]
+    sources = [one for one in (reward.init, reward.source) if one is not None]
+    parts = [_statements(one, fields, reward.value) for one in sources]
     return None if None in parts else [node for part in parts for node in part or ()]
 
 
-def _statements(source: Source, fields: Sequence[str]) -> list[formula.Node] | None:
+def _statements(
+    source: Source, fields: Sequence[str], value: float | None
+) -> list[formula.Node] | None:
     index = {name: position for position, name in enumerate(fields)}
 
     def resolve(node: ast.expr) -> formula.Node | None:
+        if is_action_value(node) and value is not None:
+            return ["number", value]
         if is_action_value(node) and ACTION_VALUE in index:
             return ["get", _NOWHERE, input_name("current", index[ACTION_VALUE])]
         access = state_access(node)
@@ -165,7 +178,7 @@ def _statements(source: Source, fields: Sequence[str]) -> list[formula.Node] | N
 
 
 def _compile(
-    action: str, init: Source | None, code: Source, fields: Sequence[str], *, with_columns: bool
+    level: Level, init: Source | None, code: Source, fields: Sequence[str], *, with_columns: bool
 ) -> ActionReward:
     body: list[ast.stmt] = []
     arguments: dict[str, tuple[str, int]] = {}
@@ -176,7 +189,7 @@ def _compile(
         for statement in statements:
             # `print` does nothing here, and docstrings need not be compiled.
             if not is_print(statement):
-                body.append(_Rewriter(source, fields, arguments).visit(statement))
+                body.append(_Rewriter(source, fields, arguments, level.value).visit(statement))
     result = ast.Return(ast.Name("reward", ast.Load()))
     parameters = ast.arguments(
         posonlyargs=[],
@@ -193,9 +206,15 @@ def _compile(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         exec(compile(module, code.file, "exec"), namespace)
-    columns = _columns(code, fields) if with_columns else None
+    columns = _columns(code, fields, level.value) if with_columns else None
     return ActionReward(
-        action, code, namespace[_FUNCTION], tuple(arguments.values()), columns, init
+        level.name,
+        code,
+        namespace[_FUNCTION],
+        tuple(arguments.values()),
+        columns,
+        init,
+        level.value,
     )
 
 
@@ -217,14 +236,19 @@ def bounded_range(*bounds: int) -> range:
 
 
 class _Rewriter:
-    """States to arguments, places to those of the file."""
+    """States to arguments, the value of a level to its number, places to those of the file."""
 
     def __init__(
-        self, source: Source, fields: Sequence[str], arguments: dict[str, tuple[str, int]]
+        self,
+        source: Source,
+        fields: Sequence[str],
+        arguments: dict[str, tuple[str, int]],
+        value: float | None,
     ) -> None:
         self._source = source
         self._fields = fields
         self._arguments = arguments
+        self._value = value
 
     def visit(self, node: ast.AST) -> Any:
         access, notes = state_access(node), notes_access(node)
@@ -233,6 +257,8 @@ class _Rewriter:
             name = f"{access.which}[{access.name}]"
             self._arguments[name] = (access.which, self._fields.index(access.name))
             new = ast.copy_location(ast.Name(name, ast.Load()), node)
+        elif is_action_value(node) and self._value is not None:
+            new = ast.copy_location(ast.Constant(self._value), node)
         elif is_action_value(node) and ACTION_VALUE in self._fields:
             name = f"current[{ACTION_VALUE}]"
             self._arguments[name] = ("current", self._fields.index(ACTION_VALUE))

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spice_engine.learning.features import Matrix
+from spice_engine.learning.levels import Level
 from spice_engine.learning.simulated_steps import Rollout, Stepper
 from spice_engine.learning.simulator import Cube, Lawful, Rows, Simulator
 
@@ -59,19 +60,47 @@ class Batch:
         )
 
 
-def wanderings(stepper: Stepper, steps: Rows, actions: int, seed: int) -> list[Rollout]:
-    """Lawful behaviour by chance, one rollout for each persistence."""
+def wanderings(
+    stepper: Stepper,
+    steps: Rows,
+    actions: int,
+    seed: int,
+    groups: Sequence[int] | None = None,
+) -> list[Rollout]:
+    """Lawful behaviour by chance, one rollout for each persistence.
+
+    Where the actions are levels of ranges, `groups` [A] says which belong together.
+    """
     chance = np.random.default_rng([seed, 2])
     return [
-        stepper.wander(steps, _orders(chance, len(steps), actions, persistence))
+        stepper.wander(steps, _orders(chance, len(steps), actions, persistence, groups))
         for persistence in PERSISTENCE
     ]
 
 
+def constants_of(constants: Sequence[Rollout], levels: Sequence[Level]) -> list[Rollout]:
+    """The first MAX_CONSTANTS of the constant behaviours; of levels some of all values."""
+    if not levels or len(constants) <= MAX_CONSTANTS:
+        return list(constants[:MAX_CONSTANTS])
+    places: list[int] = (
+        np.linspace(0, len(constants) - 1, MAX_CONSTANTS).round().astype(int).tolist()
+    )
+    return [constants[place] for place in places]
+
+
 def _orders(
-    chance: np.random.Generator, steps: int, actions: int, persistence: float
+    chance: np.random.Generator,
+    steps: int,
+    actions: int,
+    persistence: float,
+    groups: Sequence[int] | None,
 ) -> list[list[int]]:
-    orders = chance.permuted(np.tile(np.arange(actions), (steps, 1)), axis=1)
+    if groups is None:
+        orders = chance.permuted(np.tile(np.arange(actions), (steps, 1)), axis=1)
+    else:
+        # An action with a range is as likely as any other, however many levels it has.
+        first = chance.random((steps, max(groups) + 1))[:, list(groups)]
+        orders = np.lexsort((chance.random((steps, actions)), first))
     again = chance.random(steps) < persistence
     again[0] = False
     # Each step takes the order of the last one that was drawn anew.

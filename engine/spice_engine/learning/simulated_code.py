@@ -24,9 +24,7 @@ _WRITTEN_AS_SUCH = frozenset("+-/%&|^") | {"//"}
 
 def compile_moves(effects: Effects) -> dict[str, Move]:
     """For each action with an effect the function of `compile_move`."""
-    data = effects.to_data()
-    laws = [formula for _, formula in data["laws"]]
-    return {action: compile_move(formula, laws) for action, _, formula in data["effects"]}
+    return {action: compile_move(*effects.formulas(action)) for action in sorted(effects.actions)}
 
 
 def compile_move(effect: Sequence[Node], laws: Sequence[Node]) -> Move:

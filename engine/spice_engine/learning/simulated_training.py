@@ -28,21 +28,19 @@ from spice_engine.learning.confidence import (
     reliability,
 )
 from spice_engine.learning.features import Layout, Matrix
-from spice_engine.learning.hyperparameters import Auto, Fqi, Hyperparameters, Tabular
+from spice_engine.learning.hyperparameters import Auto, Fqi, Hyperparameters
 from spice_engine.learning.kernels.devices import Accelerator, Devices
 from spice_engine.learning.kernels.network_devices import NetworkDevices
+from spice_engine.learning.levels import by_action, groups_of, only_taken
 from spice_engine.learning.model import Model
 from spice_engine.learning.policy import Policy
-from spice_engine.learning.simulated_batch import (
-    MAX_CONSTANTS,
-    make_batch,
-    wanderings,
-)
+from spice_engine.learning.simulated_batch import constants_of, make_batch, wanderings
 from spice_engine.learning.simulated_choosers import act
 from spice_engine.learning.simulated_evaluation import Part, SimulatedEvaluation
 from spice_engine.learning.simulated_families import ALGORITHM_OF, FamilyLearner, schedule
-from spice_engine.learning.simulated_fit import Fitted, Lesson
+from spice_engine.learning.simulated_fit import Fitted
 from spice_engine.learning.simulated_kernel import Compiling, Kernel, worth_compiling
+from spice_engine.learning.simulated_lessons import Lessons
 from spice_engine.learning.simulated_steps import Rollout, Stepper
 from spice_engine.learning.simulated_trials import Trial, leading
 from spice_engine.learning.simulated_values import View, best_ahead
@@ -87,8 +85,6 @@ class SimulatedRun:
         accelerator: Accelerator = "auto",
     ) -> None:
         self._task, self._start = task, start
-        self._devices = Devices(accelerator)
-        self._network_devices = NetworkDevices.of(task.algorithm, accelerator)
         chosen = task.hyperparameters
         self._clock = Clock(chosen.seconds if isinstance(chosen, Auto) else math.inf)
         self._simulator = Simulator(task.world, check)
@@ -98,18 +94,24 @@ class SimulatedRun:
         self._compiling = Compiling(self._simulator, apart=True) if self._large else None
         self._part = Part(self._simulator, self._stepper, split.every, task.seed)
         self._constant = self._part.best_constant(len(split.train))
-        first, last = int(split.every[0]), int(split.every[-1])
-        layout = task.layout
-        self._view = View(
-            layout.raw(task.world.values, np.arange(first, last + 2)),
-            first,
-            np.array([layout.position(name) for name in task.world.local], dtype=np.int64),
-        )
+        self._view = View.of(task.layout, task.world, split.every)
         actions = len(task.world.actions)
-        walks = wanderings(self._stepper, split.every, actions, task.seed)
-        constants = self._part.constants[:MAX_CONSTANTS]
+        levels = task.world.levels
+        walks = wanderings(self._stepper, split.every, actions, task.seed, groups_of(levels))
+        constants = constants_of(self._part.constants, levels)
         rollouts = [*walks, self._part.greedy, *constants]
-        self._batch = make_batch(self._simulator, split.every, rollouts, task.seed)
+        self._lessons = Lessons(
+            simulator=self._simulator,
+            view=self._view,
+            batch=make_batch(self._simulator, split.every, rollouts, task.seed),
+            constants=self._part.constants,
+            settings=chosen,
+            seed=task.seed,
+            check=self._check,
+            compiled=self._compiled,
+            devices=Devices(accelerator),
+            network_devices=NetworkDevices.of(task.algorithm, accelerator),
+        )
         self._begin()
 
     def _begin(self) -> None:
@@ -138,33 +140,7 @@ class SimulatedRun:
 
     def _learn(self, steps: Rows, start: Model | None = None) -> FamilyLearner:
         """A learner of consecutive steps that begin where `split.every` does."""
-        chosen = self._task.hyperparameters
-        trees = chosen if isinstance(chosen, Fqi | Auto) else Fqi()
-        table = chosen if isinstance(chosen, Tabular) else Tabular()
-        lesson = Lesson(
-            view=self._view,
-            batch=self._batch.within(steps),
-            totals=np.array([one.rewards[: len(steps)].mean() for one in self._part.constants]),
-            gamma=chosen.gamma,
-            min_leaf=trees.min_leaf,
-            max_depth=trees.max_depth,
-            bins=trees.bins if isinstance(trees, Fqi) else Fqi().bins,
-            table_bins=table.bins,
-            table_features=table.features,
-            shrinkage=table.shrinkage,
-            seed=self._task.seed,
-            simulator=self._simulator,
-            settings=chosen,
-            check=self._check,
-            steps=steps,
-            compiled=self._compiled,
-            random_starts=table.random_starts,
-            lanes=table.lanes,
-            devices=self._devices,
-            network_devices=self._network_devices,
-            start=start,
-        )
-        return FamilyLearner(lesson)
+        return FamilyLearner(self._lessons.on(steps, start))
 
     def episodes(
         self, limit: int, check: Callable[[], None], checkpoints: Checkpoints | None = None
@@ -208,7 +184,7 @@ class SimulatedRun:
                 "start": started,
                 "end": time.time(),
                 "score": judged.base.score,
-                "actions_taken": judged.base.actions_taken,
+                "actions_taken": by_action(self._task.world.levels, judged.base.actions_taken),
                 "detail": {
                     "candidate": trial.name,
                     **fitted.detail,
@@ -363,9 +339,9 @@ class SimulatedRun:
         task, split, world = self._task, self._task.split, self._task.world
         evaluation = {
             "problem_class": "simulated",
-            "in_sample": in_sample.as_dict(),
-            "held_out": held_out.as_dict() if held_out else None,
-            "refit": refit.as_dict(),
+            "in_sample": only_taken(world.levels, in_sample.as_dict()),
+            "held_out": only_taken(world.levels, held_out.as_dict()) if held_out else None,
+            "refit": only_taken(world.levels, refit.as_dict()),
             "reliability": trust.as_dict() if trust else None,
             "folds": len(split.folds),
             "nothing_to_learn": in_sample.base.nothing_to_learn,
@@ -387,6 +363,7 @@ class SimulatedRun:
         }
         return Policy(
             actions=world.actions,
+            levels=world.levels,
             span=task.span,
             granularity=task.granularity,
             layout=task.layout,

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from spice_engine.errors import Place
 from spice_engine.learning.effects import Effects, InvalidEffect
 from spice_engine.learning.features import Matrix
+from spice_engine.learning.levels import Level
 from spice_engine.learning.notes import Notes
 from spice_engine.learning.reward_program import RewardProgram
 from spice_engine.learning.rewards import reward_column
@@ -58,7 +59,8 @@ class World:
 
     `values` [T, F] and `times` [T] are the state table with columns `fields`; `local` names the K
     fields that actions carry on, `initial` their values at the start of an episode. Rows before
-    `first` are never stepped: no rewards are computed there.
+    `first` are never stepped: no rewards are computed there. Where actions have ranges, `actions`
+    are the names of the `levels`.
     """
 
     values: Matrix
@@ -71,6 +73,7 @@ class World:
     program: RewardProgram
     first: int = 0
     notes: Notes | None = None
+    levels: tuple[Level, ...] = ()
 
 
 class Simulator:
@@ -176,7 +179,7 @@ class Simulator:
         effects, name = self.world.effects, self.world.actions[action]
         try:
             after = effects.apply(name, before)
-            lawful = effects.lawful(before, after)
+            lawful = effects.lawful(before, after, name)
         except InvalidEffect:
             self._raise_at_row(name, before, rows)
             raise
@@ -190,7 +193,7 @@ class Simulator:
         effects = self.world.effects
         for state, row in zip(before, rows.tolist(), strict=True):
             try:
-                effects.lawful(state[None], effects.apply(name, state[None]))
+                effects.lawful(state[None], effects.apply(name, state[None]), name)
             except InvalidEffect as error:
                 raise type(error)(
                     f"{error.message} This was for action '{name}' at {self._time(row)}.",

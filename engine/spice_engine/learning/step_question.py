@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from spice_engine.errors import InvalidRequest, InvalidRewards, Place
 from spice_engine.learning.assignment import Assignment, read_program
+from spice_engine.learning.levels import Level
 from spice_engine.learning.reward_program import NOTES, RewardProgram
 from spice_engine.learning.reward_trace import traced_reward
 from spice_engine.learning.simulator import UNLAWFUL, Simulator
@@ -35,18 +36,21 @@ def explain_step(params: dict[str, Any], report: Report) -> dict[str, Any]:
     row, fields = params["row"], params["fields"]
     if not 0 <= row < len(assignment.values) - 1:
         raise InvalidRequest(f"There is no step from row {row}.")
-    program = read_program(params)
+    given: dict[str, float] = params.get("action_values") or {}
+    simulated = params.get("simulation") is not None
+    # Of a simulated pod the value is in an action's code, for its effect, laws and reward alike.
+    levels = tuple(Level(name, given.get(name)) for name in params["actions"]) if simulated else ()
+    program = read_program(params, levels)
     current: State = assignment.values[row].tolist()
     following: State = assignment.values[row + 1].tolist()
     step = _Step(assignment, program, row)
-    if params.get("simulation") is not None:
-        step.simulate(current, following, params.get("local"))
+    if simulated:
+        step.simulate(current, following, params.get("local"), levels)
     rewards: dict[str, dict[str, Any]] = {}
-    given: dict[str, float] = params.get("action_values") or {}
-    for index, action in enumerate(program.actions):
+    for index, action in enumerate(params["actions"]):
         report.check()
         # Behind the fields, where the reward of an action with a range reads its value.
-        value = [given[action]] if action in given else []
+        value = [given[action]] if action in given and not simulated else []
         rewards[action] = step.reward(index, current + value, following + value)
     return {
         "time": int(assignment.times[row]),
@@ -69,9 +73,15 @@ class _Step:
         self._time = int(assignment.times[row])
         self._simulator: Simulator | None = None
 
-    def simulate(self, current: State, following: State, local: State | None) -> None:
+    def simulate(
+        self,
+        current: State,
+        following: State,
+        local: State | None,
+        levels: tuple[Level, ...],
+    ) -> None:
         """Put the local fields into both states, as an action without effect leaves them."""
-        self._simulator = Simulator(self._assignment.simulated_task().world)
+        self._simulator = Simulator(self._assignment.simulated_task(levels=levels).world)
         values = local or self._simulator.initial.tolist()
         for field, value in zip(self._simulator.local.tolist(), values, strict=True):
             current[field] = following[field] = value
@@ -93,7 +103,7 @@ class _Step:
             return following
         effects, name = simulator.world.effects, self._program.actions[action]
         after = effects.apply_one(name, current)
-        if not effects.lawful_one(after):
+        if not effects.lawful_one(after, name):
             return None
         changed = following.copy()
         for field in (*simulator.local.tolist(), *simulator.outside[action]):

@@ -116,7 +116,7 @@ def _train_contextual(assignment: Assignment, report: Report) -> Trained:
 def _train_simulated(assignment: Assignment, report: Report) -> Trained:
     from spice_engine.learning.simulated_training import SimulatedRun
 
-    params, task = assignment.params, assignment.simulated_task()
+    params, task = assignment.params, assignment.simulated_task(report.check)
     start, accelerator = serving_model(assignment, task.layout), params.get("accelerator", "auto")
     run = SimulatedRun(task, report.check, start, accelerator)
     # No path is fixed here, yet scores of rollouts often stay for a while before they rise.
@@ -194,7 +194,7 @@ def warm() -> None:
     split = split_steps(200, 4, 0, 0.2)
     task = Task(
         values=rows,
-        rewards=rewards[split.every],
+        rewards=rewards,
         times=np.arange(200, dtype=np.int64),
         actions=("x", "y"),
         layout=Layout.choose(("a", "b"), 4, 200),

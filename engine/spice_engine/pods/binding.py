@@ -10,7 +10,7 @@ from itertools import islice
 
 from spice_engine.errors import Place
 from spice_engine.learning.effect_check import check_effects, dotted
-from spice_engine.learning.reward_syntax import parse
+from spice_engine.learning.reward_syntax import ACTION_VALUE, parse
 from spice_engine.learning.source import Source
 from spice_engine.pods.model import Action, BoundEffect, Dataspace, Effect, Law
 from spice_engine.pods.read_actions import ActionEntry, Argument, Do
@@ -91,6 +91,7 @@ class _Binder:
         }
         self._to_check: dict[str, tuple[Source, Mapping[str, str], Mapping[str, str | float]]] = {}
         self._laws_to_check: list[tuple[Source, Mapping[str, str]]] = []
+        self._ranged: set[str] = set()
 
     def action(self, entry: ActionEntry) -> Action:
         """An action of the manifest, with the effect that it names, or that has its name."""
@@ -100,7 +101,7 @@ class _Binder:
         self._used.add(own.path)
         place = entry.do.place if entry.do else entry.place
         given: Mapping[str, Argument] = entry.do.args if entry.do else {}
-        effect = self._bound(entry.name, place, given, own)
+        effect = self._bound(entry.name, place, given, own, ranged=entry.range is not None)
         return Action(entry.name, entry.place, effect, entry.range)
 
     def _named(self, do: Do) -> _Own | None:
@@ -150,15 +151,23 @@ class _Binder:
             yield Action(name, place, self._bound(name, place, {}, own))
 
     def _bound(
-        self, action: str, place: Place, given: Mapping[str, Argument], own: _Own
+        self,
+        action: str,
+        place: Place,
+        given: Mapping[str, Argument],
+        own: _Own,
+        *,
+        ranged: bool = False,
     ) -> BoundEffect | None:
         """The effect with its names bound; None where it changes no field."""
         if not own.effect.code.text.strip():
             return None
         use = _use(own.effect.code)
         names = self._names(own.space)
-        args = self._args(action, place, given, own, use)
+        args = self._args(action, place, given, own, use, ranged=ranged)
         key = f"{action} {own.path}"
+        if ranged:
+            self._ranged.add(key)
         self._to_check[key] = (own.effect.code, self._to_compare(own.effect.code, use, names), args)
         self._warn_of_data(own, use, names)
         if not any(name in names for name, _ in use.assigned):
@@ -173,7 +182,14 @@ class _Binder:
         return self._names_in[space.path]
 
     def _args(
-        self, action: str, place: Place, given: Mapping[str, Argument], own: _Own, use: _Use
+        self,
+        action: str,
+        place: Place,
+        given: Mapping[str, Argument],
+        own: _Own,
+        use: _Use,
+        *,
+        ranged: bool,
     ) -> dict[str, str | float]:
         given = dict(given)
         args: dict[str, str | float] = {}
@@ -186,6 +202,8 @@ class _Binder:
                 message = f"action '{action}' references undefined 'args.{name}'"
                 self._reader.error("missing_argument", place, message)
                 args[name] = 0.0
+            elif ranged and argument.text.strip() == ACTION_VALUE:
+                args[name] = ACTION_VALUE
             else:
                 args[name] = self._argument(argument.text, argument.place, name)
         for name, argument in given.items():
@@ -242,7 +260,7 @@ class _Binder:
 
     def check(self) -> None:
         """Note all findings in the code of effects and laws."""
-        for finding in check_effects(self._to_check, self._laws_to_check):
+        for finding in check_effects(self._to_check, self._laws_to_check, self._ranged):
             self._reader.finding(finding)
 
 

@@ -107,17 +107,13 @@ def _check_fields(reader: Reader, manifest: Manifest) -> None:
 
 
 def _check_ranges(reader: Reader, manifest: Manifest) -> None:
-    """Values are tried on the data: that takes rewards which are known for each of them."""
-    why = ""
-    if manifest.simulated:
-        why = "where no action changes a field"
-    elif manifest.gym is not None:
-        why = "where no environment acts"
-    elif isinstance(manifest.training.rewards, RewardFile):
-        why = "with rewards in the manifest, which read 'action_value'"
+    """What an environment takes is a number from 0 on for each action, in their order."""
     for action in manifest.actions:
-        if action.range is not None and why:
-            message = f"Actions have ranges only {why}."
+        if action.range is not None and manifest.gym is not None:
+            message = (
+                "The environment takes discrete actions, which have no values: leave the range "
+                "out, and list an action for each that it knows."
+            )
             reader.error("unsupported_range", action.range.place, message)
 
 

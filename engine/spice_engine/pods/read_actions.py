@@ -16,6 +16,8 @@ from spice_engine.records import record
 
 MAX_BOUND = 1e15
 """Larger values could no longer be told apart."""
+NARROWEST = 1e-4
+"""Values are shown by six digits: those of a range that is so narrow could not be told apart."""
 
 
 @record
@@ -94,6 +96,13 @@ def _read_range(reader: Reader, node: Node | None) -> Range | None:
         return None
     if abs(low) > MAX_BOUND or abs(high) > MAX_BOUND:
         message = f"Bounds of a range lie between {-MAX_BOUND:g} and {MAX_BOUND:g}."
+        reader.error("invalid_range", node.place, message)
+        return None
+    if high - low < NARROWEST * max(abs(low), abs(high)):
+        message = (
+            f"The values from {low:.12g} to {high:.12g} are too close to tell them apart: let the "
+            "range begin at 0, and add the rest in the code."
+        )
         reader.error("invalid_range", node.place, message)
         return None
     return Range(low, high, reader.text(entries.get("unit"), "unit"), node.place)

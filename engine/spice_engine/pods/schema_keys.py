@@ -132,7 +132,7 @@ KEYS: tuple[Key, ...] = (
         "actions of the pod, too."),
     Key("actions[]", "mapping", "One action."),
     Key("actions[].name", "text", "Its name.", required=True, example="buy"),
-    Key("actions[].range", "mapping", "The values it may have: its reward reads `action_value`, a "
+    Key("actions[].range", "mapping", "The values it may have: its code reads `action_value`, a "
         "recommendation names one.", new=True),
     Key("actions[].range.from", "number", "The least value.", required=True, example="0",
         new=True),
@@ -164,8 +164,8 @@ KEYS: tuple[Key, ...] = (
     Key("training.confidence", "text", "What a recommendation's confidence is: the `calibrated` "
         "probability that no other action is better, or the original's figure (`classic`).",
         default="calibrated", values=("calibrated", "classic"), example="calibrated", new=True),
-    Key("training.accelerator", "text", "What populations (`lanes`) learn on.", default="auto",
-        values=("auto", "cpu", "cuda"), example="cpu", new=True),
+    Key("training.accelerator", "text", "What populations (`lanes`) learn on, and networks if it "
+        "is `cuda`.", default="auto", values=("auto", "cpu", "cuda"), example="cpu", new=True),
     Key("training.hyperparameters", "mapping", "Settings of the algorithm.", new=True),
     Key("training.loggers", "list", "What else a training writes: curves for TensorBoard."),
     Key("training.loggers[]", "text", "One of them.", values=("tensorboard",),

@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from spice_engine.errors import InvalidManifest, InvalidRequest, SpiceError
+from spice_engine.learning.levels import Level
 from spice_engine.pods import plan
 from spice_engine.pods.advisor import Advisor
 from spice_engine.pods.live import Pod, Table
@@ -71,16 +72,15 @@ class Steps:
         if episode is None or at is None or not 0 <= at < len(episode.actions):
             episode = at = None
         local = None if episode is None or at is None else episode.local[at].tolist()
-        values: dict[str, float] = {}
-        if plan.ranges(manifest):
-            values = await asyncio.to_thread(_values, policy, table, manifest, row)
+        level: Level | None = None
+        if policy is not None and episode is not None and at is not None:
+            level = policy.level(int(episode.actions[at]))
+        elif policy is not None and not manifest.simulated and row >= policy.span - 1:
+            level = await asyncio.to_thread(_chosen, policy, table, row)
+        values = _values(manifest, level)
         answer = await self._look_back.step(pod, table, manifest, row, local, values)
         rewards = [_reward(name, one, values.get(name)) for name, one in answer["rewards"].items()]
-        chosen = ""
-        if policy is not None and episode is not None and at is not None:
-            chosen = policy.actions[int(episode.actions[at])]
-        elif policy is not None and not manifest.simulated and row >= policy.span - 1:
-            chosen = await asyncio.to_thread(_chosen, policy, table, row)
+        chosen = "" if level is None else level.action
         cut = cut_of(policy)
         following = dict(answer["next"])
         if episode is not None and at is not None:
@@ -125,8 +125,9 @@ def _row_of(table: Table, request: GetStep) -> int:
     return row
 
 
-def _chosen(policy: Policy, table: Table, row: int) -> str:
-    return policy.recommend(table.values[row - policy.span + 1 : row + 1]).action
+def _chosen(policy: Policy, table: Table, row: int) -> Level:
+    answer = policy.recommend(table.values[row - policy.span + 1 : row + 1])
+    return Level(answer.action, answer.value, answer.unit)
 
 
 def _unsaved(text: str, file: str, saved: Manifest) -> Manifest:
@@ -153,19 +154,14 @@ def _clock(manifest: Manifest) -> tuple[Any, ...]:
     return params.epoch_time, params.period, params.granularity, params.interpolation
 
 
-def _values(policy: Policy | None, table: Table, manifest: Manifest, row: int) -> dict[str, float]:
-    """At which value the reward of each action with a range is looked at.
-
-    Where the policy would have chosen the action, its value; else the middle of the range.
-    """
+def _values(manifest: Manifest, chosen: Level | None) -> dict[str, float]:
+    """At which value each action with a range is looked at: the chosen one, else the middle."""
     values = {
         name: one["from"] + (one["to"] - one["from"]) / 2
         for name, one in plan.ranges(manifest).items()
     }
-    if policy is not None and policy.levels and row >= policy.span - 1:
-        answer = policy.recommend(table.values[row - policy.span + 1 : row + 1])
-        if answer.value is not None and answer.action in values:
-            values[answer.action] = answer.value
+    if chosen is not None and chosen.value is not None and chosen.action in values:
+        values[chosen.action] = chosen.value
     return values
 
 
