@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from spice_engine.learning.gym_training import GymTask
     from spice_engine.learning.simulated_training import SimulatedTask
 
+LOOKED_AT = 20_000
+"""Steps of a pod that are all looked at, however wide they are."""
+LOOKED_AT_CELLS = 6_000_000
+"""Steps times features, as far as steps are more than those: 48 MB."""
+
 
 def read_program(params: dict[str, Any], levels: Sequence[Level] = ()) -> RewardProgram:
     """The rewards of `params["rewards"]` for `actions` and `fields`; raises InvalidRewards.
@@ -102,7 +107,14 @@ class Assignment:
                 f"the first datum on, at least {span + 1} are needed.",
                 hint="Add data, lengthen the period, or shorten the interval.",
             )
-        return split_steps(rows, span, first, params["holdout"])
+        return split_steps(rows, span, first, params["holdout"], self.most_steps)
+
+    @property
+    def most_steps(self) -> int | None:
+        """How many steps are looked at; all where actions change the state that comes next."""
+        if self.params.get("simulation"):
+            return None
+        return max(LOOKED_AT, LOOKED_AT_CELLS // max(len(self.layout().names), 1))
 
     def layout(self) -> Layout:
         """Local state, and what is 0 or 1 for a category, tag or time, has no past."""
@@ -111,7 +123,7 @@ class Assignment:
         return Layout.choose(
             self.params["fields"],
             self.params["span"],
-            len(self.split.every),
+            self.params["training_rows"] - self.params["first_datum"] - self.params["span"],
             current={*local, *self.params.get("indicators", ())},
             kind=self.params.get("features", "levels"),
         )
@@ -192,11 +204,9 @@ class Assignment:
         if not levels and params.get("ranges"):
             levels = self.levels or self._find_levels(program, layout, check)
         names = tuple(level.name for level in levels) or tuple(params["actions"])
-        rewards = np.zeros((len(values), len(names)))
-        rewards[steps] = level_matrix(program, levels, self._states(steps), check, self.notes)
         return Task(
             values=values,
-            rewards=rewards,
+            rewards=level_matrix(program, levels, self._states(steps), check, self.notes),
             times=times,
             actions=names,
             layout=layout,
@@ -209,6 +219,11 @@ class Assignment:
             confidence=params.get("confidence", "calibrated"),
             levels=levels,
         )
+
+    def paid(self, steps: Steps, levels: Sequence[Level], check: Check) -> Matrix:
+        """Rewards [N, A] of any steps, those that the split does not look at, too."""
+        program, states = read_program(self.params), self._states(steps)
+        return level_matrix(program, levels, states, check, self.notes)
 
     def simulated_task(
         self, check: Check = lambda: None, levels: tuple[Level, ...] = ()

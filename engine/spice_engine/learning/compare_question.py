@@ -183,7 +183,7 @@ def _contextual(
             task = assignment.task(report.check, side.policy.levels)
         else:
             task = every = every or assignment.task(report.check)
-        rewards = task.rewards[steps]
+        rewards = task.paid(steps)
         constant = best_constant_action(rewards)
         if side.policy is not None:
             raw = side.policy.layout.raw(task.values, steps)

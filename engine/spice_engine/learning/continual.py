@@ -24,7 +24,7 @@ from spice_engine.learning.evaluation import choose
 from spice_engine.learning.features import Layout, Matrix
 from spice_engine.learning.model import Model
 from spice_engine.learning.policy import Policy
-from spice_engine.learning.split import MIN_FOLD_STEPS, Steps
+from spice_engine.learning.split import MIN_FOLD_STEPS, Steps, looked_at
 from spice_engine.learning.task import Check
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class _Judged:
         given, every = assignment.params["continual"], assignment.split.every
         span = assignment.params["span"]
         first = first_fresh(assignment.times, old)
-        fold = newest_fold(len(assignment.times), first, span)
+        fold = looked_at(newest_fold(len(assignment.times), first, span), assignment.most_steps)
         before = every[every < fold[0] - span]  # no row in common, the next state's included
         if not len(before):
             raise InsufficientData(
@@ -234,7 +234,8 @@ def _judge(assignment: Assignment, check: Check) -> Taken:
 
         def taken(model: Model, layout: Layout, steps: Steps) -> Matrix:
             chosen = choose(model.values(layout.raw(task.values, steps)))
-            return task.rewards[steps, chosen]
+            rewards = assignment.paid(steps, task.levels, check)
+            return rewards[np.arange(len(steps)), chosen]
 
         return taken
     from spice_engine.learning.simulated_choosers import act

@@ -92,9 +92,10 @@ def explain_policy(params: dict[str, Any], report: Report) -> dict[str, Any]:
 def _contextual(assignment: Assignment, policy: Policy, report: Report) -> _Seen:
     task = assignment.task(report.check, policy.levels)
     steps = task.split.every
-    steps = steps[:: max(1, -(-len(steps) // MOST_STEPS))]
+    some = slice(None, None, max(1, -(-len(steps) // MOST_STEPS)))
+    steps, rewards = steps[some], task.rewards[some]
     raw = policy.layout.raw(task.values, steps)
-    chosen, rewards = choose(policy.model.values(raw)), task.rewards[steps]
+    chosen = choose(policy.model.values(raw))
     return _Seen(raw, chosen, rewards[np.arange(len(steps)), chosen], rewards)
 
 

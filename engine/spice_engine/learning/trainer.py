@@ -194,7 +194,7 @@ def warm() -> None:
     split = split_steps(200, 4, 0, 0.2)
     task = Task(
         values=rows,
-        rewards=rewards,
+        rewards=rewards[split.every],
         times=np.arange(200, dtype=np.int64),
         actions=("x", "y"),
         layout=Layout.choose(("a", "b"), 4, 200),
