@@ -107,7 +107,7 @@ def lines(
 
 def _going(asked: Question, progress: ComparisonProgress | None, width: int) -> Iterator[Line]:
     run, names = symbols().running, ", ".join(asked.about)
-    yield from wrapped(f"{run} Comparing {names} … esc leaves it.", width, TITLE)
+    yield from wrapped(f"{run} Comparing {names}; esc gives up.", width, TITLE)
     if progress is not None and progress.place < len(progress.policies):
         count, place = len(progress.policies), progress.place
         text = f"Trains {progress.policies[place]} ({place + 1} of {count})"
@@ -134,9 +134,9 @@ def comparison(found: Comparison, width: int) -> list[Line]:
     """The rows of an answer."""
     page = list(wrapped(found.words, width, GOOD if found.better else TITLE))
     page.append(Line())
-    label = f"{'Steps':<10}"
-    times = f"{found.steps:,}, {scale.moment(found.start)} to {scale.moment(found.end)}"
-    page += [Line().add(label, LABEL).add(times), Line()]
+    times = f"{scale.moment(found.start)} to {scale.moment(found.end)}"
+    page.append(Line().add("Steps  ", LABEL).add(f"{found.steps:,}"))
+    page += [Line().add("From   ", LABEL).add(times), Line()]
     policies = scored(found)
     page += _scores(policies, width)
     page += [Line(), *_pairs(found.pairs, width)]

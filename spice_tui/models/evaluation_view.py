@@ -8,7 +8,18 @@ from itertools import zip_longest
 from typing import Any, cast
 
 from spice_tui.models import scale
-from spice_tui.models.styled import BAD, GOOD, LABEL, NONE, SERIES, TITLE, Line, bar, tone
+from spice_tui.models.styled import (
+    BAD,
+    GOOD,
+    LABEL,
+    NONE,
+    SERIES,
+    TITLE,
+    Line,
+    bar,
+    tone,
+    wrapped,
+)
 from spice_tui.models.verdict import beside_serving, looked_at
 from spice_tui.theme.symbols import symbols
 
@@ -197,7 +208,9 @@ def _sentences(evaluation: Mapping[str, Any]) -> Iterator[str]:
 def lines(view: EvaluationView, width: int) -> list[Line]:
     """The pane's rows; parts stand beside each other where there is room."""
     signs = symbols()
-    page = [Line().add(f"{signs.warning} {text}", BAD) for text in view.sentences]
+    page: list[Line] = []
+    for text in view.sentences:
+        page += wrapped(f"{signs.warning} {text}", width, BAD, hang=2)
     for name, value in view.facts:
         page.append(Line().add(f"{name:<{_NAME}}", LABEL).add(value))
     blocks = [_part_lines(part, _block(width, view.parts)) for part in view.parts]
@@ -209,7 +222,7 @@ def lines(view: EvaluationView, width: int) -> list[Line]:
     if view.actions:
         page += [Line(), *_action_lines(view, width)]
     if view.confidence:
-        page += [Line(), Line().add("Confidence", TITLE), Line().add(view.confidence)]
+        page += [Line(), Line().add("Confidence", TITLE), *wrapped(view.confidence, width)]
     if len(view.candidates) > 1:
         acted = any(part.episodes for part in view.parts)
         head = Line().add(f"{'Candidates':<{_NAME}}", TITLE)

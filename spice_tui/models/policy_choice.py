@@ -18,10 +18,11 @@ _NAME = 10
 
 @record
 class Choice:
-    """One of them: its name as the engine is asked, and what it is."""
+    """One of them: its name as the engine is asked, what it is, and what it is called as well."""
 
     name: str
     detail: str
+    aliases: tuple[str, ...] = ()
 
 
 def choices(
@@ -41,7 +42,7 @@ def _version(one: PolicyVersion) -> Choice:
     if one.serving:
         parts.append("serves")
     parts += [alias for alias in one.aliases if alias != "latest"]
-    return Choice(f"v{one.version}", ", ".join(parts))
+    return Choice(f"v{one.version}", ", ".join(parts), tuple(one.aliases))
 
 
 class Choices:
@@ -49,12 +50,12 @@ class Choices:
 
     def __init__(self, every: Sequence[Choice], marked: Iterable[str]) -> None:
         self._every = tuple(every)
-        known = [one.name for one in self._every]
-        self._marked = [name for name in dict.fromkeys(marked) if name in known][:MOST]
+        names = {called: one.name for one in self._every for called in (one.name, *one.aliases)}
+        found = dict.fromkeys(names[name] for name in marked if name in names)
+        self._marked = list(found)[:MOST]
         if not self._marked:
             # The two newest versions are what one would most often know.
-            versions = [name for name in known if name[:1] == "v" and name[1:].isdecimal()]
-            self._marked = versions[:2]
+            self._marked = [one.name for one in self._every if _is_version(one.name)][:2]
         self.note = self._said()
 
     @property
@@ -99,5 +100,9 @@ class Choices:
         if not self.enough:
             return "Mark two or more."
         text = f"Compares {', '.join(self.names)}."
-        trained = [name for name in self.names if not name[1:].isdecimal()]
+        trained = [name for name in self.names if not _is_version(name)]
         return f"{text} Trains {', '.join(trained)} for it." if trained else text
+
+
+def _is_version(name: str) -> bool:
+    return name[:1] == "v" and name[1:].isdecimal()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from spice_tui.models import scale
+from spice_tui.models.short_names import ShortNames
 from spice_tui.models.styled import BAD, LABEL, SERIES, TITLE, Line, bar, wrapped
 from spice_tui.theme.symbols import symbols
 
@@ -29,16 +31,21 @@ KINDS = {
 _NAME, _VALUE, _COUNT = 16, 10, 7
 _BAR, _MOST_BAR, _MOST_NAME = 9, 30, 64
 _COLUMN, _CHANGED = 12, 7
+_GLUE = "\u00a0"
 
 
 def lines(
-    kept: Question | None, asked: Question | None, serving: int | None, width: int
+    kept: Question | None,
+    asked: Question | None,
+    names: ShortNames,
+    serving: int | None,
+    width: int,
 ) -> list[Line]:
     """The page's rows: what is being asked, and the last answer with its age."""
     page: list[Line] = []
     if asked is not None:
         what = f"policy {asked.about[0]}" if asked.about else "the policy"
-        page += wrapped(f"{symbols().running} Explaining {what} … esc leaves it.", width, TITLE)
+        page += wrapped(f"{symbols().running} Explaining {what}; esc gives up.", width, TITLE)
     elif kept is not None and kept.error:
         page += wrapped(f"{symbols().warning} {kept.error}", width, BAD)
     found: PolicyExplanation | None = kept.answer if kept is not None else None
@@ -50,7 +57,7 @@ def lines(
         now = f"v{serving} serves" if serving else "none serves"
         text = f"This is v{found.policy_version}; {now} now. enter explains that one."
         page += wrapped(f"{symbols().warning} {text}", width, BAD)
-    return [*page, *explanation(found, width)]
+    return [*page, *explanation(found, names, width)]
 
 
 def _hint(serving: int | None) -> str:
@@ -59,10 +66,11 @@ def _hint(serving: int | None) -> str:
     return f"enter explains what policy v{serving} does, and why: rules, fields, weights."
 
 
-def explanation(found: PolicyExplanation, width: int) -> list[Line]:
+def explanation(found: PolicyExplanation, names: ShortNames, width: int) -> list[Line]:
     """The rows of an answer."""
+    found = _shortened(found, names)
     return [
-        *_facts(found, width),
+        *_facts(found, names, width),
         Line(),
         *_actions(found, width),
         Line(),
@@ -72,7 +80,26 @@ def explanation(found: PolicyExplanation, width: int) -> list[Line]:
     ]
 
 
-def _facts(found: PolicyExplanation, width: int) -> Iterator[Line]:
+def _shortened(found: PolicyExplanation, names: ShortNames) -> PolicyExplanation:
+    """The same with short names of fields, which are most of every row."""
+    of = names.of
+    return replace(
+        found,
+        actions=[
+            replace(one, typical={of(name): value for name, value in one.typical.items()})
+            for one in found.actions
+        ],
+        rules=[
+            replace(one, conditions=[of(condition) for condition in one.conditions])
+            for one in found.rules
+        ],
+        fields=[replace(one, field=of(one.field)) for one in found.fields],
+        features={of(name): size for name, size in found.features.items()},
+        weights={of(name): one for name, one in found.weights.items()},
+    )
+
+
+def _facts(found: PolicyExplanation, names: ShortNames, width: int) -> Iterator[Line]:
     kind = KINDS.get(found.kind, found.kind)
     yield Line().add(f"{'Policy':<{_NAME}}", LABEL).add(f"v{found.policy_version}", TITLE)
     yield Line().add(f"{'Algorithm':<{_NAME}}", LABEL).add(f"{found.algorithm}, {kind}")
@@ -83,6 +110,9 @@ def _facts(found: PolicyExplanation, width: int) -> Iterator[Line]:
         yield from wrapped(text, width, LABEL)
     else:
         yield line.add(" of the data")
+    if names.prefixes:
+        short = ", ".join(names.prefixes)
+        yield Line().add(f"{'Names without':<{_NAME}}", LABEL).add(short, LABEL)
 
 
 def of_its_own(found: PolicyExplanation) -> bool:
@@ -141,8 +171,12 @@ def _rules(found: PolicyExplanation, width: int) -> Iterator[Line]:
 
 def _rule(one: PolicyRule, steps: int, name: int, width: int) -> Iterator[Line]:
     share = one.steps / max(steps, 1)
-    when = f"when {' and '.join(one.conditions)}" if one.conditions else "always"
-    yield from wrapped(when, width, hang=5)
+    # A line ends between conditions, unless one alone is too long for it.
+    whole = [c.replace(" ", _GLUE) if len(c) <= width - 9 else c for c in one.conditions]
+    when = f"when {' and '.join(whole)}" if whole else "always"
+    for line in wrapped(when, width, hang=5):
+        line.text = line.text.replace(_GLUE, " ")
+        yield line
     line = Line().add("then ", LABEL).add(f"{_head(one.action, name):<{name}}", TITLE)
     line.add(f"{f'{share:.1%}':>7} ")
     rest = f" reward {scale.number(one.reward):>8}"

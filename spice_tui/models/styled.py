@@ -57,7 +57,8 @@ def rows_of(lines: Sequence[Line], width: int) -> Rows:
 def wrapped(text: str, width: int, style: int = NONE, hang: int = 0) -> Iterator[Line]:
     """A text in as many lines as it needs; those after the first begin at column `hang`."""
     indent = " " * hang
-    for part in textwrap.wrap(text, max(width, hang + 8), subsequent_indent=indent):
+    room = max(width, hang + 8)
+    for part in textwrap.wrap(text, room, subsequent_indent=indent, break_on_hyphens=False):
         yield Line().add(part, style)
 
 

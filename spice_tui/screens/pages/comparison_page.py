@@ -25,6 +25,7 @@ class ComparisonPage(AskedPage):
 
     def __init__(self, app: SpiceApp) -> None:
         super().__init__(app, ComparisonPane())
+        self._chosen: dict[str, tuple[str, ...]] = {}
 
     def more(self, world: World, pod: str, asked: Question | None) -> Any:
         """How far what is asked for is."""
@@ -42,12 +43,12 @@ class ComparisonPage(AskedPage):
         return comparison_view.lines(kept, asked, more, serving, width)
 
     def chosen(self, pod: str) -> tuple[str, ...]:
-        """What was compared last."""
-        found = self.questions.asked(pod) or self.questions.kept(pod)
-        return found.about if found is not None else ()
+        """What was asked for last, also if it was given up."""
+        return self._chosen.get(pod, ())
 
     def compare(self, pod: PodInfo, policies: Sequence[str]) -> None:
         """Compare these, versions or algorithms."""
+        self._chosen[pod.name] = tuple(policies)
         self.spice.link.want("comparisons")
         first, second, *others = policies
         answer = self.spice.fetch(

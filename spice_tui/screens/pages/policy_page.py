@@ -9,6 +9,7 @@ from textual import on
 from spice_engine.protocol.judging import PolicyExplanation
 from spice_tui.models import policy_view
 from spice_tui.models.questions import Question
+from spice_tui.models.short_names import ShortNames, short_names
 from spice_tui.models.styled import Line
 from spice_tui.screens.pages.asked_page import AskedPage
 from spice_tui.widgets.asked import AskedPane, PolicyPane
@@ -16,6 +17,7 @@ from spice_tui.widgets.asked import AskedPane, PolicyPane
 if TYPE_CHECKING:
     from spice_engine.protocol.pods import PodInfo
     from spice_tui.app import SpiceApp
+    from spice_tui.models.world import World
 
 SERVING = "latest"
 
@@ -26,6 +28,12 @@ class PolicyPage(AskedPage):
     def __init__(self, app: SpiceApp) -> None:
         super().__init__(app, PolicyPane())
 
+    def more(self, world: World, pod: str, asked: Question | None) -> ShortNames:
+        """What names of fields may be left out of."""
+        del asked
+        known = world.pods.get(pod)
+        return short_names(known.dataspaces, known.fields) if known else ShortNames()
+
     def lines(
         self,
         kept: Question | None,
@@ -35,7 +43,7 @@ class PolicyPage(AskedPage):
         width: int,
     ) -> list[Line]:
         """The rows."""
-        return policy_view.lines(kept, asked, serving, width)
+        return policy_view.lines(kept, asked, more, serving, width)
 
     def explain(self, pod: PodInfo, version: str = "") -> None:
         """Have a version explained; without one the policy that serves, unless that is known."""
