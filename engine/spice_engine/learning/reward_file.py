@@ -23,7 +23,7 @@ import numpy as np
 from spice_engine.errors import InvalidRewards, Place
 from spice_engine.learning.levels import Level
 from spice_engine.learning.reward_program import NOTES, ActionReward, RewardProgram
-from spice_engine.learning.reward_syntax import ACTION_VALUE
+from spice_engine.learning.reward_syntax import ACTION_VALUE, TAKE_VALUE, takes_no_value
 from spice_engine.learning.source import Source
 from spice_engine.learning.trouble import describe, hint
 
@@ -252,12 +252,9 @@ def _takes_notes(function: Callable[..., Any], name: str, source: Source, ranged
         except TypeError:
             continue
         return count == 4
-    if ranged and not takes_by_name(signature):
+    if ranged and not _takes_by_name(signature):
         raise InvalidRewards(
-            f"The function '{name}' does not take '{ACTION_VALUE}', "
-            f"but the action '{ranged}' has a range.",
-            hint=f"Write it last, as in (current_state, next_state, {ACTION_VALUE}).",
-            place=source.place(1, 0),
+            takes_no_value(name, ranged), hint=TAKE_VALUE, place=source.place(1, 0)
         )
     raise InvalidRewards(
         f"The function '{name}' has not the parameters of a reward function.",
@@ -267,7 +264,7 @@ def _takes_notes(function: Callable[..., Any], name: str, source: Source, ranged
     )
 
 
-def takes_by_name(signature: inspect.Signature) -> bool:
+def _takes_by_name(signature: inspect.Signature) -> bool:
     """Whether a function takes the value of an action by its name."""
     named = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
     return any(

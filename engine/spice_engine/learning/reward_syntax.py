@@ -21,7 +21,8 @@ STATES = {
     "new_state": "next",
 }
 ACTION_VALUE = "action_value"
-"""In the reward of an action with a range: its value. Read like a field of that name."""
+"""In the code of an action with a range: its value. In rewards it is read like a field."""
+TAKE_VALUE = f"Write it last, as in (current_state, next_state, {ACTION_VALUE})."
 OLD_STATES = {"prev_state": "current_state", "new_state": "next_state"}
 INTERPRETATIONS = {
     "current_state_interpretations": "current",
@@ -159,6 +160,14 @@ def notes_access(node: ast.AST) -> tuple[str, bool] | None:
 def is_action_value(node: ast.AST) -> bool:
     """Whether a node reads the value of an action with a range, where there is one."""
     return isinstance(node, ast.Name) and node.id == ACTION_VALUE and isinstance(node.ctx, ast.Load)
+
+
+def takes_no_value(function: str, action: str) -> str:
+    """What is wrong with a file's function that does not take the value of its action."""
+    return (
+        f"The function '{function}' does not take '{ACTION_VALUE}', "
+        f"but the action '{action}' has a range."
+    )
 
 
 def assigned_names(statements: Sequence[ast.stmt]) -> set[str]:

@@ -15,6 +15,7 @@ from spice_engine.pods.environments import environment_problems
 from spice_engine.pods.manifests import MAX_MANIFEST_BYTES, read_manifest
 from spice_engine.pods.outline import Outline
 from spice_engine.pods.previews import Previews
+from spice_engine.pods.reward_functions import function_problems
 from spice_engine.pods.service import Pods
 from spice_engine.pods.yaml_scan import scan
 from spice_engine.protocol.authoring import (
@@ -32,6 +33,9 @@ from spice_engine.protocol.authoring import (
 )
 from spice_engine.protocol.engine import Nothing
 from spice_engine.protocol.pods import PodName, ProblemInfo
+
+REWARD_FILE = "reward_funcs"
+"""Stands in a manifest with rewards in a file."""
 
 
 class Authoring:
@@ -107,12 +111,13 @@ class Authoring:
         )
 
     async def check_whole(self, request: UnsavedManifest) -> Checked:
-        """The same, and what a trainer says of an environment that is named in it."""
+        """The same, and what is wrong with an environment or a file that is named in it."""
         checked = await asyncio.to_thread(self.check, request)
-        if not checked.valid or GYM not in request.text:
+        if not checked.valid or (GYM not in request.text and REWARD_FILE not in request.text):
             return checked
         manifest, _ = await asyncio.to_thread(read_manifest, request.text.encode(), request.path)
         more = await environment_problems(self._pods.pools.trainers, manifest)
+        more += await asyncio.to_thread(function_problems, self._root, manifest)
         valid = all(problem.severity != "error" for problem in more)
         return dataclasses.replace(checked, problems=[*checked.problems, *more], valid=valid)
 
