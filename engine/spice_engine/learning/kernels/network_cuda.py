@@ -4,7 +4,8 @@ All that a layer does is a product of matrices. Its parameters are a matrix [K +
 row are the biases, and what it is given has a last column of ones. A block of threads makes one
 tile of one member's product: what it needs comes through shared memory, `depth` terms at a time,
 and a thread has `each` x `each` sums in registers. Sums have one order, so equal inputs give equal
-bits on one device; BLAS's have another, so both agree to rounding only.
+bits on one device; BLAS's have another, so both agree to rounding only. Indices are unsigned: of
+signed ones it would be tested at each access whether they count from the end.
 
 Everything is flat: a layer is `layer[(member * N + row) * J + neuron]`, parameters, gradients and
 moments are `flat[member * P + place]`, as in `networks.Networks`. Importing this module imports
@@ -84,8 +85,8 @@ def _stage(
         if row < lines and column < inner:
             value = _ONE
             if row != ones_line and column != ones_inner:
-                value = source[at + row * line_step + column * inner_step]
-        tile[step * (side + 1) + line] = value
+                value = source[np.uint64(at + row * line_step + column * inner_step)]
+        tile[np.uint32(step * (side + 1) + line)] = value
 
 
 @cache
@@ -150,17 +151,18 @@ def make_multiply(tile: Tile) -> Any:
             )  # fmt: skip
             cuda.syncthreads()
             for step in range(depth):
+                lefts, rights = np.uint32(step * wide + down), np.uint32(step * wide + along)
                 for i in range(each):
-                    value = left[step * wide + down + i * across]
+                    value = left[lefts + np.uint32(i * across)]
                     for j in range(each):
-                        totals[i * each + j] += value * right[step * wide + along + j * across]
+                        totals[i * each + j] += value * right[rights + np.uint32(j * across)]
             cuda.syncthreads()
         for i in range(each):
             row = top + down + i * across
             for j in range(each):
                 column = edge + along + j * across
                 if row < rows and column < columns:
-                    place = out_at + row * columns + column
+                    place = np.uint64(out_at + row * columns + column)
                     total = totals[i * each + j]
                     if kind == HIDDEN:
                         total = max(total, _NOTHING)
@@ -227,7 +229,7 @@ def make_adam() -> Any:
             share = longest / max(length, _LEAST)
         first, threads = cuda.blockIdx.x * cuda.blockDim.x, cuda.blockDim.x
         for own in range(first + cuda.threadIdx.x, size, parts * threads):
-            place = member * size + own
+            place = np.uint64(member * size + own)
             slope = slopes[place] * share
             moved = mean[place] * _FIRST + slope
             spread = square[place] * _SECOND + slope * slope
