@@ -47,8 +47,9 @@ POLL_SECONDS = 0.03
 RESIZE_SECONDS = 0.03
 """Textual gathers changes of size for a 120th of a second."""
 STILL_SECONDS = 0.08
-SETTLE_SECONDS = 2.0
-"""A screenshot waits this long for a screen that does not change, or is the stored one."""
+SETTLE_LOOKS = 25
+"""A screenshot waits so many looks, two seconds at least, for a screen that does not change, or is
+the stored one. On a busy machine a look takes longer, as the screen does."""
 DEFAULT_TIMEOUT_MS = 10_000
 RUN_SECONDS = 120.0
 
@@ -190,7 +191,6 @@ class Player:
         self._note(self.look())
 
     async def _screenshot(self, name: str) -> None:
-        self.app.clear_notifications()  # they go by a timer, so that pictures would differ
         frame = await self.still_frame(self.snapshots.stored(name))
         self._note(frame)
         if self.snapshots.wanted(name):
@@ -198,17 +198,19 @@ class Player:
 
     async def still_frame(self, expected: str | None = None) -> Frame:
         """The screen when it is `expected`, else when it has not changed for a moment."""
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + SETTLE_SECONDS
-        await self.settle()
-        frame = capture(self.app, self.masks)
-        while clock() < deadline:
+        frame = await self._settled_frame()
+        for _ in range(SETTLE_LOOKS):
             await asyncio.sleep(STILL_SECONDS)
-            await self.settle()
-            last, frame = frame, capture(self.app, self.masks)
+            last, frame = frame, await self._settled_frame()
             if frame.text == last.text and (expected is None or frame.text == expected):
                 break
         return frame
+
+    async def _settled_frame(self) -> Frame:
+        # Notices go by a timer, and come when something ends: pictures would differ.
+        self.app.clear_notifications()
+        await self.settle()
+        return capture(self.app, self.masks)
 
     def _note(self, frame: Frame) -> None:
         if not self.hidden and (not self.screens or self.screens[-1] != frame.text):

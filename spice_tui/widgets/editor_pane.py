@@ -315,7 +315,8 @@ class EditorPane(Vertical):
     def _check_failed(self, error: SpiceError) -> None:
         if isinstance(error, EngineUnavailable):
             self.keep_draft()
-        self.tell(str(error), "warning")
+        if self._told is None or self._told.severity != "error":  # such as: not saved
+            self.tell(str(error), "warning")
 
     def _mark(self) -> None:
         """Show the findings: those of the text, and while it is saved those from elsewhere too."""
