@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Annotated, Any
 
@@ -241,11 +242,12 @@ def publish(
 
 def _training(training: dict[str, Any]) -> list[object]:
     episodes = training.get("episodes") or []
+    score = episodes[-1]["score"] if episodes else math.nan  # as where the episode gave none
     return [
         f"{training['pod']}/{training['number']}",
         training["algorithm"],
         training["state"],
         values.ago(training["started"]),
         len(episodes),
-        values.number(episodes[-1]["score"]) if episodes else "-",
+        "-" if math.isnan(score) else values.number(score),
     ]

@@ -7,15 +7,17 @@ import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from spice_engine.events import Bus
 from spice_engine.pods.event_logs import EventLogs
-from spice_engine.pods.training import Trainings
+from spice_engine.pods.training import Trained, Trainings
 from spice_engine.pods.training_records import EPISODES_SHOWN
 from spice_engine.store import training as training_table
 from spice_engine.store.database import Database
 from spice_engine.store.objects import ObjectStore
+from spice_engine.workers.arrays import save
 from spice_engine.workers.pool import ChildPool
 
 
@@ -107,3 +109,33 @@ async def test_many_episodes_are_shown_as_a_spread_of_them(
         assert most // 2 < len(found) <= most + 1
         assert (found[0], found[-1]) == (1, 2 * EPISODES_SHOWN + 7)
         assert found == sorted(found)
+
+
+async def test_a_goal_that_is_not_reached_is_told(trainings: Trainings, tmp_path: Path) -> None:
+    params = {
+        "values": save(tmp_path, np.arange(40.0)[:, None]).as_dict(),
+        "times": save(tmp_path, np.arange(40)).as_dict(),
+        "training_rows": 40,
+        "first_datum": 0,
+        "fields": ["x"],
+        "actions": ["one", "other"],
+        "rewards": None,
+        "simulation": None,
+        "span": 2,
+        "granularity": 1,
+        "algorithm": "linear",
+        "episodes": 2,
+        "holdout": 0.2,
+        "seed": 0,
+        "goal": "score > 1e12",
+        "fingerprint": "f",
+    }
+
+    async def serve(trained: Trained) -> None:
+        pass
+
+    number = await trainings.begin("p", "linear", 2, "f")
+    await trainings.run("p", number, params, fingerprint="f", seconds=60, serve=serve)
+    found = await trainings.get("p", number)
+    assert found.state == "complete"
+    assert found.message == ("All episodes are done. The goal 'score > 1e12' was not reached.")

@@ -145,8 +145,15 @@ def _numbers(cells: Sequence[Any]) -> tuple[NDArray[np.float64], Trouble]:
         if -MAX_VALUE <= number <= MAX_VALUE:
             numbers[row] = number
         elif not (isinstance(cell, str) and not cell.strip()):
-            wrong.append((row, f"'{str(cell).strip()[:40]}' is no finite number"))
+            wrong.append((row, why_no_number(cell)))
     return np.array(numbers, dtype=np.float64), wrong
+
+
+def why_no_number(cell: Any) -> str:
+    """What is wrong with a cell that counts as no finite number."""
+    large = MAX_VALUE < abs(number_of(cell)) < math.inf
+    beyond = f" is beyond {MAX_VALUE:g} and counts as" if large else " is"
+    return f"'{str(cell).strip()[:40]}'{beyond} no finite number"
 
 
 def number_of(cell: Any) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from spice_engine.data.cells import label, number_of, reader_of, tags_of
+from spice_engine.data.cells import label, number_of, reader_of, tags_of, why_no_number
 from spice_engine.data.selection import Selection
 from spice_engine.data.table import MAX_EXAMPLES, MAX_VALUE, BadRow, Labels, Table
 from spice_engine.data.time_formats import TimeReader, why_no_time
@@ -60,7 +60,7 @@ def table_of(
         if wrong is not None and (wrong := wrong & timed).any():
             bad_cells[column.name] = int(wrong.sum())
             for row in np.flatnonzero(wrong)[:MAX_EXAMPLES].tolist():
-                trouble.append((row, f"'{str(cells[row]).strip()[:40]}' is no finite number"))
+                trouble.append((row, why_no_number(cells[row])))
         values[column.name] = numbers if every else numbers[timed]
     trouble.sort(key=lambda one: one[0])
     del trouble[MAX_EXAMPLES:]

@@ -217,12 +217,13 @@ def reward_of(reward: ActionReward, row: Sequence[Any], moment: str = "") -> flo
         return float(value)
     raise InvalidRewardValue(
         f"{subject} is not usable: {_what(value)}.",
-        hint="A reward is a finite number: guard against missing and extreme cases.",
+        hint=f"A reward is a finite number of at most {MAX_REWARD:g}: guard against missing and "
+        "extreme cases.",
         place=reward.source.place(1, 0),
     )
 
 
 def _what(value: Any) -> str:
     if isinstance(value, float):
-        return repr(value)
-    return "an integer too large for a float" if type(value) is int else type(value).__name__
+        return f"{value!r}{' is too large' if math.isfinite(value) else ''}"
+    return "an integer too large" if type(value) is int else type(value).__name__

@@ -197,6 +197,8 @@ class Trainings:
                 "train", params, on_progress=on_progress, deadline=seconds
             )
             await asyncio.gather(*writes)
+            if params.get("goal") and result["stopped"] != "goal":
+                result = {**result, "missed": params["goal"]}
             found.put_nowait(result)
             found.put_nowait(None)
             return await keeper
@@ -292,6 +294,8 @@ class Trainings:
             decision = take_up.in_words(version, result["evaluation"])
             if not final:
                 return version, training_table.get_run(connection, pod, number)
+            if "missed" in result:
+                decision = f"The goal '{result['missed']}' was not reached. {decision}"
             row = training_table.finish(
                 connection,
                 pod,
