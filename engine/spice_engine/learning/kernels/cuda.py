@@ -21,6 +21,8 @@ from spice_engine.learning.kernels.compiled import numba
 numba()
 # A global name: the simulator puts itself in the place of the module that kernels refer to so.
 cuda: Any = importlib.import_module("numba.cuda")
+# Whether work is too small for a GPU is said by `devices` and `network_devices`.
+cuda.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
 
 THREADS = 128
 TILE = 128
