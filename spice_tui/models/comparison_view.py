@@ -170,7 +170,8 @@ def _scores(policies: Sequence[Scored], width: int) -> Iterator[Line]:
 def _pairs(pairs: Sequence[ComparedPair], width: int) -> Iterator[Line]:
     """Two rows a pair: who gains how much with which probability, and between what, in a picture.
 
-    All pictures have one scale, with zero, where neither gains, in it.
+    Where that is too wide, the names have a row of their own. All pictures have one scale, with
+    zero, where neither gains, in it.
     """
     head = Line().add("Paired differences", TITLE)
     yield head.add("  what the first gains a step", LABEL)
@@ -178,11 +179,17 @@ def _pairs(pairs: Sequence[ComparedPair], width: int) -> Iterator[Line]:
     least, most = min([0.0, *ends]), max([0.0, *ends])
     titles = [f"{one.first} over {one.second}" for one in pairs]
     said = [f"{one.better} is better" if one.better else "cannot tell" for one in pairs]
-    name = min(_longest(titles), max(8, width - _GAIN - _CHANCE - 2 - _longest(said)))
+    apart = _longest(titles) + _GAIN + 2 + _CHANCE + _longest(said) > width
+    name = 0 if apart else _longest(titles)
     for one, title, words in zip(pairs, titles, said, strict=True):
-        line = Line().add(title, TITLE).to(name).add(f"{one.difference:>+{_GAIN}.4g}")
-        line.add(f"  {_chance(one.p):<{_CHANCE}}", LABEL)
-        yield line.add(words, GOOD if one.better else NONE)
+        style = GOOD if one.better else NONE
+        line = Line().add(title, TITLE)
+        if apart:
+            yield line.add(f"  {words}", style)
+            line = Line()
+        line.to(name).add(f"{one.difference:>+{_GAIN}.4g}  ")
+        line.add(f"{_chance(one.p):<{_CHANCE}}", LABEL)
+        yield line if apart else line.add(words, style)
         if one.low is None or one.high is None:
             continue
         between = f"{one.low:+.4g} to {one.high:+.4g}"

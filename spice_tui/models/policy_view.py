@@ -164,9 +164,22 @@ def _rules(found: PolicyExplanation, width: int) -> Iterator[Line]:
         yield head.add(f"the {shown} of {found.rules_total} that apply most", LABEL)
     else:
         yield Line().add("Rules", TITLE)
+    if _laws_step_in(found):
+        text = "Where laws forbid what a rule says, the best lawful action was taken."
+        yield from wrapped(text, width, LABEL)
     name = _name_width((one.action for one in found.rules), width - 5)
     for one in found.rules:
         yield from _rule(one, found.steps, name, width)
+
+
+def _laws_step_in(found: PolicyExplanation) -> bool:
+    """Whether rules speak of an action on more steps than it was taken on."""
+    taken = {one.action: one.taken for one in found.actions}
+    wanted: dict[str, int] = {}
+    for one in found.rules:
+        wanted[one.action] = wanted.get(one.action, 0) + one.steps
+    exact = of_its_own(found) and found.rules_exact
+    return exact and any(steps > taken.get(action, 0) for action, steps in wanted.items())
 
 
 def _rule(one: PolicyRule, steps: int, name: int, width: int) -> Iterator[Line]:

@@ -634,6 +634,10 @@ def test_two_policies_are_compared_and_one_is_explained(served: EngineFixture):
     assert (answer["second"]["name"], answer["second"]["version"]) == ("v1", 1)
     assert not answer["first"]["unseen"]
     assert "learned from" in answer["words"]
+    code, out, _ = cli(root(served), *evaluate, "latest", "v1", "--also", "linear")
+    assert code == 0
+    assert "3 pairs were looked at" in out
+    assert cli(root(served), "pods", "evaluate", "gardener", "--also", "v1")[0] == 2
     code, out, err = cli(root(served), *evaluate, "latest", "nothing")
     assert (code, out) == (5, "")
     assert "no version 'nothing', nor is that an algorithm" in err

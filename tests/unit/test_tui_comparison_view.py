@@ -87,6 +87,9 @@ def test_each_pair_says_who_is_better_or_that_one_cannot_tell() -> None:
     assert rows[sure + 1].index("│") < rows[sure + 1].index("●")
     few = next(row for row in rows if row.startswith("fqi over v2"))
     assert "p unknown" in few
+    narrow = page(FOUND, 40).splitlines()
+    sure = narrow.index("linear over fqi  linear is better")
+    assert narrow[sure + 1].split() == ["+0.3", "p", "<", "0.001"]
 
 
 @pytest.mark.parametrize("width", [51, 78, 116, 190])

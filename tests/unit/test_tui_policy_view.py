@@ -90,6 +90,9 @@ def test_a_simulated_pod_is_told_by_the_policy_s_own_episode() -> None:
     text = page(replace(FOUND, lost_by="values"))
     assert "1,000 steps of its own episode" in text
     assert "value, as the policy sees it, lost a step" in text
+    assert "laws" not in text
+    kept = [replace(FOUND.actions[0], taken=700), replace(FOUND.actions[1], taken=300)]
+    assert "laws forbid" in page(replace(FOUND, lost_by="values", actions=kept))
 
 
 @WIDTHS
