@@ -55,7 +55,7 @@ class Task:
         return self.rewards[self._places(steps)]
 
     def _places(self, steps: Steps) -> slice:
-        first = int(np.searchsorted(self.split.every, steps[0])) if len(steps) else 0
+        first = int(np.searchsorted(self.split.every, int(steps[0]))) if len(steps) else 0
         return slice(first, first + len(steps))
 
 

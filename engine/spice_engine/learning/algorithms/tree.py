@@ -25,7 +25,7 @@ MAX_CELLS = 2_000_000
 """Rows times features that questions are chosen from; of more rows, evenly spaced ones are."""
 MANY_ROWS = 20_000
 """Rows from which on `few` makes a difference."""
-FEW_ROWS = 8_192
+FEW_ROWS = 16_384
 _LEAF = -1
 _BLOCK = 8192
 """Rows at a time, which stay in a core's cache from question to question."""
