@@ -54,34 +54,37 @@ class NetworkDevices:
         begins anew, and goes on with what would have come next.
         """
         given = 0
-        if self._asked and not self._given_up:
-            gpu = open_gpu()
-            if isinstance(gpu, str):
-                self._give_up(gpu)
-            else:
-                from spice_engine.learning.kernels.network_on_cuda import GpuNetworks
-                from spice_engine.learning.kernels.on_cuda import Unusable, first_line, of_driver
-
-                def make(
-                    members: int, sizes: Sequence[int], chance: np.random.Generator
-                ) -> Networks:
-                    made = GpuNetworks(members, sizes, chance)
-                    self._weigh(members * batch, made.flat.shape[1])
-                    return made
-
-                self._name = gpu.name
-                try:
-                    for one in begin(make):
-                        yield one
-                        given += 1
-                except Unusable as error:
-                    self._give_up(str(error))
-                except Exception as error:  # numba has a kind for each trouble of a driver
-                    if not of_driver(error):
-                        raise
-                    self._give_up(f"The GPU gave up: {first_line(error)}")
+        for one in self._on_gpu(begin, batch):
+            yield one
+            given += 1
         self._name = "cpu"
         yield from islice(begin(Networks), given, None)
+
+    def _on_gpu(self, begin: Begin[T], batch: int) -> Iterator[T]:
+        """The same as long as a GPU is asked for and can."""
+        if not self._asked or self._given_up:
+            return
+        gpu = open_gpu()
+        if isinstance(gpu, str):
+            self._give_up(gpu)
+            return
+        from spice_engine.learning.kernels.network_on_cuda import GpuNetworks
+        from spice_engine.learning.kernels.on_cuda import Unusable, first_line, of_driver
+
+        def make(members: int, sizes: Sequence[int], chance: np.random.Generator) -> Networks:
+            made = GpuNetworks(members, sizes, chance)
+            self._weigh(members * batch, made.flat.shape[1])
+            return made
+
+        self._name = gpu.name
+        try:
+            yield from begin(make)
+        except Unusable as error:
+            self._give_up(str(error))
+        except Exception as error:  # numba has a kind for each trouble of a driver
+            if not of_driver(error):
+                raise
+            self._give_up(f"The GPU gave up: {first_line(error)}")
 
     def _weigh(self, samples: int, weights: int) -> None:
         least = -(-WORTH_STEP // weights)
