@@ -168,6 +168,24 @@ def test_reward_tests_name_a_value(folder: Path) -> None:
     assert [one["passed"] for one in reward_tests(params, LocalReport())] == [True]
 
 
+def test_a_function_of_a_file_takes_the_value(folder: Path) -> None:
+    (folder / "pay.py").write_text(
+        "def idle(current, following):\n    return -5000\n\n"
+        "def heat(current, notes, following, next_notes, *, action_value):\n"
+        "    return -((action_value - 100 * current['room_air_cold']) ** 2)\n"
+    )
+    text = FOLLOWS[: FOLLOWS.index("training:")] + (
+        "training:\n  reward_funcs: pay.py\n  rewards:\n"
+        "    - {reward: idle, with: idle}\n    - {reward: heat, with: heat}\n"
+    )
+    inline, in_file = (params_of(folder, one, algorithm="linear") for one in (FOLLOWS, text))
+    levels = learn(in_file)[0].levels
+    rows = {"levels": pack_levels(levels), "rows": np.array([5, 6]).tobytes()}
+    told = [hindsight({**one, **rows}, LocalReport()) for one in (inline, in_file)]
+    np.testing.assert_allclose(*(np.frombuffer(one) for one in told))
+    assert len(levels) > 9
+
+
 def test_code_that_fails_says_at_which_value(folder: Path) -> None:
     text = MANIFEST.replace("-(action_value - BEST) * (action_value - BEST)", "1 / action_value")
     with pytest.raises(InvalidRewards, match=r"division by zero .*action_value is 0"):

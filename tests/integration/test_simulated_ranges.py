@@ -26,10 +26,11 @@ from spice_engine.learning.simulated_steps import Stepper
 from spice_engine.learning.simulator import Simulator, World
 from spice_engine.learning.step_question import explain_step
 from spice_engine.learning.trainer import train
-from spice_engine.pods import plan
+from spice_engine.pods import completing, hovering, plan
 from spice_engine.pods.manifest import load_manifest
 from spice_engine.pods.manifests import read_manifest
 from spice_engine.pods.reward_functions import function_problems
+from spice_engine.protocol.authoring import TextPosition
 from spice_engine.workers.child import LocalReport
 from tests.conftest import EngineFixture, wait_for
 
@@ -268,6 +269,25 @@ def test_effects_read_the_value_by_its_name(folder: Path) -> None:
     )
     one, other = (world_of(folder, text, LEVELS) for text in (MANIFEST, direct))
     assert write_module(Simulator(one)).text == write_module(Simulator(other)).text
+
+
+def typed(before: str) -> TextPosition:
+    """The place in the manifest right after a piece of it."""
+    end = MANIFEST.index(before) + len(before)
+    line = MANIFEST.count("\n", 0, end) + 1
+    return TextPosition(MANIFEST, line, end - MANIFEST.rfind("\n", 0, end))
+
+
+@pytest.mark.parametrize("before", ["power: act", "reward = -act", "kwh += a"])
+def test_editors_know_the_value(before: str, folder: Path) -> None:
+    found = completing.complete(typed(before), folder)
+    assert found.items[0].label == "action_value"
+
+
+def test_editors_know_the_value_only_where_it_is(folder: Path) -> None:
+    found = completing.complete(typed('reward = current_state["grid_price_now"] * c'), folder)
+    assert "action_value" not in {one.label for one in found.items}
+    assert hovering.hover(typed("reward = -act")).title == "action_value"
 
 
 GYM = """

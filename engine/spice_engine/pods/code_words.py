@@ -10,7 +10,12 @@ from collections.abc import Iterator
 from spice_engine.learning.formula import MATH_FUNCTIONS, MATH_NUMBERS, PLAIN_FUNCTIONS
 from spice_engine.learning.reward_check import MATH
 from spice_engine.learning.reward_kinds import ATTRIBUTES
-from spice_engine.learning.reward_syntax import FUNCTIONS, INTERPRETATIONS, STATES
+from spice_engine.learning.reward_syntax import (
+    ACTION_VALUE,
+    FUNCTIONS,
+    INTERPRETATIONS,
+    STATES,
+)
 from spice_engine.pods.outline import Declared, Outline
 from spice_engine.pods.yaml_brackets import Entry, Steps
 from spice_engine.protocol.authoring import Completion
@@ -37,6 +42,7 @@ STATE_MEANINGS = {
     "next_state_interpretations": "What was said about the time after the action, or None.",
 }
 REWARD = "What the action was worth; the code must set it."
+VALUE = "The value of the action, within its range."
 ARGS = "The arguments that the pod's action gives: actions[].do.args."
 
 
@@ -59,6 +65,24 @@ class Code:
     def of_math(self) -> frozenset[str]:
         """What `math` has here."""
         return MATH if self.is_reward else MATH_FUNCTIONS | MATH_NUMBERS
+
+    @property
+    def valued(self) -> bool:
+        """Whether `action_value` is there: where the action that the code is of has a range."""
+        scan = self.outline.scan
+        ranged = [
+            item.steps
+            for item in scan.children(("actions",))
+            if scan.at((*item.steps, "range")) is not None
+        ]
+        if self.is_law:
+            return bool(ranged)
+        if self.is_reward:
+            name = scan.value(*self.steps[:-1], "reward")
+            return name in {scan.value(*steps, "name") for steps in ranged}
+        own = next((one.path for one in self.outline.effects if one.entry.steps == self.steps), "")
+        done = (scan.value(*steps, "do", "name").replace("/", ".") for steps in ranged)
+        return bool(own) and own in done
 
     def variables(self) -> dict[str, tuple[int, str]]:
         """Names that the code assigns, and that of `reward_init`: the line (0-based) and its text.
@@ -175,6 +199,8 @@ class Code:
         for name, (line, text) in self.variables().items():
             if not (self.is_reward and name == "reward"):
                 yield Completion(name, name, "field", f"Line {line + 1}: {text}")
+        if self.valued:
+            yield Completion(ACTION_VALUE, ACTION_VALUE, "value", VALUE)
         if self.is_reward:
             yield from self._words_of_rewards()
         else:

@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from spice_engine.learning.reward_syntax import ACTION_VALUE
 from spice_engine.pods import schema
-from spice_engine.pods.code_words import Code
+from spice_engine.pods.code_words import VALUE, Code
 from spice_engine.pods.cursor import Cursor, chosen, find_cursor, key_at
 from spice_engine.pods.feed_kinds import CONNECTORS, KINDS, third_party
 from spice_engine.pods.outline import Outline
@@ -181,7 +182,9 @@ class _Completer:
                 for one in outline.effects:
                     code = " ".join(outline.scan.code(one.entry).split())
                     yield Completion(one.path, one.path, "action", code[:80])
-            case ("actions", int(), "do", "args", _):
+            case ("actions", int() as item, "do", "args", _):
+                if outline.scan.at(("actions", item, "range")) is not None:
+                    yield Completion(ACTION_VALUE, ACTION_VALUE, "value", VALUE)
                 for one in outline.fields:
                     yield Completion(one.dotted, one.dotted, "field", Code.detail(one))
             case _:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from spice_engine.pods.code_words import ARGS, REWARD, STATE_MEANINGS, Code, summary
+from spice_engine.learning.reward_syntax import ACTION_VALUE
+from spice_engine.pods.code_words import ARGS, REWARD, STATE_MEANINGS, VALUE, Code, summary
 from spice_engine.pods.cursor import Cursor, find_cursor, key_at
 from spice_engine.pods.outline import Declared, Outline
 from spice_engine.pods.schema_keys import Key
@@ -196,6 +197,8 @@ def _name_in_code(code: Code, word: _Word, dotted: _Word) -> tuple[str, str, _Wo
         return dotted.text, ARGS, dotted
     if word.text == "reward" and code.is_reward:
         return "reward", REWARD, word
+    if word.text == ACTION_VALUE and code.valued:
+        return ACTION_VALUE, VALUE, word
     variable = code.variables().get(word.text)
     if variable is not None:
         number, text = variable
