@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spice_engine.learning.algorithms.forest import Forest
 from spice_engine.learning.chance import beyond_chance
+from spice_engine.learning.features import Matrix
 from spice_engine.learning.simulated_fit import Fitted
 from spice_engine.learning.simulated_steps import Rollout
 
 ERRORS = 2.0
+NEAR = 1.0
 
 
 @dataclass(slots=True)
@@ -54,15 +57,31 @@ def leading(trials: Sequence[Trial]) -> Trial:
     """The best on the folds; without folds the best constant action, which is the first.
 
     What beats the constant action by less than chance alone may (ERRORS standard errors of
-    its gains) is passed over: on noise, the best of many candidates always looks good.
+    its gains) is passed over: on noise, the best of many candidates always looks good. For the
+    same reason a forest is taken that the best of all beats by less than NEAR standard errors:
+    being a mean of many it depends least on the noise that it was fitted to.
     """
+    best = _best(trials, trials)
+    steady = _best(trials, [one for one in trials if isinstance(one.fitted.model, Forest)])
+    if steady is trials[0]:
+        return best
+    lead = _gains(best, steady)
+    return steady if lead.any() and not beyond_chance(lead, NEAR) else best
+
+
+def _best(trials: Sequence[Trial], among: Sequence[Trial]) -> Trial:
+    """The best among some trials that is better than the first of all beyond chance."""
     best = constant = trials[0]
-    for trial in trials[1:]:
-        if not trial.folds:
-            break
-        gains = np.concatenate(
-            [a.rewards - b.rewards for a, b in zip(trial.folds, constant.folds, strict=True)]
-        )
-        if trial.rank > best.rank and beyond_chance(gains, ERRORS):
+    for trial in among:
+        if not trial.folds or trial.rank <= best.rank:
+            continue
+        if beyond_chance(_gains(trial, constant), ERRORS):
             best = trial
     return best
+
+
+def _gains(one: Trial, other: Trial) -> Matrix:
+    """What one trial earns over another at each step of the folds [N]."""
+    return np.concatenate(
+        [a.rewards - b.rewards for a, b in zip(one.folds, other.folds, strict=True)]
+    )
