@@ -11,6 +11,7 @@ from textual.widget import Widget
 
 from spice_tui.models.page_titles import page_titles
 from spice_tui.theme.symbols import symbols
+from spice_tui.widgets.sized import Sized
 
 if TYPE_CHECKING:
     from spice_tui.models.world import World
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _CORNERS = 6
 """Cells of a frame's upper edge beside its title."""
+_ANY = 1000
+"""Room enough for any titles, before it is known how much there is."""
 
 
 class Pane(Vertical):
@@ -73,7 +76,7 @@ class Page(Vertical):
 PageMaker = Callable[[], Page]
 
 
-class Deck(Pane):
+class Deck(Sized, Pane):
     """A pane with pages, of which one is on top; pages are made when first wanted."""
 
     class Turned(Message):
@@ -125,10 +128,9 @@ class Deck(Pane):
         return list(self._makers)
 
     def _title(self) -> None:
-        room = self.outer_size.width - _CORNERS
-        self.border_title = page_titles(
-            list(self._titles.values()), self.names.index(self.page), room
-        )
+        titles, width = list(self._titles.values()), self.outer_size.width
+        room = width - _CORNERS if width else _ANY
+        self.border_title = page_titles(titles, self.names.index(self.page), room)
 
     async def turn_to(self, name: str) -> Page:
         """Put a page on top."""

@@ -188,3 +188,14 @@ def test_servers_and_models_are_part_of_the_world() -> None:
     assert second.busy == []
     keeper.apply("servers", "delta", {"del": ["times"]})
     assert keeper.take().servers == {}
+
+
+def test_comparisons_that_train_come_and_go() -> None:
+    keeper = Keeper()
+    item = {"number": 3, "pod": "shop", "policies": ["dql", "vpg"], "place": 1, "episode": 4}
+    keeper.apply("comparisons", "snapshot", {})
+    keeper.apply("comparisons", "delta", {"set": {"3": item}})
+    (one,) = keeper.take().comparisons.values()
+    assert (one.pod, one.policies[one.place], one.episode, one.score) == ("shop", "vpg", 4, None)
+    keeper.apply("comparisons", "delta", {"del": ["3"]})
+    assert not keeper.take().comparisons
