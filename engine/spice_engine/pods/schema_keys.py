@@ -143,7 +143,8 @@ KEYS: tuple[Key, ...] = (
     Key("actions[].do.name", "text", "The action of a dataspace, `from.name.action`.",
         required=True, example="local.portfolio.buy"),
     Key("actions[].do.args", "mapping", "What that action's code finds under `args`."),
-    Key("actions[].do.args.*", "value", "A number, or a field `from.name.measurement`.",
+    Key("actions[].do.args.*", "value", "A number, a field `from.name.measurement`, or "
+        "`action_value` of an action with a range.",
         example="coinbase.btcusd.close"),
     Key("training", "mapping", "What is learned, and how."),
     Key("training.algorithm", "text", "Which algorithm learns.", default="auto",
