@@ -11,7 +11,7 @@ leads to further states, which all have to be told apart.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -138,7 +138,15 @@ def _pilot(task: SimulatedTask, check: Check) -> tuple[float, list[int]]:
     """The score of the best of a few trees where they are judged, and how often it takes each
     level [A], those left out that it takes seldom.
     """
-    world, steps = task.world, task.split.train[-MOST_STEPS:]
+    steps = task.split.train[-MOST_STEPS:]
+    rows = int(steps[-1]) + 2
+    # Cut off, so that nothing held out can have a say.
+    world = replace(
+        task.world,
+        values=task.world.values[:rows],
+        times=task.world.times[:rows],
+        first=int(steps[0]),
+    )
     cut = len(steps) - len(steps) // JUDGED
     learned, judged = steps[:cut], steps[min(cut + task.span, len(steps) - 1) :]
     simulator = Simulator(world, check)

@@ -24,7 +24,8 @@ def explain_step(params: dict[str, Any], report: Report) -> dict[str, Any]:
 
     `params` as for `train`, with `row`, an index into the table's training rows, and `local`: the
     values of the fields that actions change, where an episode has carried them (default: their
-    initializers). `action_values` are the values of actions that have ranges.
+    initializers). `action_values` are the values of actions that have ranges (default: the least,
+    in simulated pods).
 
     Returns `time` and `next_time` (unix seconds), `current` and `next` by field, and for each
     action under `rewards` its `value` or `error`, whether it is `lawful`, the `place` of the line
@@ -39,7 +40,9 @@ def explain_step(params: dict[str, Any], report: Report) -> dict[str, Any]:
     given: dict[str, float] = params.get("action_values") or {}
     simulated = params.get("simulation") is not None
     # Of a simulated pod the value is in an action's code, for its effect, laws and reward alike.
-    levels = tuple(Level(name, given.get(name)) for name in params["actions"]) if simulated else ()
+    ranges: dict[str, dict[str, Any]] = params.get("ranges") or {}
+    values = {name: given.get(name, float(one["from"])) for name, one in ranges.items()}
+    levels = tuple(Level(name, values.get(name)) for name in params["actions"]) if simulated else ()
     program = read_program(params, levels)
     current: State = assignment.values[row].tolist()
     following: State = assignment.values[row + 1].tolist()
