@@ -209,6 +209,8 @@ class Player:
     async def _settled_frame(self) -> Frame:
         # Notices go by a timer, and come when something ends: pictures would differ.
         self.app.clear_notifications()
+        for screen in self.app.screen_stack[:-1]:  # Textual clears those of the one on top
+            await screen.query("Toast").remove()
         await self.settle()
         return capture(self.app, self.masks)
 
