@@ -186,7 +186,7 @@ def many_fields(count: int) -> World:
 def test_many_actions_take_fewer_samples_and_a_narrower_search() -> None:
     pod = many_fields(24)
     run = run_of(pod)
-    assert len(run._batch.rows) <= FEWEST_SAMPLES  # pyright: ignore[reportPrivateUsage]
+    assert len(run._lessons.batch.rows) <= FEWEST_SAMPLES  # pyright: ignore[reportPrivateUsage]
     steps = np.arange(SPAN - 1, ROWS - 1)
     wide = Part(Simulator(many_fields(2)), Stepper(Simulator(many_fields(2))), steps, 0)
     narrow = Part(Simulator(pod), Stepper(Simulator(pod)), steps, 0)
