@@ -12,21 +12,11 @@ from spice_tui.cli import evaluation, output, values
 from spice_tui.cli.output import Json
 from spice_tui.cli.pod_argument import PodArgument
 from spice_tui.cli.session import session_of
+from spice_tui.models.verdict import KINDS
 
 TIMEOUT_SECONDS = 3600.0
 """Algorithms are trained; the engine gives up earlier, by its setting `training_seconds`."""
 SHOWN = 12
-KINDS = {
-    "constant": "one action",
-    "linear": "weighted sums",
-    "tree": "a tree",
-    "forest": "random trees",
-    "table": "a table",
-    "network": "neural networks",
-    "tiles": "tables of tile codes",
-    "codes": "a table of codes",
-    "encoded": "neural networks",
-}
 
 
 def explain(

@@ -9,24 +9,12 @@ from typing import TYPE_CHECKING
 from spice_tui.models import scale
 from spice_tui.models.short_names import ShortNames
 from spice_tui.models.styled import BAD, LABEL, SERIES, TITLE, Line, bar, wrapped
+from spice_tui.models.verdict import KINDS
 from spice_tui.theme.symbols import symbols
 
 if TYPE_CHECKING:
     from spice_engine.protocol.judging import ActionUse, PolicyExplanation, PolicyRule
     from spice_tui.models.questions import Question
-
-KINDS = {
-    "constant": "one action",
-    "linear": "weighted sums",
-    "tree": "a tree",
-    "forest": "random trees",
-    "table": "a table",
-    "network": "neural networks",
-    "tiles": "tables of tile codes",
-    "codes": "a table of codes",
-    "encoded": "neural networks",
-}
-"""What the kinds of models are called."""
 
 _NAME, _VALUE, _COUNT = 16, 10, 7
 _BAR, _MOST_BAR, _MOST_NAME = 9, 30, 64

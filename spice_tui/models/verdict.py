@@ -9,6 +9,19 @@ if TYPE_CHECKING:
     from spice_engine.protocol.authoring import PreviewInfo
     from spice_engine.protocol.pods import PodInfo
 
+KINDS = {
+    "constant": "one action",
+    "linear": "weighted sums",
+    "tree": "a tree",
+    "forest": "random trees",
+    "table": "a table",
+    "network": "neural networks",
+    "tiles": "tables of tile codes",
+    "codes": "a table of codes",
+    "encoded": "neural networks",
+}
+"""What the kinds of models are called."""
+
 
 def of_pod(pod: PodInfo | None, preview: PreviewInfo | None = None) -> str:
     """The pod's state, how good its policy is, and how the preview of unsaved edits does."""

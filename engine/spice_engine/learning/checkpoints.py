@@ -65,6 +65,19 @@ class Checkpoints:
             raise
         self.forget()
 
+    def take_up(self, go_on: Callable[[dict[str, Any]], None], begin: Callable[[], None]) -> None:
+        """Have a training go on from what an earlier one of the same inputs kept, if it did.
+
+        It begins anew where another version of this wrote what was kept.
+        """
+        kept = self.load()
+        if kept is None:
+            return
+        try:
+            go_on(kept)
+        except (LookupError, TypeError, ValueError):
+            begin()
+
     def load(self) -> dict[str, Any] | None:
         """What a training of the same inputs kept; None where there is none that can be used."""
         if self._path is None:

@@ -173,14 +173,10 @@ class GymRun:
 
         Those that an earlier process did, as `checkpoints` know, are told first, as they were.
         """
-        kept = checkpoints.load() if checkpoints is not None else None
-        if kept is not None:
-            try:
-                self._go_on(kept)
-            except (LookupError, TypeError, ValueError):
-                self._begin()  # another version of this wrote it
-            with self._clock.paused():
-                yield from self._told
+        if checkpoints is not None:
+            checkpoints.take_up(self._go_on, self._begin)
+        with self._clock.paused():
+            yield from self._told
         ended = time.time()
         for algorithm, step, unit in self._units(limit):
             self._check()

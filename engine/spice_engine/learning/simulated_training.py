@@ -150,13 +150,9 @@ class SimulatedRun:
         Those that an earlier process did, as `checkpoints` know, are told first, as they were.
         """
         self._simulator.check = check
-        kept = checkpoints.load() if checkpoints is not None else None
-        if kept is not None:
-            try:
-                self._go_on(kept)
-            except (LookupError, TypeError, ValueError):
-                self._begin()  # another version of this wrote it
-            yield from self._told
+        if checkpoints is not None:
+            checkpoints.take_up(self._go_on, self._begin)
+        yield from self._told
         split = self._task.split
         order = list(self._schedule(limit))
         if self._compiling is None and any(family == "population" for family, _ in order):

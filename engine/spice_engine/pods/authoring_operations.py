@@ -11,11 +11,10 @@ from spice_engine.errors import InvalidRequest
 from spice_engine.operations import operation
 from spice_engine.pods import completing, hovering, manifest_texts
 from spice_engine.pods.edit_operations import Manifests
-from spice_engine.pods.environments import environment_problems
+from spice_engine.pods.environments import named_problems
 from spice_engine.pods.manifests import MAX_MANIFEST_BYTES, read_manifest
 from spice_engine.pods.outline import Outline
 from spice_engine.pods.previews import Previews
-from spice_engine.pods.reward_functions import function_problems
 from spice_engine.pods.service import Pods
 from spice_engine.pods.yaml_scan import scan
 from spice_engine.protocol.authoring import (
@@ -116,8 +115,7 @@ class Authoring:
         if not checked.valid or (GYM not in request.text and REWARD_FILE not in request.text):
             return checked
         manifest, _ = await asyncio.to_thread(read_manifest, request.text.encode(), request.path)
-        more = await environment_problems(self._pods.pools.trainers, manifest)
-        more += await asyncio.to_thread(function_problems, self._root, manifest)
+        more = await named_problems(self._pods.pools.trainers, self._root, manifest)
         valid = all(problem.severity != "error" for problem in more)
         return dataclasses.replace(checked, problems=[*checked.problems, *more], valid=valid)
 

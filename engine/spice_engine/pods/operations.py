@@ -9,11 +9,10 @@ from spice_engine.errors import InvalidRequest, NotFound
 from spice_engine.learning.catalog import ALGORITHMS
 from spice_engine.operations import operation
 from spice_engine.pods.advisor import Advisor
-from spice_engine.pods.environments import environment_problems
+from spice_engine.pods.environments import named_problems
 from spice_engine.pods.event_logs import TENSORBOARD
 from spice_engine.pods.manifests import MAX_MANIFEST_BYTES, read_manifest
 from spice_engine.pods.pod_data import PodData
-from spice_engine.pods.reward_functions import function_problems
 from spice_engine.pods.service import Pods
 from spice_engine.pods.tensorboard import TensorBoards
 from spice_engine.protocol.engine import Nothing
@@ -104,8 +103,7 @@ async def lint(pods: Pods, request: LintFile) -> Problems:
     except (RuntimeError, ValueError) as error:  # a loop of links, a null byte
         raise InvalidRequest(f"{request.path[:200]!r} is no path: {error}.") from error
     manifest, found = await asyncio.to_thread(read_manifest, text, str(path.relative_to(root)))
-    more = await environment_problems(pods.pools.trainers, manifest)
-    more += await asyncio.to_thread(function_problems, root, manifest)
+    more = await named_problems(pods.pools.trainers, root, manifest)
     return Problems([*found, *more])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from textual import on
@@ -18,14 +18,19 @@ if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
     from spice_tui.models.world import World
 
+Rows = Callable[[Question | None, Question | None, Any, int | None, int], list[Line]]
+"""Makes the rows of the kept and of the asked question, what else is drawn, the version that
+serves, and a width."""
+
 
 class AskedPage(Page):
     """One question a pod at a time, beside everything else; its answer is kept."""
 
-    def __init__(self, app: SpiceApp, pane: AskedPane) -> None:
+    def __init__(self, app: SpiceApp, pane: AskedPane, rows: Rows) -> None:
         super().__init__()
         self.spice = app
         self._pane = pane
+        self._rows = rows
         self.questions = Questions(app.begin, self._changed)
         self._drawn: object = None
 
@@ -49,22 +54,11 @@ class AskedPage(Page):
         if self.is_attached and state != self._drawn:
             self._drawn = state
             more = state[-1]
-            self._pane.show(lambda width: self.lines(kept, asked, more, serving, width))
+            self._pane.show(lambda width: self._rows(kept, asked, more, serving, width))
 
     def more(self, world: World, pod: str, asked: Question | None) -> Any:
         """What else of the world is drawn."""
         del world, pod, asked
-
-    def lines(
-        self,
-        kept: Question | None,
-        asked: Question | None,
-        more: Any,
-        serving: int | None,
-        width: int,
-    ) -> list[Line]:
-        """The rows."""
-        raise NotImplementedError
 
     def ask(self, pod: PodInfo, about: Sequence[str], answer: Awaitable[Any]) -> None:
         """Ask about a pod, beside everything else."""

@@ -10,7 +10,6 @@ from textual import on
 from spice_engine.protocol.judging import Comparison
 from spice_tui.models import comparison_view
 from spice_tui.models.questions import Question
-from spice_tui.models.styled import Line
 from spice_tui.screens.pages.asked_page import AskedPage
 from spice_tui.widgets.asked import AskedPane, ComparisonPane
 
@@ -24,23 +23,12 @@ class ComparisonPage(AskedPage):
     """The last comparison of each pod; while algorithms are trained, how far that is."""
 
     def __init__(self, app: SpiceApp) -> None:
-        super().__init__(app, ComparisonPane())
+        super().__init__(app, ComparisonPane(), comparison_view.lines)
         self._chosen: dict[str, tuple[str, ...]] = {}
 
     def more(self, world: World, pod: str, asked: Question | None) -> Any:
         """How far what is asked for is."""
         return comparison_view.progress_of(world.comparisons.values(), pod, asked)
-
-    def lines(
-        self,
-        kept: Question | None,
-        asked: Question | None,
-        more: Any,
-        serving: int | None,
-        width: int,
-    ) -> list[Line]:
-        """The rows."""
-        return comparison_view.lines(kept, asked, more, serving, width)
 
     def chosen(self, pod: str) -> tuple[str, ...]:
         """What was asked for last, also if it was given up."""

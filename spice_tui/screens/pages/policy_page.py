@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from textual import on
 
@@ -10,7 +10,6 @@ from spice_engine.protocol.judging import PolicyExplanation
 from spice_tui.models import policy_view
 from spice_tui.models.questions import Question
 from spice_tui.models.short_names import ShortNames, short_names
-from spice_tui.models.styled import Line
 from spice_tui.screens.pages.asked_page import AskedPage
 from spice_tui.widgets.asked import AskedPane, PolicyPane
 
@@ -26,24 +25,13 @@ class PolicyPage(AskedPage):
     """An answer is kept until one asks again; of an older policy it says so."""
 
     def __init__(self, app: SpiceApp) -> None:
-        super().__init__(app, PolicyPane())
+        super().__init__(app, PolicyPane(), policy_view.lines)
 
     def more(self, world: World, pod: str, asked: Question | None) -> ShortNames:
         """What names of fields may be left out of."""
         del asked
         known = world.pods.get(pod)
         return short_names(known.dataspaces, known.fields) if known else ShortNames()
-
-    def lines(
-        self,
-        kept: Question | None,
-        asked: Question | None,
-        more: Any,
-        serving: int | None,
-        width: int,
-    ) -> list[Line]:
-        """The rows."""
-        return policy_view.lines(kept, asked, more, serving, width)
 
     def explain(self, pod: PodInfo, version: str = "") -> None:
         """Have a version explained; without one the policy that serves, unless that is known."""
