@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.widgets import Static
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from spice_engine.errors import SpiceError
     from spice_engine.protocol.pods import PodInfo
     from spice_tui.app import SpiceApp
+    from spice_tui.models.world import World
 
 
 class TimelinePage(PodPage):
@@ -38,17 +39,33 @@ class TimelinePage(PodPage):
         yield self._timeline
         yield self._note
 
+    def state_of(self, pod: PodInfo) -> object:
+        """A wider page shows finer data."""
+        return (super().state_of(pod), self._points())
+
+    def show(self, world: World) -> None:
+        """Load what is outdated, but not before it is known for how wide a page."""
+        if self.size.width:
+            super().show(world)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """The first time, or wider or narrower than it was."""
+        self.show(self.spice.world)
+
     async def load(self, pod: PodInfo) -> None:
         """Show the part that is seen."""
         if pod.name != self._pod:
             self._pod, self._range = pod.name, None
         start, end = self._range or (None, None)
-        points = max(60, 2 * self.size.width)
         data = await self.spice.fetch(
-            Timeline, "pods.timeline", pod=pod.name, start=start, end=end, points=points
+            Timeline, "pods.timeline", pod=pod.name, start=start, end=end, points=self._points()
         )
         self._timeline.show(data)
         self._note.update("" if data.policy_version else "Not trained yet: no action is chosen.")
+
+    def _points(self) -> int:
+        """Two for each column, as many as a chart's dots."""
+        return max(60, 2 * self.size.width)
 
     def refused(self, error: SpiceError) -> None:
         """Show why there is nothing to show."""
