@@ -153,13 +153,17 @@ def gym(figures: list[Figures]) -> list[Line]:
     return lines
 
 
+_OWN = ", {steps} steps of 13 series; its own series alone {own:.3f} (chance {own_chance:.3f})"
+
+
 def calibration(figures: Figures) -> list[Line]:
     """How true confidences are."""
     return [
         (
             f"expected calibration error of the confidence, held out: {name}",
             "≤ 0.05",
-            f"{one['held_out']:.3f} (chance alone {one['chance']:.3f})",
+            f"{one['held_out']:.3f} (chance alone {one['chance']:.3f})"
+            + (_OWN.format(**one) if "own" in one else ""),
         )
         for name, one in figures.items()
     ]

@@ -3,18 +3,22 @@
     SPICE_CASES=DIR python bench/learning_calibration.py [--seeds N …] [--json FILE]
 
 Each pod is trained as the engine would, in this process. Held out is the last part of its own data,
-which nothing was calibrated on: the figure of the policy's own evaluation. Of samples whose actions
-change nothing the served policy's confidence is compared with the truth on series of other seeds
-as well (see `samples.py`).
+which nothing was calibrated on: the figure of the policy's own evaluation. Of samples whose
+actions change nothing the served policy's confidence is compared with the truth on series of other
+seeds as well (see `samples.py`). A simulated sample has some hundred held-out steps, of which
+chance alone makes an error near the bar; so it is trained on series of other seeds, too, each with
+its own held-out part, and the steps of all of these are looked at together.
 `chance` is about what the error would be of as many steps if the confidence were exactly true.
 
-`--json` writes {"<pod>": {"held_out": x, "chance": x, "steps": n, "unseen": [x, …]}}.
+`--json` writes {"<pod>": {"held_out": x, "chance": x, "steps": n, "unseen": [x, …]}}; of a
+simulated sample "own" and "own_chance" are those of its own series alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import sys
@@ -25,17 +29,19 @@ from typing import Any
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from samples import NOW, SAMPLES, Learned, assignment_of, learn
+from samples import NOW, SAMPLES, Learned, Sample, assignment_of, learn
 
 from spice_engine.data import loader
 from spice_engine.learning import trainer
 from spice_engine.learning.confidence import Reliability, reliability
 from spice_engine.learning.policy import Policy
-from spice_engine.pods.manifest import load_manifest
+from spice_engine.pods.manifest import Manifest, load_manifest
 from spice_engine.pods.plan import loader_params, trainer_params
 from spice_engine.workers.child import LocalReport
 
 BAR = 0.05
+REGENERATED = range(201, 213)
+"""Seeds of the series that a simulated sample is trained on besides its own."""
 
 
 def unseen(learned: Learned, seed: int) -> Reliability:
@@ -60,6 +66,33 @@ def gardener(cases: Path) -> Policy:
         loaded = loader.load(loader_params(manifest, cases, Path(out), NOW), LocalReport())
         params = trainer_params(manifest, loaded, cases, fingerprint="")
         return Policy.from_bytes(trainer.train(params, LocalReport())["policy"])
+
+
+def regenerated(sample: Sample, manifest: Manifest, seed: int) -> dict[str, Any]:
+    """The held-out reliability of a policy trained on the series of another seed."""
+    with tempfile.TemporaryDirectory() as scratch:
+        app = Path(scratch)
+        sample.make(seed, app)
+        params = assignment_of(manifest, app, app / "out").params
+        policy = Policy.from_bytes(trainer.train(params, LocalReport())["policy"])
+    trust: dict[str, Any] = policy.evaluation["reliability"]
+    print(f"    seed {seed}: error {trust['error']:.3f} (chance {trust['chance']:.3f})")
+    return trust
+
+
+def pooled(trusts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Error, chance and steps of all of these steps together."""
+    bins: dict[int, list[dict[str, Any]]] = {}
+    for one in (one for trust in trusts for one in trust["bins"]):
+        bins.setdefault(min(int(one["confidence"] * 10), 9), []).append(one)
+    error = chance = 0.0
+    for ones in bins.values():
+        steps = sum(one["steps"] for one in ones)
+        said = sum(one["steps"] * one["confidence"] for one in ones)
+        error += abs(said - sum(one["steps"] * one["right"] for one in ones))
+        chance += math.sqrt(2 / math.pi * said * (1 - said / steps))
+    steps = sum(one["steps"] for ones in bins.values() for one in ones)
+    return {"held_out": error / steps, "chance": chance / steps, "steps": steps}
 
 
 def row(name: str, policy: Policy) -> dict[str, Any]:
@@ -91,6 +124,13 @@ def main() -> None:
         figures[name] = row(name, learned.policy)
         seeds = sample.unseen if options.seeds is None else options.seeds
         if learned.manifest.simulated:
+            own = figures[name]
+            trusts = [regenerated(sample, learned.manifest, seed) for seed in REGENERATED]
+            figures[name] = pooled([learned.policy.evaluation["reliability"], *trusts])
+            figures[name] |= {"own": own["held_out"], "own_chance": own["chance"]}
+            print(
+                "    together: error {held_out:.3f} (chance {chance:.3f})".format(**figures[name])
+            )
             seeds = ()
         found = [unseen(learned, seed) for seed in seeds]
         figures[name]["unseen"] = [round(one.error, 4) for one in found]
