@@ -17,8 +17,10 @@ from spice_engine.maintenance import Maintenance
 from spice_engine.pods.assembly import PodServices, build_pod_services
 from spice_engine.pods.pools import make_pools
 from spice_engine.protocol.location import Location
+from spice_engine.runs.environments import Environments
 from spice_engine.runs.log_views import Logs
 from spice_engine.runs.machine_types import MachineTypes
+from spice_engine.runs.preparation import Preparation
 from spice_engine.runs.service import Runs
 from spice_engine.serving.assembly import ModelServices, build_model_services
 from spice_engine.serving.server_assembly import ServerServices, build_server_services
@@ -130,7 +132,9 @@ async def build_parts(
     placement = LocalPlacement(shims, capacity=UNCOUNTED, support=support)
     devices = Devices(await asyncio.to_thread(gpus_here))
     machines = MachineTypes(database, this_machine(), devices)
-    runs = Runs(location, database, metrics, placement, machines, bus)
+    environments = Environments(state, location.root, placement)
+    preparation = Preparation(location, objects, environments)
+    runs = Runs(location, database, metrics, placement, machines, preparation, bus)
 
     async def close_runs() -> None:
         await runs.close(stop=ending.stops_runs())
@@ -142,12 +146,14 @@ async def build_parts(
         stack, location, settings, database, objects, pools, bus, trusted=trusted
     )
     bundles = build_model_services(stack, location, database, metrics, objects, pods, bus)
+    preparation.resolve = bundles.tree.stored_object
     serving = build_server_services(
         location,
         database,
         metrics,
         objects,
         placement,
+        environments,
         devices,
         bundles,
         pods.advisor,
@@ -160,7 +166,7 @@ async def build_parts(
         await serving.close(keep=ending.restarting, grace=settings.drain_seconds)
 
     stack.push_async_callback(close_servers)
-    maintenance.more += [bundles.models.sweep, serving.tidy]
+    maintenance.more += [runs.tidy, bundles.models.sweep, serving.tidy]
     sources: dict[str, Source] = {
         "store": lambda: _figures(database.stats()),
         "metrics_store": lambda: _figures(metrics.stats()),

@@ -8,30 +8,14 @@ folders; symbolic links at these places; Python's own functions patched, which C
 from __future__ import annotations
 
 import os
-import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from spice_runtime import namespace_patch
+from spice_runtime import linux_mounts, namespace_patch
 from spice_runtime.predictors.base import MODEL_DIR
 
-if TYPE_CHECKING:
-    import ctypes
-
 MOUNTS_DIR = "SPICE_MOUNTS_DIR"
-
-_CLONE_NEWNS = 0x00020000
-_CLONE_NEWUSER = 0x10000000
-_MS_RDONLY = 1
-_MS_REMOUNT = 32
-_MS_BIND = 4096
-_MS_REC = 16384
-_MS_PRIVATE = 1 << 18
-_MNT_DETACH = 2
-_OLD = ".old-root"
-_NUMBERS_OF_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 
 
 def provide(model_dir: str | None, mounts_dir: str | None) -> str:
@@ -100,77 +84,13 @@ def _enter(wanted: dict[str, str]) -> None:
         OSError: the system does not allow it.
     """
     here = Path.cwd()
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    user, group = os.getuid(), os.getgid()
-    flags = _CLONE_NEWNS
-    if os.geteuid() != 0:
-        flags |= _CLONE_NEWUSER
-    _check(libc.unshare(flags))
-    if flags & _CLONE_NEWUSER:
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
-        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
-    # Nothing that happens in here reaches the machine.
-    _mount(libc, None, "/", None, _MS_REC | _MS_PRIVATE)
-    # An empty file system becomes the root; the old one hangs in it while its parts are bound.
-    base = next(iter(wanted.values()))
-    _mount(libc, "tmpfs", base, "tmpfs", 0)
-    Path(base, _OLD).mkdir()
-    number = _NUMBERS_OF_PIVOT_ROOT[os.uname().machine]
-    _check(libc.syscall(number, os.fsencode(base), os.fsencode(f"{base}/{_OLD}")))
-    os.chdir("/")
-    old = Path("/", _OLD)
-    for entry in os.scandir(old):
-        if "/" + entry.name not in wanted:
-            _show(libc, entry)
-    for place, folder in wanted.items():
-        Path(place).mkdir()
-        _mount(libc, f"{old}{folder}", place, None, _MS_BIND | _MS_REC)
+    libc = linux_mounts.library()
+    linux_mounts.unshare(libc)
+    for place in linux_mounts.new_root(libc, next(iter(wanted.values())), wanted):
         # Kernels refuse this where the file system has locked flags; then it stays writable.
         with suppress(OSError):
-            _mount(libc, None, place, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY)
-    _check(libc.umount2(os.fsencode(old), _MNT_DETACH))
-    old.rmdir()
+            linux_mounts.make_read_only(libc, place)
     os.chdir(here)
-
-
-def _show(libc: ctypes.CDLL, entry: os.DirEntry[str]) -> None:
-    """Makes an entry of the old root folder appear in the new one."""
-    target = Path("/", entry.name)
-    mode = entry.stat(follow_symlinks=False).st_mode
-    if stat.S_ISLNK(mode):
-        target.symlink_to(os.readlink(entry.path))  # noqa: PTH115 - Path has it since 3.9
-        return
-    if stat.S_ISDIR(mode):
-        target.mkdir()
-    elif stat.S_ISREG(mode):
-        target.touch()
-    else:
-        return
-    # An entry that cannot be bound (a file system of another user's) is empty in here.
-    with suppress(OSError):
-        _mount(libc, entry.path, str(target), None, _MS_BIND | _MS_REC)
-
-
-def _mount(
-    libc: ctypes.CDLL, source: str | None, target: str, kind: str | None, flags: int
-) -> None:
-    import ctypes
-
-    def text(value: str | None) -> bytes | None:
-        return None if value is None else os.fsencode(value)
-
-    _check(libc.mount(text(source), text(target), text(kind), ctypes.c_ulong(flags), None))
-
-
-def _check(result: int) -> None:
-    if result != 0:
-        import ctypes
-
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
 
 
 def _by_links(wanted: dict[str, str]) -> bool:

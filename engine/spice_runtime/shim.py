@@ -8,6 +8,7 @@
     log_max_bytes  (0: no limit)              nice     added to the niceness
     log_rotate_bytes  a log so large is set aside, and a new one begun (0: never)
     limits     a plan of `spice_engine.workers.limits`
+    views      what the command sees of the disk, see `spice_runtime.views`
 
 It claims the folder, so that a job is started once at most; writes `shim.json` when the command
 runs, `logs.txt` with `logs.txt.idx`, and at the end `exit.json`. On `shim.sock` it answers

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from spice_runtime import views
 from spice_runtime.shim_limits import LimitGroups
 
 _PR_SET_PDEATHSIG = 1
@@ -209,6 +210,9 @@ def _become(job: dict[str, Any], limits: LimitGroups, output: int, trouble: int)
         os.dup2(nothing, 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
+        if job.get("views"):
+            doing = "set up its folders"
+            views.enter(job["views"])
         cwd = job.get("cwd") or "."
         doing = f"enter the folder {cwd}"
         os.chdir(cwd)
@@ -218,6 +222,8 @@ def _become(job: dict[str, Any], limits: LimitGroups, output: int, trouble: int)
     except (OSError, ValueError) as error:
         missing = isinstance(error, OSError) and error.errno in (errno.ENOENT, errno.ENOTDIR)
         why = error.strerror if isinstance(error, OSError) else error
+        if doing == "set up its folders" and isinstance(error, OSError) and error.filename:
+            why = f"{why} ({error.filename})"
         code = 127 if missing and doing.startswith("run ") else 126
         os.write(trouble, json.dumps([f"cannot {doing}: {why}", code]).encode())
     finally:

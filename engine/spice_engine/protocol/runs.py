@@ -6,6 +6,7 @@ from dataclasses import field
 from typing import Any
 
 from spice_engine.protocol.machine_types import DEFAULT_MACHINE_TYPE
+from spice_engine.protocol.servers import Dependencies
 from spice_engine.records import record
 
 
@@ -14,7 +15,9 @@ class StartRun:
     """Start a command. `command` is a list of arguments, or one line for the shell.
 
     Times are seconds, `memory` bytes, `cpu` cores. `machine_type` names what it runs on: it waits
-    until one is free.
+    until one is free. It runs in a copy of the app folder as it is now, and what it makes or
+    changes there is kept as its outputs; `in_place` has it run in the folder itself instead. A run
+    with `dependencies` gets an environment of its own. `mounts` are `RESOURCE[:PATH]`.
     """
 
     command: list[str] | str
@@ -27,11 +30,19 @@ class StartRun:
     cpu: float | None = None
     memory: int | None = None
     machine_type: str = DEFAULT_MACHINE_TYPE
+    description: str = ""
+    dependencies: Dependencies | None = None
+    mounts: list[str] = field(default_factory=list[str])
+    in_place: bool = False
 
 
 @record
 class RunInfo:
-    """One run; times are Unix seconds."""
+    """One run; times are Unix seconds.
+
+    `stages` are seconds, `environment` is the key of an environment of its own. `in_place`: it
+    runs in the folder itself. `output_files` and `output_bytes` are None until it is over.
+    """
 
     id: int
     kind: str
@@ -48,6 +59,14 @@ class RunInfo:
     labels: list[str]
     project: str = ""
     machine_type: str = DEFAULT_MACHINE_TYPE
+    description: str = ""
+    mounts: list[str] = field(default_factory=list[str])
+    environment: str = ""
+    dependencies: Dependencies | None = None
+    in_place: bool = True
+    stages: dict[str, float] = field(default_factory=dict[str, float])
+    output_files: int | None = None
+    output_bytes: int | None = None
 
 
 @record

@@ -27,6 +27,7 @@ from spice_engine.errors import Conflict
 from spice_engine.protocol.servers import Dependencies
 from spice_engine.runs import environment_script as scripts
 from spice_engine.runs.environment_folder import (
+    READY,
     UNUSED_SECONDS,
     Environment,
     attempts,
@@ -142,6 +143,16 @@ class Environments:
         """
         kept = {*in_use, *self._builds}
         return await asyncio.to_thread(prune, self._folder, kept, unused_seconds)
+
+    async def keep(self, keys: Collection[str]) -> None:
+        """Count these as used now: somebody runs on them."""
+
+        def touch() -> None:
+            for key in keys:
+                with suppress(OSError):
+                    os.utime(self._folder / key / READY)
+
+        await asyncio.to_thread(touch)
 
     async def close(self, *, leave: bool = False) -> None:
         """Wait for nothing more. With `leave` the next engine takes the work up."""

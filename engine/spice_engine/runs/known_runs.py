@@ -14,10 +14,11 @@ from typing import Any
 from spice_engine.errors import Overloaded, StorageError
 from spice_engine.events import Bus
 from spice_engine.protocol.runs import RunInfo
+from spice_engine.runs.preparation import Prepared
 from spice_engine.runs.states import WAITING, ending_of, info_of
 from spice_engine.store import runs as table
 from spice_engine.store.database import Database
-from spice_engine.store.runs import FINAL_STATES, RunRow
+from spice_engine.store.runs import FINAL_STATES, OutputsRow, RunRow
 from spice_engine.workers.shims import Exit
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ RECENT = 200
 """Ended runs that the `runs` topic still shows, newest ones."""
 
 LOOK_AGAIN_SECONDS = 1.0
+
+_PREPARING = {"building": "makes its environment.", "mounting": "lays out its files."}
 
 
 class KnownRuns:
@@ -91,12 +94,59 @@ class KnownRuns:
 
         return await self._record(change)
 
-    async def ended(self, number: int, exit_: Exit) -> RunInfo:
-        """Record how a run's process ended."""
-        final, outcome, message = ending_of(self._recent[number].state, exit_)
+    async def preparing(self, number: int, state: str) -> RunInfo:
+        """Note that its environment or its files are made, unless a stop was asked for."""
+
+        def change(connection: sqlite3.Connection) -> RunRow:
+            row = table.get(connection, number)
+            if row.state not in WAITING or row.state == state:
+                return row
+            return table.set_state(connection, number, state, message=_PREPARING[state])
+
+        return await self._record(change)
+
+    async def prepared(self, number: int, made: Prepared) -> RunInfo:
+        """Note what was made for a run, and how long it took."""
+
+        def change(connection: sqlite3.Connection) -> RunRow:
+            if made.environment:
+                table.note_environment(connection, number, made.environment)
+            for stage, seconds in made.stages.items():
+                table.note_stage(connection, number, stage, seconds)
+            return table.get(connection, number)
+
+        return await self._record(change)
+
+    async def saving(self, number: int, exit_: Exit) -> RunInfo:
+        """Note that a run's outputs are kept now, and how it ended; not of one that was killed."""
+        _, outcome, message = ending_of(self._recent[number].state, exit_)
+
+        def change(connection: sqlite3.Connection) -> RunRow:
+            row = table.get(connection, number)
+            if row.state in {"killing", "saving"}:
+                return row
+            return table.set_state(
+                connection,
+                number,
+                "saving",
+                outcome=outcome,
+                exit_code=exit_.exit_code,
+                message=message,
+            )
+
+        return await self._record(change)
+
+    async def ended(self, number: int, exit_: Exit, outputs: OutputsRow | None = None) -> RunInfo:
+        """Record how a run's process ended, and what it left."""
+        info = self._recent[number]
+        final, outcome, message = ending_of(info.state, exit_, info.outcome)
         started = exit_.started or None
 
         def change(connection: sqlite3.Connection) -> RunRow:
+            if outputs is not None:
+                table.note_outputs(connection, number, outputs)
+                table.note_stage(connection, number, "saving", max(0.0, time.time() - exit_.ended))
+            table.note_stage(connection, number, "running", exit_.duration_s)
             return table.set_state(
                 connection,
                 number,
@@ -110,10 +160,14 @@ class KnownRuns:
 
         return await self._record(change)
 
-    async def over(self, number: int, state: str, message: str) -> RunInfo:
+    async def over(
+        self, number: int, state: str, message: str, outputs: OutputsRow | None = None
+    ) -> RunInfo:
         """Record that a run is over without an exit status of its own."""
 
         def change(connection: sqlite3.Connection) -> RunRow:
+            if outputs is not None:
+                table.note_outputs(connection, number, outputs)
             return table.set_state(
                 connection, number, state, outcome="failed", message=message, ended=time.time()
             )

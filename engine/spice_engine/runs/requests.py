@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from spice_engine.errors import InvalidRequest
 from spice_engine.protocol.runs import StartRun
+from spice_engine.runs.preparation import Prepared
 from spice_engine.store.runs import RunRow
 from spice_engine.workers.devices import variables_of
 from spice_engine.workers.jobs import Job
@@ -50,14 +51,21 @@ def command_of(request: StartRun) -> tuple[str, ...]:
     return command
 
 
-def job_of(row: RunRow, devices: Sequence[int] = ()) -> Job:
+def job_of(row: RunRow, prepared: Prepared, devices: Sequence[int] = ()) -> Job:
     """What a run's shim is to do, with the numbers of its GPUs; the engine's own variables stand
-    below the run's."""
+    below those of its environment, and those below the run's."""
     inherited = {name: value for name, value in os.environ.items() if name != SOFT_FILES}
     return Job(
         argv=row.command,
-        env={**inherited, **variables_of(devices), **row.env, "SPICE_RUN_ID": str(row.id)},
-        cwd=row.cwd,
+        env={
+            **inherited,
+            **variables_of(devices),
+            **prepared.variables,
+            **row.env,
+            "SPICE_RUN_ID": str(row.id),
+        },
+        cwd=str(prepared.cwd),
+        views=tuple(prepared.views),
         timeout_s=row.limits.get("timeout") or 0.0,
         log_max_bytes=LOG_MAX_BYTES,
     )

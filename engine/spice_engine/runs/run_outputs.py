@@ -10,13 +10,13 @@ from spice_engine.protocol.resources import ResourceInfo
 from spice_engine.runs import resource_paths as paths
 from spice_engine.runs.requests import SHELL
 from spice_engine.runs.resource_files import Resource
+from spice_engine.runs.run_files import CHANGES, OUTPUTS, WORK
 from spice_engine.store import runs as run_table
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
-from spice_engine.store.runs import RunRow
+from spice_engine.store.runs import FINAL_STATES, RunRow
 from spice_runtime import process
 
-OUTPUTS = "outputs"
 SHIMS_FILES = frozenset(
     {
         process.CLAIM,
@@ -93,9 +93,13 @@ class RunOutputs:
 
         def look() -> Resource:
             outputs = folder / OUTPUTS
+            if row.code and row.state not in FINAL_STATES and not outputs.is_dir():
+                # What it has written so far.
+                there = (folder / name for name in (CHANGES, WORK))
+                outputs = next((path for path in there if path.is_dir()), outputs)
             if outputs.is_dir() and not outputs.is_symlink():
                 place, hidden = outputs, frozenset[str]()
-            elif folder.is_dir():
+            elif folder.is_dir() and not row.code:
                 place, hidden = folder, SHIMS_FILES
             else:
                 raise NotFound(f"run {row.id} has left no files.")

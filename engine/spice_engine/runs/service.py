@@ -36,7 +36,9 @@ from spice_engine.runs.known_runs import LOOK_AGAIN_SECONDS, RECENT, KnownRuns
 from spice_engine.runs.log_topics import LogTopics
 from spice_engine.runs.machine_queue import Machine
 from spice_engine.runs.machine_types import MachineTypes
+from spice_engine.runs.preparation import Preparation, Taken
 from spice_engine.runs.requests import command_of, job_of
+from spice_engine.runs.stages import Stages
 from spice_engine.runs.states import STOPPED_AS, WAITING
 from spice_engine.store import runs as table
 from spice_engine.store.database import Database
@@ -62,18 +64,21 @@ class Runs:
         metrics: MetricStore,
         placement: Placement,
         machines: MachineTypes,
+        preparation: Preparation,
         bus: Bus,
     ) -> None:
         self.location = location
         self.database = database
         self.metrics = metrics
         self.machines = machines
+        self.preparation = preparation
         self._placement = placement
         self._watchers: dict[int, asyncio.Task[None]] = {}
         self._changes: set[asyncio.Task[Any]] = set()
         self._starting: dict[int, asyncio.Future[RunInfo]] = {}
         self._placed: dict[int, Placed] = {}
         self.known = KnownRuns(database, bus, self._watchers)
+        self._stages = Stages(self.known, preparation, self.folder, self._answer)
         self.logs = LogTopics(self.known, self._watchers, self.folder)
         bus.family("log", self.logs.topic)
 
@@ -95,16 +100,18 @@ class Runs:
         or has ended.
 
         Raises:
-            InvalidRequest: the command, its folder or its limits cannot be used.
-            NotFound: there is no such machine type.
+            InvalidRequest: the command, its folder, its limits or what it needs cannot be used.
+            NotFound: there is no such machine type, or nothing to mount.
+            StorageError: the folder cannot be kept as it is.
         """
         command = command_of(request)
         machine_type = self.machines.check(request.machine_type, request.cpu, request.memory)
         request = replace(request, machine_type=machine_type)
-        cwd = self.location.root / request.cwd
+        cwd = Path(os.path.normpath(self.location.root / request.cwd))
         if not await asyncio.to_thread(os.path.isdir, cwd):  # also False for what is no path
             raise InvalidRequest(f"{str(cwd)[:200]} is not a directory.", hint="Set another cwd.")
-        started = await self._carry_out(self._accept(request, command, cwd))
+        taken = await self.preparation.take(request, cwd)
+        started = await self._carry_out(self._accept(request, command, cwd, taken))
         return await asyncio.shield(started)
 
     async def _carry_out(self, change: Coroutine[Any, Any, T]) -> T:
@@ -115,12 +122,12 @@ class Runs:
         return await asyncio.shield(task)
 
     async def _accept(
-        self, request: StartRun, command: tuple[str, ...], cwd: Path
+        self, request: StartRun, command: tuple[str, ...], cwd: Path, taken: Taken
     ) -> asyncio.Future[RunInfo]:
         """Store a run and begin to start it; the future gets what it is once it runs."""
 
         def insert(connection: sqlite3.Connection) -> RunRow:
-            return table.create(
+            row = table.create(
                 connection,
                 kind="run",
                 name=request.name,
@@ -133,7 +140,14 @@ class Runs:
                 project=request.project or None,
                 machine_type=request.machine_type,
                 labels=request.labels,
+                description=request.description,
+                code=taken.code,
+                dependencies=taken.dependencies,
+                mounts=taken.mounts,
             )
+            if taken.code:
+                table.note_stage(connection, row.id, "snapshot", taken.seconds)
+            return row
 
         row = await self.database.write(insert)
         self.known.note(row)
@@ -181,7 +195,10 @@ class Runs:
             return
         try:
             await asyncio.to_thread(_set_aside, folder)
-            job = job_of(row, machine.devices)
+            prepared = await self._stages.prepare(row)
+            if prepared is None:
+                return
+            job = job_of(row, prepared, machine.devices)
             placed = await self._placement.start(reservation, 0, folder, job)
         except (ChildFailed, Conflict) as error:
             # A shim may have got to work all the same, or may yet: its folder decides.
@@ -189,7 +206,7 @@ class Runs:
         except (InvalidRequest, StorageError) as error:
             await self._not_started(row.id, error)
         else:
-            if not await self._follow(row.id, placed):
+            if not await self._follow(row, placed):
                 await self._take_up(row)
         finally:
             self._placement.release(reservation)
@@ -240,13 +257,12 @@ class Runs:
                 continue
             match found:
                 case Placed() as placed:
-                    if not await self._follow(row.id, placed):
+                    if not await self._follow(row, placed):
                         continue
                 case Exited(exit_):
-                    self._answer(await self.known.ended(row.id, exit_))
+                    await self._stages.ended(row, exit_)
                 case Lost(message):
-                    log.warning("run %s was lost: %s", row.id, message)
-                    await self.known.over(row.id, "interrupted", message)
+                    await self._stages.lost(row, message)
                 case NeverStarted():
                     await self._never_started(row, failure)
             return
@@ -267,8 +283,9 @@ class Runs:
             log.warning("run %s was lost: %s is gone", row.id, self.folder(row.id))
             await self.known.over(row.id, "interrupted", "Its folder is gone, and its end with it.")
 
-    async def _follow(self, number: int, placed: Placed) -> bool:
+    async def _follow(self, row: RunRow, placed: Placed) -> bool:
         """Follow a process to its end; False when the hold on it was lost before that."""
+        number = row.id
         self._placed[number] = placed
         info = await self.known.running(number)
         self._answer(info)
@@ -280,14 +297,13 @@ class Runs:
         try:
             exit_ = await self._placement.wait(placed)
         except JobLost as lost:
-            log.warning("run %s was lost: %s", number, lost)
-            await self.known.over(number, "interrupted", lost.message)
+            await self._stages.lost(row, lost.message)
         except (ChildFailed, Conflict) as error:
             log.warning("run %s: %s; looking again", number, error)
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
             return False
         else:
-            self._answer(await self.known.ended(number, exit_))
+            await self._stages.ended(row, exit_)
         return True
 
     async def end(self, number: int, *, kill: bool, grace: float | None = None) -> RunInfo:
@@ -306,7 +322,7 @@ class Runs:
             row = table.get(connection, number)
             if row.state in FINAL_STATES:
                 raise Conflict(f"run {number} is over already ({row.state}).")
-            if row.state in {"killing", wanted}:
+            if row.state in {"killing", "saving", wanted}:
                 return row
             return table.set_state(connection, number, wanted)
 
@@ -316,9 +332,10 @@ class Runs:
 
     async def _signal(self, number: int, state: str, grace: float | None) -> None:
         placed = self._placed.get(number)
-        if placed is None:
-            # It waits for a machine, or starts just now and sees the state then.
+        if placed is None or state == "saving":
+            # It waits for a machine, is being prepared, or starts just now and sees the state then.
             self.machines.queue.leave(number)
+            self._stages.give_up(number)
             return
         try:
             if state == "killing":
@@ -341,6 +358,17 @@ class Runs:
             self.known.note(row)
             self._watch(row, again=True)
         return len(rows)
+
+    async def tidy(self) -> None:
+        """Remove the files that no run sees any more.
+
+        Raises:
+            StorageError: one cannot be removed.
+        """
+        rows = await self.database.read(table.active)
+        needed = {row.code for row in rows} | {mount.object for row in rows for mount in row.mounts}
+        await self.preparation.environments.keep({row.environment for row in rows} - {""})
+        await asyncio.to_thread(self.preparation.files.trees.sweep, needed)
 
     async def close(self, *, stop: bool, grace: float = 10.0) -> None:
         """Follow no longer; with `stop`, stop every run first. Processes left alone run on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from spice_engine.protocol.runs import RunInfo
+from spice_engine.protocol.servers import Dependencies
 from spice_engine.runs.requests import SHELL
 from spice_engine.store.runs import RunRow
 from spice_engine.workers.shims import Exit
@@ -10,7 +11,7 @@ from spice_engine.workers.shims import Exit
 STOPPED_AS = {"stopping": "stopped", "killing": "killed"}
 """States in which a run is wanted to end, and those they end in."""
 
-WAITING = frozenset({"requested", "queued"})
+WAITING = frozenset({"requested", "queued", "building", "mounting"})
 """States of a run whose process was not started yet; `queued`: it waits for a machine."""
 
 
@@ -35,11 +36,22 @@ def info_of(row: RunRow) -> RunInfo:
         labels=list(row.labels),
         project=row.project or "",
         machine_type=row.machine_type,
+        description=row.description,
+        mounts=[f"{mount.resource}:{mount.path}" for mount in row.mounts],
+        environment=row.environment,
+        dependencies=None if row.dependencies is None else Dependencies(**row.dependencies),
+        in_place=not row.code,
+        stages=dict(row.stages),
+        output_files=None if row.outputs is None else row.outputs.files,
+        output_bytes=None if row.outputs is None else row.outputs.size,
     )
 
 
-def ending_of(state: str, exit_: Exit) -> tuple[str, str, str]:
-    """State, outcome and message of a run that was in `state` when its process ended."""
+def ending_of(state: str, exit_: Exit, outcome: str | None = None) -> tuple[str, str, str]:
+    """State, outcome and message of a run that was in `state` when its process ended; `outcome`
+    is what was noted of one whose outputs were being saved."""
+    if state == "saving" and outcome == "stopped":
+        state = "stopping"
     if state == "killing":
         return "killed", "killed", "Killed."
     if state == "stopping" or exit_.reason == "stopped":

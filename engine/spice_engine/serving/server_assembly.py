@@ -70,6 +70,7 @@ def build_server_services(
     metrics: MetricStore,
     objects: ObjectStore,
     placement: Placement,
+    environments: Environments,
     devices: Devices,
     bundles: ModelServices,
     advisor: Advisor,
@@ -83,7 +84,6 @@ def build_server_services(
     `ahead` is how many processes of each server wait for its next replica.
     """
     directory = Directory()
-    environments = Environments(location.state, location.root, placement)
     machine = this_machine()
     groups = NodeGroups(database, machine, devices)
     folders = ModelFolders(location.state, objects)

@@ -14,23 +14,15 @@ import uuid
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 import spice_runtime
 from spice_engine.errors import StorageError
+from spice_engine.runs.folder_ignore import FolderIgnore
 from spice_engine.store import trees
 from spice_engine.store.copying import clone_or_copy
 from spice_engine.store.disk import storage_error
 from spice_engine.store.objects import ObjectStore
 
-if TYPE_CHECKING:
-    import pathspec
-
-NEVER = frozenset(
-    {".git", ".hg", ".svn", ".spice", ".venv", "node_modules", "__pycache__"}
-    | {".ipynb_checkpoints", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox"}
-)
-"""Folders that hold no code of a server."""
 LARGEST_FILE = 100 * 2**20
 MOST_BYTES = 2 * 2**30
 
@@ -45,68 +37,18 @@ class CodeSnapshot:
     left_out: tuple[str, ...]
 
 
-class _Ignore:
-    """Which entries of a folder are no code: by .gitignore files on the way, name and size."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._specs: dict[PurePosixPath, pathspec.GitIgnoreSpec | None] = {}
-        self.left_out: list[str] = []
-        self.bytes = 0
-
-    def __call__(self, path: PurePosixPath, is_folder: bool) -> bool:
-        if path.name in NEVER:
-            return True
-        for folder in path.parents:
-            spec = self._spec(folder)
-            if spec is not None:
-                inner = path.relative_to(folder).as_posix() + ("/" if is_folder else "")
-                matched = spec.check_file(inner).include
-                if matched is not None:
-                    # The .gitignore nearest to the entry decides.
-                    if matched:
-                        return True
-                    break
-        if is_folder:
-            return False
-        size = 0
-        with contextlib.suppress(OSError):
-            size = (self._root / path).lstat().st_size
-        if size > LARGEST_FILE:
-            self.left_out.append(path.as_posix())
-            return True
-        self.bytes += size
-        if self.bytes > MOST_BYTES:
-            raise StorageError(
-                f"the app folder's code is over {MOST_BYTES / 2**30:g} GiB.",
-                hint="Have data ignored (.gitignore); models and data are mounted, not copied.",
-            )
-        return False
-
-    def _spec(self, folder: PurePosixPath) -> pathspec.GitIgnoreSpec | None:
-        if folder not in self._specs:
-            import pathspec  # not before a server is made: the engine's start would wait for it
-
-            try:
-                text = (self._root / folder / ".gitignore").read_text("utf-8", errors="replace")
-                self._specs[folder] = pathspec.GitIgnoreSpec.from_lines(text.splitlines())
-            except (OSError, ValueError):
-                self._specs[folder] = None
-        return self._specs[folder]
-
-
 def snapshot(objects: ObjectStore, root: Path, entrypoint: str) -> CodeSnapshot:
     """Take the app folder's code into the object store.
 
     Raises:
         StorageError: it cannot be read, is too large, or leaves the entrypoint out.
     """
-    ignore = _Ignore(root)
+    ignore = FolderIgnore(root, largest_file=LARGEST_FILE, most_bytes=MOST_BYTES)
     taken = objects.put_tree(root, ignore)
     if entrypoint and not _holds(objects, taken.hash, PurePosixPath(entrypoint)):
         raise StorageError(
             f"the entrypoint {entrypoint} is ignored by a .gitignore, or too large to be code.",
-            hint="Take it out of .gitignore.",
+            hint=f"Take it out of .gitignore, or write !{entrypoint} into .spiceignore.",
         )
     return CodeSnapshot(taken.hash, taken.files, taken.size, tuple(ignore.left_out))
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from spice_engine.errors import NotFound
 from spice_engine.protocol.machine_types import DEFAULT_MACHINE_TYPE
+from spice_engine.store import references
 from spice_engine.store.columns import from_json, placeholders, to_json
 
 FINAL_STATES: Final = frozenset(
@@ -21,13 +22,36 @@ FINAL_STATES: Final = frozenset(
 
 _COLUMNS = (
     "id, kind, name, command, cwd, state, outcome, exit_code, message, created, started, ended, "
-    "env, limits, project, machine_type"
+    "env, limits, project, machine_type, description, code, dependencies, mounts, environment, "
+    "stages, outputs"
 )
 
 
 @dataclass(frozen=True, slots=True)
+class MountRow:
+    """A resource that a run sees at `path`, as it was when the run was asked for."""
+
+    resource: str
+    path: str
+    object: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputsRow:
+    """What a run left: how many files, and their bytes."""
+
+    files: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunRow:
-    """A run as stored. Times are unix seconds; labels are sorted."""
+    """A run as stored. Times are unix seconds; labels are sorted.
+
+    `code` is the object of the folder as it was, empty for a run in the folder itself;
+    `dependencies` is what its environment holds, None for the engine's own environment; `stages`
+    are seconds.
+    """
 
     id: int
     kind: str
@@ -45,6 +69,13 @@ class RunRow:
     limits: Mapping[str, Any]
     project: str | None
     machine_type: str
+    description: str
+    code: str
+    dependencies: Mapping[str, Any] | None
+    mounts: tuple[MountRow, ...]
+    environment: str
+    stages: Mapping[str, float]
+    outputs: OutputsRow | None
     labels: tuple[str, ...]
 
 
@@ -62,12 +93,18 @@ def create(
     project: str | None = None,
     machine_type: str = DEFAULT_MACHINE_TYPE,
     labels: Sequence[str] = (),
+    description: str = "",
+    code: str = "",
+    dependencies: Mapping[str, Any] | None = None,
+    mounts: Sequence[MountRow] = (),
 ) -> RunRow:
-    """Adds a run and gives it its id, which no other run ever had."""
+    """Adds a run and gives it its id, which no other run ever had. The objects it needs are kept
+    as long as it is."""
     cursor = connection.execute(
         "INSERT INTO runs"
-        " (kind, name, command, cwd, state, created, env, limits, project, machine_type)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " (kind, name, command, cwd, state, created, env, limits, project, machine_type,"
+        " description, code, dependencies, mounts)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             kind,
             name,
@@ -79,10 +116,16 @@ def create(
             to_json(dict(limits or {})),
             project,
             machine_type,
+            description,
+            code,
+            None if dependencies is None else to_json(dict(dependencies)),
+            to_json([[mount.resource, mount.path, mount.object] for mount in mounts]),
         ),
     )
     run = cursor.lastrowid or 0
     add_labels(connection, run, labels)
+    for needed in {code, *(mount.object for mount in mounts)} - {""}:
+        references.add(connection, needed, f"run:{run}")
     return get(connection, run)
 
 
@@ -168,6 +211,27 @@ def set_state(
     return get(connection, run)
 
 
+def note_environment(connection: sqlite3.Connection, run: int, key: str) -> None:
+    """The environment that the run got."""
+    connection.execute("UPDATE runs SET environment = ? WHERE id = ?", (key, run))
+
+
+def note_stage(connection: sqlite3.Connection, run: int, stage: str, seconds: float) -> None:
+    """How long a stage of the run took; of one that comes again the last time counts."""
+    connection.execute(
+        "UPDATE runs SET stages = json_set(stages, ?, ?) WHERE id = ?",
+        (f"$.{stage}", seconds, run),
+    )
+
+
+def note_outputs(connection: sqlite3.Connection, run: int, outputs: OutputsRow) -> None:
+    """What the run left."""
+    connection.execute(
+        "UPDATE runs SET outputs = ? WHERE id = ?",
+        (to_json({"files": outputs.files, "size": outputs.size}), run),
+    )
+
+
 def add_labels(connection: sqlite3.Connection, run: int, labels: Sequence[str]) -> None:
     """Adds labels; one the run has already stays.
 
@@ -238,6 +302,13 @@ def _select(
             limits=from_json(row[13]),
             project=row[14],
             machine_type=row[15],
+            description=row[16],
+            code=row[17],
+            dependencies=None if row[18] is None else from_json(row[18]),
+            mounts=tuple(MountRow(*mount) for mount in from_json(row[19])),
+            environment=row[20],
+            stages=from_json(row[21]),
+            outputs=None if row[22] is None else OutputsRow(**from_json(row[22])),
             labels=tuple(labels[row[0]]),
         )
         for row in rows

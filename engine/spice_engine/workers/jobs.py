@@ -30,6 +30,7 @@ class Job:
     the time from SIGTERM to SIGKILL, `timeout_s` stops the command after so long (0: never),
     `log_max_bytes` keeps the first part of the output (0: all), `log_rotate_bytes` begins a new
     log when it is so large (0: never), `limits` is a plan of `spice_engine.workers.limits.plan`.
+    `views` are what the command sees of the disk, made by `spice_runtime.views`; `cwd` is in there.
     """
 
     argv: tuple[str, ...] = ()
@@ -42,6 +43,7 @@ class Job:
     log_rotate_bytes: int = 0
     nice: int = 0
     limits: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    views: tuple[Mapping[str, str], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The content of `job.json`.
@@ -66,6 +68,7 @@ class Job:
             "log_rotate_bytes": self.log_rotate_bytes,
             "nice": self.nice,
             "limits": dict(self.limits),
+            "views": [dict(view) for view in self.views],
         }
 
 

@@ -1,0 +1,172 @@
+"""What a run needs before its command begins: the folder as it is, mounts, an environment.
+
+`take` freezes all of it when a run is asked for, `make` lays it out when the run has a machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from spice_engine.errors import InvalidRequest, NotFound
+from spice_engine.protocol.location import Location
+from spice_engine.protocol.runs import StartRun
+from spice_engine.protocol.servers import Dependencies
+from spice_engine.runs import mounts as mount_texts
+from spice_engine.runs.environments import Environment, Environments
+from spice_engine.runs.folder_ignore import FolderIgnore
+from spice_engine.runs.run_files import LaidOut, RunFiles
+from spice_engine.store.objects import ObjectStore
+from spice_engine.store.runs import MountRow, OutputsRow, RunRow
+
+MOST_BYTES = 10 * 2**30
+"""Of a folder that runs get a copy of."""
+
+Resolve = Callable[[str], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a run was asked for with, as it is stored. `seconds` is what the snapshot took."""
+
+    code: str = ""
+    dependencies: dict[str, Any] | None = None
+    mounts: tuple[MountRow, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Where a run's command begins, the views of the disk it needs, variables of its own, and the
+    seconds of each stage."""
+
+    cwd: Path
+    views: tuple[Mapping[str, str], ...] = ()
+    variables: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
+    environment: str = ""
+    stages: Mapping[str, float] = dataclasses.field(default_factory=dict[str, float])
+
+
+class Preparation:
+    """Prepares all runs of one app folder. Belongs to the engine's loop."""
+
+    def __init__(
+        self, location: Location, objects: ObjectStore, environments: Environments
+    ) -> None:
+        self._location = location
+        self._objects = objects
+        self.environments = environments
+        self.files = RunFiles(location.state, objects)
+        self.resolve: Resolve = _no_resources
+        """Gives the object of a resource; set when there are resources."""
+
+    async def take(self, request: StartRun, cwd: Path) -> Taken:
+        """Freeze what a run asks for.
+
+        Raises:
+            InvalidRequest: what it asks for cannot be had, or `cwd` is left out of the snapshot.
+            NotFound: a mount's resource is not there.
+            StorageError: the folder cannot be read or is too large, or the disk is full.
+        """
+        wanted = request.dependencies
+        if wanted is not None and wanted == Dependencies():
+            wanted = None
+        if wanted is not None:
+            await asyncio.to_thread(self.environments.key, wanted, ())
+        found = [
+            MountRow(mount.resource, mount.path, await self._object_of(mount.resource))
+            for mount in mount_texts.parse(request.mounts)
+        ]
+        code, seconds = "", 0.0
+        if not request.in_place and cwd.is_relative_to(self._location.root):
+            begin = time.perf_counter()
+            code = await asyncio.to_thread(self._snapshot, cwd)
+            seconds = time.perf_counter() - begin
+        elif found:
+            raise InvalidRequest(
+                "mounts need a copy of the app folder: a run in the folder itself has none.",
+                hint="Leave --in-place out.",
+            )
+        plain = None if wanted is None else dataclasses.asdict(wanted)
+        return Taken(code, plain, tuple(found), seconds)
+
+    async def _object_of(self, resource: str) -> str:
+        try:
+            return await self.resolve(resource)
+        except NotFound as error:
+            raise NotFound(
+                f"Cannot mount resource {resource[:200]!r}: {error.message}", hint=error.hint
+            ) from None
+
+    def _snapshot(self, cwd: Path) -> str:
+        root = self._location.root
+        ignore = FolderIgnore(root, most_bytes=MOST_BYTES)
+        inner = PurePosixPath(cwd.relative_to(root))
+        for folder in (inner, *inner.parents):
+            if folder != PurePosixPath() and ignore(folder, True):
+                raise InvalidRequest(
+                    f"{str(cwd)[:200]} is left out of what a run gets: a .gitignore or "
+                    ".spiceignore names it.",
+                    hint="Begin elsewhere (--cwd), take the folder back in .spiceignore, or run "
+                    "with --in-place.",
+                )
+        return self._objects.put_tree(root, ignore).hash
+
+    async def make(self, row: RunRow, folder: Path) -> Prepared:
+        """Make a run's environment and files, in its folder.
+
+        Raises:
+            EnvironmentFailed: the environment cannot be made.
+            InvalidRequest, NotFound, StorageError: as `RunFiles.lay_out`.
+        """
+        stages: dict[str, float] = {}
+        key, variables = "", dict[str, str]()
+        if row.dependencies is not None:
+            begin = time.perf_counter()
+            made = await self.environments.ensure(Dependencies(**row.dependencies), ())
+            key, variables = made.key, _variables_of(made)
+            stages["environment"] = time.perf_counter() - begin
+        if not row.code:
+            return Prepared(Path(row.cwd), (), variables, key, stages)
+        begin = time.perf_counter()
+        laid = await asyncio.to_thread(self._lay_out, row, folder)
+        stages["files"] = time.perf_counter() - begin
+        return Prepared(laid.cwd, laid.views, variables, key, stages)
+
+    def _lay_out(self, row: RunRow, folder: Path) -> LaidOut:
+        inner = str(Path(row.cwd).relative_to(self._location.root))
+        return self.files.lay_out(folder, code=row.code, inner=inner, mounts=row.mounts)
+
+    async def save(self, row: RunRow, folder: Path) -> OutputsRow:
+        """Keep a run's outputs.
+
+        Raises:
+            StorageError: the disk is full or broken.
+        """
+        return await asyncio.to_thread(self.files.save, folder, code=row.code, mounts=row.mounts)
+
+    async def drop(self, folder: Path) -> None:
+        """Remove what a run made.
+
+        Raises:
+            StorageError: it cannot be removed.
+        """
+        await asyncio.to_thread(self.files.drop, folder)
+
+
+def _variables_of(environment: Environment) -> dict[str, str]:
+    """What activating it would set. Blocks for a moment."""
+    folder = environment.python.parent
+    path = os.pathsep.join([str(folder), os.environ.get("PATH", os.defpath)])
+    own = (folder.parent / "pyvenv.cfg").exists()
+    return {"PATH": path} | ({"VIRTUAL_ENV": str(folder.parent)} if own else {})
+
+
+async def _no_resources(path: str) -> str:
+    raise NotFound(f"there is no resource {path[:200]!r}.")

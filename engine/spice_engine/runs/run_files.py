@@ -1,0 +1,265 @@
+"""The files of one run: laid out before it begins, and what it made or changed kept at its end.
+
+In the run's folder: `work` is where the command runs, `outputs` what it left. Where the kernel
+lets us, `work` shows the app folder as it was under an overlay, and what the command writes goes
+to `changes`; otherwise `work` is a copy, and `laid.json` says how it began. Everything here blocks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import filecmp
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import spice_runtime
+from spice_engine.errors import InvalidRequest
+from spice_engine.runs.folder_ignore import NEVER
+from spice_engine.runs.tree_folders import TreeFolders
+from spice_engine.store import trees
+from spice_engine.store.copying import clone_or_copy
+from spice_engine.store.disk import storage_error
+from spice_engine.store.objects import ObjectStore
+from spice_engine.store.runs import MountRow, OutputsRow
+from spice_runtime import views
+
+WORK, CHANGES, SPARE, LAID, OUTPUTS = "work", "changes", "spare", "laid.json", "outputs"
+INNER = frozenset({WORK, CHANGES, SPARE, LAID})
+"""Names in a run's folder that are gone when it is over."""
+
+_PROBE_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class LaidOut:
+    """Where a run's command begins, and the views of the disk it needs."""
+
+    cwd: Path
+    views: tuple[dict[str, str], ...]
+
+
+class RunFiles:
+    """Lays out and saves the files of all runs of one app folder."""
+
+    def __init__(self, state: Path, objects: ObjectStore) -> None:
+        self._state = state
+        self._objects = objects
+        self.trees = TreeFolders(state, objects)
+        self._ways: dict[str, bool] | None = None
+
+    def ways(self) -> dict[str, bool]:
+        """Whether commands can have overlays and binds here; found out once."""
+        if self._ways is None:
+            self._ways = _ways(self._state)
+        return self._ways
+
+    def lay_out(
+        self, folder: Path, *, code: str, inner: str, mounts: Sequence[MountRow]
+    ) -> LaidOut:
+        """Make everything that a run sees. `code` is the stored folder, `inner` where in it the
+        command begins; without code it begins in an empty folder.
+
+        Raises:
+            NotFound: an object is missing.
+            InvalidRequest: a mount cannot appear at its place.
+            StorageError: the disk is full or a folder cannot be written.
+        """
+        ways, work = self.ways(), folder / WORK
+        found: list[dict[str, str]] = []
+        try:
+            if ways[views.OVERLAY]:
+                lower = self.trees.ensure(code)
+                for name in (WORK, CHANGES, SPARE):
+                    (folder / name).mkdir(parents=True)
+                (folder / CHANGES).chmod(lower.stat().st_mode & 0o777)
+                found.append(
+                    views.overlay(str(work), str(lower), str(folder / CHANGES), str(folder / SPARE))
+                )
+            else:
+                folder.mkdir(parents=True, exist_ok=True)
+                self._objects.materialize(code, work)
+                (folder / LAID).write_text(json.dumps(_stamps(work)), encoding="utf-8")
+            for mount in mounts:
+                found += self._mount(mount, work, ways)
+        except OSError as error:
+            raise storage_error(error, "lay out a run's files", folder) from error
+        return LaidOut(work / inner, tuple(found))
+
+    def _mount(self, mount: MountRow, work: Path, ways: dict[str, bool]) -> list[dict[str, str]]:
+        if ways[views.BIND]:
+            # A path from / on stays what it is.
+            return [views.bind(str(work / mount.path), str(self._shared(mount.object)))]
+        if mount.path.startswith("/"):
+            raise InvalidRequest(
+                f"{mount.resource} cannot appear at {mount.path}: this machine has no private "
+                "mounts.",
+                hint="Give it a path in the run's folder: "
+                f"{mount.resource}:{PurePosixPath(mount.path).name}. `spice-tui doctor` says more.",
+            )
+        place = work / mount.path
+        if os.path.lexists(place):
+            _remove(place)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if self._is_tree(mount.object):
+            self._objects.materialize(mount.object, place)
+        else:
+            with self._objects.open(mount.object) as source, place.open("xb+") as target:
+                clone_or_copy(source, target)
+        return []
+
+    def _shared(self, content: str) -> Path:
+        if self._is_tree(content):
+            return self.trees.ensure(content)
+        return self.trees.ensure_file(content)
+
+    def _is_tree(self, content: str) -> bool:
+        with self._objects.open(content) as source:
+            return trees.is_tree(source.read(len(trees.HEADER)))
+
+    # -- at the end
+
+    def save(self, folder: Path, *, code: str, mounts: Sequence[MountRow]) -> OutputsRow:
+        """Keep what the command made or changed, and remove the rest. Done again, it goes on.
+
+        Raises:
+            StorageError: the disk is full or the folder cannot be written.
+        """
+        mounted = {mount.path for mount in mounts}
+        try:
+            if (folder / CHANGES).is_dir():
+                before = self.trees.ensure(code)
+                changed = _changed(folder / CHANGES, before, mounted)
+                _move(folder / CHANGES, changed, folder / OUTPUTS)
+            elif (folder / WORK).is_dir():
+                laid: dict[str, list[int]] = {}
+                with contextlib.suppress(FileNotFoundError):
+                    laid = json.loads((folder / LAID).read_text(encoding="utf-8"))
+                fresh = [
+                    path
+                    for path in _files(folder / WORK, mounted)
+                    if laid.get(str(path)) != _stamp(folder / WORK / path)
+                ]
+                _move(folder / WORK, fresh, folder / OUTPUTS)
+            self.drop(folder)
+            return _size(folder / OUTPUTS)
+        except OSError as error:
+            raise storage_error(error, "save a run's outputs", folder) from error
+
+    def drop(self, folder: Path) -> None:
+        """Remove what a run that is over does not need any more, and was not saved.
+
+        Raises:
+            StorageError: it cannot be removed.
+        """
+        try:
+            for name in INNER:
+                _remove(folder / name)
+        except OSError as error:
+            raise storage_error(error, "remove a run's files", folder) from error
+
+
+def _ways(state: Path) -> dict[str, bool]:
+    """Asks a process of its own, for it forks and mounts."""
+    nothing = {views.OVERLAY: False, views.BIND: False}
+    folder = state / "tmp"
+    path = Path(spice_runtime.__file__).parent.parent
+    words = [sys.executable, "-S", "-c", _PROBE, str(path), str(folder)]
+    try:
+        folder.mkdir(exist_ok=True)
+        answer = subprocess.run(
+            words, capture_output=True, check=True, timeout=_PROBE_SECONDS, text=True
+        ).stdout
+        return nothing | json.loads(answer)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return nothing
+
+
+_PROBE = """
+import json, sys
+sys.path.append(sys.argv[1])
+from spice_runtime import views
+sys.stdout.write(json.dumps(views.possible(sys.argv[2])))
+"""
+
+
+def _files(top: Path, mounted: Collection[str]) -> Iterator[PurePosixPath]:
+    """The files and links below a folder that can be outputs, by their paths in it."""
+    left = [PurePosixPath()]
+    while left:
+        folder = left.pop()
+        for entry in sorted(os.scandir(top / folder), key=lambda entry: entry.name):
+            path = folder / entry.name
+            if entry.name in NEVER or str(path) in mounted:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                left.append(path)
+            elif entry.is_symlink() or entry.is_file(follow_symlinks=False):
+                yield path
+
+
+def _changed(changes: Path, before: Path, mounted: Collection[str]) -> list[PurePosixPath]:
+    """What is in an overlay's upper folder and not the same below. What was removed is there as
+    a device, and no file; what was only touched is there, and the same."""
+    found: list[PurePosixPath] = []
+    for path in _files(changes, mounted):
+        new, old = changes / path, before / path
+        if old.is_symlink() or new.is_symlink():
+            same = old.is_symlink() and new.is_symlink() and old.readlink() == new.readlink()
+        else:
+            same = old.is_file() and filecmp.cmp(old, new, shallow=False)
+        if not same:
+            found.append(path)
+    return found
+
+
+def _move(source: Path, paths: Sequence[PurePosixPath], target: Path) -> None:
+    for path in paths:
+        place = target / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        # The command may have closed its folders; they are the user's all the same.
+        with contextlib.suppress(OSError):
+            (source / path).parent.chmod(0o700)
+        (source / path).rename(place)
+
+
+def _size(outputs: Path) -> OutputsRow:
+    files = size = 0
+    for path, _, names in os.walk(outputs):
+        for name in names:
+            files += 1
+            size += Path(path, name).lstat().st_size
+    return OutputsRow(files, size)
+
+
+def _stamps(work: Path) -> dict[str, list[int]]:
+    return {str(path): _stamp(work / path) for path in _files(work, ())}
+
+
+def _stamp(path: Path) -> list[int]:
+    status = path.lstat()
+    return [status.st_size, status.st_mtime_ns, status.st_ino]
+
+
+def _remove(top: Path) -> None:
+    """Remove a file or a folder, whatever its permissions, if it is there."""
+    try:
+        status = top.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(status.st_mode):
+        top.unlink()
+        return
+    top.chmod(0o700)
+    for path, folders, _ in os.walk(top):
+        for name in folders:
+            inner = Path(path, name)
+            if not inner.is_symlink():
+                inner.chmod(0o700)
+    shutil.rmtree(top)

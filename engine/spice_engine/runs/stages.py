@@ -1,0 +1,103 @@
+"""What happens to a run before its command begins and after it ended: preparing, saving."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from spice_engine.errors import InvalidRequest, NotFound, StorageError
+from spice_engine.protocol.runs import RunInfo
+from spice_engine.runs.environment_script import EnvironmentFailed
+from spice_engine.runs.known_runs import LOOK_AGAIN_SECONDS, KnownRuns
+from spice_engine.runs.preparation import Preparation, Prepared
+from spice_engine.runs.states import STOPPED_AS
+from spice_engine.store.runs import OutputsRow, RunRow
+from spice_engine.workers.shims import Exit
+
+log = logging.getLogger(__name__)
+
+
+class Stages:
+    """The stages of all runs but the running itself. Belongs to the engine's loop.
+
+    `answer` is told of every state that whoever started the run may want to hear first.
+    """
+
+    def __init__(
+        self,
+        known: KnownRuns,
+        preparation: Preparation,
+        folder: Callable[[int], Path],
+        answer: Callable[[RunInfo], None],
+    ) -> None:
+        self._known = known
+        self._preparation = preparation
+        self._folder = folder
+        self._answer = answer
+        self._preparing: dict[int, asyncio.Task[Prepared]] = {}
+
+    async def prepare(self, row: RunRow) -> Prepared | None:
+        """Make the files and the environment of a run; None if it is over instead."""
+        state = "building" if row.dependencies else "mounting" if row.mounts else ""
+        if state:
+            self._answer(await self._known.preparing(row.id, state))
+        task = asyncio.create_task(self._preparation.make(row, self._folder(row.id)))
+        self._preparing[row.id] = task
+        try:
+            prepared = await task
+        except asyncio.CancelledError:
+            if (state := self._known[row.id].state) not in STOPPED_AS:
+                raise
+            await self._not_begun(row, STOPPED_AS[state], "Stopped before it began.")
+        except EnvironmentFailed as error:
+            await self._not_begun(row, "build_failed", str(error))
+        except (NotFound, InvalidRequest) as error:
+            await self._not_begun(row, "mount_failed", str(error))
+        else:
+            await self._known.prepared(row.id, prepared)
+            return prepared
+        finally:
+            task.cancel()
+            del self._preparing[row.id]
+        return None
+
+    def give_up(self, number: int) -> None:
+        """Prepare a run no longer; its state says that it is to end."""
+        if number in self._preparing:
+            self._preparing[number].cancel()
+
+    async def ended(self, row: RunRow, exit_: Exit) -> None:
+        """Keep what a run left, unless it was killed, and record its end."""
+        outputs = None
+        if row.code and (await self._known.saving(row.id, exit_)).state == "killing":
+            await self._dropped(row)
+        elif row.code:
+            outputs = await self._saved(row)
+        self._answer(await self._known.ended(row.id, exit_, outputs))
+
+    async def lost(self, row: RunRow, message: str) -> None:
+        """Keep what a run left whose shim is gone, and record that it was interrupted."""
+        log.warning("run %s was lost: %s", row.id, message)
+        outputs = await self._saved(row) if row.code else None
+        await self._known.over(row.id, "interrupted", message, outputs)
+
+    async def _not_begun(self, row: RunRow, state: str, message: str) -> None:
+        await self._dropped(row)
+        self._answer(await self._known.over(row.id, state, message))
+
+    async def _saved(self, row: RunRow) -> OutputsRow:
+        """What a run left, however long the disk refuses it."""
+        while True:
+            try:
+                return await self._preparation.save(row, self._folder(row.id))
+            except StorageError as error:
+                log.warning("run %s: its outputs wait for the disk: %s", row.id, error)
+                await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+    async def _dropped(self, row: RunRow) -> None:
+        try:
+            await self._preparation.drop(self._folder(row.id))
+        except StorageError as error:
+            log.warning("run %s: %s", row.id, error)
