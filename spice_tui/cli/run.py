@@ -9,14 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from spice_tui.cli import completion, output, values
+from spice_tui.cli.dependency_options import DEPENDENCIES, dependencies_of
 from spice_tui.cli.exit_codes import ExitCode
 from spice_tui.cli.follow_run import RunFollower
 from spice_tui.cli.following import FollowingClient
 from spice_tui.cli.light import option
+from spice_tui.cli.option_table import with_options
 from spice_tui.cli.output import Json
 from spice_tui.cli.session import Session, expand, session_of
 
 
+@with_options(DEPENDENCIES)
 def run(
     ctx: typer.Context,
     *,
@@ -53,15 +56,34 @@ def run(
             autocompletion=completion.machine_types,
         ),
     ] = "",
+    mount: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--mount",
+            "-m",
+            metavar="RESOURCE[:PATH]",
+            help="Show a resource, read-only, at a path in the run's folder or from / on; repeat.",
+        ),
+    ] = None,
+    description: Annotated[
+        str, typer.Option("--description", "-d", metavar="TEXT", help="A note.")
+    ] = "",
+    in_place: Annotated[
+        bool,
+        typer.Option("--in-place", help="Run in the folder itself, not in a copy as it is now."),
+    ] = False,
     background: Annotated[
         bool, typer.Option("--background", "-b", help="Print its number and leave.")
     ] = False,
+    given: dict[str, Any],
     json: Json = False,
 ) -> None:
     """Run a command and follow its log; ends with the command's own exit code.
 
-    Control-C leaves the run running. Without a command the engine itself runs here, in the
-    foreground, as `spice run` did.
+    It runs in a copy of the folder as it is now, without what .gitignore and .spiceignore name;
+    what it makes or changes there is kept as its outputs (`spice-tui ls runs/N`). Control-C leaves
+    the run running. Without a command the engine itself runs here, in the foreground, as
+    `spice run` did.
     """
     session = session_of(ctx)
     if not command:
@@ -81,6 +103,10 @@ def run(
         "timeout": option(timeout, minutes, "--timeout") if timeout else None,
         "cpu": cpu,
         "memory": option(memory, values.size, "--memory") if memory else None,
+        "mounts": mount or [],
+        "description": description,
+        "in_place": in_place,
+        "dependencies": dependencies_of(given) or None,
     }
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(session.connect(FollowingClient, make=True))
@@ -109,7 +135,8 @@ def run(
 
 def beginning(run: dict[str, Any]) -> str:
     """That the run started, or what it waits for."""
-    return f"Run {run['id']} {run['message'] if run['state'] == 'queued' else 'started.'}"
+    told = run["state"] in {"queued", "building", "mounting"}
+    return f"Run {run['id']} {run['message'] if told else 'started.'}"
 
 
 def minutes(text: str) -> float:

@@ -81,9 +81,43 @@ def info(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
             ("Start Time", values.clock(started)),
             ("End Time", values.clock(ended)),
             ("Duration", values.elapsed(ended - started) if started and ended else ""),
+            ("Stages", _stages(found.get("stages", {}))),
             ("Labels", ", ".join(found.get("labels", []))),
+            ("Description", found.get("description")),
+            ("Mounts", "; ".join(map(_mount, found.get("mounts", [])))),
+            *_dependencies(found.get("dependencies") or {}),
+            ("Environment", found.get("environment")),
+            ("Outputs", _outputs(found)),
         ]
     )
+
+
+def _mount(text: str) -> str:
+    resource, _, path = text.rpartition(":")
+    return f"{resource} at {path}"
+
+
+def _stages(stages: dict[str, float]) -> str:
+    order = ("snapshot", "environment", "files", "running", "saving")
+    found = [(name, stages[name]) for name in order if name in stages]
+    return ", ".join(f"{name} {values.number(seconds, 3)} s" for name, seconds in found)
+
+
+def _dependencies(needs: dict[str, Any]) -> list[tuple[str, object]]:
+    return [
+        ("Python", needs.get("python")),
+        ("Pip Packages", ", ".join(needs.get("pip", []))),
+        ("Requirements", f"{len(needs.get('requirements', '').splitlines()) or ''}"),
+        ("Setup", "; ".join(needs.get("setup", []))),
+    ]
+
+
+def _outputs(run: dict[str, Any]) -> str:
+    if not run.get("output_files"):
+        return ""
+    files = run["output_files"]
+    size = values.size_text(run["output_bytes"])
+    return f"{files} file{'' if files == 1 else 's'}, {size}: spice-tui ls runs/{run['id']}"
 
 
 def label(

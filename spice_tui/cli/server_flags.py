@@ -9,6 +9,7 @@ import typer
 
 from spice_engine.errors import InvalidRequest, InvalidSettings
 from spice_tui.cli import server_files, values
+from spice_tui.cli.dependency_options import DEPENDENCIES, dependencies_of
 from spice_tui.cli.light import option
 
 Text = str | None
@@ -51,35 +52,7 @@ FLAGS: dict[str, Any] = {
     "env": Annotated[
         Texts, _opt("--env", "-e", metavar="KEY=VALUE", help="Environment variable; repeat.")
     ],
-    "pip": Annotated[Texts, _opt("--pip", metavar="PKG", help="Python package; repeat.")],
-    "pip_req": Annotated[
-        Text, _opt("--pip-req", metavar="FILE", help="Python packages, as pip's requirements file.")
-    ],
-    "deps_from_env": Annotated[
-        Flag,
-        _opt("--deps-from-env", help="The packages of the virtual environment that is active."),
-    ],
-    "python": Annotated[
-        Text,
-        _opt(
-            "--python",
-            metavar="VERSION|PATH",
-            help="The interpreter: a version such as 3.12, or the path of one that is used as it "
-            "is.",
-        ),
-    ],
-    "setup": Annotated[
-        Texts,
-        _opt(
-            "--setup",
-            metavar="CMD",
-            help="Command that completes the environment, once; repeat.",
-        ),
-    ],
-    "conda_file": Annotated[
-        Text, _opt("--conda-file", metavar="FILE", help="Not there yet.", hidden=True)
-    ],
-    "apt": Annotated[Texts, _opt("--apt", metavar="PKG", help="Not there yet.", hidden=True)],
+    **DEPENDENCIES,
     "description": Annotated[Text, _opt("--description", "-d", metavar="TEXT", help="A note.")],
     "node_group": Annotated[
         Text, _opt("--node-group", metavar="NAME", help="Node group whose room its pods take.")
@@ -241,9 +214,6 @@ _PLAIN = {
     "max_queue": "door.max_queue",
     "debug": "debug",
     "request_log": "request_log",
-    "pip": "dependencies.pip",
-    "setup": "dependencies.setup",
-    "apt": "dependencies.apt",
 }
 """Options whose value is that of a field."""
 
@@ -365,19 +335,5 @@ def _refuse_git(given: Mapping[str, Any]) -> None:
 
 
 def _dependencies(given: Mapping[str, Any], found: dict[str, Any]) -> None:
-    if "conda_file" in given:
-        for other in ("pip_req", "deps_from_env"):
-            if given.get(other):
-                raise InvalidSettings(f"--conda-file and {_flag(other)} exclude each other.")
-        _put(
-            found, "dependencies.conda_file", server_files.text(given["conda_file"], "--conda-file")
-        )
-    requirements = ""
-    if given.get("deps_from_env"):
-        requirements = server_files.active_packages()
-    if "pip_req" in given:
-        requirements += server_files.requirements(given["pip_req"])
-    if requirements:
-        _put(found, "dependencies.requirements", requirements)
-    if "python" in given:
-        _put(found, "dependencies.python", server_files.interpreter(given["python"]))
+    for name, value in dependencies_of(given).items():
+        _put(found, f"dependencies.{name}", value)

@@ -14,7 +14,9 @@ _DURATION = re.compile(_NUMBER + r"(ms|s|m|h|d)?")
 _SIZE = re.compile(_NUMBER + r"([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 DAY = 86400
-ACTIVE = frozenset({"requested", "queued", "running", "stopping", "killing"})
+ACTIVE = frozenset(
+    {"requested", "queued", "building", "mounting", "running", "saving", "stopping", "killing"}
+)
 """States of runs that have not ended."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from spice_engine.errors import NotFound
@@ -38,7 +39,16 @@ class RunDeeds(Base):
         """Run the chosen run's command again."""
         run = self.run_named()
         command = run.command[0] if len(run.command) == 1 else run.command
-        again = await self.ask("runs.start", command=command, cwd=run.cwd, name=run.name)
+        again = await self.ask(
+            "runs.start",
+            command=command,
+            cwd=run.cwd,
+            name=run.name,
+            machine_type=run.machine_type,
+            mounts=run.mounts,
+            in_place=run.in_place,
+            dependencies=None if run.dependencies is None else asdict(run.dependencies),
+        )
         self.say(f"Run {again['id']} began: {shlex.join(run.command)}")
 
     def action_stop(self, number: str = "") -> None:

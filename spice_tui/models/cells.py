@@ -44,6 +44,9 @@ _STATES: Final = {
         "live",
         "deploying",
         "updating",
+        "building",
+        "mounting",
+        "saving",
     ),
     "waiting": (
         "waiting",
@@ -68,7 +71,18 @@ _STATES: Final = {
         "draining",
         "rolled back",
     ),
-    "failed": ("failed", "error", "crashed", "invalid", "lost", "killed", "timed out", "timeout"),
+    "failed": (
+        "failed",
+        "build_failed",
+        "mount_failed",
+        "error",
+        "crashed",
+        "invalid",
+        "lost",
+        "killed",
+        "timed out",
+        "timeout",
+    ),
     "stopped": ("stopped", "ended", "cancelled", "canceled", "paused", "exited"),
 }
 _STYLE_OF: Final = {word: style for style, words in _STATES.items() for word in words}

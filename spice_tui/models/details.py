@@ -40,8 +40,19 @@ def of_run(run: RunInfo, now: float) -> str:
             ("took", took if run.ended is not None else None),
             ("labels", " ".join(run.labels)),
             ("project", run.project),
+            ("note", run.description),
+            ("mounts", "; ".join(run.mounts)),
+            ("environment", run.environment),
+            ("outputs", _outputs(run)),
         )
     )
+
+
+def _outputs(run: RunInfo) -> str | None:
+    if not run.output_files or run.output_bytes is None:
+        return None
+    size = cell_of("bytes", run.output_bytes).text
+    return f"{run.output_files} files, {size}"
 
 
 def of_training(info: TrainingInfo) -> str:

@@ -37,7 +37,9 @@ OF_TOPICS = {
 the dozen take longer to make than the first screen has."""
 
 ACTIVE_TRAINING = frozenset({"requested", "queued", "loading", "running", "training", "stopping"})
-ACTIVE_RUN = frozenset({"requested", "queued", "starting", "running", "stopping", "killing"})
+ACTIVE_RUN = frozenset(
+    {"requested", "queued", "building", "mounting", "running", "saving", "stopping", "killing"}
+)
 IDLE_SERVER = frozenset({"stopped", "failed"})
 
 

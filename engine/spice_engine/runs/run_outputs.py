@@ -10,7 +10,7 @@ from spice_engine.protocol.resources import ResourceInfo
 from spice_engine.runs import resource_paths as paths
 from spice_engine.runs.requests import SHELL
 from spice_engine.runs.resource_files import Resource
-from spice_engine.runs.run_files import CHANGES, OUTPUTS, WORK
+from spice_engine.runs.run_files import CHANGES, INNER, OUTPUTS, WORK
 from spice_engine.store import runs as run_table
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
@@ -99,8 +99,8 @@ class RunOutputs:
                 outputs = next((path for path in there if path.is_dir()), outputs)
             if outputs.is_dir() and not outputs.is_symlink():
                 place, hidden = outputs, frozenset[str]()
-            elif folder.is_dir() and not row.code:
-                place, hidden = folder, SHIMS_FILES
+            elif folder.is_dir():
+                place, hidden = folder, SHIMS_FILES | INNER
             else:
                 raise NotFound(f"run {row.id} has left no files.")
             return Resource(
