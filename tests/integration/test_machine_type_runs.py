@@ -13,18 +13,10 @@ from typing import Any
 
 import pytest
 
-from spice_engine.events import Bus
-from spice_engine.protocol.location import Location
 from spice_engine.protocol.runs import StartRun
-from spice_engine.runs.machine_types import MachineTypes
-from spice_engine.runs.service import Runs
-from spice_engine.store.database import Database
-from spice_engine.store.metrics import MetricStore
-from spice_engine.workers.devices import Devices
-from spice_engine.workers.placement import UNCOUNTED, LocalPlacement, this_machine
-from spice_engine.workers.shims import ShimHost
 from spice_tui.cli.main import main
 from tests.conftest import EngineFixture, wait_for
+from tests.integration.run_services import runs_of
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -165,15 +157,8 @@ def test_names_are_completed(cli: Cli, shared_engine: EngineFixture) -> None:
 
 
 async def test_a_run_sees_the_gpus_of_its_machine(tmp_path: Path) -> None:
-    state = tmp_path / ".spice"
-    database = await Database.open(state / "engine.db", migrations="engine")
-    metrics = await MetricStore.open(state / "metrics.db")
-    host = ShimHost()
-    machines = MachineTypes(database, this_machine(), Devices(2))
-    placement = LocalPlacement(host, capacity=UNCOUNTED)
-    runs = Runs(Location(tmp_path, state), database, metrics, placement, machines, Bus())
     line = "echo $CUDA_VISIBLE_DEVICES; sleep 300"
-    try:
+    async with runs_of(tmp_path, gpus=2, stop=True) as runs:
         started = [await runs.start(StartRun(line, machine_type="gpu")) for _ in range(3)]
         assert [run.state for run in started] == ["running", "running", "queued"]
         logs = [runs.folder(run.id) / "logs.txt" for run in started]
@@ -182,10 +167,5 @@ async def test_a_run_sees_the_gpus_of_its_machine(tmp_path: Path) -> None:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.02)
         assert [log.read_text() for log in logs[:2]] == ["0\n", "1\n"]
-    finally:
-        await runs.close(stop=True)
-        await host.close()
-        await metrics.close()
-        await database.close()
     ended = [runs.known[run.id].state for run in started]
     assert ended == ["stopped"] * 3

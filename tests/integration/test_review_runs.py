@@ -8,45 +8,18 @@ import shutil
 import signal
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from spice_engine.errors import NotFound
-from spice_engine.events import Bus
-from spice_engine.protocol.location import Location
 from spice_engine.protocol.runs import StartRun
-from spice_engine.runs.machine_types import MachineTypes
 from spice_engine.runs.service import Runs
 from spice_engine.store import runs as table
-from spice_engine.store.database import Database
-from spice_engine.store.metrics import MetricStore
 from spice_engine.store.runs import FINAL_STATES, RunRow
 from spice_engine.workers import shim_client
-from spice_engine.workers.devices import Devices
-from spice_engine.workers.placement import UNCOUNTED, LocalPlacement, this_machine
-from spice_engine.workers.shims import ShimHost
-
-
-@asynccontextmanager
-async def runs_of(root: Path) -> AsyncIterator[Runs]:
-    """The service on a folder, as the engine builds it."""
-    state = root / ".spice"
-    database = await Database.open(state / "engine.db", migrations="engine")
-    metrics = await MetricStore.open(state / "metrics.db")
-    host = ShimHost()
-    placement = LocalPlacement(host, capacity=UNCOUNTED)
-    machines = MachineTypes(database, this_machine(), Devices(0))
-    runs = Runs(Location(root, state), database, metrics, placement, machines, Bus())
-    try:
-        yield runs
-    finally:
-        await runs.close(stop=False)
-        await host.close()
-        await metrics.close()
-        await database.close()
+from tests.integration.run_services import runs_of
 
 
 async def stored(runs: Runs) -> list[RunRow]:

@@ -10,22 +10,14 @@ from pathlib import Path
 import pytest
 
 from spice_engine.errors import InvalidRequest, NotFound
-from spice_engine.events import Bus
-from spice_engine.protocol.location import Location
 from spice_engine.protocol.views import SearchLog
 from spice_engine.runs import log_views
 from spice_engine.runs.log_times import offset_at
 from spice_engine.runs.log_views import Logs
-from spice_engine.runs.machine_types import MachineTypes
-from spice_engine.runs.service import Runs
-from spice_engine.store.database import Database
-from spice_engine.store.metrics import MetricStore
-from spice_engine.workers.devices import Devices
-from spice_engine.workers.placement import UNCOUNTED, LocalPlacement, this_machine
 from spice_engine.workers.pool import ChildPool
-from spice_engine.workers.shims import ShimHost
 from spice_tui.cli.following import FollowingClient
 from tests.conftest import EngineFixture, wait_for
+from tests.integration.run_services import runs_of
 
 LINES = 30_000
 
@@ -153,22 +145,13 @@ def test_a_topic_of_no_log_is_refused(shared_engine: EngineFixture):
 @asynccontextmanager
 async def logs_of(root: Path) -> AsyncIterator[tuple[Logs, ChildPool]]:
     """The service on a folder, with a child of its own."""
-    state = root / ".spice"
-    database = await Database.open(state / "engine.db", migrations="engine")
-    metrics = await MetricStore.open(state / "metrics.db")
-    host = ShimHost()
-    placement = LocalPlacement(host, capacity=UNCOUNTED)
-    machines = MachineTypes(database, this_machine(), Devices(0))
-    runs = Runs(Location(root, state), database, metrics, placement, machines, Bus())
-    pool = ChildPool("query", "spice_engine.workers.query", 1, folder=state / "trainers")
-    try:
-        yield Logs(runs, {"query": pool}), pool
-    finally:
-        await pool.close()
-        await runs.close(stop=False)
-        await host.close()
-        await metrics.close()
-        await database.close()
+    async with runs_of(root) as runs:
+        folder = root / ".spice" / "trainers"
+        pool = ChildPool("query", "spice_engine.workers.query", 1, folder=folder)
+        try:
+            yield Logs(runs, {"query": pool}), pool
+        finally:
+            await pool.close()
 
 
 async def test_a_pattern_that_never_ends_is_cut_off(

@@ -19,7 +19,7 @@ from spice_engine.protocol.location import Location
 from spice_engine.protocol.runs import StartRun
 from spice_engine.protocol.servers import Dependencies
 from spice_engine.runs import mounts as mount_texts
-from spice_engine.runs.environments import Environment, Environments
+from spice_engine.runs.environments import Environment, EnvironmentFailed, Environments
 from spice_engine.runs.folder_ignore import FolderIgnore
 from spice_engine.runs.run_files import LaidOut, RunFiles
 from spice_engine.store.objects import ObjectStore
@@ -129,7 +129,11 @@ class Preparation:
         key, variables = "", dict[str, str]()
         if row.dependencies is not None:
             begin = time.perf_counter()
-            made = await self.environments.ensure(Dependencies(**row.dependencies), ())
+            try:
+                made = await self.environments.ensure(Dependencies(**row.dependencies), ())
+            except (InvalidRequest, NotFound) as error:
+                # Its interpreter may have gone since it was asked for.
+                raise EnvironmentFailed(error.message, hint=error.hint) from error
             key, variables = made.key, _variables_of(made)
             stages["environment"] = time.perf_counter() - begin
         if not row.code:
