@@ -18,6 +18,14 @@ class StartRun:
     until one is free. It runs in a copy of the app folder as it is now, and what it makes or
     changes there is kept as its outputs; `in_place` has it run in the folder itself instead. A run
     with `dependencies` gets an environment of its own. `mounts` are `RESOURCE[:PATH]`.
+
+    Each `:NAME:` of `params` in the command is replaced by its value. Of the runs that wait for a
+    machine, one with a higher `priority` goes first. It waits until the runs `after` are over, and
+    with `after_ok` it does not begin unless all of them succeeded. A command that fails is tried
+    again up to `retries` times. `idempotent` gives back a run that was asked for with all the same,
+    if there is one; `auto_resume` starts a run again with its files when it was lost. `kind` is
+    run, trial, workflow, workspace or external; `parent` is the run that makes this one, `made_by`
+    what it belongs to (`search:3`). `distributed` is a number of ranks.
     """
 
     command: list[str] | str
@@ -34,6 +42,21 @@ class StartRun:
     dependencies: Dependencies | None = None
     mounts: list[str] = field(default_factory=list[str])
     in_place: bool = False
+    kind: str = "run"
+    params: dict[str, Any] = field(default_factory=dict[str, Any])
+    parent: int | None = None
+    made_by: str = ""
+    priority: int = 0
+    after: list[int] = field(default_factory=list[int])
+    after_ok: bool = False
+    retries: int = 0
+    idempotent: bool = False
+    auto_resume: bool = False
+    stop_conditions: list[str] = field(default_factory=list[str])
+    tensorboard: str = ""
+    distributed: int = 0
+    source: str = ""
+    link: str = ""
 
 
 @record
@@ -42,6 +65,8 @@ class RunInfo:
 
     `stages` are seconds, `environment` is the key of an environment of its own. `in_place`: it
     runs in the folder itself. `output_files` and `output_bytes` are None until it is over.
+    `attempt` counts from 1; `archived` is when it was; `idempotent` is the hash of all that it was
+    asked with. `link` is an address to open.
     """
 
     id: int
@@ -67,6 +92,24 @@ class RunInfo:
     stages: dict[str, float] = field(default_factory=dict[str, float])
     output_files: int | None = None
     output_bytes: int | None = None
+    params: dict[str, Any] = field(default_factory=dict[str, Any])
+    parent: int | None = None
+    made_by: str = ""
+    priority: int = 0
+    after: list[int] = field(default_factory=list[int])
+    after_ok: bool = False
+    retries: int = 0
+    attempt: int = 1
+    archived: float | None = None
+    idempotent: str = ""
+    auto_resume: bool = False
+    resumed_from: int | None = None
+    resumed_as: int | None = None
+    stop_conditions: list[str] = field(default_factory=list[str])
+    tensorboard: str = ""
+    distributed: int = 0
+    source: str = ""
+    link: str = ""
 
 
 @record

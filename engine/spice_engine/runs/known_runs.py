@@ -14,6 +14,7 @@ from typing import Any
 from spice_engine.errors import Overloaded, StorageError
 from spice_engine.events import Bus
 from spice_engine.protocol.runs import RunInfo
+from spice_engine.runs.listeners import Listeners
 from spice_engine.runs.preparation import Prepared
 from spice_engine.runs.states import WAITING, ending_of, info_of
 from spice_engine.store import runs as table
@@ -38,6 +39,7 @@ class KnownRuns:
         self._database = database
         self._active = active
         self._recent: OrderedDict[int, RunInfo] = OrderedDict()
+        self.listeners = Listeners()
         self._topic = bus.topic("runs", "state", self._snapshot)
 
     def __getitem__(self, number: int) -> RunInfo:
@@ -70,6 +72,7 @@ class KnownRuns:
                 break
             del self._recent[ended]
             self._topic.remove(str(ended))
+        self.listeners.tell(info)
         return info
 
     async def queued(self, number: int, message: str) -> RunInfo:

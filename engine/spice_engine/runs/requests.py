@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from spice_engine.errors import InvalidRequest
 from spice_engine.protocol.runs import StartRun
@@ -51,9 +51,14 @@ def command_of(request: StartRun) -> tuple[str, ...]:
     return command
 
 
-def job_of(row: RunRow, prepared: Prepared, devices: Sequence[int] = ()) -> Job:
+def job_of(
+    row: RunRow,
+    prepared: Prepared,
+    devices: Sequence[int] = (),
+    variables: Mapping[str, str] | None = None,
+) -> Job:
     """What a run's shim is to do, with the numbers of its GPUs; the engine's own variables stand
-    below those of its environment, and those below the run's."""
+    below those of its environment, and those below `variables` and the run's."""
     inherited = {name: value for name, value in os.environ.items() if name != SOFT_FILES}
     return Job(
         argv=row.command,
@@ -61,6 +66,7 @@ def job_of(row: RunRow, prepared: Prepared, devices: Sequence[int] = ()) -> Job:
             **inherited,
             **variables_of(devices),
             **prepared.variables,
+            **(variables or {}),
             **row.env,
             "SPICE_RUN_ID": str(row.id),
         },

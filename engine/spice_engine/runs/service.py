@@ -15,7 +15,7 @@ import secrets
 import shutil
 import sqlite3
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,13 +33,14 @@ from spice_engine.events import Bus
 from spice_engine.protocol.location import Location
 from spice_engine.protocol.runs import RunInfo, StartRun
 from spice_engine.runs.known_runs import LOOK_AGAIN_SECONDS, RECENT, KnownRuns
+from spice_engine.runs.listeners import Listener
 from spice_engine.runs.log_topics import LogTopics
 from spice_engine.runs.machine_queue import Machine
 from spice_engine.runs.machine_types import MachineTypes
 from spice_engine.runs.preparation import Preparation, Taken
 from spice_engine.runs.requests import command_of, job_of
 from spice_engine.runs.stages import Stages
-from spice_engine.runs.states import STOPPED_AS, WAITING
+from spice_engine.runs.states import STOPPED_AS, WAITING, info_of
 from spice_engine.store import runs as table
 from spice_engine.store.database import Database
 from spice_engine.store.disk import storage_error
@@ -77,6 +78,8 @@ class Runs:
         self._changes: set[asyncio.Task[Any]] = set()
         self._starting: dict[int, asyncio.Future[RunInfo]] = {}
         self._placed: dict[int, Placed] = {}
+        self.variables: list[Callable[[RunRow], Mapping[str, str]]] = []
+        """Give variables for a run's process, below those that the run was asked with."""
         self.known = KnownRuns(database, bus, self._watchers)
         self._stages = Stages(self.known, preparation, self.folder, self._answer)
         self.logs = LogTopics(self.known, self._watchers, self.folder)
@@ -129,7 +132,7 @@ class Runs:
         def insert(connection: sqlite3.Connection) -> RunRow:
             row = table.create(
                 connection,
-                kind="run",
+                kind=request.kind,
                 name=request.name,
                 command=command,
                 cwd=str(cwd),
@@ -144,6 +147,19 @@ class Runs:
                 code=taken.code,
                 dependencies=taken.dependencies,
                 mounts=taken.mounts,
+                params=request.params,
+                parent=request.parent,
+                made_by=request.made_by,
+                priority=request.priority,
+                after=request.after,
+                after_ok=request.after_ok,
+                retries=request.retries,
+                auto_resume=request.auto_resume,
+                stop_conditions=request.stop_conditions,
+                tensorboard=request.tensorboard,
+                distributed=request.distributed,
+                source=request.source,
+                link=request.link,
             )
             if taken.code:
                 table.note_stage(connection, row.id, "snapshot", taken.seconds)
@@ -198,7 +214,8 @@ class Runs:
             prepared = await self._stages.prepare(row)
             if prepared is None:
                 return
-            job = job_of(row, prepared, machine.devices)
+            more = {name: text for give in self.variables for name, text in give(row).items()}
+            job = job_of(row, prepared, machine.devices, more)
             placed = await self._placement.start(reservation, 0, folder, job)
         except (ChildFailed, Conflict) as error:
             # A shim may have got to work all the same, or may yet: its folder decides.
@@ -346,6 +363,33 @@ class Runs:
             pass  # it ended just now
         except (ChildFailed, Overloaded) as error:
             log.warning("run %s could not be told to stop: %s", number, error)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Tell `listener` of every state of every run once it is stored, until what comes back is
+        called. See `Listeners`."""
+        return self.known.listeners.add(listener)
+
+    async def wait_over(self, number: int) -> RunInfo:
+        """What a run is when it is over.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        over: asyncio.Future[RunInfo] = asyncio.get_running_loop().create_future()
+
+        def hear(info: RunInfo) -> None:
+            if info.id == number and info.state in FINAL_STATES and not over.done():
+                over.set_result(info)
+
+        end = self.listen(hear)
+        try:
+            # Asked after listening: no end is missed between the two.
+            row = await self.database.read(lambda connection: table.get(connection, number))
+            if row.state in FINAL_STATES:
+                return info_of(row)
+            return await over
+        finally:
+            end()
 
     async def adopt_all(self) -> int:
         """Take up every run the store says is not over; how many there are."""

@@ -23,7 +23,9 @@ FINAL_STATES: Final = frozenset(
 _COLUMNS = (
     "id, kind, name, command, cwd, state, outcome, exit_code, message, created, started, ended, "
     "env, limits, project, machine_type, description, code, dependencies, mounts, environment, "
-    "stages, outputs"
+    "stages, outputs, params, parent, made_by, priority, after, after_ok, retries, attempt, "
+    "archived, idempotent, auto_resume, resumed_from, resumed_as, stop_conditions, tensorboard, "
+    "distributed, source, link"
 )
 
 
@@ -50,7 +52,8 @@ class RunRow:
 
     `code` is the object of the folder as it was, empty for a run in the folder itself;
     `dependencies` is what its environment holds, None for the engine's own environment; `stages`
-    are seconds.
+    are seconds. `parent` is the run that made it and `made_by` the search or workflow; `after` are
+    the runs it waits for; `idempotent` is the hash of all it was asked with, where it matters.
     """
 
     id: int
@@ -76,6 +79,24 @@ class RunRow:
     environment: str
     stages: Mapping[str, float]
     outputs: OutputsRow | None
+    params: Mapping[str, Any]
+    parent: int | None
+    made_by: str
+    priority: int
+    after: tuple[int, ...]
+    after_ok: bool
+    retries: int
+    attempt: int
+    archived: float | None
+    idempotent: str
+    auto_resume: bool
+    resumed_from: int | None
+    resumed_as: int | None
+    stop_conditions: tuple[str, ...]
+    tensorboard: str
+    distributed: int
+    source: str
+    link: str
     labels: tuple[str, ...]
 
 
@@ -97,30 +118,58 @@ def create(
     code: str = "",
     dependencies: Mapping[str, Any] | None = None,
     mounts: Sequence[MountRow] = (),
+    params: Mapping[str, Any] | None = None,
+    parent: int | None = None,
+    made_by: str = "",
+    priority: int = 0,
+    after: Sequence[int] = (),
+    after_ok: bool = False,
+    retries: int = 0,
+    idempotent: str = "",
+    auto_resume: bool = False,
+    resumed_from: int | None = None,
+    stop_conditions: Sequence[str] = (),
+    tensorboard: str = "",
+    distributed: int = 0,
+    source: str = "",
+    link: str = "",
 ) -> RunRow:
     """Adds a run and gives it its id, which no other run ever had. The objects it needs are kept
     as long as it is."""
+    columns: dict[str, object] = {
+        "kind": kind,
+        "name": name,
+        "command": to_json(list(command)),
+        "cwd": cwd,
+        "state": state,
+        "created": created,
+        "env": to_json(dict(env or {})),
+        "limits": to_json(dict(limits or {})),
+        "project": project,
+        "machine_type": machine_type,
+        "description": description,
+        "code": code,
+        "dependencies": None if dependencies is None else to_json(dict(dependencies)),
+        "mounts": to_json([[mount.resource, mount.path, mount.object] for mount in mounts]),
+        "params": to_json(dict(params or {})),
+        "parent": parent,
+        "made_by": made_by,
+        "priority": priority,
+        "after": to_json(list(after)),
+        "after_ok": after_ok,
+        "retries": retries,
+        "idempotent": idempotent,
+        "auto_resume": auto_resume,
+        "resumed_from": resumed_from,
+        "stop_conditions": to_json(list(stop_conditions)),
+        "tensorboard": tensorboard,
+        "distributed": distributed,
+        "source": source,
+        "link": link,
+    }
+    values = tuple(columns.values())
     cursor = connection.execute(
-        "INSERT INTO runs"
-        " (kind, name, command, cwd, state, created, env, limits, project, machine_type,"
-        " description, code, dependencies, mounts)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            kind,
-            name,
-            to_json(list(command)),
-            cwd,
-            state,
-            created,
-            to_json(dict(env or {})),
-            to_json(dict(limits or {})),
-            project,
-            machine_type,
-            description,
-            code,
-            None if dependencies is None else to_json(dict(dependencies)),
-            to_json([[mount.resource, mount.path, mount.object] for mount in mounts]),
-        ),
+        f"INSERT INTO runs ({', '.join(columns)}) VALUES ({placeholders(values)})", values
     )
     run = cursor.lastrowid or 0
     add_labels(connection, run, labels)
@@ -309,6 +358,24 @@ def _select(
             environment=row[20],
             stages=from_json(row[21]),
             outputs=None if row[22] is None else OutputsRow(**from_json(row[22])),
+            params=from_json(row[23]),
+            parent=row[24],
+            made_by=row[25],
+            priority=row[26],
+            after=tuple(from_json(row[27])),
+            after_ok=bool(row[28]),
+            retries=row[29],
+            attempt=row[30],
+            archived=row[31],
+            idempotent=row[32],
+            auto_resume=bool(row[33]),
+            resumed_from=row[34],
+            resumed_as=row[35],
+            stop_conditions=tuple(from_json(row[36])),
+            tensorboard=row[37],
+            distributed=row[38],
+            source=row[39],
+            link=row[40],
             labels=tuple(labels[row[0]]),
         )
         for row in rows
