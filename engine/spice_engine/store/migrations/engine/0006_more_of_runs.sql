@@ -16,7 +16,7 @@ ALTER TABLE runs ADD COLUMN resumed_as INTEGER;
 ALTER TABLE runs ADD COLUMN stop_conditions TEXT NOT NULL DEFAULT '[]'; -- JSON: as they were given
 ALTER TABLE runs ADD COLUMN tensorboard TEXT NOT NULL DEFAULT '';       -- a folder of the run
 ALTER TABLE runs ADD COLUMN distributed INTEGER NOT NULL DEFAULT 0;     -- ranks; 0: it is one process
-ALTER TABLE runs ADD COLUMN source TEXT NOT NULL DEFAULT '';            -- URL at commit of its code
+ALTER TABLE runs ADD COLUMN source TEXT NOT NULL DEFAULT '';            -- git URL and hash of its code
 ALTER TABLE runs ADD COLUMN link TEXT NOT NULL DEFAULT '';              -- an address to open
 
 CREATE INDEX runs_name ON runs (name) WHERE name <> '';
