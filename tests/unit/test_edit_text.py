@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from spice_engine.errors import InvalidManifest
 from spice_engine.pods.edit import CannotEdit, add_item, put
-from spice_engine.pods.yaml_tree import YamlError, read_tree
 from spice_engine.pods.yaml_writer import block, flow, scalar
+from spice_engine.yaml_tree import YamlError, read_tree
 from tests.examples import examples
 
 ORDER = ("name", "params", "dataspaces", "actions", "training")

@@ -10,7 +10,7 @@ from manifest_texts import all_fixed, fixed, messages, problems
 from spice_engine.pods.manifest import load_manifest, parse_manifest
 from spice_engine.pods.model import Manifest
 from spice_engine.pods.problems import Fix, Problem
-from spice_engine.pods.yaml_tree import resolve
+from spice_engine.yaml_tree import resolve
 from tests.examples import examples
 
 # A trader as versions 0.1 to 0.5 had it: bare keys, fields, prev_state and new_state.

@@ -12,7 +12,7 @@ from manifest_texts import fixed, problems, short
 
 from spice_engine.errors import InvalidManifest
 from spice_engine.pods.manifest import load_manifest, parse_manifest
-from spice_engine.pods.yaml_tree import Mapping, Scalar, read_tree
+from spice_engine.yaml_tree import Mapping, Scalar, read_tree
 from tests.examples import examples
 
 GOOD = """\

@@ -16,9 +16,9 @@ from spice_engine.pods.manifest import parse_manifest
 from spice_engine.pods.reader import Reader
 from spice_engine.pods.schema import TABLE, help_for, keys_at, values_at
 from spice_engine.pods.schema_params import CONNECTOR_PARAMS, PROCESSOR_PARAMS, SUMMARIES
-from spice_engine.pods.yaml_tree import Mapping as MappingNode
-from spice_engine.pods.yaml_tree import Node, read_tree
-from spice_engine.pods.yaml_tree import Sequence as SequenceNode
+from spice_engine.yaml_tree import Mapping as MappingNode
+from spice_engine.yaml_tree import Node, read_tree
+from spice_engine.yaml_tree import Sequence as SequenceNode
 from tests.conftest import REPOSITORY
 
 EVERYTHING = """\

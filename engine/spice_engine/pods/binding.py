@@ -15,8 +15,8 @@ from spice_engine.learning.source import Source
 from spice_engine.pods.model import Action, BoundEffect, Dataspace, Effect, Law
 from spice_engine.pods.read_actions import ActionEntry, Argument, Do
 from spice_engine.pods.reader import Reader, rename
-from spice_engine.pods.yaml_tree import resolve
 from spice_engine.records import record
+from spice_engine.yaml_tree import resolve
 
 _MOST_CODE_COMPARED = 32 * 1024
 _MOST_NAMES_COMPARED = 2_000

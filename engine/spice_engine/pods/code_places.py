@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spice_engine.learning.source import Source
-from spice_engine.pods.yaml_tree import Scalar
+from spice_engine.yaml_tree import Scalar
 
 
 def source_of(node: Scalar, file: str, lines: Sequence[str]) -> Source:

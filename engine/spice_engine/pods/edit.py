@@ -20,9 +20,9 @@ from spice_engine.pods.text_tree import (
     next_line,
     read_nodes,
 )
-from spice_engine.pods.yaml_tree import Mapping as MappingNode
-from spice_engine.pods.yaml_tree import Node, Scalar, YamlError, read_tree
 from spice_engine.pods.yaml_writer import Data, block, flow, list_item, scalar
+from spice_engine.yaml_tree import Mapping as MappingNode
+from spice_engine.yaml_tree import Node, Scalar, YamlError, read_tree
 
 MAX_FLOW = 100
 BOM = "\ufeff"

@@ -23,10 +23,10 @@ from spice_engine.pods.manifests import (
 )
 from spice_engine.pods.problems import Problem
 from spice_engine.pods.starter import starter
-from spice_engine.pods.yaml_tree import Mapping as MappingNode
-from spice_engine.pods.yaml_tree import Scalar, YamlError, read_tree
 from spice_engine.protocol.edits import AddAction, AddDataspace, AddRewards, Edited, InitPod
 from spice_engine.protocol.location import Location
+from spice_engine.yaml_tree import Mapping as MappingNode
+from spice_engine.yaml_tree import Scalar, YamlError, read_tree
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 

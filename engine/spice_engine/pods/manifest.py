@@ -18,8 +18,8 @@ from spice_engine.pods.read_dataspaces import read_dataspaces
 from spice_engine.pods.read_params import MAX_EPISODES, read_params, read_time_categories
 from spice_engine.pods.read_training import read_training
 from spice_engine.pods.reader import Reader
-from spice_engine.pods.yaml_tree import Mapping as MappingNode
-from spice_engine.pods.yaml_tree import Node, YamlError, read_tree
+from spice_engine.yaml_tree import Mapping as MappingNode
+from spice_engine.yaml_tree import Node, YamlError, read_tree
 
 __all__ = ["Manifest", "Parsed", "load_manifest", "parse_manifest"]
 

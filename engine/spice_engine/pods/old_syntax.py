@@ -8,9 +8,9 @@ from itertools import pairwise
 from spice_engine.errors import Place
 from spice_engine.pods.problems import Fix
 from spice_engine.pods.reader import Reader
-from spice_engine.pods.yaml_tree import Mapping as MappingNode
-from spice_engine.pods.yaml_tree import Node, Scalar, resolve
-from spice_engine.pods.yaml_tree import Sequence as SequenceNode
+from spice_engine.yaml_tree import Mapping as MappingNode
+from spice_engine.yaml_tree import Node, Scalar, resolve
+from spice_engine.yaml_tree import Sequence as SequenceNode
 
 
 def quoted(text: str) -> str:

@@ -10,9 +10,9 @@ from spice_engine.pods.model import Range
 from spice_engine.pods.old_syntax import named, quoted, with_entry
 from spice_engine.pods.problems import Fix
 from spice_engine.pods.reader import Reader
-from spice_engine.pods.yaml_tree import Mapping as MappingNode
-from spice_engine.pods.yaml_tree import Node, Scalar
 from spice_engine.records import record
+from spice_engine.yaml_tree import Mapping as MappingNode
+from spice_engine.yaml_tree import Node, Scalar
 
 MAX_BOUND = 1e15
 """Larger values could no longer be told apart."""

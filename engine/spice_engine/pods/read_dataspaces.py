@@ -19,8 +19,8 @@ from spice_engine.pods.read_fields import (
     read_tags,
 )
 from spice_engine.pods.reader import Reader, is_null
-from spice_engine.pods.yaml_tree import Mapping as MappingNode
-from spice_engine.pods.yaml_tree import Node, Scalar
+from spice_engine.yaml_tree import Mapping as MappingNode
+from spice_engine.yaml_tree import Node, Scalar
 
 _PASSED_ON = "passthru"
 """What version 0.1 had in place of code for the actions of an environment."""

@@ -12,9 +12,9 @@ from spice_engine.pods.feed_kinds import KINDS, NOT_HERE, Kind, kind_of, third_p
 from spice_engine.pods.model import Feed, Part
 from spice_engine.pods.old_syntax import named
 from spice_engine.pods.reader import Reader, is_null, rename
-from spice_engine.pods.yaml_tree import Mapping as MappingNode
-from spice_engine.pods.yaml_tree import Node, Scalar
-from spice_engine.pods.yaml_tree import Sequence as SequenceNode
+from spice_engine.yaml_tree import Mapping as MappingNode
+from spice_engine.yaml_tree import Node, Scalar
+from spice_engine.yaml_tree import Sequence as SequenceNode
 
 _MOVED = ("time_selector", "time_format")
 """Params of the processor that were the connector's before there were processors."""

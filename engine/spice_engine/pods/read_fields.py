@@ -9,8 +9,8 @@ from typing import TypeVar
 from spice_engine.pods.model import Category, Identifier, Measurement, Tags
 from spice_engine.pods.old_syntax import mapping_of_values, named
 from spice_engine.pods.reader import Reader, is_null
-from spice_engine.pods.yaml_tree import Node, Scalar
-from spice_engine.pods.yaml_tree import Sequence as SequenceNode
+from spice_engine.yaml_tree import Node, Scalar
+from spice_engine.yaml_tree import Sequence as SequenceNode
 
 MAX_VALUES = 10_000
 """Values of a category, or tags: each is a column."""

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from spice_engine.errors import InvalidRequest
 from spice_engine.pods.model import TIME_CATEGORIES, Params
 from spice_engine.pods.reader import Reader
-from spice_engine.pods.yaml_tree import Node, Scalar
 from spice_engine.units import parse_time
+from spice_engine.yaml_tree import Node, Scalar
 
 MAX_EPISODES = 10_000
 _KEYS = (

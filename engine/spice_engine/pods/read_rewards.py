@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from spice_engine.learning.source import Source
 from spice_engine.pods.model import RewardFile, RewardTest
 from spice_engine.pods.reader import Reader, is_null
-from spice_engine.pods.yaml_tree import Mapping as MappingNode
-from spice_engine.pods.yaml_tree import Node, Scalar
-from spice_engine.pods.yaml_tree import Sequence as SequenceNode
+from spice_engine.yaml_tree import Mapping as MappingNode
+from spice_engine.yaml_tree import Node, Scalar
+from spice_engine.yaml_tree import Sequence as SequenceNode
 
 _NOT_PYTHON = (
     "external reward functions must be defined in a single Python file - "

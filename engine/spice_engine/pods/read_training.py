@@ -14,9 +14,9 @@ from spice_engine.pods.model import Continual, Training
 from spice_engine.pods.problems import Severity
 from spice_engine.pods.read_rewards import read_rewards, read_tests
 from spice_engine.pods.reader import Reader
-from spice_engine.pods.yaml_tree import Mapping as MappingNode
-from spice_engine.pods.yaml_tree import Node, Scalar
-from spice_engine.pods.yaml_tree import Sequence as SequenceNode
+from spice_engine.yaml_tree import Mapping as MappingNode
+from spice_engine.yaml_tree import Node, Scalar
+from spice_engine.yaml_tree import Sequence as SequenceNode
 
 MAX_HOLDOUT = 0.9
 MAX_NEW_ROWS = 1_000_000

@@ -14,10 +14,10 @@ from spice_engine.learning.source import Finding, Source
 from spice_engine.pods.code_places import source_of
 from spice_engine.pods.problems import Fix, Problem, Severity, did_you_mean
 from spice_engine.pods.variables import Variables
-from spice_engine.pods.yaml_tree import Mapping as MappingNode
-from spice_engine.pods.yaml_tree import Node, Scalar, Value, resolve
-from spice_engine.pods.yaml_tree import Sequence as SequenceNode
 from spice_engine.units import parse_duration
+from spice_engine.yaml_tree import Mapping as MappingNode
+from spice_engine.yaml_tree import Node, Scalar, Value, resolve
+from spice_engine.yaml_tree import Sequence as SequenceNode
 
 _NANOSECONDS = 1_000_000_000
 MAX_GUESSES = 100

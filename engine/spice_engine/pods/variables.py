@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from spice_engine.errors import Place
 from spice_engine.pods.problems import Problem
-from spice_engine.pods.yaml_tree import Scalar
+from spice_engine.yaml_tree import Scalar
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}|(?<!\w)(SPICE_\w+)", re.ASCII)
 _SECRET_LENGTH = 6

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from spice_engine.pods.yaml_tree import resolve
+from spice_engine.yaml_tree import resolve
 
 Data = str | int | float | bool | None | Sequence["Data"] | Mapping[str, "Data"]
 """What can be written. A text of several lines becomes a block scalar."""

@@ -144,7 +144,7 @@ class _Builder:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    message = "A manifest is one YAML document; a second one starts here."
+                    message = "A file is one YAML document; a second one starts here."
                     raise YamlError("several_documents", message, self._place(event))
             elif isinstance(event, yaml.NodeEvent):
                 root = self._node(event, 1)
@@ -221,7 +221,7 @@ class _Builder:
             return "str" if tag == "!" else ""
         name = tag.removeprefix(_TAG_PREFIX)
         if name == tag or name not in _PLAIN_TAGS:
-            message = f"The tag '{tag}' is not allowed in a manifest."
+            message = f"The tag '{tag}' is not allowed here."
             raise YamlError("invalid_tag", message, self._place(event))
         return name
 
