@@ -14,6 +14,7 @@ import resource
 import shutil
 import sqlite3
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,9 +29,10 @@ from spice_engine.protocol.location import (
     is_locked,
     locate,
 )
+from spice_engine.runs.run_files import ways_in
 from spice_engine.settings import load_settings
 from spice_engine.workers.limits import detect
-from spice_runtime import namespace
+from spice_runtime import namespace, views
 
 LOW_DISK_BYTES = 500 * 2**20
 LOW_OPEN_FILES = 1024
@@ -50,6 +52,7 @@ def diagnose(location: Location) -> Diagnosis:
         _limits,
         _environments,
         _model_places,
+        _run_files,
         _settings,
         _tls,
         _engine,
@@ -165,6 +168,21 @@ def _model_places(_: Location) -> Finding:
         "for Python's own functions only: libraries in C do not see files there",
         "Use self.model_path(), or allow user namespaces.",
     )
+
+
+def _run_files(location: Location) -> Finding:
+    beside = location.state if location.state.is_dir() else location.root
+    try:
+        with tempfile.TemporaryDirectory(dir=beside, prefix=".spice-doctor-") as folder:
+            ways = ways_in(Path(folder))
+    except OSError as error:
+        return Finding("files of runs", "warning", f"cannot be tried in {beside}: {error.strerror}")
+    if ways[views.OVERLAY]:
+        return Finding("files of runs", "ok", "by an overlay over the folder as it was")
+    detail = "by a copy of the folder for each run"
+    if ways[views.BIND]:
+        return Finding("files of runs", "ok", detail)
+    return Finding("files of runs", "warning", f"{detail}; mounts at absolute paths are refused")
 
 
 def _settings(location: Location) -> Finding:

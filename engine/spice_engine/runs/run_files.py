@@ -57,7 +57,7 @@ class RunFiles:
     def ways(self) -> dict[str, bool]:
         """Whether commands can have overlays and binds here; found out once."""
         if self._ways is None:
-            self._ways = _ways(self._state)
+            self._ways = ways_in(self._state / "tmp")
         return self._ways
 
     def lay_out(
@@ -165,10 +165,12 @@ class RunFiles:
             raise storage_error(error, "remove a run's files", folder) from error
 
 
-def _ways(state: Path) -> dict[str, bool]:
-    """Asks a process of its own, for it forks and mounts."""
+def ways_in(folder: Path) -> dict[str, bool]:
+    """Whether commands can have overlays and binds in a folder, which is made where it is not.
+
+    Asks a process of its own, for it forks and mounts.
+    """
     nothing = {views.OVERLAY: False, views.BIND: False}
-    folder = state / "tmp"
     path = Path(spice_runtime.__file__).parent.parent
     words = [sys.executable, "-S", "-c", _PROBE, str(path), str(folder)]
     try:
