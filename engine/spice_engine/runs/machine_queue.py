@@ -16,11 +16,13 @@ Turn = asyncio.Future["Machine | None"]
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a run has while it runs; `devices` are the numbers of its GPUs."""
+    """What a run has while it runs: `count` machines of a type, a rank on each; `devices` are the
+    numbers of its GPUs."""
 
     run: int
     type: str
     devices: tuple[int, ...] = ()
+    count: int = 1
 
 
 class MachineQueue:
@@ -37,20 +39,21 @@ class MachineQueue:
         self._in_use = Counter[str]()
         self._lines: dict[str, list[int]] = {}
         self._asked: dict[int, tuple[str, Turn]] = {}
+        self._wanted: dict[int, int] = {}
 
     def in_use(self, name: str) -> int:
-        """How many runs have a machine of the type."""
+        """How many machines of the type runs have."""
         return self._in_use[name]
 
     def waiting(self, name: str) -> Sequence[int]:
         """The runs that wait for a machine of the type, the next one first."""
         return tuple(self._lines.get(name, ()))
 
-    def ask(self, run: int, name: str) -> Turn:
-        """Line up for a machine; asked again, the answer is the same.
+    def ask(self, run: int, name: str, count: int = 1) -> Turn:
+        """Line up for `count` machines, all at once or none; asked again, the answer is the same.
 
-        The answer is done at once where a machine is free, later else; it is None for a run that
-        left the line.
+        The answer is done at once where they are free, later else; it is None for a run that left
+        the line. Nobody passes a run that waits for many, or its turn would never come.
         """
         if run in self._asked:
             return self._asked[run][1]
@@ -59,14 +62,15 @@ class MachineQueue:
             turn.set_result(self._held[run])
             return turn
         self._asked[run] = (name, turn)
+        self._wanted[run] = count
         insort(self._lines.setdefault(name, []), run)
         self.serve(name)
         return turn
 
-    def hold(self, run: int, name: str, devices: tuple[int, ...]) -> Machine:
+    def hold(self, run: int, name: str, devices: tuple[int, ...], count: int = 1) -> Machine:
         """Note what a run has that runs already, whether or not there are so many machines."""
-        machine = self._held[run] = Machine(run, name, devices)
-        self._in_use[name] += 1
+        machine = self._held[run] = Machine(run, name, devices, count)
+        self._in_use[name] += count
         self._devices.take(devices)
         return machine
 
@@ -75,6 +79,7 @@ class MachineQueue:
         name, turn = self._asked.pop(run, ("", None))
         if turn is None:
             return
+        del self._wanted[run]
         self._lines[name].remove(run)
         if not turn.done():
             turn.set_result(None)
@@ -85,7 +90,7 @@ class MachineQueue:
         machine = self._held.pop(run, None)
         if machine is None:
             return
-        self._in_use[machine.type] -= 1
+        self._in_use[machine.type] -= machine.count
         self._devices.give_back(machine.devices)
         self.serve(machine.type)
 
@@ -93,10 +98,13 @@ class MachineQueue:
         """Give free machines of the type to those who wait."""
         kind, line = self._find(name), self._lines.get(name, [])
         while kind is not None and line:
-            if kind.max_machines is not None and self._in_use[name] >= kind.max_machines:
+            count = self._wanted[line[0]]
+            if kind.max_machines is not None and self._in_use[name] + count > kind.max_machines:
                 return
             run = line.pop(0)
-            machine = self.hold(run, name, self._devices.least_used(kind.gpus))
+            del self._wanted[run]
+            devices = self._devices.least_used(kind.gpus * count)
+            machine = self.hold(run, name, devices, count)
             _, turn = self._asked.pop(run)
             # Whoever asked may be cancelled just now; it gives the machine back then.
             if not turn.done():

@@ -54,6 +54,11 @@ def defaults(machine: Resources, gpus: int) -> dict[str, MachineTypeRow]:
     return {one.name: one for one in types}
 
 
+def machines_of(row: RunRow) -> int:
+    """How many machines a run has: one for each rank."""
+    return max(1, row.distributed)
+
+
 class MachineTypes:
     """All types, and the queue for their machines. Belongs to the engine's loop."""
 
@@ -72,15 +77,23 @@ class MachineTypes:
 
     # -- for runs
 
-    def check(self, name: str, cpu: float | None, memory: int | None) -> str:
-        """The name, as it is stored, of a type that a run with these limits can have.
+    def check(self, name: str, cpu: float | None, memory: int | None, count: int = 1) -> str:
+        """The name, as it is stored, of a type that a run with these limits can have `count`
+        machines of.
 
         Raises:
             NotFound: there is no such type.
             InvalidRequest: this machine has less than the type, or the type less than the run
-                may use.
+                may use, or there are fewer machines of it.
         """
         row = self._usable(name)
+        if row.max_machines is not None and count > row.max_machines:
+            raise InvalidRequest(
+                f"{count} ranks need {count} machines of type {row.name} at once, and there are "
+                f"{row.max_machines}.",
+                hint=f"Ask for fewer ranks, or have more machines: spice-tui machine-type scale "
+                f"{row.name} --max-machines {count}.",
+            )
         most_cpu, most_memory = self._limits(row)
         if 0 < most_cpu < (cpu or 0.0) or 0 < most_memory < (memory or 0):
             raise InvalidRequest(
@@ -91,21 +104,23 @@ class MachineTypes:
             )
         return row.name
 
-    def ask(self, run: int, name: str) -> Turn:
-        """Line up for a machine of a type (see `MachineQueue.ask`).
+    def ask(self, run: int, name: str, count: int = 1) -> Turn:
+        """Line up for machines of a type (see `MachineQueue.ask`).
 
         Raises:
             NotFound: there is no such type any more.
             InvalidRequest: this machine has less than the type by now.
         """
-        return self.queue.ask(run, self._usable(name).name)
+        return self.queue.ask(run, self._usable(name).name, count)
 
     def room(self, row: RunRow) -> Resources:
-        """What a run is limited to: by its type, or by less where it asked for less."""
+        """What a run is limited to: by its type, or by less where it asked for less; that often
+        as it has ranks."""
         cpu, memory = self._limits(self._usable(row.machine_type))
+        count = machines_of(row)
         return Resources(
-            _smaller(cpu, float(row.limits.get("cpu") or 0.0)),
-            _smaller(memory, int(row.limits.get("memory") or 0)),
+            count * _smaller(cpu, float(row.limits.get("cpu") or 0.0)),
+            count * _smaller(memory, int(row.limits.get("memory") or 0)),
         )
 
     def _limits(self, row: MachineTypeRow) -> tuple[float, int]:
@@ -119,11 +134,12 @@ class MachineTypes:
             row.memory if row.memory < machine.memory_bytes else 0,
         )
 
-    def words(self, name: str) -> str:
+    def words(self, name: str, count: int = 1) -> str:
         """What a run of the type waits for."""
         used = self.queue.in_use(name)
         most = self._types[name].max_machines
-        return f"waits for a machine of type {name}: {used} of {most} in use."
+        what = f"{count} machines" if count > 1 else "a machine"
+        return f"waits for {what} of type {name}: {used} of {most} in use."
 
     async def take_back(self, rows: Sequence[RunRow], folder: Callable[[int], Path]) -> None:
         """Give the runs that an earlier engine left their machines and places in the line.
@@ -141,11 +157,12 @@ class MachineTypes:
             if devices is not None:
                 # The variable may be the engine's own, where the type has no GPUs.
                 has_gpus = kind is not None and kind.gpus > 0
-                self.queue.hold(row.id, row.machine_type, devices if has_gpus else ())
+                own = devices if has_gpus else ()
+                self.queue.hold(row.id, row.machine_type, own, machines_of(row))
         # Nobody takes a machine before all are counted that are in use.
         for row, devices in left:
             if devices is None and row.state in WAITING and row.machine_type in self._types:
-                self.queue.ask(row.id, row.machine_type)
+                self.queue.ask(row.id, row.machine_type, machines_of(row))
 
     # -- the types
 

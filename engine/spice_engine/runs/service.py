@@ -36,7 +36,7 @@ from spice_engine.runs.known_runs import LOOK_AGAIN_SECONDS, RECENT, KnownRuns
 from spice_engine.runs.listeners import Listener
 from spice_engine.runs.log_topics import LogTopics
 from spice_engine.runs.machine_queue import Machine
-from spice_engine.runs.machine_types import MachineTypes
+from spice_engine.runs.machine_types import MachineTypes, machines_of
 from spice_engine.runs.preparation import Preparation, Taken
 from spice_engine.runs.requests import command_of, job_of
 from spice_engine.runs.stages import Stages
@@ -108,7 +108,9 @@ class Runs:
             StorageError: the folder cannot be kept as it is.
         """
         command = command_of(request)
-        machine_type = self.machines.check(request.machine_type, request.cpu, request.memory)
+        machine_type = self.machines.check(
+            request.machine_type, request.cpu, request.memory, max(1, request.distributed)
+        )
         request = replace(request, machine_type=machine_type)
         cwd = Path(os.path.normpath(self.location.root / request.cwd))
         if not await asyncio.to_thread(os.path.isdir, cwd):  # also False for what is no path
@@ -235,10 +237,11 @@ class Runs:
             NotFound: its type is gone.
             InvalidRequest: this machine has less than its type by now.
         """
-        turn = self.machines.ask(row.id, row.machine_type)
+        count = machines_of(row)
+        turn = self.machines.ask(row.id, row.machine_type, count)
         if turn.done():
             return turn.result()
-        info = await self.known.queued(row.id, self.machines.words(row.machine_type))
+        info = await self.known.queued(row.id, self.machines.words(row.machine_type, count))
         if info.state in STOPPED_AS:
             return None
         self._answer(info)
@@ -248,7 +251,8 @@ class Runs:
     async def tell_waiting(self, machine_type: str) -> None:
         """Say anew what the runs wait for that wait for a machine of a type that changed."""
         for number in self.machines.queue.waiting(machine_type):
-            await self.known.queued(number, self.machines.words(machine_type))
+            count = max(1, self.known[number].distributed)
+            await self.known.queued(number, self.machines.words(machine_type, count))
 
     async def _not_started(self, number: int, error: SpiceError) -> None:
         log.warning("run %s was not started: %s", number, error)
