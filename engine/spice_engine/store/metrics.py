@@ -6,18 +6,20 @@ import asyncio
 import contextlib
 import logging
 import math
+import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from spice_engine.errors import InvalidRequest, Overloaded, Place, StorageError
-from spice_engine.store import series
+from spice_engine.store import metric_sources, series
 from spice_engine.store.database import Database, DatabaseStats
 from spice_engine.store.series import Point, Sample, StoredPoint
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 FLUSH_SECONDS: Final = 0.25
 FLUSH_POINTS: Final = 1000
@@ -31,7 +33,9 @@ KNOWN_SERIES: Final = 50_000
 LARGEST_INDEX: Final = 2**53
 
 _Waiting = tuple[str, str, int | None, float, float | str]
-_Resolved = tuple[str, str, int, float, float | str]
+Kept = tuple[str, str, int, float, float | str]
+"""A point on the disk: owner, name, index, time, value."""
+Watcher = Callable[[Sequence[Kept]], None]
 
 
 class MetricStore:
@@ -49,6 +53,7 @@ class MetricStore:
         self._some = asyncio.Event()
         self._many = asyncio.Event()
         self._flushing = asyncio.Lock()
+        self._watchers: dict[str, list[Watcher]] = {}
         self._closing = False
         self._task = asyncio.create_task(self._flush_for_ever(), name="metric store")
 
@@ -107,6 +112,78 @@ class MetricStore:
                 await self._database.write(partial(series.add_points, points=ready))
                 del self._waiting[: len(batch)]
                 remaining -= len(batch)
+                self._tell(ready)
+
+    async def take(
+        self, owner: str, points: Sequence[Point], reached: Mapping[str, int] | None = None
+    ) -> int:
+        """Writes points at once and says how many; with them, how far their files are taken in.
+
+        Raises:
+            InvalidRequest: a point cannot be kept; then none is.
+            StorageError: the disk is full or broken, or the store closed; nothing was kept.
+        """
+        batch = await asyncio.to_thread(_all_checked, owner, points)
+        async with self._flushing:
+            await self._resolve_indexes(batch)
+            ready = await asyncio.to_thread(self._with_indexes, batch)
+
+            def write(connection: sqlite3.Connection) -> None:
+                series.add_points(connection, ready)
+                metric_sources.note(connection, owner, reached or {})
+
+            try:
+                await self._database.write(write)
+            except BaseException:
+                # The disk knows the indexes that were given out; these were not.
+                for key in {(owner, point.name) for point in points}:
+                    self._next_index.pop(key, None)
+                raise
+            self._tell(ready)
+        return len(ready)
+
+    def watch(self, owner: str, watcher: Watcher) -> Callable[[], None]:
+        """Tell `watcher` of every point of `owner` once it is on the disk, until what comes back
+        is called. It must not raise nor take long."""
+        watchers = self._watchers.setdefault(owner, [])
+        watchers.append(watcher)
+
+        def end() -> None:
+            if watcher in watchers:
+                watchers.remove(watcher)
+            if not watchers and self._watchers.get(owner) is watchers:
+                del self._watchers[owner]
+
+        return end
+
+    def _tell(self, kept: Sequence[Kept]) -> None:
+        if not self._watchers:
+            return
+        theirs: dict[str, list[Kept]] = {}
+        for point in kept:
+            if point[0] in self._watchers:
+                theirs.setdefault(point[0], []).append(point)
+        for owner, points in theirs.items():
+            for watcher in tuple(self._watchers.get(owner, ())):
+                watcher(points)
+
+    async def offsets(self, owner: str) -> dict[str, int]:
+        """How far an owner's files are taken in, in bytes, by their names."""
+        return await self._database.read(
+            lambda connection: metric_sources.offsets(connection, owner)
+        )
+
+    async def forget_sources(self, owner: str) -> None:
+        """Forget how far an owner's files are taken in.
+
+        Raises:
+            StorageError: the disk is full or broken.
+        """
+        await self._database.write(lambda connection: metric_sources.forget(connection, owner))
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` reads of the metrics database, in a thread."""
+        return await self._database.read(work)
 
     async def names(self, owner: str) -> tuple[str, ...]:
         """The names of the owner's series, sorted."""
@@ -160,9 +237,12 @@ class MetricStore:
             self._waiting = [point for point in self._waiting if point[0] != owner]
             for key in [key for key in self._next_index if key[0] == owner]:
                 del self._next_index[key]
-            return await self._database.write(
-                lambda connection: series.remove_owner(connection, owner)
-            )
+
+            def remove(connection: sqlite3.Connection) -> int:
+                metric_sources.forget(connection, owner)
+                return series.remove_owner(connection, owner)
+
+            return await self._database.write(remove)
 
     def stats(self) -> DatabaseStats:
         """The counters of the database below."""
@@ -221,9 +301,9 @@ class MetricStore:
             )
         )
 
-    def _with_indexes(self, batch: list[_Waiting]) -> list[_Resolved]:
+    def _with_indexes(self, batch: list[_Waiting]) -> list[Kept]:
         """The batch with an index for every point; the next ones count on from there."""
-        ready: list[_Resolved] = []
+        ready: list[Kept] = []
         following = self._next_index
         for owner, name, index, at, value in batch:
             key = (owner, name)
@@ -232,6 +312,10 @@ class MetricStore:
                 following[key] = max(following[key], known + 1)
             ready.append((owner, name, known, at, value))
         return ready
+
+
+def _all_checked(owner: str, points: Iterable[Point]) -> list[_Waiting]:
+    return [_checked(owner, point) for point in points]
 
 
 def _checked(owner: str, point: Point) -> _Waiting:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 SECONDS_PER_ROLLUP = 60
+MEASURED = "system/"
+"""How the names begin of what is measured of runs. What they send themselves is not rolled up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,11 +196,12 @@ def roll_up(connection: sqlite3.Connection, before: float, *, most: int = 50_000
 
 def _ensure_series(connection: sqlite3.Connection, owner: str, name: str, time: float) -> int:
     """The series' row id; the series is made if need be, and known to hold a point of `time`."""
+    stays = owner.startswith("runs/") and not name.startswith(MEASURED)
     (found,) = connection.execute(
         "INSERT INTO series (owner, name, oldest) VALUES (?, ?, ?) ON CONFLICT (owner, name)"
         " DO UPDATE SET oldest = min(coalesce(oldest, excluded.oldest), excluded.oldest)"
         " RETURNING id",
-        (owner, name, time),
+        (owner, name, None if stays else time),
     ).fetchone()
     return found
 

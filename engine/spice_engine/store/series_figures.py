@@ -1,0 +1,110 @@
+"""What series come to: figures of each, its newest points, and whether a value was ever reached.
+
+Every function runs inside `Database.read` of the metrics database.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from dataclasses import dataclass
+from typing import Literal
+
+from spice_engine.store.series import StoredPoint, series_id
+
+Comparison = Literal["<", "<=", ">", ">=", "=="]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One series: how many points, how many of them are NaN or text, and its last one.
+
+    `minimum` and `maximum` are of its numbers; None where there are none.
+    """
+
+    name: str
+    points: int
+    missing: int
+    texts: int
+    minimum: float | None
+    maximum: float | None
+    last: StoredPoint
+
+
+def figures(connection: sqlite3.Connection, owner: str) -> tuple[Figures, ...]:
+    """Those of all series of an owner, by name."""
+    found: list[Figures] = []
+    for series, name in connection.execute(
+        "SELECT id, name FROM series WHERE owner = ? ORDER BY name", (owner,)
+    ).fetchall():
+        count, numbers, texts, low, high = connection.execute(
+            "SELECT count(*), count(value), count(text), min(value), max(value)"
+            " FROM points WHERE series_id = ?",
+            (series,),
+        ).fetchone()
+        rolled, missing, lowest, highest = connection.execute(
+            "SELECT coalesce(sum(count), 0), coalesce(sum(missing), 0), min(minimum), max(maximum)"
+            " FROM rollups WHERE series_id = ?",
+            (series,),
+        ).fetchone()
+        last = _last(connection, series)
+        if last is None:
+            continue
+        found.append(
+            Figures(
+                name,
+                count + rolled,
+                count - numbers - texts + missing,
+                texts,
+                min((one for one in (low, lowest) if one is not None), default=None),
+                max((one for one in (high, highest) if one is not None), default=None),
+                last,
+            )
+        )
+    return tuple(found)
+
+
+def newest(
+    connection: sqlite3.Connection, owner: str, name: str, count: int
+) -> tuple[StoredPoint, ...]:
+    """The points with the largest indexes, in order; at most `count`."""
+    rows = connection.execute(
+        "SELECT idx, time, value, text FROM points WHERE series_id = ?"
+        " ORDER BY idx DESC, time DESC LIMIT ?",
+        (series_id(connection, owner, name), count),
+    ).fetchall()
+    return tuple(_point(row) for row in reversed(rows))
+
+
+def first_reached(
+    connection: sqlite3.Connection, owner: str, name: str, comparison: Comparison, value: float
+) -> StoredPoint | None:
+    """The first point, by index, whose number compares so with `value`; None if none does."""
+    row = connection.execute(
+        "SELECT idx, time, value, text FROM points WHERE series_id = ? AND text IS NULL"
+        f" AND value {comparison} ? ORDER BY idx, time LIMIT 1",
+        (series_id(connection, owner, name), value),
+    ).fetchone()
+    return None if row is None else _point(row)
+
+
+def _last(connection: sqlite3.Connection, series: int) -> StoredPoint | None:
+    row = connection.execute(
+        "SELECT idx, time, value, text FROM points WHERE series_id = ?"
+        " ORDER BY idx DESC, time DESC LIMIT 1",
+        (series,),
+    ).fetchone()
+    if row is None:
+        row = connection.execute(
+            "SELECT last_idx, last_time, last, NULL FROM rollups WHERE series_id = ?"
+            " ORDER BY last_idx DESC, last_time DESC LIMIT 1",
+            (series,),
+        ).fetchone()
+    return None if row is None else _point(row)
+
+
+def _point(row: tuple[int, float, float | None, str | None]) -> StoredPoint:
+    index, at, value, text = row
+    return StoredPoint(
+        index, at, text if text is not None else math.nan if value is None else value
+    )
