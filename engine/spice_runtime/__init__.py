@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from spice_runtime.metrics import send_metric
     from spice_runtime.predictors.base import (
         BasePredictor,
         ModelInfo,
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
         with_full_request,
     )
     from spice_runtime.predictors.current import request_id
-    from spice_runtime.user_metrics import send_metric
 
 __all__ = [
     "BasePredictor",
@@ -34,7 +34,7 @@ _HOMES = {
     "with_background_tasks": "spice_runtime.predictors.base",
     "with_full_request": "spice_runtime.predictors.base",
     "request_id": "spice_runtime.predictors.current",
-    "send_metric": "spice_runtime.user_metrics",
+    "send_metric": "spice_runtime.metrics",
 }
 
 

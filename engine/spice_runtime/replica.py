@@ -37,12 +37,17 @@ if not __package__:
         _spec.loader.exec_module(_module)
     sys.path.insert(0, str(_PACKAGE / "compat"))
 
-from spice_runtime import replica_ahead, replica_check  # noqa: E402 - it is importable only now
+from spice_runtime import (  # noqa: E402 - it is importable only now
+    replica_ahead,
+    replica_check,
+    user_metrics,
+)
 from spice_runtime.replica_process import Replica  # noqa: E402
 
 
 def main(path: str, *, check: bool = False, ahead: bool = False) -> int:
     """Runs the replica that the file describes, or only checks it; gives the exit code."""
+    user_metrics.serve()
     try:
         if ahead:
             replica_ahead.wait_told(Path(path))

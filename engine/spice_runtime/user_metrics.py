@@ -28,6 +28,18 @@ os.register_at_fork(
     before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
 )
 _values: dict[tuple[str, str], float] = {}
+_asked = False
+
+
+def in_server() -> bool:
+    """Whether somebody asks this process for what is kept here: it is a model server's."""
+    return _asked
+
+
+def serve() -> None:
+    """From now on `values` is asked for."""
+    global _asked  # noqa: PLW0603 - of the process, for good
+    _asked = True
 
 
 def send_metric(name: str, value: Any, tag: str | None = None) -> None:

@@ -12,9 +12,10 @@ import prometheus_client
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from spice_runtime import send_metric, user_metrics
+from spice_runtime import user_metrics
 from spice_runtime.old_prometheus import library
 from spice_runtime.replica_metrics import Gathering
+from spice_runtime.user_metrics import send_metric
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ import pytest
 from spice_engine.errors import StorageError
 from spice_engine.serving import server_code
 from spice_engine.store.objects import ObjectStore
+from spice_engine.workers.runtime_copy import runtime_copy
 
 
 @pytest.fixture
@@ -135,8 +136,8 @@ def test_a_version_is_made_once_and_whole(tmp_path: Path, objects: ObjectStore) 
 
 
 def test_the_runtimes_copy_holds_nothing_else(tmp_path: Path) -> None:
-    copy = server_code.runtime_copy(tmp_path)
-    assert server_code.runtime_copy(tmp_path) == copy
+    copy = runtime_copy(tmp_path)
+    assert runtime_copy(tmp_path) == copy
     assert [path.name for path in copy.iterdir()] == ["spice_runtime"]
     code = "import spice_runtime.wire, sys; print(spice_runtime.__file__)"
     env = {"PYTHONPATH": str(copy), "PATH": os.defpath}

@@ -9,8 +9,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from spice_engine.serving import server_code, tidying
+from spice_engine.serving import tidying
 from spice_engine.store.database import Database
+from spice_engine.workers.runtime_copy import runtime_copy
 
 
 def make(path: Path, *, old: bool) -> Path:
@@ -46,7 +47,7 @@ async def test_the_runtime_of_a_server_without_replicas_stays_for_its_next_one(
     tmp_path: Path,
 ) -> None:
     database = await Database.open(tmp_path / "engine.db", "engine")
-    runtime = server_code.runtime_copy(tmp_path)
+    runtime = runtime_copy(tmp_path)
     before = time.time() - 2 * tidying.RUNTIME_SECONDS
     os.utime(runtime, (before, before))
     workshop = SimpleNamespace(state=tmp_path, folder=lambda name: tmp_path / "servers" / name)

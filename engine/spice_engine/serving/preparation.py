@@ -19,6 +19,7 @@ from spice_engine.store import servers as table
 from spice_engine.store.database import Database
 from spice_engine.store.objects import ObjectStore
 from spice_engine.store.servers import VersionRow
+from spice_engine.workers.runtime_copy import runtime_copy
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Workshop:
         folder = self.folder(version.server)
         environment, runtime, _ = await asyncio.gather(
             self.environments.ensure(definition.dependencies),
-            asyncio.to_thread(server_code.runtime_copy, self.state),
+            asyncio.to_thread(runtime_copy, self.state),
             self._files(version, folder / "versions" / str(version.number)),
         )
         if version.environment != environment.key:

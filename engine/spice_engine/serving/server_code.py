@@ -6,16 +6,12 @@ the version was made, `model` (what appears as /model) and `mounts` (as /mounts)
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
 import shutil
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import spice_runtime
 from spice_engine.errors import StorageError
 from spice_engine.runs.folder_ignore import FolderIgnore
 from spice_engine.store import trees
@@ -115,43 +111,6 @@ def materialize(
         raise storage_error(error, "make a server's files", folder) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-
-
-def runtime_copy(state: Path) -> Path:
-    """A folder with nothing in it but `spice_runtime`, for children's paths.
-
-    Where our packages are installed other packages are, too, and those must not hide what the
-    predictor's environment has.
-    """
-    source = Path(spice_runtime.__file__).parent
-    files = sorted(path for path in source.rglob("*") if _is_source(path))
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(f"{path.relative_to(source)}\0".encode())
-        digest.update(path.read_bytes())
-    folder = state / "runtime" / digest.hexdigest()[:16]
-    if folder.is_dir():
-        with contextlib.suppress(OSError):
-            os.utime(folder)
-        return folder
-    beside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        for path in files:
-            target = beside / "spice_runtime" / path.relative_to(source)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-        with contextlib.suppress(FileExistsError):
-            beside.rename(folder)
-    except OSError as error:
-        if not folder.is_dir():
-            raise storage_error(error, "copy the runtime", folder) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    return folder
-
-
-def _is_source(path: Path) -> bool:
-    return path.is_file() and "__pycache__" not in path.parts
 
 
 def _lay_models(folder: Path, models: Sequence[tuple[str, Path]]) -> None:

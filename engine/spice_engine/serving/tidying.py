@@ -10,10 +10,10 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from spice_engine.serving import server_code
 from spice_engine.serving.servers import Servers
 from spice_engine.store import replicas as replica_table
 from spice_engine.store import servers as table
+from spice_engine.workers.runtime_copy import runtime_copy
 from spice_runtime import process
 
 log = logging.getLogger(__name__)
@@ -46,9 +46,9 @@ async def tidy(servers: Servers) -> None:
     # A server's folder goes with it; one is left where the engine died in between.
     stored = {row.name for row in await database.read(table.list_all)}
     await asyncio.to_thread(_remove_others, workshop.state / "servers", stored)
-    if names:
-        # What was prepared once names this copy; a server may have been asleep for weeks.
-        await asyncio.to_thread(server_code.runtime_copy, workshop.state)
+    # What was prepared once names this copy; a server may have been asleep for weeks, and a run
+    # may run for as long.
+    await asyncio.to_thread(runtime_copy, workshop.state)
     living = [one.folder for name in servers.names() for one in servers.get(name).replica_list]
     await asyncio.to_thread(_remove_runtimes, workshop.state / "runtime", living)
 

@@ -18,6 +18,7 @@ from spice_engine.serving.making import Made, Making
 from spice_engine.serving.replica_ends import last_words, why
 from spice_engine.serving.replica_files import ReplicaSpec, ServedModel, job_of, write_files
 from spice_engine.workers.placement import Placement, Resources
+from spice_engine.workers.runtime_copy import runtime_copy
 from spice_engine.workers.shims import Exit, JobLost
 
 RESULT = "check.json"
@@ -52,7 +53,7 @@ class Validation:
     async def _prepare(self, made: Made, folder: Path) -> ReplicaSpec:
         workshop, definition = self._making.workshop, made.definition
         environment = await workshop.environments.ensure(definition.dependencies)
-        runtime = await asyncio.to_thread(server_code.runtime_copy, workshop.state)
+        runtime = await asyncio.to_thread(runtime_copy, workshop.state)
         models = [(name, await workshop.materialized(tree)) for name, _, _, tree in made.models]
         await asyncio.to_thread(
             server_code.materialize,

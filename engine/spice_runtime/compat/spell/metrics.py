@@ -1,20 +1,26 @@
-"""`spell.metrics` in a server: the same numbers as `spell.serving`'s, and it never raises."""
+"""`spell.metrics`: points of a run's metrics, in a server its numbers; it never raises."""
 
 from __future__ import annotations
 
 import warnings
 from typing import Any
 
-from spice_runtime import user_metrics
+from spice_runtime import run_metrics, user_metrics
 
 
 class SpellMetricWarning(UserWarning):
     """A metric was not taken."""
 
 
-def send_metric(name: str, value: Any, index: int | None = None) -> None:  # noqa: ARG001
-    """Sends a number; the index means nothing in a server."""
-    try:
-        user_metrics.send_metric(name, value)
-    except ValueError as error:
-        warnings.warn(f"metric discarded: {error}", SpellMetricWarning, stacklevel=2)
+def send_metric(name: str, value: Any, index: int | None = None) -> None:
+    """Sends a number or a text; the index means nothing in a server. Elsewhere it does nothing."""
+    problem = ""
+    if user_metrics.in_server():
+        try:
+            user_metrics.send_metric(name, value)
+        except ValueError as error:
+            problem = f"metric discarded: {error}"
+    elif (file := run_metrics.here()) is not None:
+        problem = file.send(name, value, index)
+    if problem:
+        warnings.warn(problem, SpellMetricWarning, stacklevel=2)
