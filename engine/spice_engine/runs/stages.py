@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from spice_engine.errors import InvalidRequest, NotFound, StorageError
@@ -37,6 +37,9 @@ class Stages:
         self._folder = folder
         self._answer = answer
         self._preparing: dict[int, asyncio.Task[Prepared]] = {}
+        self.settling: list[Callable[[RunRow], Awaitable[None]]] = []
+        """Awaited when a run's process has ended, before anything of it is kept or removed. They
+        wait for a disk that refuses, and raise nothing."""
 
     async def prepare(self, row: RunRow) -> Prepared | None:
         """Make the files and the environment of a run; None if it is over instead."""
@@ -68,8 +71,14 @@ class Stages:
         if number in self._preparing:
             self._preparing[number].cancel()
 
+    async def settle(self, row: RunRow) -> None:
+        """Take in what the process of a run sent before it ended."""
+        for settle in self.settling:
+            await settle(row)
+
     async def ended(self, row: RunRow, exit_: Exit) -> None:
         """Keep what a run left, unless it was killed, and record its end."""
+        await self.settle(row)
         outputs = None
         if row.code and (await self._known.saving(row.id, exit_)).state == "killing":
             await self._dropped(row)
@@ -80,6 +89,7 @@ class Stages:
     async def lost(self, row: RunRow, message: str) -> None:
         """Keep what a run left whose shim is gone, and record that it was interrupted."""
         log.warning("run %s was lost: %s", row.id, message)
+        await self.settle(row)
         outputs = await self._saved(row) if row.code else None
         await self._known.over(row.id, "interrupted", message, outputs)
 
