@@ -123,7 +123,8 @@ async def test_the_end_of_a_run_is_known_though_its_shim_did_not_answer_at_first
     monkeypatch.setattr(shim_client, "_ANSWER_SECONDS", 0.2)
     gate = tmp_path / "gate"
     async with runs_of(tmp_path) as runs:
-        run = await runs.start(StartRun("while [ ! -e gate ]; do sleep 0.05; done; exit 7"))
+        line = "while [ ! -e gate ]; do sleep 0.05; done; exit 7"
+        run = await runs.start(StartRun(line, in_place=True))
         (placed,) = runs._placed.values()
         shim = placed.pid
     os.kill(shim, signal.SIGSTOP)

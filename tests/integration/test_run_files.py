@@ -30,7 +30,7 @@ async def runs(
 ) -> AsyncIterator[Runs]:
     """As this machine has it, and as on one without mounts of one's own."""
     if request.param == "copies":
-        monkeypatch.setattr(run_files, "_ways", lambda _: NOTHING)
+        monkeypatch.setattr(run_files, "ways_in", lambda _: NOTHING)
     (tmp_path / "app" / "inner").mkdir(parents=True)
     (tmp_path / "app" / "code.txt").write_text("code\n")
     (tmp_path / "app" / "inner" / "more.txt").write_text("more\n")
@@ -45,6 +45,14 @@ async def ended(runs: Runs, number: int) -> RunInfo:
         if row.state in FINAL_STATES:
             return info_of(row)
         assert time.monotonic() < deadline, row
+        await asyncio.sleep(0.02)
+
+
+async def running(runs: Runs, number: int) -> None:
+    """What starts it may be told of its preparation, too."""
+    deadline = time.monotonic() + 60
+    while runs.known[number].state != "running":
+        assert time.monotonic() < deadline, runs.known[number]
         await asyncio.sleep(0.02)
 
 
@@ -282,6 +290,7 @@ async def test_a_folder_that_is_too_large_is_refused(
 async def test_files_that_no_run_sees_any_more_are_removed(runs: Runs) -> None:
     resources(runs, folder={"a": "in"})
     started = await runs.start(StartRun("sleep 300", mounts=["folder"]))
+    await running(runs, started.id)
     trees = runs.preparation.files.trees
     await runs.tidy()
     row = await runs.database.read(lambda connection: table.get(connection, started.id))

@@ -278,7 +278,7 @@ async def test_the_tree_of_resources(folder: EngineFixture, tmp_path: Path) -> N
         await one.until(lambda: view.path == "runs", "the runs")
         await one.shows("echo weights")
         await one.press("enter")
-        await one.shows("logs.txt")
+        await one.shows("weights.txt")
         await one.press("backspace", "backspace")
         await one.until(lambda: view.path == "", "the top")
         await one.press("g", "j", "enter")
