@@ -158,6 +158,12 @@ def usage() -> dict[str, Any]:
     }
 
 
+def die_with_parent() -> None:
+    """Has the kernel end this process when its parent ends, where the kernel can."""
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
 def reset_signals() -> None:
     """Undoes what the starter of this process ignored or blocked (`nohup` does), for commands."""
     for number in signal.valid_signals():
@@ -195,9 +201,8 @@ def _become(job: dict[str, Any], limits: LimitGroups, output: int, trouble: int)
     doing = "start a session"
     try:
         os.setsid()
-        if _prctl is not None:
-            # A command without its shim has nobody to keep its output or its exit status.
-            _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        # A command without its shim has nobody to keep its output or its exit status.
+        die_with_parent()
         # Exec undoes handlers, but not what is ignored.
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)

@@ -31,6 +31,7 @@ class Job:
     `log_max_bytes` keeps the first part of the output (0: all), `log_rotate_bytes` begins a new
     log when it is so large (0: never), `limits` is a plan of `spice_engine.workers.limits.plan`.
     `views` are what the command sees of the disk, made by `spice_runtime.views`; `cwd` is in there.
+    `ranks` is what `spice_runtime.ranks` is to start, where that is the command.
     """
 
     argv: tuple[str, ...] = ()
@@ -44,6 +45,7 @@ class Job:
     nice: int = 0
     limits: Mapping[str, Any] = field(default_factory=dict[str, Any])
     views: tuple[Mapping[str, str], ...] = ()
+    ranks: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def as_dict(self) -> dict[str, Any]:
         """The content of `job.json`.
@@ -69,6 +71,7 @@ class Job:
             "nice": self.nice,
             "limits": dict(self.limits),
             "views": [dict(view) for view in self.views],
+            **({"ranks": dict(self.ranks)} if self.ranks else {}),
         }
 
 
