@@ -82,6 +82,7 @@ class Runs:
         """Give variables for a run's process, below those that the run was asked with."""
         self.known = KnownRuns(database, bus, self._watchers)
         self._stages = Stages(self.known, preparation, self.folder, self._answer)
+        self.settling = self._stages.settling
         self.logs = LogTopics(self.known, self._watchers, self.folder)
         bus.family("log", self.logs.topic)
 
