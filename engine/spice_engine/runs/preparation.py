@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,16 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from spice_engine.errors import InvalidRequest, NotFound
+from spice_engine.errors import InvalidRequest, NotFound, StorageError
 from spice_engine.protocol.location import Location
 from spice_engine.protocol.runs import StartRun
 from spice_engine.protocol.servers import Dependencies
 from spice_engine.runs import mounts as mount_texts
 from spice_engine.runs.environments import Environment, EnvironmentFailed, Environments
 from spice_engine.runs.folder_ignore import FolderIgnore
-from spice_engine.runs.run_files import LaidOut, RunFiles
+from spice_engine.runs.resuming import with_outputs
+from spice_engine.runs.run_files import OUTPUTS, LaidOut, RunFiles
 from spice_engine.store.objects import ObjectStore
 from spice_engine.store.runs import MountRow, OutputsRow, RunRow
+
+log = logging.getLogger(__name__)
 
 MOST_BYTES = 10 * 2**30
 """Of a folder that runs get a copy of."""
@@ -66,8 +70,8 @@ class Preparation:
         self.resolve: Resolve = _no_resources
         """Gives the object of a resource; set when there are resources."""
 
-    async def take(self, request: StartRun, cwd: Path) -> Taken:
-        """Freeze what a run asks for.
+    async def take(self, request: StartRun, cwd: Path, code: str = "") -> Taken:
+        """Freeze what a run asks for, with the folder as it is now, or with `code`.
 
         Raises:
             InvalidRequest: what it asks for cannot be had, or `cwd` is left out of the snapshot.
@@ -83,8 +87,10 @@ class Preparation:
             MountRow(mount.resource, mount.path, await self._object_of(mount.resource))
             for mount in mount_texts.parse(request.mounts)
         ]
-        code, seconds = "", 0.0
-        if not request.in_place and cwd.is_relative_to(self._location.root):
+        seconds = 0.0
+        if code:
+            pass
+        elif not request.in_place and cwd.is_relative_to(self._location.root):
             begin = time.perf_counter()
             code = await asyncio.to_thread(self._snapshot, cwd)
             seconds = time.perf_counter() - begin
@@ -95,6 +101,14 @@ class Preparation:
             )
         plain = None if wanted is None else dataclasses.asdict(wanted)
         return Taken(code, plain, tuple(found), seconds)
+
+    async def snapshot(self) -> str:
+        """The object of the app folder as it is now, for several runs.
+
+        Raises:
+            StorageError: as `take`.
+        """
+        return await asyncio.to_thread(self._snapshot, self._location.root)
 
     async def _object_of(self, resource: str) -> str:
         try:
@@ -154,6 +168,18 @@ class Preparation:
             StorageError: the disk is full or broken.
         """
         return await asyncio.to_thread(self.files.save, folder, code=row.code, mounts=row.mounts)
+
+    async def code_after(self, row: RunRow, folder: Path) -> str:
+        """The stored folder of a run with what it left in it; the folder as it was where that
+        cannot be had."""
+        if not row.code:
+            return ""
+        outputs = folder / OUTPUTS
+        try:
+            return await asyncio.to_thread(with_outputs, self._objects, row.code, outputs)
+        except (NotFound, StorageError) as error:
+            log.warning("run %s: it is resumed without its files: %s", row.id, error)
+            return row.code
 
     async def drop(self, folder: Path) -> None:
         """Remove what a run made.

@@ -73,18 +73,29 @@ class Runs:
         self.metrics = metrics
         self.machines = machines
         self.preparation = preparation
-        self._placement = placement
         self._watchers: dict[int, asyncio.Task[None]] = {}
         self._changes: set[asyncio.Task[Any]] = set()
         self._starting: dict[int, asyncio.Future[RunInfo]] = {}
-        self._placed: dict[int, Placed] = {}
-        self.variables: list[Callable[[RunRow], Mapping[str, str]]] = []
-        """Give variables for a run's process, below those that the run was asked with."""
         self.known = KnownRuns(database, bus, self._watchers)
         self._stages = Stages(self.known, preparation, self.folder, self._answer)
-        self.settling = self._stages.settling
         self.logs = LogTopics(self.known, self._watchers, self.folder)
         bus.family("log", self.logs.topic)
+        self._life = Life(
+            database,
+            self.known,
+            self._stages,
+            machines,
+            placement,
+            self.logs,
+            self.folder,
+            self._answer,
+            self._accept,
+        )
+        self.variables = self._life.variables
+        """Give variables for a run's process, below those that the run was asked with."""
+        self.settling = self._stages.settling
+        """Awaited when a run's process has ended, before anything of it is kept or removed. They
+        wait for a disk that refuses, and raise nothing."""
 
     # -- what is known without asking the store
 
@@ -99,9 +110,9 @@ class Runs:
 
     # -- life
 
-    async def start(self, request: StartRun) -> RunInfo:
+    async def start(self, request: StartRun, taken: Taken | None = None) -> RunInfo:
         """Accept a run and start its process; the answer comes when it runs, waits for a machine,
-        or has ended.
+        or has ended. `taken` is what it runs on, where that was frozen before.
 
         Raises:
             InvalidRequest: the command, its folder, its limits or what it needs cannot be used.
@@ -114,9 +125,12 @@ class Runs:
         )
         request = replace(request, machine_type=machine_type)
         cwd = Path(os.path.normpath(self.location.root / request.cwd))
-        if not await asyncio.to_thread(os.path.isdir, cwd):  # also False for what is no path
-            raise InvalidRequest(f"{str(cwd)[:200]} is not a directory.", hint="Set another cwd.")
-        taken = await self.preparation.take(request, cwd)
+        if taken is None:
+            if not await asyncio.to_thread(os.path.isdir, cwd):  # also False for what is no path
+                raise InvalidRequest(
+                    f"{str(cwd)[:200]} is not a directory.", hint="Set another cwd."
+                )
+            taken = await self.preparation.take(request, cwd)
         started = await self._carry_out(self._accept(request, command, cwd, taken))
         return await asyncio.shield(started)
 
@@ -199,135 +213,6 @@ class Runs:
         if started is not None and not started.done():
             started.set_result(info)
 
-    async def _launch(self, row: RunRow) -> None:
-        """Start an accepted run's process when it has a machine, and follow it to its end."""
-        folder = self.folder(row.id)
-        try:
-            machine = await self._machine_for(row)
-            if machine is None:
-                state = STOPPED_AS[self.known[row.id].state]
-                self._answer(await self.known.over(row.id, state, "Stopped before it began."))
-                return
-            reservation = self._placement.reserve([self.machines.room(row)])
-        except (Overloaded, InvalidRequest, NotFound) as error:
-            await self._not_started(row.id, error)
-            return
-        try:
-            await asyncio.to_thread(_set_aside, folder)
-            prepared = await self._stages.prepare(row)
-            if prepared is None:
-                return
-            more = {name: text for give in self.variables for name, text in give(row).items()}
-            job = job_of(row, prepared, machine.devices, more)
-            placed = await self._placement.start(reservation, 0, folder, job)
-        except (ChildFailed, Conflict) as error:
-            # A shim may have got to work all the same, or may yet: its folder decides.
-            await self._take_up(row, error)
-        except (InvalidRequest, StorageError) as error:
-            await self._not_started(row.id, error)
-        else:
-            if not await self._follow(row, placed):
-                await self._take_up(row)
-        finally:
-            self._placement.release(reservation)
-
-    async def _machine_for(self, row: RunRow) -> Machine | None:
-        """The machine a run gets when its turn comes; None if it is to stop before that.
-
-        Raises:
-            NotFound: its type is gone.
-            InvalidRequest: this machine has less than its type by now.
-        """
-        count = machines_of(row)
-        turn = self.machines.ask(row.id, row.machine_type, count)
-        if turn.done():
-            return turn.result()
-        info = await self.known.queued(row.id, self.machines.words(row.machine_type, count))
-        if info.state in STOPPED_AS:
-            return None
-        self._answer(info)
-        machine = await turn
-        return None if self.known[row.id].state in STOPPED_AS else machine
-
-    async def tell_waiting(self, machine_type: str) -> None:
-        """Say anew what the runs wait for that wait for a machine of a type that changed."""
-        for number in self.machines.queue.waiting(machine_type):
-            count = max(1, self.known[number].distributed)
-            await self.known.queued(number, self.machines.words(machine_type, count))
-
-    async def _not_started(self, number: int, error: SpiceError) -> None:
-        log.warning("run %s was not started: %s", number, error)
-        self._answer(await self.known.over(number, "failed", str(error)))
-
-    async def _take_up(self, row: RunRow, failure: SpiceError | None = None) -> None:
-        """Find out what became of a run, and follow it to its end.
-
-        It may be one that another engine left, one whose start failed (`failure`), or one whose
-        shim stopped answering.
-        """
-        folder, pause = self.folder(row.id), LOOK_AGAIN_SECONDS
-        while True:
-            try:
-                found = await self._placement.find(folder)
-            except NotFound:
-                found = NeverStarted()
-            except (ChildFailed, OSError) as error:
-                # Its end must not be missed because its shim is stopped or swapped out just now.
-                log.warning("run %s: %s; looking again", row.id, error)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-                continue
-            match found:
-                case Placed() as placed:
-                    if not await self._follow(row, placed):
-                        continue
-                case Exited(exit_):
-                    await self._stages.ended(row, exit_)
-                case Lost(message):
-                    await self._stages.lost(row, message)
-                case NeverStarted():
-                    await self._never_started(row, failure)
-            return
-
-    async def _never_started(self, row: RunRow, failure: SpiceError | None) -> None:
-        """End a run that has no process and never will, or start one that may have it yet."""
-        state = self.known[row.id].state
-        if failure is not None:
-            await self._not_started(row.id, failure)
-        elif state in WAITING:
-            # Accepted, but the engine died before its process was there: it starts now.
-            await asyncio.to_thread(shutil.rmtree, self.folder(row.id), ignore_errors=True)
-            await self._launch(row)
-        elif state in STOPPED_AS and row.started is None:
-            await self.known.over(row.id, STOPPED_AS[state], "Stopped before it began.")
-        else:
-            # It ran once and must not run again.
-            log.warning("run %s was lost: %s is gone", row.id, self.folder(row.id))
-            await self.known.over(row.id, "interrupted", "Its folder is gone, and its end with it.")
-
-    async def _follow(self, row: RunRow, placed: Placed) -> bool:
-        """Follow a process to its end; False when the hold on it was lost before that."""
-        number = row.id
-        self._placed[number] = placed
-        info = await self.known.running(number)
-        self._answer(info)
-        if info.state in STOPPED_AS:
-            await self._signal(number, info.state, None)
-        # A command that has ended meanwhile takes no subscription: `wait` knows its exit.
-        with contextlib.suppress(ChildFailed, Conflict, Overloaded):
-            await self._placement.follow(placed, lambda _: self.logs.changed(number))
-        try:
-            exit_ = await self._placement.wait(placed)
-        except JobLost as lost:
-            await self._stages.lost(row, lost.message)
-        except (ChildFailed, Conflict) as error:
-            log.warning("run %s: %s; looking again", number, error)
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
-            return False
-        else:
-            await self._stages.ended(row, exit_)
-        return True
-
     async def end(self, number: int, *, kill: bool, grace: float | None = None) -> RunInfo:
         """Ask a run to stop, or kill it; the answer tells the state it went to.
 
@@ -351,23 +236,6 @@ class Runs:
         info = self.known.note(await self.database.write(change))
         await self._signal(number, info.state, grace)
         return info
-
-    async def _signal(self, number: int, state: str, grace: float | None) -> None:
-        placed = self._placed.get(number)
-        if placed is None or state == "saving":
-            # It waits for a machine, is being prepared, or starts just now and sees the state then.
-            self.machines.queue.leave(number)
-            self._stages.give_up(number)
-            return
-        try:
-            if state == "killing":
-                await self._placement.kill(placed)
-            else:
-                await self._placement.stop(placed, grace)
-        except Conflict:
-            pass  # it ended just now
-        except (ChildFailed, Overloaded) as error:
-            log.warning("run %s could not be told to stop: %s", number, error)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Tell `listener` of every state of every run once it is stored, until what comes back is
@@ -435,11 +303,3 @@ class Runs:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-
-def _set_aside(folder: Path) -> None:
-    """Make room for a new run: what is there is of a database that is gone. Blocks."""
-    try:
-        if folder.exists():
-            folder.rename(folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.old"))
-    except OSError as error:
-        raise storage_error(error, "set an old run's folder aside", folder) from error
