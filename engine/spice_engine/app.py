@@ -52,7 +52,12 @@ from spice_engine.pods import (
 )
 from spice_engine.pods import operations as pod_operations
 from spice_engine.protocol.location import Location
-from spice_engine.runs import log_operations, machine_operations, resource_operations
+from spice_engine.runs import (
+    log_operations,
+    machine_operations,
+    rank_operations,
+    resource_operations,
+)
 from spice_engine.runs import operations as run_operations
 from spice_engine.serving import model_operations, server_operations, writing_operations
 from spice_engine.settings import LoadedSettings
@@ -75,6 +80,7 @@ _OPERATIONS = (
     pod_operations,
     run_operations,
     machine_operations,
+    rank_operations,
     log_operations,
     view_operations,
     judging_operations,

@@ -25,6 +25,7 @@ from spice_engine.protocol.runs import (
     StopRun,
 )
 from spice_engine.runs.logs import LOG_NAME, read_chunk
+from spice_engine.runs.rank_jobs import check_rank, log_of
 from spice_engine.runs.service import Runs
 from spice_engine.runs.states import info_of
 from spice_engine.store import runs as table
@@ -103,8 +104,11 @@ async def label(runs: Runs, request: LabelRun) -> RunInfo:
 async def read_log(runs: Runs, request: ReadLog) -> LogChunk:
     """Read a piece of a run's log: from a byte offset, or its last lines."""
     _check_number(request.id)
-    await get(runs, RunId(request.id))
+    row = await runs.database.read(lambda connection: table.get(connection, request.id))
     path = runs.folder(request.id) / LOG_NAME
+    if request.rank is not None:
+        check_rank(row, request.rank)
+        path = log_of(runs.folder(request.id), request.rank)
     return await asyncio.to_thread(read_chunk, path, request.offset, request.limit, request.tail)
 
 
