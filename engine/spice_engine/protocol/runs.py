@@ -25,7 +25,8 @@ class StartRun:
     again up to `retries` times. `idempotent` gives back a run that was asked for with all the same,
     if there is one; `auto_resume` starts a run again with its files when it was lost. `kind` is
     run, trial, workflow, workspace or external; `parent` is the run that makes this one, `made_by`
-    what it belongs to (`search:3`). `distributed` is a number of ranks.
+    what it belongs to (`search:3`). `distributed` is a number of ranks. `code_of` has it run on the
+    folder as another run had it, instead of as it is now.
     """
 
     command: list[str] | str
@@ -57,6 +58,7 @@ class StartRun:
     distributed: int = 0
     source: str = ""
     link: str = ""
+    code_of: int | None = None
 
 
 @record
@@ -66,7 +68,8 @@ class RunInfo:
     `stages` are seconds, `environment` is the key of an environment of its own. `in_place`: it
     runs in the folder itself. `output_files` and `output_bytes` are None until it is over.
     `attempt` counts from 1; `archived` is when it was; `idempotent` is the hash of all that it was
-    asked with. `link` is an address to open.
+    asked with. `link` is an address to open. `existed`: it is the answer to an idempotent request,
+    and was there before.
     """
 
     id: int
@@ -110,6 +113,7 @@ class RunInfo:
     distributed: int = 0
     source: str = ""
     link: str = ""
+    existed: bool = False
 
 
 @record
@@ -154,12 +158,16 @@ class LabelRun:
 
 @record
 class ReadLog:
-    """Bytes of a run's log from `offset`; with `tail`, the last that many lines instead."""
+    """Bytes of a run's log from `offset`; with `tail`, the last that many lines instead.
+
+    `rank` reads the log of that rank alone.
+    """
 
     id: int
     offset: int = 0
     limit: int = 65536
     tail: int | None = None
+    rank: int | None = None
 
 
 @record

@@ -16,7 +16,8 @@ from spice_engine.events import Bus
 from spice_engine.protocol.runs import RunInfo
 from spice_engine.runs.listeners import Listeners
 from spice_engine.runs.preparation import Prepared
-from spice_engine.runs.states import WAITING, ending_of, info_of
+from spice_engine.runs.states import STOPPED_AS, WAITING, ending_of, info_of
+from spice_engine.store import run_life
 from spice_engine.store import runs as table
 from spice_engine.store.database import Database
 from spice_engine.store.runs import FINAL_STATES, OutputsRow, RunRow
@@ -122,7 +123,10 @@ class KnownRuns:
 
     async def saving(self, number: int, exit_: Exit) -> RunInfo:
         """Note that a run's outputs are kept now, and how it ended; not of one that was killed."""
-        _, outcome, message = ending_of(self._recent[number].state, exit_)
+        info = self._recent[number]
+        _, outcome, message = ending_of(info.state, exit_)
+        if outcome == "stopped":
+            message = info.message or message
 
         def change(connection: sqlite3.Connection) -> RunRow:
             row = table.get(connection, number)
@@ -143,6 +147,8 @@ class KnownRuns:
         """Record how a run's process ended, and what it left."""
         info = self._recent[number]
         final, outcome, message = ending_of(info.state, exit_, info.outcome)
+        if outcome == "stopped":
+            message = info.message or message
         started = exit_.started or None
 
         def change(connection: sqlite3.Connection) -> RunRow:
@@ -162,6 +168,45 @@ class KnownRuns:
             )
 
         return await self._record(change)
+
+    async def again(self, number: int, exit_: Exit, message: str) -> RunInfo:
+        """Note that an attempt failed and another one comes, unless a stop was asked for."""
+
+        def change(connection: sqlite3.Connection) -> RunRow:
+            row = table.get(connection, number)
+            if row.state in STOPPED_AS:
+                return row
+            table.note_stage(connection, number, "running", exit_.duration_s)
+            return run_life.next_attempt(connection, number, message)
+
+        return await self._record(change)
+
+    async def resumes_before(self, number: int) -> int:
+        """How many lost runs a run goes on from."""
+        return await self._database.read(
+            lambda connection: run_life.resumes_before(connection, number)
+        )
+
+    async def lost(
+        self, row: RunRow, message: str, outputs: OutputsRow | None, code: str, *, resume: bool
+    ) -> RunRow | None:
+        """Record that a run was interrupted; with `resume`, and another one with it that goes on
+        with `code`, which comes back."""
+        made: list[RunRow] = []
+
+        def change(connection: sqlite3.Connection) -> RunRow:
+            made.clear()
+            now = time.time()
+            if outputs is not None:
+                table.note_outputs(connection, row.id, outputs)
+            if resume:
+                made.append(run_life.resume(connection, row.id, code=code, created=now))
+            return table.set_state(
+                connection, row.id, "interrupted", outcome="failed", message=message, ended=now
+            )
+
+        await self._record(change)
+        return made[0] if made else None
 
     async def over(
         self, number: int, state: str, message: str, outputs: OutputsRow | None = None

@@ -1,4 +1,4 @@
-"""Which runs have a machine of each type, and which wait for one, in the order of their numbers."""
+"""Which runs have a machine of each type, and which wait for one: by priority, then by number."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ class MachineQueue:
         self._find = find
         self._held: dict[int, Machine] = {}
         self._in_use = Counter[str]()
-        self._lines: dict[str, list[int]] = {}
+        self._lines: dict[str, list[tuple[int, int]]] = {}
         self._asked: dict[int, tuple[str, Turn]] = {}
         self._wanted: dict[int, int] = {}
+        self._places: dict[int, tuple[int, int]] = {}
 
     def in_use(self, name: str) -> int:
         """How many machines of the type runs have."""
@@ -47,10 +48,11 @@ class MachineQueue:
 
     def waiting(self, name: str) -> Sequence[int]:
         """The runs that wait for a machine of the type, the next one first."""
-        return tuple(self._lines.get(name, ()))
+        return tuple(run for _, run in self._lines.get(name, ()))
 
-    def ask(self, run: int, name: str, count: int = 1) -> Turn:
+    def ask(self, run: int, name: str, count: int = 1, priority: int = 0) -> Turn:
         """Line up for `count` machines, all at once or none; asked again, the answer is the same.
+        One with a higher priority goes before all with a lower one.
 
         The answer is done at once where they are free, later else; it is None for a run that left
         the line. Nobody passes a run that waits for many, or its turn would never come.
@@ -63,7 +65,8 @@ class MachineQueue:
             return turn
         self._asked[run] = (name, turn)
         self._wanted[run] = count
-        insort(self._lines.setdefault(name, []), run)
+        place = self._places[run] = (-priority, run)
+        insort(self._lines.setdefault(name, []), place)
         self.serve(name)
         return turn
 
@@ -80,7 +83,7 @@ class MachineQueue:
         if turn is None:
             return
         del self._wanted[run]
-        self._lines[name].remove(run)
+        self._lines[name].remove(self._places.pop(run))
         if not turn.done():
             turn.set_result(None)
 
@@ -98,11 +101,11 @@ class MachineQueue:
         """Give free machines of the type to those who wait."""
         kind, line = self._find(name), self._lines.get(name, [])
         while kind is not None and line:
-            count = self._wanted[line[0]]
+            count = self._wanted[line[0][1]]
             if kind.max_machines is not None and self._in_use[name] + count > kind.max_machines:
                 return
-            run = line.pop(0)
-            del self._wanted[run]
+            _, run = line.pop(0)
+            del self._wanted[run], self._places[run]
             devices = self._devices.least_used(kind.gpus * count)
             machine = self.hold(run, name, devices, count)
             _, turn = self._asked.pop(run)

@@ -104,14 +104,14 @@ class MachineTypes:
             )
         return row.name
 
-    def ask(self, run: int, name: str, count: int = 1) -> Turn:
+    def ask(self, run: int, name: str, count: int = 1, priority: int = 0) -> Turn:
         """Line up for machines of a type (see `MachineQueue.ask`).
 
         Raises:
             NotFound: there is no such type any more.
             InvalidRequest: this machine has less than the type by now.
         """
-        return self.queue.ask(run, self._usable(name).name, count)
+        return self.queue.ask(run, self._usable(name).name, count, priority)
 
     def room(self, row: RunRow) -> Resources:
         """What a run is limited to: by its type, or by less where it asked for less; that often
@@ -161,8 +161,10 @@ class MachineTypes:
                 self.queue.hold(row.id, row.machine_type, own, machines_of(row))
         # Nobody takes a machine before all are counted that are in use.
         for row, devices in left:
-            if devices is None and row.state in WAITING and row.machine_type in self._types:
-                self.queue.ask(row.id, row.machine_type, machines_of(row))
+            # Those that wait for other runs line up when these are over.
+            waits = row.state in WAITING and not row.after
+            if devices is None and waits and row.machine_type in self._types:
+                self.queue.ask(row.id, row.machine_type, machines_of(row), row.priority)
 
     # -- the types
 

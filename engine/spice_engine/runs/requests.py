@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from spice_engine.errors import InvalidRequest
 from spice_engine.protocol.runs import StartRun
+from spice_engine.runs import parameters
+from spice_engine.runs.parameters import filled
 from spice_engine.runs.preparation import Prepared
 from spice_engine.store.runs import RunRow
 from spice_engine.workers.devices import variables_of
@@ -19,6 +21,13 @@ LARGEST_LIMIT = 2**60
 
 LOG_MAX_BYTES = 2**30
 """A run's log is cut at this size; its command goes on."""
+
+KINDS = ("run", "trial", "workflow", "workspace", "external")
+LONGEST_NAME = 200
+LONGEST_TEXT = 4096
+LARGEST_PRIORITY = 1000
+MOST_RETRIES = 100
+MOST_AFTER = 1000
 
 SHELL = ("/bin/sh", "-c")
 """A one-line command is stored and run as this and the line."""
@@ -48,7 +57,41 @@ def command_of(request: StartRun) -> tuple[str, ...]:
         value = getattr(request, name)
         if value is not None and not 0 < value <= LARGEST_LIMIT:
             raise InvalidRequest(f"{name}: must be more than 0, and no more than 2^60.")
+    parameters.check(request.params)
+    _check_more(request)
     return command
+
+
+def _check_more(request: StartRun) -> None:
+    if request.kind not in KINDS:
+        raise InvalidRequest(f"a run's kind is one of {', '.join(KINDS)}.")
+    name = request.name
+    if not name.isprintable() or len(name) > LONGEST_NAME or name != name.strip():
+        raise InvalidRequest(
+            f"{name[:40]!r} cannot name a run.",
+            hint=f"Up to {LONGEST_NAME} printable characters, no spaces around them.",
+        )
+    if name.removeprefix("runs/").isdecimal():
+        raise InvalidRequest(f"{name[:40]!r} cannot name a run: it is a run's number.")
+    if abs(request.priority) > LARGEST_PRIORITY:
+        raise InvalidRequest(f"priority: between -{LARGEST_PRIORITY} and {LARGEST_PRIORITY}.")
+    if not 0 <= request.retries <= MOST_RETRIES:
+        raise InvalidRequest(f"retries: between 0 and {MOST_RETRIES}.")
+    if len(request.after) > MOST_AFTER:
+        raise InvalidRequest(f"a run waits for at most {MOST_AFTER} others.")
+    others = (*request.after, request.parent, request.code_of)
+    if any(number is not None and not 0 < number < 2**63 for number in others):
+        raise InvalidRequest("after, parent, code_of: no such run.")
+    if request.idempotent and request.in_place:
+        raise InvalidRequest(
+            "idempotent: a run in the folder itself is never the same as another.",
+            hint="Leave --in-place out.",
+        )
+    texts = (request.made_by, request.tensorboard, request.source, request.link)
+    if any(len(part) > LONGEST_TEXT or not part.isprintable() for part in texts):
+        raise InvalidRequest(
+            f"made_by, tensorboard, source, link: up to {LONGEST_TEXT} printable characters."
+        )
 
 
 def job_of(
@@ -61,7 +104,7 @@ def job_of(
     below those of its environment, and those below `variables` and the run's."""
     inherited = {name: value for name, value in os.environ.items() if name != SOFT_FILES}
     return Job(
-        argv=row.command,
+        argv=filled(row.command, row.params),
         env={
             **inherited,
             **variables_of(devices),
@@ -69,6 +112,7 @@ def job_of(
             **(variables or {}),
             **row.env,
             "SPICE_RUN_ID": str(row.id),
+            "SPICE_RUN_ATTEMPT": str(row.attempt),
         },
         cwd=str(prepared.cwd),
         views=tuple(prepared.views),

@@ -28,10 +28,10 @@ from spice_engine.store.copying import clone_or_copy
 from spice_engine.store.disk import storage_error
 from spice_engine.store.objects import ObjectStore
 from spice_engine.store.runs import MountRow, OutputsRow
-from spice_runtime import views
+from spice_runtime import ranks, views
 
 WORK, CHANGES, SPARE, LAID, OUTPUTS = "work", "changes", "spare", "laid.json", "outputs"
-INNER = frozenset({WORK, CHANGES, SPARE, LAID})
+INNER = frozenset({WORK, CHANGES, SPARE, LAID, ranks.FILES})
 """Names in a run's folder that are gone when it is over."""
 
 _PROBE_SECONDS = 20.0
@@ -105,7 +105,7 @@ class RunFiles:
             )
         place = work / mount.path
         if os.path.lexists(place):
-            _remove(place)
+            remove(place)
         place.parent.mkdir(parents=True, exist_ok=True)
         if self._is_tree(mount.object):
             self._objects.materialize(mount.object, place)
@@ -160,7 +160,7 @@ class RunFiles:
         """
         try:
             for name in INNER:
-                _remove(folder / name)
+                remove(folder / name)
         except OSError as error:
             raise storage_error(error, "remove a run's files", folder) from error
 
@@ -249,7 +249,7 @@ def _stamp(path: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
-def _remove(top: Path) -> None:
+def remove(top: Path) -> None:
     """Remove a file or a folder, whatever its permissions, if it is there."""
     try:
         status = top.lstat()

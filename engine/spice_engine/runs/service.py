@@ -1,58 +1,44 @@
-"""Runs: started, followed, stopped, and taken up again after the engine was away.
+"""Runs: accepted, stopped, waited for, and taken up again after the engine was away.
 
-The store holds every state before anyone is told of it. A run's process belongs to its shim,
-not to the engine: what happens while no engine is there is read off the run's folder by the
-next one (see `spice_engine.workers.shims`).
+The store holds every state before anyone is told of it. How a run lives is in
+`spice_engine.runs.life`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
-import secrets
-import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from spice_engine.errors import (
-    ChildFailed,
-    Conflict,
-    InvalidRequest,
-    NotFound,
-    Overloaded,
-    SpiceError,
-    StorageError,
-)
+from spice_engine.errors import Conflict, InvalidRequest
 from spice_engine.events import Bus
 from spice_engine.protocol.location import Location
 from spice_engine.protocol.runs import RunInfo, StartRun
-from spice_engine.runs.known_runs import LOOK_AGAIN_SECONDS, RECENT, KnownRuns
+from spice_engine.runs.known_runs import RECENT, KnownRuns
+from spice_engine.runs.life import Life
 from spice_engine.runs.listeners import Listener
 from spice_engine.runs.log_topics import LogTopics
-from spice_engine.runs.machine_queue import Machine
-from spice_engine.runs.machine_types import MachineTypes, machines_of
+from spice_engine.runs.machine_types import MachineTypes
 from spice_engine.runs.preparation import Preparation, Taken
-from spice_engine.runs.requests import command_of, job_of
+from spice_engine.runs.requests import command_of
+from spice_engine.runs.sameness import key_of
 from spice_engine.runs.stages import Stages
-from spice_engine.runs.states import STOPPED_AS, WAITING, info_of
+from spice_engine.runs.states import info_of
+from spice_engine.store import projects, run_lists
 from spice_engine.store import runs as table
 from spice_engine.store.database import Database
-from spice_engine.store.disk import storage_error
 from spice_engine.store.metrics import MetricStore
 from spice_engine.store.runs import FINAL_STATES, RunRow
-from spice_engine.workers.placement import Placed, Placement
-from spice_engine.workers.shims import Exited, JobLost, Lost, NeverStarted
+from spice_engine.workers.placement import Placement
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-LONGEST_PAUSE_SECONDS = 30.0
 
 
 class Runs:
@@ -111,12 +97,14 @@ class Runs:
     # -- life
 
     async def start(self, request: StartRun, taken: Taken | None = None) -> RunInfo:
-        """Accept a run and start its process; the answer comes when it runs, waits for a machine,
-        or has ended. `taken` is what it runs on, where that was frozen before.
+        """Accept a run and start its process; the answer comes when it runs, waits for its turn,
+        or has ended. One that is the same as an earlier one is not made again, if it is asked for
+        as idempotent: that one is the answer. `taken` is what it runs on, where that was frozen
+        before.
 
         Raises:
             InvalidRequest: the command, its folder, its limits or what it needs cannot be used.
-            NotFound: there is no such machine type, or nothing to mount.
+            NotFound: there is no such machine type, nothing to mount, or no run it comes after.
             StorageError: the folder cannot be kept as it is.
         """
         command = command_of(request)
@@ -125,14 +113,26 @@ class Runs:
         )
         request = replace(request, machine_type=machine_type)
         cwd = Path(os.path.normpath(self.location.root / request.cwd))
-        if taken is None:
+        if request.code_of is not None:
+            cwd, code = await self._code_of(request.code_of, request.cwd)
+            request = replace(request, in_place=not code)
+            taken = taken or await self.preparation.take(request, cwd, code)
+        elif taken is None:
             if not await asyncio.to_thread(os.path.isdir, cwd):  # also False for what is no path
                 raise InvalidRequest(
                     f"{str(cwd)[:200]} is not a directory.", hint="Set another cwd."
                 )
             taken = await self.preparation.take(request, cwd)
-        started = await self._carry_out(self._accept(request, command, cwd, taken))
-        return await asyncio.shield(started)
+        started = await self._carry_out(self._insert(request, command, cwd, taken))
+        return started if isinstance(started, RunInfo) else await asyncio.shield(started)
+
+    async def _code_of(self, number: int, cwd: str) -> tuple[Path, str]:
+        """Where another run began, or `cwd`, and the folder it had."""
+        row = await self.database.read(lambda connection: table.get(connection, number))
+        place = os.path.normpath(self.location.root / cwd) if cwd else row.cwd
+        if row.code and not Path(place).is_relative_to(self.location.root):
+            raise InvalidRequest(f"{place[:200]} is not in the folder that run {number} had.")
+        return Path(place), row.code
 
     async def _carry_out(self, change: Coroutine[Any, Any, T]) -> T:
         """Do all of a change, also when whoever asked for it goes away half-way."""
@@ -141,64 +141,85 @@ class Runs:
         task.add_done_callback(self._changes.discard)
         return await asyncio.shield(task)
 
-    async def _accept(
+    async def _insert(
         self, request: StartRun, command: tuple[str, ...], cwd: Path, taken: Taken
-    ) -> asyncio.Future[RunInfo]:
-        """Store a run and begin to start it; the future gets what it is once it runs."""
+    ) -> asyncio.Future[RunInfo] | RunInfo:
+        """Store a run and begin to start it; the future gets what it is once it runs. Of a run
+        that is there already: what it is."""
+        inner = os.path.relpath(cwd, self.location.root)
+        key = key_of(command, request.params, request.env, inner, taken)
 
-        def insert(connection: sqlite3.Connection) -> RunRow:
-            row = table.create(
-                connection,
-                kind=request.kind,
-                name=request.name,
-                command=command,
-                cwd=str(cwd),
-                state="requested",
-                created=time.time(),
-                env=request.env,
-                limits={"cpu": request.cpu, "memory": request.memory, "timeout": request.timeout},
-                project=request.project or None,
-                machine_type=request.machine_type,
-                labels=request.labels,
-                description=request.description,
-                code=taken.code,
-                dependencies=taken.dependencies,
-                mounts=taken.mounts,
-                params=request.params,
-                parent=request.parent,
-                made_by=request.made_by,
-                priority=request.priority,
-                after=request.after,
-                after_ok=request.after_ok,
-                retries=request.retries,
-                auto_resume=request.auto_resume,
-                stop_conditions=request.stop_conditions,
-                tensorboard=request.tensorboard,
-                distributed=request.distributed,
-                source=request.source,
-                link=request.link,
-            )
-            if taken.code:
-                table.note_stage(connection, row.id, "snapshot", taken.seconds)
-            return row
+        def insert(connection: sqlite3.Connection) -> tuple[RunRow, bool]:
+            if request.idempotent and (found := run_lists.same(connection, key)) is not None:
+                return found, True
+            table.get_all(connection, request.after)
+            return self._stored(connection, request, command, cwd, taken, key), False
 
-        row = await self.database.write(insert)
-        self.known.note(row)
+        row, existed = await self.database.write(insert)
+        if existed:
+            return replace(info_of(row), existed=True)
         started: asyncio.Future[RunInfo] = asyncio.get_running_loop().create_future()
         self._starting[row.id] = started
-        self._watch(row, again=False)
+        self._accept(row)
         return started
 
+    def _stored(
+        self,
+        connection: sqlite3.Connection,
+        request: StartRun,
+        command: tuple[str, ...],
+        cwd: Path,
+        taken: Taken,
+        key: str,
+    ) -> RunRow:
+        row = table.create(
+            connection,
+            kind=request.kind,
+            name=request.name,
+            command=command,
+            cwd=str(cwd),
+            state="requested",
+            created=time.time(),
+            env=request.env,
+            limits={"cpu": request.cpu, "memory": request.memory, "timeout": request.timeout},
+            project=projects.name_for_run(connection, request.project),
+            machine_type=request.machine_type,
+            labels=request.labels,
+            description=request.description,
+            code=taken.code,
+            dependencies=taken.dependencies,
+            mounts=taken.mounts,
+            params=request.params,
+            parent=request.parent,
+            made_by=request.made_by,
+            priority=request.priority,
+            after=sorted(set(request.after)),
+            after_ok=request.after_ok,
+            retries=request.retries,
+            idempotent=key,
+            auto_resume=request.auto_resume,
+            stop_conditions=request.stop_conditions,
+            tensorboard=request.tensorboard,
+            distributed=request.distributed,
+            source=request.source,
+            link=request.link,
+        )
+        if taken.code and taken.seconds:
+            table.note_stage(connection, row.id, "snapshot", taken.seconds)
+        return row
+
+    def _accept(self, row: RunRow) -> None:
+        """Begin to start a run that is stored."""
+        self.known.note(row)
+        self._watch(row, again=False)
+
     def _watch(self, row: RunRow, *, again: bool) -> None:
-        work = self._take_up(row) if again else self._launch(row)
-        task = asyncio.create_task(work, name=f"run {row.id}")
+        task = asyncio.create_task(self._life.live(row, again=again), name=f"run {row.id}")
         self._watchers[row.id] = task
         task.add_done_callback(lambda _: self._unwatch(row.id))
 
     def _unwatch(self, number: int) -> None:
         task = self._watchers.pop(number)
-        self._placed.pop(number, None)
-        self.machines.queue.give_back(number)
         started = self._starting.pop(number, None)
         error = None if task.cancelled() else task.exception()
         if error is not None:
@@ -213,29 +234,40 @@ class Runs:
         if started is not None and not started.done():
             started.set_result(info)
 
-    async def end(self, number: int, *, kill: bool, grace: float | None = None) -> RunInfo:
-        """Ask a run to stop, or kill it; the answer tells the state it went to.
+    async def end(
+        self, number: int, *, kill: bool, grace: float | None = None, reason: str = ""
+    ) -> RunInfo:
+        """Ask a run to stop, or kill it; the answer tells the state it went to. A `reason` to
+        stop it is its message from then on.
 
         Raises:
             NotFound: there is no such run.
             Conflict: it is over already.
         """
-        return await self._carry_out(self._end(number, kill=kill, grace=grace))
+        return await self._carry_out(self._end(number, kill=kill, grace=grace, reason=reason))
 
-    async def _end(self, number: int, *, kill: bool, grace: float | None) -> RunInfo:
+    async def _end(
+        self, number: int, *, kill: bool, grace: float | None, reason: str = ""
+    ) -> RunInfo:
         wanted = "killing" if kill else "stopping"
 
         def change(connection: sqlite3.Connection) -> RunRow:
             row = table.get(connection, number)
             if row.state in FINAL_STATES:
                 raise Conflict(f"run {number} is over already ({row.state}).")
-            if row.state in {"killing", "saving", wanted}:
+            # One that is saved is over but for that, unless it is going to be tried again.
+            ending = row.state == "saving" and row.attempt > row.retries
+            if ending or row.state in {"killing", wanted}:
                 return row
-            return table.set_state(connection, number, wanted)
+            return table.set_state(connection, number, wanted, message=reason)
 
         info = self.known.note(await self.database.write(change))
-        await self._signal(number, info.state, grace)
+        await self._life.signal(number, info.state, grace)
         return info
+
+    async def tell_waiting(self, machine_type: str) -> None:
+        """Say anew what the runs wait for that wait for a machine of a type that changed."""
+        await self._life.tell_waiting(machine_type)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Tell `listener` of every state of every run once it is stored, until what comes back is
@@ -302,4 +334,3 @@ class Runs:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-

@@ -9,10 +9,13 @@ from pathlib import Path
 
 from spice_engine.errors import InvalidRequest, NotFound, StorageError
 from spice_engine.protocol.runs import RunInfo
+from spice_engine.runs import attempts
 from spice_engine.runs.environment_script import EnvironmentFailed
 from spice_engine.runs.known_runs import LOOK_AGAIN_SECONDS, KnownRuns
 from spice_engine.runs.preparation import Preparation, Prepared
-from spice_engine.runs.states import STOPPED_AS
+from spice_engine.runs.rank_jobs import ended_with
+from spice_engine.runs.resuming import MOST_RESUMES
+from spice_engine.runs.states import STOPPED_AS, WAITING, ending_of
 from spice_engine.store.runs import OutputsRow, RunRow
 from spice_engine.workers.shims import Exit
 
@@ -77,31 +80,55 @@ class Stages:
             await settle(row)
 
     async def ended(self, row: RunRow, exit_: Exit) -> None:
-        """Keep what a run left, unless it was killed, and record its end."""
+        """Keep what a run left, unless it was killed, and record its end; or that it is tried
+        again, when its state is none of an end."""
         await self.settle(row)
+        exit_ = await asyncio.to_thread(ended_with, row, self._folder(row.id), exit_)
+        again = self._fails_with_tries_left(row, exit_)
         outputs = None
         if row.code and (await self._known.saving(row.id, exit_)).state == "killing":
             await self._dropped(row)
         elif row.code:
-            outputs = await self._saved(row)
+            outputs = await self._saved(row, last=not again)
+        if again:
+            words = (
+                f"Attempt {row.attempt} ended with exit code {exit_.exit_code}; it is tried again."
+            )
+            if (await self._known.again(row.id, exit_, words)).state in WAITING:
+                return
+            outputs = await self._saved(row, last=True) if outputs is not None else None
         self._answer(await self._known.ended(row.id, exit_, outputs))
 
-    async def lost(self, row: RunRow, message: str) -> None:
-        """Keep what a run left whose shim is gone, and record that it was interrupted."""
+    def _fails_with_tries_left(self, row: RunRow, exit_: Exit) -> bool:
+        """Whether a command failed by itself that may be tried again."""
+        info = self._known[row.id]
+        if row.attempt > row.retries or exit_.reason == "not started":
+            return False
+        return ending_of(info.state, exit_, info.outcome)[:2] == ("complete", "failed")
+
+    async def lost(self, row: RunRow, message: str) -> RunRow | None:
+        """Keep what a run left whose shim is gone, and record that it was interrupted. Gives the
+        run that goes on for it, if one is to."""
         log.warning("run %s was lost: %s", row.id, message)
         await self.settle(row)
-        outputs = await self._saved(row) if row.code else None
-        await self._known.over(row.id, "interrupted", message, outputs)
+        outputs = await self._saved(row, last=True) if row.code else None
+        wanted = row.auto_resume and self._known[row.id].state not in STOPPED_AS
+        resume = wanted and await self._known.resumes_before(row.id) < MOST_RESUMES
+        code = await self._preparation.code_after(row, self._folder(row.id)) if resume else ""
+        return await self._known.lost(row, message, outputs, code, resume=resume)
 
     async def _not_begun(self, row: RunRow, state: str, message: str) -> None:
         await self._dropped(row)
         self._answer(await self._known.over(row.id, state, message))
 
-    async def _saved(self, row: RunRow) -> OutputsRow:
-        """What a run left, however long the disk refuses it."""
+    async def _saved(self, row: RunRow, *, last: bool) -> OutputsRow:
+        """What a run left, however long the disk refuses it; with `last`, in all its attempts."""
+        folder = self._folder(row.id)
         while True:
             try:
-                return await self._preparation.save(row, self._folder(row.id))
+                if last and row.attempt > 1:
+                    await asyncio.to_thread(attempts.gather, folder)
+                return await self._preparation.save(row, folder)
             except StorageError as error:
                 log.warning("run %s: its outputs wait for the disk: %s", row.id, error)
                 await asyncio.sleep(LOOK_AGAIN_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from spice_engine.protocol.runs import RunInfo
 from spice_engine.protocol.servers import Dependencies
+from spice_engine.runs.parameters import filled
 from spice_engine.runs.requests import SHELL
 from spice_engine.store.runs import RunRow
 from spice_engine.workers.shims import Exit
@@ -15,9 +16,15 @@ WAITING = frozenset({"requested", "queued", "building", "mounting"})
 """States of a run whose process was not started yet; `queued`: it waits for a machine."""
 
 
+def succeeded(run: RunRow | RunInfo) -> bool:
+    """Whether a run's command came to its own end, with exit code 0."""
+    return run.state == "complete" and run.outcome == "success"
+
+
 def info_of(row: RunRow) -> RunInfo:
-    """A stored run as it crosses the doors; a shell line is shown as the user gave it."""
-    command = list(row.command)
+    """A stored run as it crosses the doors, with its parameters in its command; a shell line is
+    shown as the user gave it."""
+    command = list(filled(row.command, row.params))
     if len(command) == 3 and tuple(command[:2]) == SHELL:
         command = command[2:]
     return RunInfo(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sized
 from typing import Any
 
 
@@ -21,6 +21,6 @@ def from_json(text: str | None) -> Any:
     return None if text is None else json.loads(text)
 
 
-def placeholders(values: Mapping[str, object] | tuple[object, ...] | list[object]) -> str:
+def placeholders(values: Sized) -> str:
     """As many question marks as there are values, for an IN (...) list."""
     return ",".join("?" * len(values))

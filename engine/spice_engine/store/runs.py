@@ -184,10 +184,24 @@ def get(connection: sqlite3.Connection, run: int) -> RunRow:
     Raises:
         NotFound: there is none.
     """
-    rows = _select(connection, "WHERE id = ?", (run,))
+    rows = select(connection, "WHERE id = ?", (run,))
     if not rows:
         raise _no_such_run(run)
     return rows[0]
+
+
+def get_all(connection: sqlite3.Connection, runs: Sequence[int]) -> tuple[RunRow, ...]:
+    """The runs with these ids, in the order of their ids.
+
+    Raises:
+        NotFound: one is not there.
+    """
+    wanted = sorted(set(runs))
+    rows = select(connection, f"WHERE id IN ({placeholders(wanted)}) ORDER BY id", tuple(wanted))
+    missing = set(wanted) - {row.id for row in rows}
+    if missing:
+        raise _no_such_run(min(missing))
+    return rows
 
 
 def list_newest(
@@ -222,13 +236,13 @@ def list_newest(
         clauses.append("id < ?")
         values.append(before)
     where = f"WHERE {' AND '.join(clauses)}" if clauses else ""
-    return _select(connection, f"{where} ORDER BY id DESC LIMIT ?", (*values, count))
+    return select(connection, f"{where} ORDER BY id DESC LIMIT ?", (*values, count))
 
 
 def active(connection: sqlite3.Connection) -> tuple[RunRow, ...]:
     """Every run that is not over, oldest first: what an engine takes up again when it starts."""
     final = sorted(FINAL_STATES)
-    return _select(
+    return select(
         connection, f"WHERE state NOT IN ({placeholders(list(final))}) ORDER BY id", tuple(final)
     )
 
@@ -318,9 +332,10 @@ def _no_such_run(run: int) -> NotFound:
     return NotFound(f"there is no run {run}.", hint="`spice-tui ps` lists the runs.")
 
 
-def _select(
+def select(
     connection: sqlite3.Connection, rest: str, values: tuple[object, ...]
 ) -> tuple[RunRow, ...]:
+    """The runs of a query that goes on with `rest`; for the modules beside this one."""
     rows = connection.execute(f"SELECT {_COLUMNS} FROM runs {rest}", values).fetchall()
     labels: dict[int, list[str]] = {row[0]: [] for row in rows}
     # One query a thousand runs, which stays under SQLite's limit of variables.

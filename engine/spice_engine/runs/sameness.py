@@ -1,0 +1,29 @@
+"""When two runs are the same: what the key of an idempotent run is made of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spice_engine.runs.preparation import Taken
+
+
+def key_of(
+    command: Sequence[str],
+    params: Mapping[str, Any],
+    env: Mapping[str, str],
+    cwd: str,
+    taken: Taken,
+) -> str:
+    """A hash of all that decides what a run does: its command with its parameters, the content of
+    its folder and where in it it begins, its environment, its mounts with their content, and its
+    variables. Not of where, when and for whom it runs: machine type, limits, name, labels. Empty
+    for a run in the folder itself, which may have changed since."""
+    if not taken.code:
+        return ""
+    mounts = sorted((mount.path, mount.object) for mount in taken.mounts)
+    whole = [list(command), dict(params), dict(env), cwd, taken.code, taken.dependencies, mounts]
+    text = json.dumps(whole, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
