@@ -67,7 +67,7 @@ def check_rank(row: RunRow, rank: int) -> None:
         raise NotFound(f"run {row.id} has no rank {rank}: it has {has}.")
 
 
-def ranks_of(row: RunRow, folder: Path) -> RankList:
+def ranks_of(folder: Path) -> RankList:
     """What is known of the ranks of a run; those that did not start are left out. Blocks."""
     told = process.read_json(str(folder), ranks.STATUS) or {}
     found = [
