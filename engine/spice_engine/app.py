@@ -55,6 +55,7 @@ from spice_engine.protocol.location import Location
 from spice_engine.runs import (
     log_operations,
     machine_operations,
+    project_operations,
     rank_operations,
     resource_operations,
 )
@@ -80,6 +81,7 @@ _OPERATIONS = (
     pod_operations,
     run_operations,
     machine_operations,
+    project_operations,
     rank_operations,
     log_operations,
     view_operations,

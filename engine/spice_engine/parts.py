@@ -21,6 +21,7 @@ from spice_engine.runs.environments import Environments
 from spice_engine.runs.log_views import Logs
 from spice_engine.runs.machine_types import MachineTypes
 from spice_engine.runs.preparation import Preparation
+from spice_engine.runs.projects import Projects
 from spice_engine.runs.service import Runs
 from spice_engine.serving.assembly import ModelServices, build_model_services
 from spice_engine.serving.server_assembly import ServerServices, build_server_services
@@ -54,6 +55,7 @@ class Parts:
     """The parts of one engine; `sources` are figures of them for the metrics door."""
 
     runs: Runs
+    projects: Projects
     logs: Logs
     pods: PodServices
     bundles: ModelServices
@@ -64,7 +66,8 @@ class Parts:
     @property
     def services(self) -> list[object]:
         """All that operations ask for, but the engine's own."""
-        return [self.runs, self.logs, *self.pods.all, *self.bundles.all, *self.serving.all]
+        own = [self.runs, self.projects, self.logs]
+        return [*own, *self.pods.all, *self.bundles.all, *self.serving.all]
 
     @property
     def busy(self) -> bool:
@@ -76,6 +79,7 @@ class Parts:
         return {
             "pods": self.pods.pods.names,
             "runs": self.runs.known.names,
+            "projects": self.projects.names,
             "models": self.bundles.models.names,
             "resources": self.bundles.tree.names,
             "servers": self.serving.servers.names,
@@ -86,6 +90,7 @@ class Parts:
     async def open(self) -> None:
         """Take up what an earlier engine left: runs, pods, models, servers."""
         await self.runs.machines.open()
+        await self.projects.open()
         # Runs are known before anybody can ask for them; they are followed from here on.
         taken_up = await self.runs.adopt_all()
         if taken_up:
@@ -140,6 +145,7 @@ async def build_parts(
         await runs.close(stop=ending.stops_runs())
 
     stack.push_async_callback(close_runs)
+    projects = Projects(database, metrics, runs.known, bus)
     logs = Logs(runs, pools)
     stack.callback(logs.close)
     pods = build_pod_services(
@@ -178,7 +184,7 @@ async def build_parts(
     }
     for name, pool in pools.items():
         sources[name] = lambda pool=pool: _figures(pool.stats())
-    return Parts(runs, logs, pods, bundles, serving, pools["query"], sources)
+    return Parts(runs, projects, logs, pods, bundles, serving, pools["query"], sources)
 
 
 async def end(task: asyncio.Task[None]) -> None:

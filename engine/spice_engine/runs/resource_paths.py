@@ -71,10 +71,15 @@ def reference(text: str) -> Reference | None:
         name, _, direction = metric.rpartition(":")
         if name and direction in {"min", "max"}:
             return Reference(name, smallest=direction == "min")
-        return Reference(metric, smallest=_LOW_IS_BEST.search(metric) is not None)
+        return Reference(metric, smallest=is_lowest_best(metric))
     raise InvalidRequest(
         f"{text[:100]!r} refers to nothing.", hint="Such as: @latest, @best:accuracy, @best:x:min."
     )
+
+
+def is_lowest_best(metric: str) -> bool:
+    """Whether a metric counts losses, errors or time, by its name."""
+    return _LOW_IS_BEST.search(metric) is not None
 
 
 def run_number(text: str) -> int | None:

@@ -14,11 +14,11 @@ from spice_engine.errors import Conflict, InvalidRequest, NotFound, SpiceError
 from spice_engine.events import Bus
 from spice_engine.protocol.models import CreateModel, ModelInfo, ModelVersionInfo
 from spice_engine.runs import resource_paths
+from spice_engine.runs.creator import creator
 from spice_engine.runs.resource_copy import Copied, copy_out, existing_of
 from spice_engine.runs.resource_files import Resource, Stored, machine_resource
 from spice_engine.runs.resources import ResourceTree
 from spice_engine.serving import model_names as names
-from spice_engine.serving.creator import creator
 from spice_engine.serving.model_files import gather
 from spice_engine.serving.model_folders import ModelFolders
 from spice_engine.serving.model_lookup import ModelLookup, info_of

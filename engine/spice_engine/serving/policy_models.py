@@ -10,7 +10,7 @@ from spice_engine.errors import NotFound
 from spice_engine.pods import aliases
 from spice_engine.pods.package import POLICY
 from spice_engine.protocol.models import ModelInfo, ModelVersionInfo
-from spice_engine.serving.creator import creator
+from spice_engine.runs.creator import creator
 from spice_engine.store import policies, trees
 from spice_engine.store.database import Database
 from spice_engine.store.objects import ObjectStore

@@ -1,4 +1,4 @@
-"""Who makes models: the user whose engine it is."""
+"""Who makes models and projects: the user whose engine it is."""
 
 from __future__ import annotations
 
