@@ -26,6 +26,7 @@ from spice_engine.runs.listeners import Listener
 from spice_engine.runs.log_topics import LogTopics
 from spice_engine.runs.machine_types import MachineTypes
 from spice_engine.runs.preparation import Preparation, Taken
+from spice_engine.runs.rank_jobs import check_ranks
 from spice_engine.runs.requests import command_of
 from spice_engine.runs.sameness import key_of
 from spice_engine.runs.stages import Stages
@@ -108,6 +109,7 @@ class Runs:
             StorageError: the folder cannot be kept as it is.
         """
         command = command_of(request)
+        check_ranks(request.distributed)
         machine_type = self.machines.check(
             request.machine_type, request.cpu, request.memory, max(1, request.distributed)
         )
