@@ -7,7 +7,7 @@ the follower, which connects again and continues at the byte it had reached.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from spice_engine.errors import EngineUnavailable, ProtocolError
@@ -27,6 +27,8 @@ class RunFollower:
         self._quiet = quiet
         self._patience = Patience()
         self.offset = 0
+        self.part: Mapping[str, Any] = {}
+        """Which of its logs: `rank` for that of a rank."""
 
     def follow(self, client: FollowingClient | None = None) -> dict[str, Any]:
         """Print until the run has ended; gives the run as it ended.
@@ -84,17 +86,20 @@ class RunFollower:
 
     def _print_new(self, client: FollowingClient) -> None:
         if not self._quiet:
-            self.offset = print_log(client, self._run, self.offset)
+            self.offset = print_log(client, self._run, self.offset, self.part)
 
 
-def chunks_of(client: Any, run: int, offset: int) -> Iterator[dict[str, Any]]:
+def chunks_of(
+    client: Any, run: int, offset: int, part: Mapping[str, Any] | None = None
+) -> Iterator[dict[str, Any]]:
     """A run's log from `offset` to its present end, piece by piece; one piece at least.
 
     Raises:
         ProtocolError: the engine's answer makes no sense.
     """
+    request = {"id": run, "limit": PIECE, **(part or {})}
     while True:
-        chunk = client.call("runs.log", {"id": run, "offset": offset, "limit": PIECE})
+        chunk = client.call("runs.log", {**request, "offset": offset})
         if chunk["next"] < offset:
             raise ProtocolError("the log went backwards.")
         yield chunk
@@ -103,9 +108,11 @@ def chunks_of(client: Any, run: int, offset: int) -> Iterator[dict[str, Any]]:
         offset = chunk["next"]
 
 
-def print_log(client: Any, run: int, offset: int) -> int:
+def print_log(
+    client: Any, run: int, offset: int, part: Mapping[str, Any] | None = None
+) -> int:
     """Print a run's log from `offset` to its present end; gives the new offset."""
-    for chunk in chunks_of(client, run, offset):
+    for chunk in chunks_of(client, run, offset, part):
         output.write(chunk["text"])
         offset = chunk["next"]
     output.flush()

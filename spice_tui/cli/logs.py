@@ -26,10 +26,15 @@ def logs(
     tail: Annotated[
         int, typer.Option("--tail", "-n", help="Only the last lines; 0: everything.")
     ] = 0,
+    rank: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="Only that rank of a distributed run, as it wrote it."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Print the log of a run."""
     number = option(run, values.run_number, "RUN")
+    part = {} if rank is None else {"rank": rank}
     if tail < 0:
         raise typer.BadParameter("must be 0 or more.", param_hint="--tail")
     if json and follow:
@@ -37,20 +42,26 @@ def logs(
     session = session_of(ctx)
     with session.connect(FollowingClient) as client:
         if json:
-            chunks = [_tail(client, number, tail)] if tail else list(chunks_of(client, number, 0))
+            chunks = (
+                [_tail(client, number, tail, part)]
+                if tail
+                else list(chunks_of(client, number, 0, part))
+            )
             text = "".join(chunk["text"] for chunk in chunks)
             output.as_json({"id": number, "size": chunks[-1]["size"], "text": text})
             return
         offset = 0
         if tail:
-            chunk = _tail(client, number, tail)
+            chunk = _tail(client, number, tail, part)
             output.write(chunk["text"])
             offset = chunk["next"]
         if follow:
-            follow_run(session, number, client, offset=offset)
+            follow_run(session, number, client, offset=offset, part=part)
         elif not tail:
-            print_log(client, number, offset)
+            print_log(client, number, offset, part)
 
 
-def _tail(client: FollowingClient, number: int, lines: int) -> dict[str, Any]:
-    return client.call("runs.log", {"id": number, "tail": lines})
+def _tail(
+    client: FollowingClient, number: int, lines: int, part: dict[str, Any]
+) -> dict[str, Any]:
+    return client.call("runs.log", {"id": number, "tail": lines, **part})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -72,6 +73,14 @@ def run(
         bool,
         typer.Option("--in-place", help="Run in the folder itself, not in a copy as it is now."),
     ] = False,
+    distributed: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Start it N times at once, with the variables of torchrun, each on a machine of "
+            "the type; the outputs of rank 0 are kept.",
+        ),
+    ] = None,
     background: Annotated[
         bool, typer.Option("--background", "-b", help="Print its number and leave.")
     ] = False,
@@ -106,6 +115,7 @@ def run(
         "mounts": mount or [],
         "description": description,
         "in_place": in_place,
+        "distributed": option(distributed, ranks, "--distributed") if distributed is not None else 0,
         "dependencies": dependencies_of(given) or None,
     }
     with contextlib.ExitStack() as stack:
@@ -144,6 +154,17 @@ def minutes(text: str) -> float:
     return values.duration(text, bare="m")
 
 
+def ranks(number: int) -> int:
+    """A number of ranks as it was given.
+
+    Raises:
+        ValueError: there is none so small.
+    """
+    if number < 1:
+        raise ValueError("a run has 1 rank or more.")
+    return number
+
+
 def variable(text: str) -> tuple[str, str]:
     """`KEY=VALUE`, or `KEY` for an empty value."""
     key, _, value = text.partition("=")
@@ -171,14 +192,16 @@ def follow(
     *,
     quiet: bool = False,
     offset: int = 0,
+    part: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Follow run `number` to its end and tell how it ended; Control-C only detaches.
+    """Follow run `number` to its end and tell how it ended; Control-C only detaches. `part` is
+    which of its logs: that of a rank.
 
     Raises:
         typer.Exit: with 130, at Control-C.
     """
     follower = RunFollower(session, number, quiet=quiet)
-    follower.offset = offset
+    follower.offset, follower.part = offset, part or {}
     try:
         ended = follower.follow(client)
     except KeyboardInterrupt:

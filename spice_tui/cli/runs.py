@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any
 
 import typer
@@ -61,6 +62,7 @@ def info(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
     number = option(run, values.run_number, "RUN")
     with session_of(ctx).connect() as client:
         found = client.call("runs.get", {"id": number})
+        ranks = client.call("runs.ranks", {"id": number}) if found.get("distributed") else {}
     if json:
         output.as_json(found)
         return
@@ -88,8 +90,17 @@ def info(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
             *_dependencies(found.get("dependencies") or {}),
             ("Environment", found.get("environment")),
             ("Outputs", _outputs(found)),
+            ("Ranks", found.get("distributed") or ""),
+            *(_rank(one) for one in ranks.get("ranks", [])),
         ]
     )
+
+
+def _rank(rank: dict[str, Any]) -> tuple[str, str]:
+    running = f"running, process {rank['pid']}"
+    state = running if rank["exit_code"] is None else rank["message"]
+    lasted = (rank["ended"] or time.time()) - rank["started"]
+    return f"Rank {rank['rank']}", f"{state}, {values.elapsed(lasted)}"
 
 
 def _mount(text: str) -> str:
