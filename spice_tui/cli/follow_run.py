@@ -108,9 +108,7 @@ def chunks_of(
         offset = chunk["next"]
 
 
-def print_log(
-    client: Any, run: int, offset: int, part: Mapping[str, Any] | None = None
-) -> int:
+def print_log(client: Any, run: int, offset: int, part: Mapping[str, Any] | None = None) -> int:
     """Print a run's log from `offset` to its present end; gives the new offset."""
     for chunk in chunks_of(client, run, offset, part):
         output.write(chunk["text"])

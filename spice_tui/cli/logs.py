@@ -61,7 +61,5 @@ def logs(
             print_log(client, number, offset, part)
 
 
-def _tail(
-    client: FollowingClient, number: int, lines: int, part: dict[str, Any]
-) -> dict[str, Any]:
+def _tail(client: FollowingClient, number: int, lines: int, part: dict[str, Any]) -> dict[str, Any]:
     return client.call("runs.log", {"id": number, "tail": lines, **part})

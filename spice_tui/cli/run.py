@@ -77,6 +77,7 @@ def run(
         int | None,
         typer.Option(
             metavar="N",
+            min=1,
             help="Start it N times at once, with the variables of torchrun, each on a machine of "
             "the type; the outputs of rank 0 are kept.",
         ),
@@ -115,7 +116,7 @@ def run(
         "mounts": mount or [],
         "description": description,
         "in_place": in_place,
-        "distributed": option(distributed, ranks, "--distributed") if distributed is not None else 0,
+        "distributed": distributed or 0,
         "dependencies": dependencies_of(given) or None,
     }
     with contextlib.ExitStack() as stack:
@@ -152,17 +153,6 @@ def beginning(run: dict[str, Any]) -> str:
 def minutes(text: str) -> float:
     """Seconds of a duration whose bare number counts minutes."""
     return values.duration(text, bare="m")
-
-
-def ranks(number: int) -> int:
-    """A number of ranks as it was given.
-
-    Raises:
-        ValueError: there is none so small.
-    """
-    if number < 1:
-        raise ValueError("a run has 1 rank or more.")
-    return number
 
 
 def variable(text: str) -> tuple[str, str]:
