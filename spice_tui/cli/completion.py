@@ -53,6 +53,11 @@ def runs(ctx: typer.Context, incomplete: str) -> list[str]:
     return _names(ctx, "runs", incomplete)
 
 
+def projects(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of projects."""
+    return _names(ctx, "projects", incomplete)
+
+
 def models(ctx: typer.Context, incomplete: str) -> list[str]:
     """Models, and their newest versions."""
     return _names(ctx, "models", incomplete)

@@ -39,6 +39,7 @@ COMMANDS: dict[str, Entry] = {
     "stop": Entry("control", "stop", "Ask runs to end."),
     "kill": Entry("control", "kill", "End runs at once."),
     "label": Entry("runs", "label", "Add a label to a run, or remove it."),
+    "project": Entry("project", "app", "Name groups of runs, and compare them."),
     "metrics": Entry("metrics", "metrics", "Show the metrics of a run."),
     "ls": Entry(
         "resources", "ls", "List what runs left, uploads, models and links.", help_names=("--help",)

@@ -41,6 +41,17 @@ def run(
         typer.Option("--env", "-e", metavar="KEY=VALUE", help="Environment variable; repeat."),
     ] = None,
     label: Annotated[list[str] | None, typer.Option("--label", "-l", help="Label; repeat.")] = None,
+    project: Annotated[
+        str,
+        typer.Option(
+            "--project",
+            "-p",
+            metavar="NAME",
+            help="The project it is in; asks to make one that is missing.",
+            autocompletion=completion.projects,
+        ),
+    ] = "",
+    force: Annotated[bool, typer.Option("--force", "-f", help="Do not ask: go on.")] = False,
     timeout: Annotated[
         str,
         typer.Option(metavar="TIME", help="Stop it after this long: 90s, 2h; bare: minutes."),
@@ -125,6 +136,10 @@ def run(
             from spice_tui.cli.machine_type import chosen
 
             request["machine_type"] = chosen(client, machine_type)
+        if project:
+            from spice_tui.cli import project as projects
+
+            request["project"] = projects.chosen(client, project, force=force)
         started = client.call("runs.start", request)
         stack.pop_all()  # it goes on to follow
     number = int(started["id"])
