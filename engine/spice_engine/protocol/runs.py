@@ -118,18 +118,55 @@ class RunInfo:
 
 @record
 class ListRuns:
-    """The newest `number` runs, oldest of them first; empty filters match everything."""
+    """The newest `number` runs, oldest of them first; empty filters match everything.
+
+    A run matches with any of the states, labels and kinds, with all conditions on parameters and
+    on the last values of metrics (`lr=0.1`, `loss<0.3`), and with a name of the pattern (`try*`).
+    `project` `-` is none; `since` and `until` are Unix seconds at which it was created. Archived
+    runs are listed where asked for, and no others then. `before` gives the page of runs before
+    that one. With `sort` (id, created, started, ended, duration, name, state, project, priority,
+    `param:NAME` or `metric:NAME`) the first `number` of that order come, the largest first with
+    `descending`; those without a value are last.
+    """
 
     number: int = 50
     states: list[str] = field(default_factory=list[str])
     labels: list[str] = field(default_factory=list[str])
+    kinds: list[str] = field(default_factory=list[str])
+    name: str = ""
+    project: str = ""
+    params: list[str] = field(default_factory=list[str])
+    metrics: list[str] = field(default_factory=list[str])
+    since: float | None = None
+    until: float | None = None
+    archived: bool = False
+    parent: int | None = None
+    made_by: str = ""
+    before: int | None = None
+    sort: str = ""
+    descending: bool = False
 
 
 @record
 class RunList:
-    """Runs, oldest first."""
+    """Runs, in the order that was asked for."""
 
     runs: list[RunInfo]
+
+
+@record
+class FindRun:
+    """A run by its name."""
+
+    name: str
+
+
+@record
+class ArchiveRun:
+    """Put a run away, so that lists leave it out; or take it back."""
+
+    id: int
+    archived: bool = True
 
 
 @record

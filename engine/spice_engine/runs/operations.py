@@ -11,6 +11,8 @@ from spice_engine.operations import operation
 from spice_engine.protocol.engine import Accepted
 from spice_engine.protocol.runs import (
     AddMetrics,
+    ArchiveRun,
+    FindRun,
     LabelRun,
     ListRuns,
     LogChunk,
@@ -24,15 +26,15 @@ from spice_engine.protocol.runs import (
     StartRun,
     StopRun,
 )
+from spice_engine.runs.listing import rows_of
 from spice_engine.runs.logs import LOG_NAME, read_chunk
 from spice_engine.runs.rank_jobs import check_rank, log_of
 from spice_engine.runs.service import Runs
-from spice_engine.runs.states import info_of
+from spice_engine.runs.states import asked_with, info_of
 from spice_engine.store import runs as table
 from spice_engine.store.runs import RunRow
 from spice_engine.store.series import Point
 
-MAX_LISTED = 10_000
 MAX_LABELS = 100
 MAX_LABEL_CHARACTERS = 200
 MAX_POINTS = 10_000
@@ -52,14 +54,8 @@ async def start(runs: Runs, request: StartRun) -> RunInfo:
 
 @operation("runs.list", http="GET /api/v1/runs")
 async def list_runs(runs: Runs, request: ListRuns) -> RunList:
-    """List the newest runs, oldest of them first; any of several labels or states matches."""
-    count = max(0, min(request.number, MAX_LISTED))
-    rows = await runs.database.read(
-        lambda connection: table.list_newest(
-            connection, count, states=request.states, labels=request.labels
-        )
-    )
-    return RunList([info_of(row) for row in reversed(rows)])
+    """List the newest runs, oldest of them first, or those that match, in an order."""
+    return RunList([info_of(row) for row in await rows_of(runs.database, runs.metrics, request)])
 
 
 @operation("runs.get", http="GET /api/v1/runs/{id}")
@@ -67,6 +63,28 @@ async def get(runs: Runs, request: RunId) -> RunInfo:
     """Tell everything about one run."""
     _check_number(request.id)
     return info_of(await runs.database.read(lambda connection: table.get(connection, request.id)))
+
+
+@operation("runs.find", http="GET /api/v1/run-numbers")
+async def find(runs: Runs, request: FindRun) -> RunId:
+    """The number of the one run of a name that is not archived."""
+    return RunId(await runs.find(request.name))
+
+
+@operation("runs.asked", http="GET /api/v1/runs/{id}/request")
+async def asked(runs: Runs, request: RunId) -> StartRun:
+    """What a run was asked for with: the same again, in the folder as it had it."""
+    _check_number(request.id)
+    return asked_with(
+        await runs.database.read(lambda connection: table.get(connection, request.id))
+    )
+
+
+@operation("runs.archive", http="POST /api/v1/runs/{id}/archive")
+async def archive(runs: Runs, request: ArchiveRun) -> RunInfo:
+    """Put a run that is over away, so that lists leave it out; or take it back."""
+    _check_number(request.id)
+    return await runs.archive(request.id, archived=request.archived)
 
 
 @operation("runs.stop", http="POST /api/v1/runs/{id}/stop")

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from spice_engine.errors import Conflict, InvalidRequest
+from spice_engine.errors import Conflict, InvalidRequest, NotFound
 from spice_engine.events import Bus
 from spice_engine.protocol.location import Location
 from spice_engine.protocol.runs import RunInfo, StartRun
@@ -235,6 +235,46 @@ class Runs:
         started = self._starting.get(info.id)
         if started is not None and not started.done():
             started.set_result(info)
+
+    async def find(self, name: str) -> int:
+        """The number of the one run of a name that is not archived.
+
+        Raises:
+            NotFound: there is none.
+            Conflict: there are several.
+        """
+        found = await self.database.read(lambda connection: run_lists.named(connection, name))
+        if not found:
+            raise NotFound(
+                f"there is no run named {name[:80]!r}.", hint="`spice-tui ps` lists the runs."
+            )
+        if len(found) > 1:
+            raise Conflict(
+                f"several runs are named {name[:80]!r}.",
+                hint=f"Give a number; the newest: {', '.join(map(str, found))}.",
+            )
+        return found[0]
+
+    async def archive(self, number: int, *, archived: bool) -> RunInfo:
+        """Put a run away, or take it back.
+
+        Raises:
+            NotFound: there is no such run.
+            Conflict: it is not over, or is what it is to become.
+        """
+
+        def change(connection: sqlite3.Connection) -> RunRow:
+            row = table.get(connection, number)
+            if row.state not in FINAL_STATES:
+                raise Conflict(
+                    f"run {number} is not over ({row.state}).", hint="Stop it, or wait for it."
+                )
+            if (row.archived is not None) is archived:
+                word = "archived already" if archived else "not archived"
+                raise Conflict(f"run {number} is {word}.")
+            return run_life.archive(connection, number, time.time() if archived else None)
+
+        return self.known.note(await self.database.write(change))
 
     async def end(
         self, number: int, *, kill: bool, grace: float | None = None, reason: str = ""

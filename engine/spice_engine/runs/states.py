@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spice_engine.protocol.runs import RunInfo
+from spice_engine.protocol.runs import RunInfo, StartRun
 from spice_engine.protocol.servers import Dependencies
 from spice_engine.runs.parameters import filled
 from spice_engine.runs.requests import SHELL
@@ -69,6 +69,37 @@ def info_of(row: RunRow) -> RunInfo:
         distributed=row.distributed,
         source=row.source,
         link=row.link,
+    )
+
+
+def asked_with(row: RunRow) -> StartRun:
+    """The request that makes a run the same again: in the folder as it had it, with its mounts as
+    they are now. What it came after is over or will be; it waits for nothing."""
+    shell = len(row.command) == 3 and row.command[:2] == SHELL
+    return StartRun(
+        command=row.command[2] if shell else list(row.command),
+        name=row.name,
+        cwd=row.cwd,
+        env=dict(row.env),
+        labels=list(row.labels),
+        project=row.project or "",
+        timeout=row.limits.get("timeout"),
+        cpu=row.limits.get("cpu"),
+        memory=row.limits.get("memory"),
+        machine_type=row.machine_type,
+        description=row.description,
+        dependencies=None if row.dependencies is None else Dependencies(**row.dependencies),
+        mounts=[f"{mount.resource}:{mount.path}" for mount in row.mounts],
+        in_place=not row.code,
+        params=dict(row.params),
+        priority=row.priority,
+        retries=row.retries,
+        auto_resume=row.auto_resume,
+        stop_conditions=list(row.stop_conditions),
+        tensorboard=row.tensorboard,
+        distributed=row.distributed,
+        source=row.source,
+        code_of=row.id,
     )
 
 

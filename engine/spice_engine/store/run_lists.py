@@ -6,9 +6,12 @@ Every function runs inside `Database.write` or `Database.read`.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from spice_engine.store.columns import placeholders
-from spice_engine.store.runs import FINAL_STATES, RunRow, select
+from spice_engine.store.columns import from_json, placeholders, to_json
+from spice_engine.store.runs import FINAL_STATES, RunRow, get_all, select
 
 
 def named(connection: sqlite3.Connection, name: str, most: int = 10) -> tuple[int, ...]:
@@ -32,3 +35,98 @@ def same(connection: sqlite3.Connection, key: str) -> RunRow | None:
         (key, *final),
     )
     return rows[0] if rows else None
+
+
+COLUMNS = {
+    "id": "id",
+    "created": "created",
+    "started": "started",
+    "ended": "ended",
+    "duration": "ended - started",
+    "name": "nullif(name, '')",
+    "state": "state",
+    "project": "project",
+    "priority": "priority",
+}
+"""What runs can be sorted by, beside their parameters and metrics."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which runs; what is empty or None lets everything through. `project` `-` is none, `name` a
+    pattern, `ids` the only ones that may be found."""
+
+    states: Sequence[str] = ()
+    labels: Sequence[str] = ()
+    kinds: Sequence[str] = ()
+    name: str = ""
+    project: str = ""
+    since: float | None = None
+    until: float | None = None
+    archived: bool = False
+    parent: int | None = None
+    made_by: str = ""
+    before: int | None = None
+    ids: Collection[int] | None = None
+
+    def where(self) -> tuple[str, list[object]]:
+        """Its SQL, with the values that go into it."""
+        clauses = [f"archived IS {'NOT ' if self.archived else ''}NULL"]
+        values: list[object] = []
+        for column, wanted in (("state", self.states), ("kind", self.kinds)):
+            if wanted:
+                clauses.append(f"{column} IN ({placeholders(wanted)})")
+                values += wanted
+        if self.labels:
+            marks = placeholders(self.labels)
+            clauses.append(f"id IN (SELECT run_id FROM run_labels WHERE label IN ({marks}))")
+            values += self.labels
+        if self.project == "-":
+            clauses.append("project IS NULL")
+        elif self.project:
+            clauses.append("project = ? COLLATE NOCASE")
+            values.append(self.project)
+        for clause, value in (
+            ("name GLOB ?", self.name or None),
+            ("created >= ?", self.since),
+            ("created < ?", self.until),
+            ("parent = ?", self.parent),
+            ("made_by = ?", self.made_by or None),
+            ("id < ?", self.before),
+        ):
+            if value is not None:
+                clauses.append(clause)
+                values.append(value)
+        if self.ids is not None:
+            clauses.append("id IN (SELECT value FROM json_each(?))")
+            values.append(to_json(sorted(self.ids)))
+        return f"WHERE {' AND '.join(clauses)}", values
+
+
+def newest(connection: sqlite3.Connection, chosen: Filter, count: int) -> tuple[RunRow, ...]:
+    """The newest `count` of them, newest first."""
+    where, values = chosen.where()
+    return select(connection, f"{where} ORDER BY id DESC LIMIT ?", (*values, count))
+
+
+def ordered(
+    connection: sqlite3.Connection, chosen: Filter, column: str, count: int, *, descending: bool
+) -> tuple[RunRow, ...]:
+    """The first `count` of them by one of `COLUMNS`; those without a value last."""
+    where, values = chosen.where()
+    way = "DESC" if descending else "ASC"
+    order = f"ORDER BY {COLUMNS[column]} {way} NULLS LAST, id {way} LIMIT ?"
+    return select(connection, f"{where} {order}", (*values, count))
+
+
+def params(connection: sqlite3.Connection, chosen: Filter) -> list[tuple[int, dict[str, Any]]]:
+    """The ids of all of them, with their parameters."""
+    where, values = chosen.where()
+    rows = connection.execute(f"SELECT id, params FROM runs {where} ORDER BY id", values)
+    return [(row[0], {} if row[1] == "{}" else from_json(row[1])) for row in rows]
+
+
+def in_order(connection: sqlite3.Connection, ids: Sequence[int]) -> tuple[RunRow, ...]:
+    """The runs with these ids, in that order."""
+    found = {row.id: row for row in get_all(connection, ids)}
+    return tuple(found[number] for number in ids)

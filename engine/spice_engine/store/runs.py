@@ -197,7 +197,8 @@ def get_all(connection: sqlite3.Connection, runs: Sequence[int]) -> tuple[RunRow
         NotFound: one is not there.
     """
     wanted = sorted(set(runs))
-    rows = select(connection, f"WHERE id IN ({placeholders(wanted)}) ORDER BY id", tuple(wanted))
+    where = "WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
+    rows = select(connection, where, (to_json(wanted),))
     missing = set(wanted) - {row.id for row in rows}
     if missing:
         raise _no_such_run(min(missing))
