@@ -244,16 +244,18 @@ class Runs:
             Conflict: there are several.
         """
         found = await self.database.read(lambda connection: run_lists.named(connection, name))
-        if not found:
-            raise NotFound(
-                f"there is no run named {name[:80]!r}.", hint="`spice-tui ps` lists the runs."
-            )
-        if len(found) > 1:
-            raise Conflict(
-                f"several runs are named {name[:80]!r}.",
-                hint=f"Give a number; the newest: {', '.join(map(str, found))}.",
-            )
-        return found[0]
+        match found:
+            case [number]:
+                return number
+            case []:
+                raise NotFound(
+                    f"there is no run named {name[:80]!r}.", hint="`spice-tui ps` lists the runs."
+                )
+            case _:
+                raise Conflict(
+                    f"several runs are named {name[:80]!r}.",
+                    hint=f"Give a number; the newest: {', '.join(map(str, found))}.",
+                )
 
     async def archive(self, number: int, *, archived: bool) -> RunInfo:
         """Put a run away, or take it back.
