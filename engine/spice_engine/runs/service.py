@@ -31,7 +31,7 @@ from spice_engine.runs.requests import command_of
 from spice_engine.runs.sameness import key_of
 from spice_engine.runs.stages import Stages
 from spice_engine.runs.states import info_of
-from spice_engine.store import projects, run_lists
+from spice_engine.store import projects, run_life, run_lists
 from spice_engine.store import runs as table
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
