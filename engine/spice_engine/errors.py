@@ -107,6 +107,12 @@ class InvalidManifest(SpiceError):
         return {**super().as_dict(), "problems": list(self.problems)}
 
 
+class InvalidWorkflow(InvalidManifest):
+    """A workflow's file cannot be used; `problems` holds every finding."""
+
+    code = "invalid_workflow"
+
+
 class InvalidData(SpiceError):
     """Data of a pod could not be read at all (single bad rows are counted, not raised)."""
 
@@ -143,6 +149,12 @@ class Conflict(SpiceError):
     exit_code = 6
 
 
+class AlreadyExists(Conflict):
+    """There is a thing of that name."""
+
+    code = "already_exists"
+
+
 class ChangedOnDisk(Conflict):
     """A file is not the one that was edited: somebody else wrote, made or removed it."""
 
@@ -176,6 +188,14 @@ class Forbidden(SpiceError):
     code = "forbidden"
     http_status = 403
     exit_code = 7
+
+
+class NotSupported(SpiceError):
+    """This engine does not do that, and never will on its own."""
+
+    code = "not_supported"
+    http_status = 501
+    exit_code = 2
 
 
 class TooLarge(SpiceError):

@@ -1,0 +1,1 @@
+"""Workflows: scripts that make runs, and steps declared in YAML."""

@@ -1,0 +1,155 @@
+"""The workflows an engine has in mind: every state is stored first, then told to who follows."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import sqlite3
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from spice_engine.errors import NotFound, SpiceError
+from spice_engine.events import Bus
+from spice_engine.protocol.workflows import StepInfo, WorkflowInfo
+from spice_engine.runs.workflows import reading
+from spice_engine.runs.workflows.plan import Plan
+from spice_engine.store import workflows as table
+from spice_engine.store.database import Database
+from spice_engine.store.workflows import StepRow, WorkflowRow
+
+RECENT = 100
+"""Workflows that the `workflows` topic shows, newest ones."""
+
+
+class KnownWorkflows:
+    """By number: the newest that are not put away."""
+
+    def __init__(self, database: Database, bus: Bus) -> None:
+        self._database = database
+        self._recent: OrderedDict[int, WorkflowInfo] = OrderedDict()
+        self._topic = bus.topic("workflows", "state", self._snapshot)
+
+    def names(self) -> list[str]:
+        """Their numbers, newest first."""
+        return [str(number) for number in reversed(self._recent)]
+
+    def state_of(self, number: int) -> str:
+        """The state of one; empty where it is not in mind."""
+        found = self._recent.get(number)
+        return found.state if found else ""
+
+    def _snapshot(self) -> dict[str, Any]:
+        return {str(number): dataclasses.asdict(info) for number, info in self._recent.items()}
+
+    async def open(self) -> None:
+        """Bring to mind what the store has."""
+        newest = await self._database.read(lambda connection: table.list_newest(connection, RECENT))
+        for row in reversed(newest):
+            await self.note(row)
+
+    async def row(self, number: int) -> WorkflowRow:
+        """A workflow as stored.
+
+        Raises:
+            NotFound: there is none.
+        """
+        if not 0 < number < 2**63:
+            raise NotFound(f"there is no workflow {number}.")
+        return await self._database.read(lambda connection: table.get(connection, number))
+
+    async def write(self, change: Callable[[sqlite3.Connection], WorkflowRow]) -> WorkflowInfo:
+        """Store a change, and tell of it."""
+        return await self.note(await self._database.write(change))
+
+    async def end(self, number: int, state: str, message: str) -> WorkflowInfo:
+        """Store and tell that a workflow is over."""
+        now = time.time()
+        return await self.write(
+            lambda connection: table.set_state(
+                connection, number, state, message=message, ended=now
+            )
+        )
+
+    async def note(self, row: WorkflowRow) -> WorkflowInfo:
+        """Remember and publish a workflow's state, which the store has already."""
+        steps = await self._database.read(lambda connection: table.steps(connection, row.id))
+        info = _bare(row, steps)
+        if row.archived is not None:
+            if self._recent.pop(row.id, None) is not None:
+                self._topic.remove(str(row.id))
+            return info
+        self._recent[row.id] = info
+        self._topic.set(str(row.id), info)
+        while len(self._recent) > RECENT:
+            oldest, _ = self._recent.popitem(last=False)
+            self._topic.remove(str(oldest))
+        return info
+
+    def tell_steps(self, number: int, states: Iterable[str]) -> None:
+        """Publish how far the steps of one are."""
+        known = self._recent.get(number)
+        if known is not None:
+            info = self._recent[number] = dataclasses.replace(known, counts=dict(Counter(states)))
+            self._topic.set(str(number), info)
+
+    async def info(self, row: WorkflowRow) -> WorkflowInfo:
+        """A workflow with its steps, as it crosses the doors."""
+        steps = await self._database.read(lambda connection: table.steps(connection, row.id))
+        plan: Plan | None = None
+        if row.kind == "declared":
+            with contextlib.suppress(SpiceError):
+                declared = await asyncio.to_thread(
+                    reading.parse, row.definition, row.file, row.params
+                )
+                plan = declared.plan
+        return dataclasses.replace(
+            _bare(row, steps), steps=[_step_info(step, plan) for step in steps]
+        )
+
+    async def listed(self, count: int, *, archived: bool) -> list[WorkflowInfo]:
+        """The newest workflows, without their steps, oldest of them first."""
+
+        def read(
+            connection: sqlite3.Connection,
+        ) -> list[tuple[WorkflowRow, tuple[StepRow, ...]]]:
+            rows = table.list_newest(connection, count, archived=archived)
+            return [(row, table.steps(connection, row.id)) for row in rows]
+
+        found = await self._database.read(read)
+        return [_bare(row, steps) for row, steps in reversed(found)]
+
+
+def _bare(row: WorkflowRow, steps: tuple[StepRow, ...]) -> WorkflowInfo:
+    return WorkflowInfo(
+        id=row.id,
+        kind=row.kind,
+        name=row.name,
+        state=row.state,
+        message=row.message,
+        created=row.created,
+        ended=row.ended,
+        run=row.run,
+        command=list(row.command),
+        file=row.file,
+        params=dict(row.params),
+        description=row.description,
+        resumed=row.resumed,
+        counts=dict(Counter(step.state for step in steps)),
+        repos={label: found[0] for label, found in row.repos.items()},
+        archived=row.archived,
+    )
+
+
+def _step_info(step: StepRow, plan: Plan | None) -> StepInfo:
+    node = plan.nodes.get(step.key) if plan else None
+    return StepInfo(
+        key=step.key,
+        state=step.state,
+        run=step.run,
+        message=step.message,
+        needs=[*node.needs, *node.watched] if node else [],
+        params=dict(node.params) if node else {},
+    )

@@ -1,0 +1,94 @@
+"""The operations on workflows."""
+
+from __future__ import annotations
+
+from spice_engine.operations import operation
+from spice_engine.protocol.runs import RunInfo
+from spice_engine.protocol.workflows import (
+    CheckWorkflow,
+    CreateWorkflow,
+    FinishWorkflow,
+    ListWorkflows,
+    PlannedStep,
+    RunWorkflow,
+    StartWorkflowRun,
+    WorkflowId,
+    WorkflowInfo,
+    WorkflowList,
+    WorkflowPlan,
+)
+from spice_engine.runs.workflows.service import Workflows
+
+MAX_LISTED = 1000
+
+
+@operation("workflows.create", http="POST /api/v1/workflows")
+async def create(workflows: Workflows, request: CreateWorkflow) -> WorkflowInfo:
+    """Begin a workflow that a script drives."""
+    return await workflows.scripts.create(request)
+
+
+@operation("workflows.run", http="POST /api/v1/workflows/run")
+async def run(workflows: Workflows, request: RunWorkflow) -> WorkflowInfo:
+    """Carry out the steps that a file declares."""
+    return await workflows.declared.begin(request.file, request.params, fresh=request.fresh)
+
+
+@operation("workflows.check", http="POST /api/v1/workflows/check")
+async def check(workflows: Workflows, request: CheckWorkflow) -> WorkflowPlan:
+    """Read a workflow's file and tell its steps; nothing is carried out."""
+    found = await workflows.declared.check(request.file, request.params)
+    steps = [
+        PlannedStep(step.name, len(step.values), [*step.needs, *step.watched])
+        for step in found.plan.steps.values()
+    ]
+    return WorkflowPlan(found.name, found.file, steps)
+
+
+@operation("workflows.resume", http="POST /api/v1/workflows/{id}/resume")
+async def resume(workflows: Workflows, request: WorkflowId) -> WorkflowInfo:
+    """Go on with a declared workflow from what failed, was skipped or stopped."""
+    return await workflows.declared.resume(request.id)
+
+
+@operation("workflows.list", http="GET /api/v1/workflows")
+async def list_workflows(workflows: Workflows, request: ListWorkflows) -> WorkflowList:
+    """List the newest workflows without their steps, oldest of them first."""
+    count = max(0, min(request.number, MAX_LISTED))
+    return WorkflowList(await workflows.known.listed(count, archived=request.archived))
+
+
+@operation("workflows.get", http="GET /api/v1/workflows/{id}")
+async def get(workflows: Workflows, request: WorkflowId) -> WorkflowInfo:
+    """Tell everything about one workflow."""
+    return await workflows.known.info(await workflows.known.row(request.id))
+
+
+@operation("workflows.stop", http="POST /api/v1/workflows/{id}/stop")
+async def stop(workflows: Workflows, request: WorkflowId) -> WorkflowInfo:
+    """Stop a workflow and the runs it made; their outputs are kept."""
+    return await workflows.end(request.id, kill=False)
+
+
+@operation("workflows.kill", http="POST /api/v1/workflows/{id}/kill")
+async def kill(workflows: Workflows, request: WorkflowId) -> WorkflowInfo:
+    """End a workflow and the runs it made at once."""
+    return await workflows.end(request.id, kill=True)
+
+
+@operation("workflows.archive", http="DELETE /api/v1/workflows/{id}")
+async def archive(workflows: Workflows, request: WorkflowId) -> WorkflowInfo:
+    """Put a workflow that is over away; its runs stay."""
+    return await workflows.archive(request.id)
+
+
+@operation("workflows.start_run", http="POST /api/v1/workflows/{id}/runs")
+async def start_run(workflows: Workflows, request: StartWorkflowRun) -> RunInfo:
+    """Start a run of a script's workflow, on the folder as it was when that began."""
+    return await workflows.scripts.start_run(request)
+
+
+@operation("workflows.finish", http="POST /api/v1/workflows/{id}/finish")
+async def finish(workflows: Workflows, request: FinishWorkflow) -> WorkflowInfo:
+    """Tell that the script of a local workflow has ended."""
+    return await workflows.scripts.finish(request)
