@@ -62,7 +62,7 @@ class EventFile:
 
     def _write(self, event: bytes) -> None:
         length = struct.pack("<Q", len(event))
-        record = length + _checksum(length) + event + _checksum(event)
+        record = length + checksum(length) + event + checksum(event)
         self._file.write(record)
         self.size += len(record)
 
@@ -88,7 +88,8 @@ def crc32c(data: bytes) -> int:
     return crc ^ 0xFFFFFFFF
 
 
-def _checksum(data: bytes) -> bytes:
+def checksum(data: bytes) -> bytes:
+    """The masked CRC-32C of the data, as it stands in a record."""
     crc = crc32c(data)
     return struct.pack("<I", ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from spice_engine.errors import InvalidRequest
 from spice_engine.protocol.runs import StartRun
-from spice_engine.runs import parameters
+from spice_engine.runs import parameters, stop_conditions
 from spice_engine.runs.parameters import filled
 from spice_engine.runs.preparation import Prepared
 from spice_engine.store.runs import RunRow
@@ -29,6 +29,7 @@ LARGEST_PRIORITY = 1000
 MOST_RETRIES = 100
 MOST_AFTER = 1000
 
+PYTHON_PATH = "PYTHONPATH"
 SHELL = ("/bin/sh", "-c")
 """A one-line command is stored and run as this and the line."""
 
@@ -87,6 +88,7 @@ def _check_more(request: StartRun) -> None:
             "idempotent: a run in the folder itself is never the same as another.",
             hint="Leave --in-place out.",
         )
+    stop_conditions.parse_all(request.stop_conditions)
     texts = (request.made_by, request.tensorboard, request.source, request.link)
     if any(len(part) > LONGEST_TEXT or not part.isprintable() for part in texts):
         raise InvalidRequest(
@@ -103,17 +105,23 @@ def job_of(
     """What a run's shim is to do, with the numbers of its GPUs; the engine's own variables stand
     below those of its environment, and those below `variables` and the run's."""
     inherited = {name: value for name, value in os.environ.items() if name != SOFT_FILES}
+    env = {
+        **inherited,
+        **variables_of(devices),
+        **prepared.variables,
+        **(variables or {}),
+        **row.env,
+        "SPICE_RUN_ID": str(row.id),
+        "SPICE_RUN_ATTEMPT": str(row.attempt),
+    }
+    if variables and PYTHON_PATH in variables:
+        # What the user's Python looks through first stays first.
+        theirs = (row.env, prepared.variables, inherited)
+        first = next((one[PYTHON_PATH] for one in theirs if one.get(PYTHON_PATH)), "")
+        env[PYTHON_PATH] = os.pathsep.join(filter(None, (first, variables[PYTHON_PATH])))
     return Job(
         argv=filled(row.command, row.params),
-        env={
-            **inherited,
-            **variables_of(devices),
-            **prepared.variables,
-            **(variables or {}),
-            **row.env,
-            "SPICE_RUN_ID": str(row.id),
-            "SPICE_RUN_ATTEMPT": str(row.attempt),
-        },
+        env=env,
         cwd=str(prepared.cwd),
         views=tuple(prepared.views),
         timeout_s=row.limits.get("timeout") or 0.0,

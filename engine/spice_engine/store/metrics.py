@@ -33,6 +33,8 @@ KNOWN_SERIES: Final = 50_000
 LARGEST_INDEX: Final = 2**53
 
 _Waiting = tuple[str, str, int | None, float, float | str]
+Row = tuple[str, int | None, float, float | str]
+"""A point to take in: name, index (None: the next one), time, value."""
 Kept = tuple[str, str, int, float, float | str]
 """A point on the disk: owner, name, index, time, value."""
 Watcher = Callable[[Sequence[Kept]], None]
@@ -115,16 +117,17 @@ class MetricStore:
                 self._tell(ready)
 
     async def take(
-        self, owner: str, points: Sequence[Point], reached: Mapping[str, int] | None = None
-    ) -> int:
-        """Writes points at once and says how many; with them, how far their files are taken in.
+        self, owner: str, rows: Sequence[Row], reached: Mapping[str, int] | None = None
+    ) -> None:
+        """Writes points at once; with them, how far their files are taken in.
+
+        The rows must be such as SQLite can hold: finite times, indexes in 0 .. 2^53, real text.
 
         Raises:
-            InvalidRequest: a point cannot be kept; then none is.
             StorageError: the disk is full or broken, or the store closed; nothing was kept.
         """
-        batch = await asyncio.to_thread(_all_checked, owner, points)
         async with self._flushing:
+            batch: list[_Waiting] = [(owner, *row) for row in rows]
             await self._resolve_indexes(batch)
             ready = await asyncio.to_thread(self._with_indexes, batch)
 
@@ -135,12 +138,11 @@ class MetricStore:
             try:
                 await self._database.write(write)
             except BaseException:
-                # The disk knows the indexes that were given out; these were not.
-                for key in {(owner, point.name) for point in points}:
+                # The disk knows which indexes were given out; these were not.
+                for key in {point[:2] for point in batch}:
                     self._next_index.pop(key, None)
                 raise
             self._tell(ready)
-        return len(ready)
 
     def watch(self, owner: str, watcher: Watcher) -> Callable[[], None]:
         """Tell `watcher` of every point of `owner` once it is on the disk, until what comes back
@@ -312,10 +314,6 @@ class MetricStore:
                 following[key] = max(following[key], known + 1)
             ready.append((owner, name, known, at, value))
         return ready
-
-
-def _all_checked(owner: str, points: Iterable[Point]) -> list[_Waiting]:
-    return [_checked(owner, point) for point in points]
 
 
 def _checked(owner: str, point: Point) -> _Waiting:

@@ -1,0 +1,100 @@
+"""The operations on runs' metrics but the first ones, and on what runs use."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+
+from spice_engine.errors import InvalidRequest
+from spice_engine.operations import operation
+from spice_engine.protocol.run_metrics import (
+    MetricFigures,
+    MetricFiguresList,
+    MetricPoints,
+    MetricReached,
+    ReadPoints,
+    RunStats,
+    WaitMetric,
+)
+from spice_engine.protocol.runs import RunId
+from spice_engine.runs.metric_feeds import owner_of
+from spice_engine.runs.metric_service import RunMetrics
+from spice_engine.store import runs as table
+from spice_engine.store import series, series_figures
+
+MOST_POINTS = 50_000
+
+
+async def _checked(metrics: RunMetrics, number: int) -> str:
+    """The name of the run's series, once all that it has sent so far is stored."""
+    if not 0 < number < 2**63:
+        raise InvalidRequest(f"{number} is no run's number.")
+    await metrics.runs.database.read(lambda connection: table.get(connection, number))
+    await metrics.feeds.catch_up(number)
+    return owner_of(number)
+
+
+@operation("runs.list_metrics", http="GET /api/v1/runs/{id}/metric-names")
+async def list_metrics(metrics: RunMetrics, request: RunId) -> MetricFiguresList:
+    """List the series of a run: how many points, least, largest and last value of each."""
+    owner = await _checked(metrics, request.id)
+    found = await metrics.runs.metrics.read(
+        lambda connection: series_figures.figures(connection, owner)
+    )
+    return MetricFiguresList(
+        [
+            MetricFigures(
+                one.name,
+                one.points,
+                one.missing,
+                one.texts,
+                one.minimum,
+                one.maximum,
+                one.last.index,
+                one.last.time,
+                one.last.value,
+            )
+            for one in found
+        ]
+    )
+
+
+@operation("runs.metric_points", http="GET /api/v1/runs/{id}/metric-points")
+async def metric_points(metrics: RunMetrics, request: ReadPoints) -> MetricPoints:
+    """Read points of a run's metric as they came, from after a given one on."""
+    owner = await _checked(metrics, request.id)
+    if math.isnan(request.after_time):
+        raise InvalidRequest("after_time: must be a number.")
+    index = request.after_index
+    if index is not None and not -(2**63) <= index < 2**63:
+        raise InvalidRequest("after_index: out of range.")
+    after = None if index is None else (index, request.after_time)
+    limit = max(1, min(request.limit, MOST_POINTS))
+
+    def read(connection: sqlite3.Connection) -> MetricPoints:
+        found = series.read_points(connection, owner, request.name, after=after, count=limit)
+        return MetricPoints(
+            request.name,
+            [point.index for point in found],
+            [point.time for point in found],
+            [point.value for point in found],
+        )
+
+    return await metrics.runs.metrics.read(read)
+
+
+@operation("runs.wait_metric", http="POST /api/v1/runs/{id}/wait-metric")
+async def wait_metric(metrics: RunMetrics, request: WaitMetric) -> MetricReached:
+    """Wait until a point of a run's metric meets a condition, or the run has ended without one."""
+    await _checked(metrics, request.id)
+    if not request.name or math.isnan(request.value):
+        raise InvalidRequest("a name and a number are needed to wait for.")
+    return await metrics.watches.wait(request.id, request.name, request.condition, request.value)
+
+
+@operation("runs.stats", http="GET /api/v1/runs/{id}/stats")
+async def stats(metrics: RunMetrics, request: RunId) -> RunStats:
+    """Tell what a run's processes use now: cores, memory, disks, GPUs."""
+    if not 0 < request.id < 2**63:
+        raise InvalidRequest(f"{request.id} is no run's number.")
+    return await metrics.hardware.stats(request.id)

@@ -1,0 +1,212 @@
+"""Metrics of runs: what they send arrives whole and in order, and stops them where it is to."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from spice_engine.errors import Conflict, InvalidRequest
+from spice_engine.protocol.run_metrics import ReadPoints, WaitMetric
+from spice_engine.protocol.runs import RunId, RunInfo, StartRun
+from spice_engine.runs import metric_operations as operations
+from spice_engine.runs.metric_service import RunMetrics, run_of_token, run_token
+from spice_engine.runs.service import Runs
+from tests.integration.run_services import runs_of
+
+SECRET = "s" * 40
+
+
+@pytest.fixture
+async def runs(tmp_path: Path) -> AsyncIterator[Runs]:
+    (tmp_path / "app").mkdir()
+    async with runs_of(tmp_path / "app", stop=True) as found:
+        yield found
+
+
+@pytest.fixture
+async def metrics(runs: Runs) -> AsyncIterator[RunMetrics]:
+    made = RunMetrics(runs, SECRET, lambda: "http://127.0.0.1:8000")
+    await made.open()
+    yield made
+    await runs.close(stop=True)
+    await made.close()
+
+
+async def started(runs: Runs, script: str, **wanted: object) -> RunInfo:
+    (runs.location.root / "script.py").write_text(script)
+    command = [sys.executable, "script.py"]
+    return await runs.start(StartRun(command, **wanted))  # type: ignore[arg-type]
+
+
+async def ran(runs: Runs, script: str, **wanted: object) -> RunInfo:
+    run = await started(runs, script, **wanted)
+    async with asyncio.timeout(60):
+        return await runs.wait_over(run.id)
+
+
+async def points(metrics: RunMetrics, run: int, name: str) -> list[tuple[int, float | str]]:
+    found = await operations.metric_points(metrics, ReadPoints(run, name))
+    return list(zip(found.indexes, found.values, strict=True))
+
+
+ALL_KINDS = """
+import os, signal
+from spice_runtime import send_metric
+from spell.metrics import send_metric as spells
+
+send_metric("loss", 2)
+send_metric("loss", 1.5, 7)
+spells("loss", 0.25)
+send_metric("odd", float("nan"))
+send_metric("odd", float("inf"))
+send_metric("odd", float("-inf"))
+send_metric("phase", "warm-up \\U0001f321 \\udc80")
+spells("last_lr", [0.1])
+assert os.environ["SPELL_RUN"] == os.environ["SPICE_RUN_ID"]
+if os.fork() == 0:
+    send_metric("of a child", True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+async def test_all_that_was_sent_is_there_though_the_run_was_killed(
+    runs: Runs, metrics: RunMetrics
+) -> None:
+    run = await ran(runs, ALL_KINDS)
+    assert run.outcome == "failed"
+    assert await points(metrics, run.id, "loss") == [(0, 2.0), (7, 1.5), (8, 0.25)]
+    odd = await points(metrics, run.id, "odd")
+    assert math.isnan(odd[0][1])  # type: ignore[arg-type]
+    assert odd[1:] == [(1, math.inf), (2, -math.inf)]
+    assert await points(metrics, run.id, "phase") == [(0, "warm-up \U0001f321 ?")]
+    assert await points(metrics, run.id, "last_lr") == [(0, 0.1)]
+    figures = (await operations.list_metrics(metrics, RunId(run.id))).series
+    told = {one.name: (one.points, one.missing, one.texts, one.last) for one in figures}
+    assert told["loss"] == (3, 0, 0, 0.25)
+    assert told["odd"] == (3, 1, 0, -math.inf)
+    assert told["phase"][:3] == (1, 0, 1)
+    # Nothing is left beside the log.
+    assert not list(runs.folder(run.id).glob("metrics*"))
+
+
+async def test_no_point_is_lost_or_doubled_over_the_end_of_an_engine(
+    runs: Runs, metrics: RunMetrics
+) -> None:
+    script = """
+import pathlib, time
+from spice_runtime import send_metric
+for n in range(5000):
+    send_metric("n", n)
+folder = pathlib.Path(__import__("os").environ["SPICE_METRICS"]).parent
+while not (folder / "go").exists():
+    time.sleep(0.01)
+for n in range(5000, 10000):
+    send_metric("n", n)
+"""
+    run = await started(runs, script)
+    async with asyncio.timeout(60):
+        reached = await operations.wait_metric(metrics, WaitMetric(run.id, "n", "gte", 1000))
+    assert reached.reached
+    await metrics.close()
+    await runs.close(stop=False)
+    folder = runs.folder(run.id)
+    (folder / "go").touch()
+    async with runs_of(runs.location.root) as later:
+        again = RunMetrics(later, SECRET, lambda: "http://127.0.0.1:8000")
+        await again.open()
+        await later.adopt_all()
+        async with asyncio.timeout(60):
+            await later.wait_over(run.id)
+        found: list[int] = []
+        after: int | None = None
+        while True:
+            page = await operations.metric_points(
+                again, ReadPoints(run.id, "n", after, math.inf, 3000)
+            )
+            if not page.indexes:
+                break
+            found += page.indexes
+            assert page.values == [float(index) for index in page.indexes]
+            after = page.indexes[-1]
+        assert found == list(range(10000))
+        await later.close(stop=False)
+        await again.close()
+
+
+async def test_a_condition_stops_the_run_and_its_outputs_are_kept(
+    runs: Runs, metrics: RunMetrics
+) -> None:
+    script = """
+import time
+from spice_runtime import send_metric
+open("model.txt", "w").write("best")
+for n in range(100):
+    send_metric("loss", 10 - n if n < 8 else 2)
+    send_metric("step", n)
+time.sleep(600)
+"""
+    conditions = ["loss > 100", "loss < 4:5 && step >= 6"]
+    run = await ran(runs, script, stop_conditions=conditions)
+    assert (run.state, run.outcome, run.output_files) == ("stopped", "stopped", 1)
+    assert run.message.startswith("Stop condition met: loss < 4:5 && step >= 6 (loss is ")
+    with pytest.raises(InvalidRequest, match="formatted incorrectly"):
+        await runs.start(StartRun("true", stop_conditions=["loss ~ 3"]))
+
+
+async def test_waiting_for_a_value(runs: Runs, metrics: RunMetrics) -> None:
+    script = """
+from spice_runtime import send_metric
+for value in (0.1, 0.95, 0.2):
+    send_metric("acc", value)
+"""
+    run = await started(runs, script)
+    async with asyncio.timeout(60):
+        first, second = await asyncio.gather(
+            operations.wait_metric(metrics, WaitMetric(run.id, "acc", "gt", 0.9)),
+            operations.wait_metric(metrics, WaitMetric(run.id, "acc", "gt", 1)),
+        )
+    assert (first.reached, first.index, first.value) == (True, 1, 0.95)
+    assert not second.reached
+    assert second.error == f"run {run.id} is complete, and acc > 1 was never met."
+    # It came before anybody asked.
+    assert (await operations.wait_metric(metrics, WaitMetric(run.id, "acc", "gt", 0.9))).reached
+
+
+async def test_what_a_run_uses(runs: Runs, metrics: RunMetrics) -> None:
+    script = """
+import time
+from spice_runtime import send_metric
+data = bytearray(40_000_000)
+send_metric("ready", 1)
+until = time.process_time() + 0.05
+while time.process_time() < until:
+    pass
+time.sleep(600)
+"""
+    run = await started(runs, script)
+    async with asyncio.timeout(60):
+        await operations.wait_metric(metrics, WaitMetric(run.id, "ready", "eq", 1))
+        found = await operations.stats(metrics, RunId(run.id))
+    assert found.memory > 40_000_000
+    assert found.memory_total >= found.memory
+    assert found.cpu_percent > 0
+    assert found.processes == 1
+    await metrics.hardware.measure()
+    await runs.end(run.id, kill=True)
+    await runs.wait_over(run.id)
+    names = {one.name for one in (await operations.list_metrics(metrics, RunId(run.id))).series}
+    assert {"ready", "system/cpu_percent", "system/memory_bytes"} <= names
+    with pytest.raises(Conflict, match="is killed"):
+        await operations.stats(metrics, RunId(run.id))
+
+
+def test_a_token_is_good_for_its_run_only() -> None:
+    token = run_token(SECRET, 12)
+    assert run_of_token(SECRET, token) == 12
+    for other in ("", "12", f"13{token[2:]}", f"{token}0", "x-1", run_token("other", 12)):
+        assert run_of_token(SECRET, other) is None
