@@ -55,11 +55,13 @@ from spice_engine.protocol.location import Location
 from spice_engine.runs import (
     log_operations,
     machine_operations,
+    metric_operations,
     project_operations,
     rank_operations,
     resource_operations,
 )
 from spice_engine.runs import operations as run_operations
+from spice_engine.runs.workflows import operations as workflow_operations
 from spice_engine.serving import model_operations, server_operations, writing_operations
 from spice_engine.settings import LoadedSettings
 
@@ -81,8 +83,10 @@ _OPERATIONS = (
     pod_operations,
     run_operations,
     machine_operations,
+    metric_operations,
     project_operations,
     rank_operations,
+    workflow_operations,
     log_operations,
     view_operations,
     judging_operations,

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from spice_engine.app_folder import ensure_token
 from spice_engine.events import Bus
 from spice_engine.maintenance import Maintenance
 from spice_engine.pods.assembly import PodServices, build_pod_services
@@ -20,9 +21,11 @@ from spice_engine.protocol.location import Location
 from spice_engine.runs.environments import Environments
 from spice_engine.runs.log_views import Logs
 from spice_engine.runs.machine_types import MachineTypes
+from spice_engine.runs.metric_service import RunMetrics
 from spice_engine.runs.preparation import Preparation
 from spice_engine.runs.projects import Projects
 from spice_engine.runs.service import Runs
+from spice_engine.runs.workflows.service import Workflows
 from spice_engine.serving.assembly import ModelServices, build_model_services
 from spice_engine.serving.server_assembly import ServerServices, build_server_services
 from spice_engine.settings import Settings
@@ -55,7 +58,9 @@ class Parts:
     """The parts of one engine; `sources` are figures of them for the metrics door."""
 
     runs: Runs
+    run_metrics: RunMetrics
     projects: Projects
+    workflows: Workflows
     logs: Logs
     pods: PodServices
     bundles: ModelServices
@@ -66,13 +71,14 @@ class Parts:
     @property
     def services(self) -> list[object]:
         """All that operations ask for, but the engine's own."""
-        own = [self.runs, self.projects, self.logs]
+        own = [self.runs, self.run_metrics, self.projects, self.workflows, self.logs]
         return [*own, *self.pods.all, *self.bundles.all, *self.serving.all]
 
     @property
     def busy(self) -> bool:
         """Whether something goes on that needs an engine."""
-        return bool(self.runs.active or self.pods.pods.busy or self.serving.servers.active)
+        own = self.runs.active or self.workflows.active
+        return bool(own or self.pods.pods.busy or self.serving.servers.active)
 
     def names(self) -> dict[str, Callable[[], list[str]]]:
         """What completes the names of each kind of thing."""
@@ -80,6 +86,7 @@ class Parts:
             "pods": self.pods.pods.names,
             "runs": self.runs.known.names,
             "projects": self.projects.names,
+            "workflows": self.workflows.known.names,
             "models": self.bundles.models.names,
             "resources": self.bundles.tree.names,
             "servers": self.serving.servers.names,
@@ -91,6 +98,7 @@ class Parts:
         """Take up what an earlier engine left: runs, pods, models, servers."""
         await self.runs.machines.open()
         await self.projects.open()
+        await self.run_metrics.open()
         # Runs are known before anybody can ask for them; they are followed from here on.
         taken_up = await self.runs.adopt_all()
         if taken_up:
@@ -99,6 +107,7 @@ class Parts:
         await self.pods.pods.open()
         await self.bundles.open()
         await self.serving.open()
+        await self.workflows.open()
 
 
 async def build_parts(
@@ -141,11 +150,16 @@ async def build_parts(
     preparation = Preparation(location, objects, environments)
     runs = Runs(location, database, metrics, placement, machines, preparation, bus)
 
+    run_metrics = RunMetrics(runs, ensure_token(location), base_url)
+    stack.push_async_callback(run_metrics.close)
+
     async def close_runs() -> None:
         await runs.close(stop=ending.stops_runs())
 
     stack.push_async_callback(close_runs)
     projects = Projects(database, metrics, runs.known, bus)
+    workflows = Workflows(runs, objects, bus)
+    stack.push_async_callback(workflows.close)
     logs = Logs(runs, pools)
     stack.callback(logs.close)
     pods = build_pod_services(
@@ -184,7 +198,18 @@ async def build_parts(
     }
     for name, pool in pools.items():
         sources[name] = lambda pool=pool: _figures(pool.stats())
-    return Parts(runs, projects, logs, pods, bundles, serving, pools["query"], sources)
+    return Parts(
+        runs,
+        run_metrics,
+        projects,
+        workflows,
+        logs,
+        pods,
+        bundles,
+        serving,
+        pools["query"],
+        sources,
+    )
 
 
 async def end(task: asyncio.Task[None]) -> None:
