@@ -155,6 +155,12 @@ class AlreadyExists(Conflict):
     code = "already_exists"
 
 
+class NotInstalled(Conflict):
+    """A program that this needs is not there."""
+
+    code = "not_installed"
+
+
 class ChangedOnDisk(Conflict):
     """A file is not the one that was edited: somebody else wrote, made or removed it."""
 

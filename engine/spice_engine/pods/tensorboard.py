@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
-from spice_engine.errors import ChildFailed, Conflict
+from spice_engine.errors import ChildFailed, Conflict, NotInstalled
 from spice_engine.pods.event_logs import EventLogs
 from spice_engine.pods.service import Pods
 
@@ -25,12 +25,6 @@ START_SECONDS = 60.0
 """It loads for seconds, and longer on a busy machine."""
 _LOOK_SECONDS = 0.05
 _TAIL_BYTES = 500
-
-
-class NotInstalled(Conflict):
-    """A program that this needs is not there."""
-
-    code = "not_installed"
 
 
 class TensorBoards:
