@@ -186,7 +186,7 @@ async def build_parts(
         await serving.close(keep=ending.restarting, grace=settings.drain_seconds)
 
     stack.push_async_callback(close_servers)
-    maintenance.more += [runs.tidy, bundles.models.sweep, serving.tidy]
+    maintenance.more += [runs.tidy, preparation.sources.tidy, bundles.models.sweep, serving.tidy]
     sources: dict[str, Source] = {
         "store": lambda: _figures(database.stats()),
         "metrics_store": lambda: _figures(metrics.stats()),

@@ -36,6 +36,7 @@ OF_CODES: dict[str, ExitCode] = {
     "environment_failed": ExitCode.CHILD_FAILED,
     "feed_failed": ExitCode.INVALID_POD,
     "file_exists": ExitCode.CONFLICT,
+    "git_failed": ExitCode.CHILD_FAILED,
     "invalid_datasource_action_expression": ExitCode.INVALID_POD,
     "invalid_law_expression": ExitCode.INVALID_POD,
     "invalid_lock_file": ExitCode.STORAGE,

@@ -14,13 +14,14 @@ from spice_tui.cli.dependency_options import DEPENDENCIES, dependencies_of
 from spice_tui.cli.exit_codes import ExitCode
 from spice_tui.cli.follow_run import RunFollower
 from spice_tui.cli.following import FollowingClient
+from spice_tui.cli.git_options import GIT, commit_of
 from spice_tui.cli.light import option
 from spice_tui.cli.option_table import with_options
 from spice_tui.cli.output import Json
 from spice_tui.cli.session import Session, expand, session_of
 
 
-@with_options(DEPENDENCIES)
+@with_options({**GIT, **DEPENDENCIES})
 def run(
     ctx: typer.Context,
     *,
@@ -115,10 +116,11 @@ def run(
             "(`spice-tui run COMMAND` starts a run)."
         )
         serve(session, [])
+    commit = commit_of(session, given, cwd)
     request = {
         "command": command[0] if len(command) == 1 else command,
         "name": name,
-        "cwd": working_directory(session, cwd),
+        "cwd": commit["cwd"] if "cwd" in commit else working_directory(session, cwd),
         "env": dict(variable(item) for item in env or []),
         "labels": label or [],
         "timeout": option(timeout, minutes, "--timeout") if timeout else None,
@@ -129,6 +131,8 @@ def run(
         "in_place": in_place,
         "distributed": distributed or 0,
         "dependencies": dependencies_of(given) or None,
+        "git": commit.get("git", ""),
+        "git_ref": commit.get("git_ref", ""),
     }
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(session.connect(FollowingClient, make=True))

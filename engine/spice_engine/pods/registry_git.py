@@ -15,11 +15,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from spice_engine import git
 from spice_engine.errors import InvalidRequest, NotFound, TooLarge
 from spice_engine.pods.deadline import Deadline
 from spice_engine.pods.registry_http import RegistryUnreachable, shown
@@ -33,22 +34,6 @@ _MESSAGE = 4096
 _SCHEMES = ("https://", "http://", "ssh://", "file://")
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]{0,199}")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-# Goes before what the tree says: the files come as they are, through none of the user's filters.
-_PLAIN = "* -filter -text -ident -export-subst -export-ignore !eol !working-tree-encoding\n"
-_ELSEWHERE = frozenset(
-    {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_NAMESPACE"}
-    | {"GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_PREFIX"}
-)
-_SAFE = [
-    "-c",
-    "core.hooksPath=/dev/null",
-    "-c",
-    "core.fsmonitor=false",
-    "-c",
-    "protocol.ext.allow=never",
-    "-c",
-    "gc.auto=0",
-]
 
 
 def cache_home() -> Path:
@@ -112,7 +97,7 @@ def _repository(folder: Path, deadline: Deadline) -> Generator[Path]:
             _run(["init", "--quiet", "--bare", "--template=", str(folder)], folder.parent, deadline)
             try:
                 (folder / "info").mkdir(exist_ok=True)
-                (folder / "info" / "attributes").write_text(_PLAIN)
+                (folder / "info" / "attributes").write_text(git.PLAIN)
             except OSError as error:
                 raise storage_error(error, "keep the repository in the cache", folder) from error
         yield folder
@@ -176,9 +161,9 @@ def _run(
     with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as own:
         try:
             process = subprocess.Popen(
-                ["git", *_SAFE, *arguments],
+                ["git", *git.SAFE, *arguments],
                 cwd=folder,
-                env=_environment(),
+                env=git.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=own if out is None else out,
                 stderr=errors,
@@ -245,16 +230,3 @@ def _failure(said: str, where: str) -> NotFound | RegistryUnreachable:
     return RegistryUnreachable(
         f"{where}: {reason}.", hint="Try it by hand: git ls-remote with the same address."
     )
-
-
-def _environment() -> Mapping[str, str]:
-    """The user's own, for keys, proxies and names, but without questions and other repositories."""
-    kept = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
-    return {
-        **kept,
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ASKPASS": "true",
-        "SSH_ASKPASS": "true",
-        "GIT_ALLOW_PROTOCOL": "https:http:ssh:file",
-        "LC_ALL": "C",
-    }

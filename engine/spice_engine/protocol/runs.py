@@ -26,7 +26,8 @@ class StartRun:
     if there is one; `auto_resume` starts a run again with its files when it was lost. `kind` is
     run, trial, workflow, workspace or external; `parent` is the run that makes this one, `made_by`
     what it belongs to (`search:3`). `distributed` is a number of ranks. `code_of` has it run on the
-    folder as another run had it, instead of as it is now.
+    folder as another run had it, instead of as it is now; `git` on that of a repository, an address
+    or an absolute path, at `git_ref` (a branch, tag or commit; HEAD if empty).
     """
 
     command: list[str] | str
@@ -59,6 +60,8 @@ class StartRun:
     source: str = ""
     link: str = ""
     code_of: int | None = None
+    git: str = ""
+    git_ref: str = ""
 
 
 @record
@@ -219,10 +222,10 @@ class LogChunk:
 
 @record
 class MetricPoint:
-    """One value of a metric; `index` defaults to the next one, `time` to now."""
+    """One value of a metric, a number or a text; `index` defaults to the next one, `time` to now."""
 
     name: str
-    value: float
+    value: float | str
     index: int | None = None
     time: float | None = None
 

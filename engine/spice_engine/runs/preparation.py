@@ -22,6 +22,7 @@ from spice_engine.protocol.servers import Dependencies
 from spice_engine.runs import mounts as mount_texts
 from spice_engine.runs.environments import Environment, EnvironmentFailed, Environments
 from spice_engine.runs.folder_ignore import FolderIgnore
+from spice_engine.runs.git_sources import GitSources, address_of
 from spice_engine.runs.resuming import with_outputs
 from spice_engine.runs.run_files import OUTPUTS, LaidOut, RunFiles
 from spice_engine.store.objects import ObjectStore
@@ -37,12 +38,14 @@ Resolve = Callable[[str], Awaitable[str]]
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a run was asked for with, as it is stored. `seconds` is what the snapshot took."""
+    """What a run was asked for with, as it is stored. `seconds` is what the snapshot took,
+    `source` the address and commit of a folder that came from git."""
 
     code: str = ""
     dependencies: dict[str, Any] | None = None
     mounts: tuple[MountRow, ...] = ()
     seconds: float = 0.0
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class Preparation:
         self._objects = objects
         self.environments = environments
         self.files = RunFiles(location.state, objects)
+        self.sources = GitSources(location.state, objects)
         self.resolve: Resolve = _no_resources
         """Gives the object of a resource; set when there are resources."""
 
@@ -101,6 +105,34 @@ class Preparation:
             )
         plain = None if wanted is None else dataclasses.asdict(wanted)
         return Taken(code, plain, tuple(found), seconds)
+
+    async def take_commit(self, request: StartRun) -> tuple[Path, Taken]:
+        """Freeze what a run asks for, with a commit's folder; and where it begins, as if that
+        folder were the app folder.
+
+        Raises:
+            InvalidRequest, NotFound, StorageError: as `take`.
+            GitFailed: the commit cannot be had.
+        """
+        begin = time.perf_counter()
+        root = self._location.root
+        cwd = Path(os.path.normpath(root / request.cwd))
+        if request.in_place:
+            raise InvalidRequest("a run on a commit is never in the folder itself.")
+        is_address = bool(address_of(request.git))
+        place = request.git if is_address else str(root / Path(request.git).expanduser())
+        got = await self.sources.take(place, request.git_ref)
+        inside = cwd.is_relative_to(root) and await asyncio.to_thread(
+            self._objects.has_folder, got.tree, PurePosixPath(cwd.relative_to(root))
+        )
+        if not inside:
+            raise InvalidRequest(
+                f"{request.cwd[:200]} is no folder of {got.source}.",
+                hint="Set another cwd, or none to begin in its first folder.",
+            )
+        taken = await self.take(request, cwd, got.tree)
+        seconds = time.perf_counter() - begin
+        return cwd, dataclasses.replace(taken, seconds=seconds, source=got.source)
 
     async def snapshot(self) -> str:
         """The object of the app folder as it is now, for several runs.

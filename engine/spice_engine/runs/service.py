@@ -106,6 +106,7 @@ class Runs:
         Raises:
             InvalidRequest: the command, its folder, its limits or what it needs cannot be used.
             NotFound: there is no such machine type, nothing to mount, or no run it comes after.
+            GitFailed: the commit it is to run on cannot be had.
             StorageError: the folder cannot be kept as it is.
         """
         command = command_of(request)
@@ -119,6 +120,8 @@ class Runs:
             cwd, code = await self._code_of(request.code_of, request.cwd)
             request = replace(request, in_place=not code)
             taken = taken or await self.preparation.take(request, cwd, code)
+        elif taken is None and request.git:
+            cwd, taken = await self.preparation.take_commit(request)
         elif taken is None:
             if not await asyncio.to_thread(os.path.isdir, cwd):  # also False for what is no path
                 raise InvalidRequest(
@@ -203,7 +206,7 @@ class Runs:
             stop_conditions=request.stop_conditions,
             tensorboard=request.tensorboard,
             distributed=request.distributed,
-            source=request.source,
+            source=taken.source or request.source,
             link=request.link,
         )
         if taken.code and taken.seconds:

@@ -12,7 +12,7 @@ import os
 import re
 import sqlite3
 import uuid
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -77,6 +77,16 @@ class Blobs:
         """
         with self._putting("store an object") as touched:
             return self._put_bytes(data, touched)
+
+    def put_all(self, make: Callable[[Callable[[bytes], str]], str]) -> str:
+        """Calls `make` with a function that stores bytes and gives their hash, and gives what it
+        gives: what was stored is on disk then.
+
+        Raises:
+            StorageError: the disk is full or the folder cannot be written.
+        """
+        with self._putting("store objects") as touched:
+            return make(lambda data: self._put_bytes(data, touched))
 
     def put_file(self, path: Path) -> str:
         """Stores the file's content and gives its hash; a link is followed.

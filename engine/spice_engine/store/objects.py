@@ -140,6 +140,19 @@ class ObjectStore(Blobs):
         """
         return trees.decode(self.read_bytes(tree_hash, verify=True))
 
+    def has_folder(self, tree_hash: str, inner: PurePosixPath) -> bool:
+        """Whether there is such a folder in a stored one.
+
+        Raises:
+            NotFound, StorageError: as `list_tree`.
+        """
+        for name in inner.parts:
+            entry = next((one for one in self.list_tree(tree_hash) if one.name == name), None)
+            if entry is None or entry.kind != "folder":
+                return False
+            tree_hash = entry.content
+        return True
+
     def materialize(self, tree_hash: str, destination: Path) -> None:
         """Makes the stored folder at `destination`, as files of its own that may be changed.
 
