@@ -1,0 +1,110 @@
+"""A workspace as others see it: what its run says, and what its server does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spice_engine.protocol.machine_types import DEFAULT_MACHINE_TYPE
+from spice_engine.protocol.runs import RunInfo
+from spice_engine.protocol.servers import Dependencies
+from spice_engine.protocol.workspaces import WorkspaceInfo
+from spice_engine.runs.notebook_server import MODULES, Activity, NoAnswer
+from spice_engine.store.runs import FINAL_STATES, RunRow
+
+KIND = "workspace"
+IDLE_SECONDS = 1800.0
+"""Spell's default of both timeouts."""
+
+
+def is_over(run: RunInfo) -> bool:
+    """Whether its server does not run any more."""
+    return run.state in FINAL_STATES
+
+
+def port_of(run: RunInfo) -> int:
+    """The port that its server listens on."""
+    return int(run.params.get("port") or 0)
+
+
+def timeouts_of(run: RunInfo) -> tuple[float, float]:
+    """Seconds after which an idle kernel is ended, and a workspace that nobody uses; 0: never."""
+    names = ("idle_kernel_timeout", "no_activity_timeout")
+    kernel, whole = (float(run.params.get(name) or 0) for name in names)
+    return kernel, whole
+
+
+def last_words(log: str) -> str:
+    """Why a server died, as the end of its log tells it."""
+    if any(f"No module named {module}" in log for module in MODULES.values()):
+        return "its environment has no notebook server; add one: --pip jupyterlab (or notebook)."
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    return lines[-1][:200] if lines else ""
+
+
+def settings_of(row: RunRow | None) -> dict[str, Any]:
+    """What a workspace was asked for with the last time, or what a new one has."""
+    if row is None:
+        return {
+            "interface": "lab",
+            "cwd": "",
+            "env": {},
+            "machine_type": DEFAULT_MACHINE_TYPE,
+            "cpu": None,
+            "memory": None,
+            "mounts": [],
+            "dependencies": None,
+            "description": "",
+            "idle_kernel_timeout": IDLE_SECONDS,
+            "no_activity_timeout": IDLE_SECONDS,
+            "port": None,
+        }
+    return {
+        "interface": row.params.get("interface", "lab"),
+        "cwd": row.cwd,
+        "env": {name: text for name, text in row.env.items() if not name.startswith("JUPYTER_")},
+        "machine_type": row.machine_type,
+        "cpu": row.limits.get("cpu"),
+        "memory": row.limits.get("memory"),
+        "mounts": [f"{mount.resource}:{mount.path}" for mount in row.mounts],
+        "dependencies": None if row.dependencies is None else Dependencies(**row.dependencies),
+        "description": row.description,
+        "idle_kernel_timeout": row.params.get("idle_kernel_timeout", IDLE_SECONDS),
+        "no_activity_timeout": row.params.get("no_activity_timeout", IDLE_SECONDS),
+        "port": row.params.get("port"),
+    }
+
+
+def info_of(run: RunInfo, seen: Activity | NoAnswer | None, words: str) -> WorkspaceInfo:
+    """The workspace whose newest run this is; `words` are the last of a server that died."""
+    state, message = run.state, run.message
+    if is_over(run):
+        fine = run.state in {"stopped", "killed"} or (run.state, run.exit_code) == ("complete", 0)
+        state = "stopped" if fine else "failed"
+        if words:
+            message = f"The server {message}: {words}"
+    elif run.state == "running":
+        match seen:
+            case Activity():
+                state = "ready"
+            case NoAnswer():
+                state, message = "silent", f"The server does not answer: {seen}."
+            case None:
+                state = "starting"
+    active = seen if isinstance(seen, Activity) else None
+    return WorkspaceInfo(
+        name=run.name,
+        state=state,
+        message=message,
+        run=run.id,
+        address=run.link,
+        port=port_of(run),
+        interface=str(run.params.get("interface", "lab")),
+        cwd=run.cwd,
+        machine_type=run.machine_type,
+        started=run.started,
+        ended=run.ended,
+        idle_kernel_timeout=timeouts_of(run)[0],
+        no_activity_timeout=timeouts_of(run)[1],
+        last_activity=None if active is None else active.last,
+        kernels=0 if active is None else len(active.kernels),
+    )

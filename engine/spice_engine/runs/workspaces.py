@@ -1,0 +1,409 @@
+"""Workspaces: notebook servers as runs that stay, found by name, stopped when nobody uses them.
+
+A workspace is its newest run, of kind `workspace`, which is not archived; there is nothing else
+stored of it. It works in the app folder itself: what is written in a notebook is the user's own.
+The server's token and settings are in `.spice/workspaces/NAME`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from spice_engine.errors import Conflict, InvalidRequest, NotFound, SpiceError
+from spice_engine.events import Bus
+from spice_engine.protocol.runs import RunInfo, StartRun
+from spice_engine.protocol.servers import Dependencies
+from spice_engine.protocol.workspaces import (
+    StartWorkspace,
+    WorkspaceAddress,
+    WorkspaceInfo,
+    WorkspaceList,
+)
+from spice_engine.runs import notebook_server as server
+from spice_engine.runs.logs import LOG_NAME, read_chunk
+from spice_engine.runs.notebook_server import Activity, NoAnswer
+from spice_engine.runs.preparation import Taken
+from spice_engine.runs.service import Runs
+from spice_engine.runs.states import info_of as run_info_of
+from spice_engine.runs.workspace_states import (
+    KIND,
+    info_of,
+    is_over,
+    last_words,
+    port_of,
+    settings_of,
+    timeouts_of,
+)
+from spice_engine.store import run_lists
+from spice_engine.store import runs as table
+from spice_engine.store.disk import storage_error
+from spice_engine.store.runs import RunRow
+from spice_engine.workers.pool_names import check_pool_name
+
+log = logging.getLogger(__name__)
+
+FOLDER, TOKEN = "workspaces", "token"
+RESERVED = frozenset({"list", "start", "stop", "rm", "open"})
+"""Names that the command line takes for what is to be done."""
+
+LONGEST_SECONDS = 30 * 86400.0
+LOOK_SECONDS = 10.0
+FIRST_LOOK_SECONDS = 0.2
+_WORDS = 20
+"""Lines of the log of a server that died, in which the reason is looked for."""
+
+
+class Workspaces:
+    """All workspaces of one app folder. Belongs to the engine's loop."""
+
+    def __init__(self, runs: Runs, bus: Bus) -> None:
+        self._runs = runs
+        self._known: dict[str, RunInfo] = {}
+        self._seen: dict[str, Activity | NoAnswer] = {}
+        self._words: dict[str, str] = {}
+        self._changing = asyncio.Lock()
+        self._watchers: dict[str, asyncio.Task[None]] = {}
+        self._topic = bus.topic("workspaces", "state", self._snapshot)
+        self._leave = runs.listen(self._heard)
+
+    async def open(self) -> None:
+        """Know those that an earlier engine left, and look after the ones that run."""
+        chosen = run_lists.Filter(kinds=[KIND])
+        rows = await self._runs.database.read(
+            lambda connection: run_lists.newest(connection, chosen, 10_000)
+        )
+        for row in reversed(rows):
+            self._heard(run_info_of(row))
+        for name, run in self._known.items():
+            if not is_over(run):
+                self._watch(name, run.id)
+
+    async def close(self) -> None:
+        """Look after them no longer; their runs are the runs' own matter."""
+        self._leave()
+        tasks = list(self._watchers.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- what is known
+
+    def names(self) -> list[str]:
+        """All names."""
+        return sorted(self._known)
+
+    def list(self) -> WorkspaceList:
+        """All of them, by name."""
+        return WorkspaceList([self.info(name) for name in self.names()])
+
+    def info(self, name: str) -> WorkspaceInfo:
+        """One workspace.
+
+        Raises:
+            NotFound: there is none of that name.
+        """
+        return info_of(self._find(name), self._seen.get(name), self._words.get(name, ""))
+
+    async def address(self, name: str) -> WorkspaceAddress:
+        """Where it is open, with its token.
+
+        Raises:
+            NotFound: there is none of that name.
+            Conflict: it does not run.
+        """
+        info = self.info(name)
+        if is_over(self._find(name)):
+            raise Conflict(
+                f"workspace {name} does not run ({info.state}).",
+                hint=f"spice-tui jupyter start {name}",
+            )
+        token = await asyncio.to_thread(self._token, name)
+        return WorkspaceAddress(f"{info.address}?token={token}", info.port)
+
+    # -- what can be done
+
+    async def start(self, request: StartWorkspace) -> WorkspaceInfo:
+        """Make a workspace or start it; the answer comes when its run is accepted.
+
+        Raises:
+            InvalidRequest, NotFound, StorageError: as `Runs.start`; the name or a time is none.
+            Conflict: it runs already and is asked for otherwise, or its port is in use.
+            NotInstalled: there is no notebook server.
+        """
+        check_pool_name(request.name)
+        if request.name in RESERVED:
+            raise InvalidRequest(f"{request.name!r} cannot name a workspace: it is a command.")
+        async with self._changing:
+            return await self._start(request)
+
+    async def _start(self, request: StartWorkspace) -> WorkspaceInfo:
+        name, last = request.name, self._known.get(request.name)
+        asked = {
+            field.name: value
+            for field in dataclasses.fields(request)
+            if field.name != "name" and (value := getattr(request, field.name)) is not None
+        }
+        if last is not None and not is_over(last):
+            if asked:
+                raise Conflict(
+                    f"workspace {name} runs already, with run {last.id}.",
+                    hint=f"Stop it to change it: spice-tui jupyter stop {name}",
+                )
+            return self.info(name)
+        wanted = settings_of(None if last is None else await self._row(last.id)) | asked
+        for time_name in ("idle_kernel_timeout", "no_activity_timeout"):
+            if not 0 <= wanted[time_name] <= LONGEST_SECONDS:
+                raise InvalidRequest(f"{time_name}: between 0 (never) and 30 days.")
+        if wanted["interface"] not in server.MODULES:
+            raise InvalidRequest("interface: lab or notebook.")
+        run = await self._run(name, wanted, request.port)
+        if last is not None:
+            with suppress(SpiceError):
+                await self._runs.archive(last.id, archived=True)
+        self._watch(name, run.id)
+        return self.info(name)
+
+    async def _run(self, name: str, wanted: Mapping[str, Any], port: int | None) -> RunInfo:
+        interface, needed = wanted["interface"], _needed(wanted)
+        taken = [port_of(run) for run in self._known.values() if not is_over(run)]
+        port = await asyncio.to_thread(server.free_port, port, wanted["port"], taken)
+        if needed is None:
+            python = await asyncio.to_thread(server.python_with, interface)
+        else:
+            python = "python"
+        folder = await asyncio.to_thread(self._make_folder, name)
+        variables = {
+            "JUPYTER_TOKEN_FILE": str(folder / TOKEN),
+            "JUPYTER_CONFIG_DIR": str(folder / "config"),
+            "JUPYTER_DATA_DIR": str(folder / "data"),
+            "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+        }
+        request = StartRun(
+            server.command(python, interface, port),
+            name=name,
+            kind=KIND,
+            cwd=wanted["cwd"],
+            env={**wanted["env"], **variables},
+            machine_type=wanted["machine_type"],
+            cpu=wanted["cpu"],
+            memory=wanted["memory"],
+            mounts=wanted["mounts"],
+            dependencies=needed,
+            description=wanted["description"],
+            in_place=True,
+            params={
+                "interface": interface,
+                "port": port,
+                "idle_kernel_timeout": wanted["idle_kernel_timeout"],
+                "no_activity_timeout": wanted["no_activity_timeout"],
+            },
+            link=f"http://{server.HOST}:{port}{server.PAGES[interface]}",
+        )
+        self._words.pop(name, None)
+        self._seen.pop(name, None)
+        return await self._runs.start(request, await self._taken(request))
+
+    async def _taken(self, request: StartRun) -> Taken:
+        """What a workspace is asked for with: as a run in the folder itself, and its mounts."""
+        root = self._runs.location.root
+        cwd = Path(os.path.normpath(root / request.cwd))
+        if not cwd.is_relative_to(root) or not await asyncio.to_thread(os.path.isdir, cwd):
+            raise InvalidRequest(
+                f"{str(cwd)[:200]} is no folder in {root}.", hint="Set another cwd."
+            )
+        preparation = self._runs.preparation
+        taken = await preparation.take(dataclasses.replace(request, mounts=[]), cwd)
+        return dataclasses.replace(taken, mounts=await preparation.mounts_of(request.mounts))
+
+    async def _row(self, number: int) -> RunRow:
+        return await self._runs.database.read(lambda connection: table.get(connection, number))
+
+    async def stop(self, name: str) -> WorkspaceInfo:
+        """Ask a workspace's server to end; with it its kernels do.
+
+        Raises:
+            NotFound: there is none of that name.
+            Conflict: it does not run.
+        """
+        run = self._find(name)
+        if is_over(run):
+            raise Conflict(f"workspace {name} does not run.")
+        await self._runs.end(run.id, kill=False)
+        return self.info(name)
+
+    async def remove(self, name: str) -> None:
+        """Forget a workspace that does not run; its runs are archived. Its notebooks stay: they
+        are in the app folder.
+
+        Raises:
+            NotFound: there is none of that name.
+            Conflict: it runs.
+            StorageError: its settings cannot be removed.
+        """
+        async with self._changing:
+            run = self._find(name)
+            if not is_over(run):
+                raise Conflict(
+                    f"workspace {name} runs.", hint=f"Stop it first: spice-tui jupyter stop {name}"
+                )
+            await asyncio.to_thread(self._remove_folder, name)
+            # Heard of by the listener, which forgets it.
+            await self._runs.archive(run.id, archived=True)
+
+    # -- looking after them
+
+    def _watch(self, name: str, number: int) -> None:
+        task = asyncio.create_task(self._look_after(name, number), name=f"workspace {name}")
+        self._watchers[name] = task
+        task.add_done_callback(lambda done: self._unwatch(name, done))
+
+    def _unwatch(self, name: str, task: asyncio.Task[None]) -> None:
+        if self._watchers.get(name) is task:
+            del self._watchers[name]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("workspace %s is no longer looked after", name, exc_info=error)
+
+    async def _look_after(self, name: str, number: int) -> None:
+        over = asyncio.create_task(self._runs.wait_over(number))
+        token = await asyncio.to_thread(self._token, name)
+        try:
+            while not over.done():
+                run = self._known[name]
+                if run.state == "running":
+                    await self._look(name, run, token)
+                await asyncio.wait({over}, timeout=self._pause(name, run))
+            await self._ended(name, over.result())
+        finally:
+            over.cancel()
+
+    def _pause(self, name: str, run: RunInfo) -> float:
+        """Until the next look: short while somebody waits for it, and well within its timeouts."""
+        seen = self._seen.get(name)
+        if not isinstance(seen, Activity):
+            return FIRST_LOOK_SECONDS if run.state == "running" and seen is None else 1.0
+        times = [time for time in timeouts_of(run) if time]
+        return max(FIRST_LOOK_SECONDS, min([LOOK_SECONDS, *(time / 4 for time in times)]))
+
+    async def _look(self, name: str, run: RunInfo, token: str) -> None:
+        """Ask the server how it does, and end what idles for too long."""
+        port = port_of(run)
+        before = self._seen.get(name)
+        most_kernel, most = timeouts_of(run)
+        try:
+            seen = await asyncio.to_thread(server.look, port, token)
+            now = time.time()
+            for kernel in seen.kernels:
+                if most_kernel and not kernel.busy and now - kernel.since > most_kernel:
+                    log.info("workspace %s: kernel %s idled and is ended", name, kernel.id)
+                    await asyncio.to_thread(server.end_kernel, port, token, kernel.id)
+        except NoAnswer as error:
+            if before is not None:
+                self._seen[name] = error
+                self._publish(name)
+            return
+        self._seen[name] = seen
+        if seen != before:
+            self._publish(name)
+        if most and not seen.kernels and now - seen.last > most:
+            words = f"Stopped: nobody used it for {most:g} s."
+            with suppress(Conflict):
+                await self._runs.end(run.id, kill=False, reason=words)
+
+    async def _ended(self, name: str, run: RunInfo) -> None:
+        self._seen.pop(name, None)
+        if run.state == "complete" and run.exit_code:
+            path = self._runs.folder(run.id) / LOG_NAME
+            chunk = await asyncio.to_thread(read_chunk, path, 0, 0, _WORDS)
+            self._words[name] = last_words(chunk.text)
+        await asyncio.to_thread(
+            self._runs.preparation.files.clear_places, self._runs.folder(run.id)
+        )
+        self._publish(name)
+
+    # -- state
+
+    def _heard(self, run: RunInfo) -> None:
+        # Another client may start runs that say they are one.
+        if run.kind == KIND and run.name and port_of(run):
+            self._note(run)
+
+    def _note(self, run: RunInfo) -> None:
+        newest = self._known.get(run.name)
+        if newest is not None and run.id < newest.id:
+            return
+        if run.archived is None:
+            self._known[run.name] = run
+            self._publish(run.name)
+        elif newest is not None:
+            del self._known[run.name]
+            self._seen.pop(run.name, None)
+            self._words.pop(run.name, None)
+            self._topic.remove(run.name)
+
+    def _publish(self, name: str) -> None:
+        if name in self._known:
+            self._topic.set(name, self.info(name))
+
+    def _snapshot(self) -> dict[str, Any]:
+        return {name: dataclasses.asdict(self.info(name)) for name in self.names()}
+
+    def _find(self, name: str) -> RunInfo:
+        run = self._known.get(name)
+        if run is None:
+            there = f"There are: {', '.join(self.names())}." if self._known else "There are none."
+            raise NotFound(f"there is no workspace {name[:80]!r}.", hint=there)
+        return run
+
+    # -- its folder; all of this blocks
+
+    def _folder(self, name: str) -> Path:
+        return self._runs.location.state / FOLDER / name
+
+    def _make_folder(self, name: str) -> Path:
+        folder = self._folder(name)
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            token = folder / TOKEN
+            token.unlink(missing_ok=True)
+            token.touch(mode=0o600)
+            token.write_text(secrets.token_urlsafe(32), encoding="ascii")
+        except OSError as error:
+            raise storage_error(error, "make a workspace's folder", folder) from error
+        return folder
+
+    def _token(self, name: str) -> str:
+        try:
+            return (self._folder(name) / TOKEN).read_text(encoding="ascii").strip()
+        except OSError:
+            return ""
+
+    def _remove_folder(self, name: str) -> None:
+        folder = self._folder(name)
+        try:
+            shutil.rmtree(folder)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise storage_error(error, "remove a workspace's settings", folder) from error
+
+
+def _needed(wanted: Mapping[str, Any]) -> Dependencies | None:
+    """The environment of its own, which has what serves notebooks; None for none."""
+    needed: Dependencies | None = wanted["dependencies"]
+    if needed is None or needed == Dependencies():
+        return None
+    if needed.conda_file:
+        return needed
+    named = [*needed.pip, *needed.requirements.splitlines()]
+    more = server.needs(wanted["interface"], named)
+    return dataclasses.replace(needed, pip=[*needed.pip, *more])
