@@ -26,6 +26,7 @@ from spice_engine.runs.preparation import Preparation
 from spice_engine.runs.projects import Projects
 from spice_engine.runs.service import Runs
 from spice_engine.runs.workflows.service import Workflows
+from spice_engine.runs.workspaces import Workspaces
 from spice_engine.serving.assembly import ModelServices, build_model_services
 from spice_engine.serving.server_assembly import ServerServices, build_server_services
 from spice_engine.settings import Settings
@@ -61,6 +62,7 @@ class Parts:
     run_metrics: RunMetrics
     projects: Projects
     workflows: Workflows
+    workspaces: Workspaces
     logs: Logs
     pods: PodServices
     bundles: ModelServices
@@ -71,7 +73,8 @@ class Parts:
     @property
     def services(self) -> list[object]:
         """All that operations ask for, but the engine's own."""
-        own = [self.runs, self.run_metrics, self.projects, self.workflows, self.logs]
+        own = [self.runs, self.run_metrics, self.projects, self.workflows]
+        own += [self.workspaces, self.logs]
         return [*own, *self.pods.all, *self.bundles.all, *self.serving.all]
 
     @property
@@ -87,6 +90,7 @@ class Parts:
             "runs": self.runs.known.names,
             "projects": self.projects.names,
             "workflows": self.workflows.known.names,
+            "workspaces": self.workspaces.names,
             "models": self.bundles.models.names,
             "resources": self.bundles.tree.names,
             "servers": self.serving.servers.names,
@@ -108,6 +112,7 @@ class Parts:
         await self.bundles.open()
         await self.serving.open()
         await self.workflows.open()
+        await self.workspaces.open()
 
 
 async def build_parts(
@@ -160,6 +165,8 @@ async def build_parts(
     projects = Projects(database, metrics, runs.known, bus)
     workflows = Workflows(runs, objects, bus)
     stack.push_async_callback(workflows.close)
+    workspaces = Workspaces(runs, bus)
+    stack.push_async_callback(workspaces.close)
     logs = Logs(runs, pools)
     stack.callback(logs.close)
     pods = build_pod_services(
@@ -203,6 +210,7 @@ async def build_parts(
         run_metrics,
         projects,
         workflows,
+        workspaces,
         logs,
         pods,
         bundles,

@@ -10,7 +10,7 @@ import dataclasses
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -87,10 +87,7 @@ class Preparation:
             wanted = None
         if wanted is not None:
             await asyncio.to_thread(self.environments.key, wanted, ())
-        found = [
-            MountRow(mount.resource, mount.path, await self._object_of(mount.resource))
-            for mount in mount_texts.parse(request.mounts)
-        ]
+        found = await self.mounts_of(request.mounts)
         seconds = 0.0
         if code:
             pass
@@ -104,7 +101,7 @@ class Preparation:
                 hint="Leave --in-place out.",
             )
         plain = None if wanted is None else dataclasses.asdict(wanted)
-        return Taken(code, plain, tuple(found), seconds)
+        return Taken(code, plain, found, seconds)
 
     async def take_commit(self, request: StartRun) -> tuple[Path, Taken]:
         """Freeze what a run asks for, with a commit's folder; and where it begins, as if that
@@ -141,6 +138,20 @@ class Preparation:
             StorageError: as `take`.
         """
         return await asyncio.to_thread(self._snapshot, self._location.root)
+
+    async def mounts_of(self, texts: Sequence[str]) -> tuple[MountRow, ...]:
+        """What these mounts show, as it is now.
+
+        Raises:
+            InvalidRequest: one is no mount.
+            NotFound: its resource is not there.
+        """
+        return tuple(
+            [
+                MountRow(mount.resource, mount.path, await self._object_of(mount.resource))
+                for mount in mount_texts.parse(texts)
+            ]
+        )
 
     async def _object_of(self, resource: str) -> str:
         try:
@@ -183,7 +194,9 @@ class Preparation:
             key, variables = made.key, _variables_of(made)
             stages["environment"] = time.perf_counter() - begin
         if not row.code:
-            return Prepared(Path(row.cwd), (), variables, key, stages)
+            cwd = Path(row.cwd)
+            shown = await asyncio.to_thread(self.files.show_in_place, folder, cwd, row.mounts)
+            return Prepared(cwd, shown, variables, key, stages)
         begin = time.perf_counter()
         laid = await asyncio.to_thread(self._lay_out, row, folder)
         stages["files"] = time.perf_counter() - begin

@@ -34,6 +34,9 @@ WORK, CHANGES, SPARE, LAID, OUTPUTS = "work", "changes", "spare", "laid.json", "
 INNER = frozenset({WORK, CHANGES, SPARE, LAID, ranks.FILES})
 """Names in a run's folder that are gone when it is over."""
 
+MADE = "made.json"
+"""In the folder of a run that has no copy: the places that were made for its mounts."""
+
 _PROBE_SECONDS = 20.0
 
 
@@ -91,6 +94,49 @@ class RunFiles:
         except OSError as error:
             raise storage_error(error, "lay out a run's files", folder) from error
         return LaidOut(work / inner, tuple(found))
+
+    def show_in_place(
+        self, folder: Path, cwd: Path, mounts: Sequence[MountRow]
+    ) -> tuple[dict[str, str], ...]:
+        """The views of a run in the app folder itself, which has no copy: its mounts alone. A
+        place that is not there is made, and noted in the run's folder.
+
+        Raises:
+            InvalidRequest: this machine has no private mounts.
+            StorageError: a place cannot be made.
+        """
+        if mounts and not self.ways()[views.BIND]:
+            raise InvalidRequest(
+                "mounts in the app folder itself need private mounts, which this machine has not.",
+                hint="Copy what you need: spice-tui cp RESOURCE. `spice-tui doctor` says more.",
+            )
+        found: list[dict[str, str]] = []
+        made: list[str] = []
+        try:
+            for mount in mounts:
+                place, source = cwd / mount.path, self._shared(mount.object)
+                if not mount.path.startswith("/") and not os.path.lexists(place):
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    place.mkdir() if source.is_dir() else place.touch()
+                    made.append(str(place))
+                found.append(views.bind(str(place), str(source)))
+            if made:
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / MADE).write_text(json.dumps(made), encoding="utf-8")
+        except OSError as error:
+            raise storage_error(error, "make a place for a mount", cwd) from error
+        return tuple(found)
+
+    def clear_places(self, folder: Path) -> None:
+        """Remove the empty places that were made for mounts in the app folder itself."""
+        with contextlib.suppress(OSError, ValueError):
+            for name in json.loads((folder / MADE).read_text(encoding="utf-8")):
+                place = Path(name)
+                if place.is_dir():
+                    place.rmdir()
+                elif not place.stat().st_size:
+                    place.unlink()
+            (folder / MADE).unlink()
 
     def _mount(self, mount: MountRow, work: Path, ways: dict[str, bool]) -> list[dict[str, str]]:
         if ways[views.BIND]:
