@@ -1,0 +1,121 @@
+"""Calls to the engine over HTTP: JSON in and out, patient while the engine is replaced."""
+
+# What crosses the door is plain data.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownLambdaType=false
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from spice_runtime.client.errors import (
+    JsonDecodeError,
+    ServerError,
+    UnauthorizedClient,
+    of_status,
+)
+
+PATIENCE = 60.0
+"""Seconds in which an engine that is away may come back: it restarts, and runs go on."""
+TIMEOUT = 600.0
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Door:
+    """The engine's HTTP door. Safe from several threads and after a fork: it keeps nothing open."""
+
+    def __init__(self, url: str, token: str, state: str = "") -> None:
+        if not token:
+            raise UnauthorizedClient("A client needs the engine's token.")
+        self._url = url.rstrip("/")
+        self._token = token
+        self._state = Path(state) if state else None
+
+    def get(self, path: str, /, **query: Any) -> Any:
+        """What lies at a path below /api/v1; parameters of None are left out."""
+        return self._call("GET", path, query, None)
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Have something done."""
+        return self._call("POST", path, {}, body or {})
+
+    def put(self, path: str, body: dict[str, Any]) -> Any:
+        """Set something."""
+        return self._call("PUT", path, {}, body)
+
+    def delete(self, path: str, /, **query: Any) -> Any:
+        """Remove something."""
+        return self._call("DELETE", path, query, None)
+
+    def _call(self, method: str, path: str, query: dict[str, Any], body: Any) -> Any:
+        whole = "/api/v1/" + quote(path)
+        given = {name: value for name, value in query.items() if value is not None}
+        if given:
+            whole += "?" + urlencode(given, doseq=True)
+        data = None if body is None else json.dumps(body).encode()
+        status, text = self._sent(method, whole, data)
+        try:
+            answer = json.loads(text) if text else None
+        except ValueError as error:
+            raise JsonDecodeError("The engine's answer is not JSON.", text, error) from error
+        if status < 400:
+            return answer
+        found = answer.get("error") if isinstance(answer, dict) else None
+        said = found if isinstance(found, dict) else {}
+        message = " ".join(str(said[key]) for key in ("message", "hint") if said.get(key))
+        raise of_status(status, message or f"HTTP status {status}.", answer)
+
+    def _sent(self, method: str, path: str, data: bytes | None) -> tuple[int, bytes]:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            connection = self._connection()
+            sent = False
+            try:
+                connection.connect()
+                sent = True
+                connection.request(method, path, data, self._headers(data))
+                response = connection.getresponse()
+                return response.status, response.read()
+            except (OSError, http.client.HTTPException) as error:
+                # What was sent may have been done: only what changes nothing is asked again.
+                if (sent and method != "GET") or time.monotonic() > deadline:
+                    raise ServerError(
+                        f"The engine cannot be reached: {error}.", None, error
+                    ) from error
+            finally:
+                connection.close()
+            time.sleep(0.2)
+            self._look_again()
+
+    def _headers(self, data: bytes | None) -> dict[str, str]:
+        found = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        return found if data is None else {**found, "Content-Type": "application/json"}
+
+    def _connection(self) -> http.client.HTTPConnection:
+        parts = urlsplit(self._url)
+        host = parts.hostname or "127.0.0.1"
+        if parts.scheme != "https":
+            return http.client.HTTPConnection(host, parts.port or 80, timeout=TIMEOUT)
+        context = ssl.create_default_context()
+        if host in _LOOPBACK:
+            # It leaves this machine nowhere, and its certificate is the user's own.
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return http.client.HTTPSConnection(
+            host, parts.port or 443, timeout=TIMEOUT, context=context
+        )
+
+    def _look_again(self) -> None:
+        """The engine may have come back at another address."""
+        if self._state is not None:
+            with suppress(OSError):
+                self._url = (self._state / "http").read_text().strip().rstrip("/") or self._url
+            with suppress(OSError):
+                self._token = (self._state / "token").read_text().strip() or self._token
