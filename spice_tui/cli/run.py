@@ -15,13 +15,14 @@ from spice_tui.cli.exit_codes import ExitCode
 from spice_tui.cli.follow_run import RunFollower
 from spice_tui.cli.following import FollowingClient
 from spice_tui.cli.git_options import GIT, commit_of
+from spice_tui.cli.life_options import LIFE, life_of, warn_unused
 from spice_tui.cli.light import option
 from spice_tui.cli.option_table import with_options
 from spice_tui.cli.output import Json
 from spice_tui.cli.session import Session, expand, session_of
 
 
-@with_options({**GIT, **DEPENDENCIES})
+@with_options({**LIFE, **GIT, **DEPENDENCIES})
 def run(
     ctx: typer.Context,
     *,
@@ -144,9 +145,30 @@ def run(
             from spice_tui.cli import project as projects
 
             request["project"] = projects.chosen(client, project, force=force)
+        request |= life_of(client, given)
+        warn_unused(request.get("params", {}), request["command"])
         started = client.call("runs.start", request)
         stack.pop_all()  # it goes on to follow
+    see_to_end(session, client, started, background=background, json=json)
+
+
+def see_to_end(
+    session: Session,
+    client: FollowingClient,
+    started: dict[str, Any],
+    *,
+    background: bool,
+    json: bool,
+) -> None:
+    """Say that a run started and follow it; with `background`, only the first.
+
+    Raises:
+        typer.Exit: with the exit code of the run.
+    """
     number = int(started["id"])
+    if started.get("existed"):
+        sign = "\u267b\ufe0f " if output.has_unicode() else ""
+        output.error_line(f"{sign}Idempotent: Found existing run {number}")
     if background:
         client.close()
         if json:
@@ -222,5 +244,7 @@ def follow(
     message = f"Run {number}: {values.status_text(ended)}."
     if ended.get("message"):
         message += f" {ended['message']}"
+    if resumed := ended.get("resumed_as"):
+        message += f" Run {resumed} goes on with its files: spice-tui logs -f {resumed}"
     output.note(message)
     return ended
