@@ -90,7 +90,6 @@ def run(
         int | None,
         typer.Option(
             metavar="N",
-            min=1,
             help="Start it N times at once, with the variables of torchrun, each on a machine of "
             "the type; the outputs of rank 0 are kept.",
         ),
@@ -130,7 +129,7 @@ def run(
         "mounts": mount or [],
         "description": description,
         "in_place": in_place,
-        "distributed": distributed or 0,
+        "distributed": 0 if distributed is None else option(distributed, ranks, "--distributed"),
         "dependencies": dependencies_of(given) or None,
         "git": commit.get("git", ""),
         "git_ref": commit.get("git_ref", ""),
@@ -189,6 +188,17 @@ def beginning(run: dict[str, Any]) -> str:
     """That the run started, or what it waits for."""
     told = run["state"] in {"queued", "building", "mounting"}
     return f"Run {run['id']} {run['message'] if told else 'started.'}"
+
+
+def ranks(number: Any) -> int:
+    """A number of ranks.
+
+    Raises:
+        ValueError: there is none so small.
+    """
+    if number < 1:
+        raise ValueError("a distributed run has 1 rank or more.")
+    return int(number)
 
 
 def minutes(text: str) -> float:
