@@ -65,8 +65,10 @@ def models(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def resources(ctx: typer.Context, incomplete: str) -> list[str]:
     """Uploads and links; the roots of the tree without an engine, too."""
-    roots = [name for name in ("runs/", "uploads/", "models/") if name.startswith(incomplete)]
-    return roots + _names(ctx, "resources", incomplete)
+    roots = ("runs/", "uploads/", "models/", "public/")
+    return [name for name in roots if name.startswith(incomplete)] + _names(
+        ctx, "resources", incomplete
+    )
 
 
 def servers(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -96,7 +96,7 @@ class ModelDeeds(ServerDeeds):
     def _resource(self, text: str) -> str:
         """A folder or file beside the screen's folder by its whole path, all else as it is."""
         root = self.settings.root
-        if root is None or text.partition("/")[0] in {"runs", "uploads", "models"}:
+        if root is None or text.partition("/")[0] in {"runs", "uploads", "models", "public"}:
             return text
         path = root / PurePosixPath(text)
         return str(path) if path.exists() else text

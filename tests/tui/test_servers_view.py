@@ -269,7 +269,7 @@ async def test_the_tree_of_resources(folder: EngineFixture, tmp_path: Path) -> N
     file = tmp_path / "table.csv"
     file.write_text("a,b\n1,2\n")
     async with open_app(folder, (160, 50), view="resources") as one:
-        await one.shows("runs/", "uploads/", "models/")
+        await one.shows("runs/", "uploads/", "models/", "public/")
         view = one.app.current_view
         assert isinstance(view, ResourcesView)
         await one.command(f":upload {file} table")

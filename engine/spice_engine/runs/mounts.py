@@ -52,7 +52,7 @@ def parse(texts: Iterable[str]) -> tuple[Mount, ...]:
 def _parse(text: str) -> Mount:
     resource, colon, path = text.partition(":")
     # `@best:accuracy` has colons of its own; after a slash the reference is over.
-    if "@best" in resource:
+    if resource.rpartition("/")[2] in {"@best", "@label"}:
         resource, path = _split_reference(text)
         colon = ":" if path else ""
     resource = resource.rstrip("/")
@@ -75,11 +75,12 @@ def _parse(text: str) -> Mount:
 
 
 def _split_reference(text: str) -> tuple[str, str]:
-    """`runs/@best:METRIC[:min|:max][/inner][:path]` in two."""
-    before, _, after = text.partition("@best:")
+    """`runs/@best:METRIC[:min|:max][/inner][:path]`, or with `@label:NAME`, in two."""
+    before, _, after = text.partition(":")
     parts = after.split(":")
-    count = 2 if len(parts) > 1 and parts[1].partition("/")[0] in {"min", "max"} else 1
-    return f"{before}@best:{':'.join(parts[:count])}", ":".join(parts[count:])
+    directed = len(parts) > 1 and parts[1].partition("/")[0] in {"min", "max"}
+    count = 2 if directed and before.endswith("@best") else 1
+    return f"{before}:{':'.join(parts[:count])}", ":".join(parts[count:])
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -15,13 +15,14 @@ from spice_engine.runs import resource_paths
 from spice_engine.runs.creator import creator
 from spice_engine.runs.known_runs import KnownRuns
 from spice_engine.runs.states import info_of
-from spice_engine.store import last_values
+from spice_engine.store import last_values, run_lists
 from spice_engine.store import projects as table
 from spice_engine.store import runs as run_table
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
 from spice_engine.store.projects import ProjectRow
 from spice_engine.store.runs import RunRow
+from spice_engine.store.series import MEASURED
 
 LONGEST_NAME = 200
 LONGEST_DESCRIPTION = 10_000
@@ -29,8 +30,6 @@ MOST_LISTED = 10_000
 COMPARED = 1000
 """Of a project's newest runs, whose metrics are compared."""
 MOST_METRICS = 20
-MEASURED = ("hardware/",)
-"""Beginnings of the names of what the engine measures of every run."""
 
 
 class Projects:
@@ -101,14 +100,11 @@ class Projects:
 
         def read(
             connection: sqlite3.Connection,
-        ) -> tuple[ProjectRow, dict[str, int], list[RunRow]]:
+        ) -> tuple[ProjectRow, dict[str, int], tuple[RunRow, ...]]:
             row = table.get(connection, name)
-            newest = run_table.list_newest(connection, max(count, COMPARED), project=row.name)
-            return (
-                row,
-                table.states(connection, row.name),
-                [one for one in newest if one.archived is None],
-            )
+            chosen = run_lists.Filter(project=row.name)
+            newest = run_lists.newest(connection, chosen, max(count, COMPARED))
+            return row, table.states(connection, row.name), newest
 
         row, states, newest = await self._database.read(read)
         owners = {f"runs/{one.id}": one.id for one in newest[:COMPARED]}
@@ -232,7 +228,7 @@ def _info(row: ProjectRow) -> ProjectInfo:
 
 
 def _check(name: str, description: str) -> None:
-    if not name.strip() or name != name.strip() or not name.isprintable():
+    if not name.strip() or name != name.strip() or not name.isprintable() or name == "-":
         raise InvalidRequest(
             f"{name[:40]!r} cannot name a project.",
             hint=f"Printable text of 1 to {LONGEST_NAME} characters.",

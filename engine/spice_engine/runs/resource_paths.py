@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from spice_engine.errors import InvalidRequest
 
-ROOTS = ("runs", "uploads", "models")
-RESERVED = frozenset({*ROOTS, "public"})
+ROOTS = ("runs", "uploads", "models", "public")
+RESERVED = frozenset(ROOTS)
 """What no link may be called."""
 
 LONGEST_PATH = 4096
@@ -25,10 +25,12 @@ _LOW_IS_BEST = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """`@latest`, or the best by a metric's last value; `smallest`: the lowest is the best."""
+    """`@latest`, the newest with a label, or the best by a metric's last value; `smallest`: the
+    lowest is the best."""
 
     metric: str = ""
     smallest: bool = False
+    label: str = ""
 
 
 def parse(text: str) -> tuple[str, ...]:
@@ -55,25 +57,29 @@ def parse(text: str) -> tuple[str, ...]:
 
 
 def reference(text: str) -> Reference | None:
-    """What `@latest` or `@best:METRIC[:min|:max]` stands for; None where it is no reference.
+    """What `@latest`, `@label:NAME` or `@best:METRIC[:min|:max]` stands for; None where it is no
+    reference.
 
     Without `:min` or `:max` a metric that counts losses or errors is best where it is lowest.
 
     Raises:
-        InvalidRequest: it begins with `@` and is neither.
+        InvalidRequest: it begins with `@` and is none of them.
     """
     if not text.startswith("@"):
         return None
     word, colon, metric = text[1:].partition(":")
     if word == "latest" and not colon:
         return Reference()
+    if word == "label" and metric:
+        return Reference(label=metric)
     if word == "best" and metric:
         name, _, direction = metric.rpartition(":")
         if name and direction in {"min", "max"}:
             return Reference(name, smallest=direction == "min")
         return Reference(metric, smallest=is_lowest_best(metric))
     raise InvalidRequest(
-        f"{text[:100]!r} refers to nothing.", hint="Such as: @latest, @best:accuracy, @best:x:min."
+        f"{text[:100]!r} refers to nothing.",
+        hint="Such as: @latest, @label:good, @best:accuracy, @best:x:min.",
     )
 
 

@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 import sqlite3
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from spice_engine.protocol.location import Location
 from spice_engine.protocol.resources import LinkInfo, ResourceInfo, ResourceList
 from spice_engine.runs import resource_files as files
 from spice_engine.runs import resource_paths as paths
+from spice_engine.runs.public_folders import PublicFolders
 from spice_engine.runs.resource_copy import Copied, copy_out, existing_of
 from spice_engine.runs.resource_files import Child, Resource
 from spice_engine.runs.run_outputs import RunOutputs
@@ -60,8 +62,15 @@ class ResourceTree:
         metrics: MetricStore,
         objects: ObjectStore,
         bus: Bus,
+        public: Sequence[str] = (),
     ) -> None:
+        """`public` are the folders below `public/`, as `PublicFolders` takes them.
+
+        Raises:
+            InvalidSettings: one of them cannot be shown.
+        """
         self.location = location
+        self._public = PublicFolders(public, location.root, location.state)
         self.objects = objects
         self.models: ModelTree | None = None
         self._database = database
@@ -121,6 +130,8 @@ class ResourceTree:
                 return ResourceList(sorted(entries, key=lambda info: info.path), link)
             case ("models", *rest) if len(rest) < 2:
                 return ResourceList(await self._models(rest), link)
+            case ("public",):
+                return ResourceList(await asyncio.to_thread(self._public.listed), link)
             case _:
                 found = await self._find(names)
         children = await asyncio.to_thread(files.children, self.objects, found)
@@ -181,8 +192,8 @@ class ResourceTree:
                 )
             case ("models", name, version, *rest) if self.models is not None:
                 root = await self.models.version_root(name, version)
-            case ("public", *_):
-                raise NotFound("there is nothing public on this machine.")
+            case ("public", name, *rest):
+                root = await asyncio.to_thread(self._public.find, name)
             case ("models", name):
                 raise InvalidRequest(
                     f"'models/{name[:100]}' names a model, not one of its versions.",
@@ -255,7 +266,7 @@ class ResourceTree:
         names = paths.parse(path)
         if names and names[0] == alias:
             raise InvalidRequest(f"the link {alias!r} would lead to itself.")
-        if names not in {("runs",), ("uploads",), ("models",)}:
+        if names not in {(root,) for root in paths.ROOTS}:
             await self.resolve(path)
         row = LinkRow(alias, "/".join(names), time.time())
         await self._database.write(lambda connection: links.add(connection, row))

@@ -11,6 +11,7 @@ from spice_engine.runs import resource_paths as paths
 from spice_engine.runs.requests import SHELL
 from spice_engine.runs.resource_files import Resource
 from spice_engine.runs.run_files import CHANGES, INNER, OUTPUTS, WORK
+from spice_engine.store import run_lists
 from spice_engine.store import runs as run_table
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
@@ -31,6 +32,7 @@ SHIMS_FILES = frozenset(
 """In a run's folder, and no output; the job holds the environment, which may hold secrets."""
 
 RUNS_LISTED = 1000
+_LOOKED_AT = 50
 
 
 class RunOutputs:
@@ -42,44 +44,67 @@ class RunOutputs:
         self._metrics = metrics
 
     async def run_of(self, which: str) -> RunRow:
-        """The run that `3`, `@latest` or `@best:METRIC` names.
+        """The run that `3`, `@latest`, `@label:NAME` or `@best:METRIC` names.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is none, or it is archived.
             InvalidRequest: it cannot name a run.
         """
         number = paths.run_number(which)
-        if number is None:
-            wanted = paths.reference(which)
-            if wanted is None:
+        if number is not None:
+            row = await self._database.read(lambda connection: run_table.get(connection, number))
+            if row.archived is not None:
                 raise NotFound(
-                    f"there is no run {which[:100]!r}.",
-                    hint="Such as: runs/3, runs/@latest, runs/@best:accuracy.",
+                    f"run {number} is archived.", hint="What it left is there when it is not."
                 )
-            number = await self._referred(wanted)
-        return await self._database.read(lambda connection: run_table.get(connection, number))
-
-    async def _referred(self, wanted: paths.Reference) -> int:
-        if not wanted.metric:
-            newest = await self._database.read(
-                lambda connection: run_table.list_newest(connection, 1)
+            return row
+        wanted = paths.reference(which)
+        if wanted is None:
+            raise NotFound(
+                f"there is no run {which[:100]!r}.",
+                hint="Such as: runs/3, runs/@latest, runs/@label:good, runs/@best:accuracy.",
             )
-            if not newest:
-                raise NotFound("there is no run yet.", hint="spice-tui run COMMAND starts one.")
-            return newest[0].id
+        if wanted.metric:
+            return await self._best(wanted)
+        return await self._newest(wanted.label)
+
+    async def _newest(self, label: str) -> RunRow:
+        chosen = run_lists.Filter(labels=[label] if label else [])
+        newest = await self._database.read(
+            lambda connection: run_lists.newest(connection, chosen, 1)
+        )
+        if newest:
+            return newest[0]
+        if label:
+            raise NotFound(
+                f"no run has the label {label[:100]!r}.",
+                hint="`spice-tui label RUN NAME` gives a run one.",
+            )
+        raise NotFound("there is no run yet.", hint="spice-tui run COMMAND starts one.")
+
+    async def _best(self, wanted: paths.Reference) -> RunRow:
         values = await self._metrics.last_numbers(wanted.metric)
+        sign = -1 if wanted.smallest else 1
         scores = {
-            number: value
+            number: sign * value
             for owner, value in values.items()
             if owner.startswith("runs/") and (number := paths.run_number(owner[5:])) is not None
         }
-        if not scores:
-            raise NotFound(
-                f"no run has a metric {wanted.metric[:100]!r}.",
-                hint="`spice-tui metrics RUN` lists the metrics of a run.",
+        best = sorted(scores, key=lambda number: (scores[number], number), reverse=True)
+        for start in range(0, len(best), _LOOKED_AT):  # those that are archived are no longer it
+            some = best[start : start + _LOOKED_AT]
+            chosen = run_lists.Filter(ids=some)
+            rows = await self._database.read(
+                lambda connection, chosen=chosen: run_lists.newest(connection, chosen, _LOOKED_AT)
             )
-        sign = -1 if wanted.smallest else 1
-        return max(scores, key=lambda number: (sign * scores[number], number))
+            there = {row.id: row for row in rows}
+            for number in some:
+                if number in there:
+                    return there[number]
+        raise NotFound(
+            f"no run has a metric {wanted.metric[:100]!r}.",
+            hint="`spice-tui metrics RUN` lists the metrics of a run.",
+        )
 
     async def root(self, which: str) -> Resource:
         """What a run left: its outputs, or where it has none what else is in its folder.
@@ -118,7 +143,7 @@ class RunOutputs:
     async def listed(self) -> list[ResourceInfo]:
         """The newest runs, oldest of them first."""
         rows = await self._database.read(
-            lambda connection: run_table.list_newest(connection, RUNS_LISTED)
+            lambda connection: run_lists.newest(connection, run_lists.Filter(), RUNS_LISTED)
         )
         return [
             ResourceInfo(

@@ -13,6 +13,7 @@ from spice_engine.runs.resources import ResourceTree
 from spice_engine.serving.lineage import ModelLineage
 from spice_engine.serving.models import Models
 from spice_engine.serving.policy_models import PolicyModels
+from spice_engine.settings import Settings
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
 from spice_engine.store.objects import ObjectStore
@@ -35,6 +36,7 @@ class ModelServices:
 def build_model_services(
     stack: contextlib.AsyncExitStack,
     location: Location,
+    settings: Settings,
     database: Database,
     metrics: MetricStore,
     objects: ObjectStore,
@@ -42,7 +44,7 @@ def build_model_services(
     bus: Bus,
 ) -> ModelServices:
     """Build them; `stack` closes them in the order that is right."""
-    tree = ResourceTree(location, database, metrics, objects, bus)
+    tree = ResourceTree(location, database, metrics, objects, bus, settings.public)
     uploads = Uploads(tree, database, bus)
     stack.callback(tree.close)
     policies = PolicyModels(database, objects, pods.pods, pods.versions)
