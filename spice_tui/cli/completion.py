@@ -58,6 +58,11 @@ def projects(ctx: typer.Context, incomplete: str) -> list[str]:
     return _names(ctx, "projects", incomplete)
 
 
+def workspaces(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of workspaces."""
+    return _names(ctx, "workspaces", incomplete)
+
+
 def models(ctx: typer.Context, incomplete: str) -> list[str]:
     """Models, and their newest versions."""
     return _names(ctx, "models", incomplete)

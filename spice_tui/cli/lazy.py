@@ -49,6 +49,7 @@ COMMANDS: dict[str, Entry] = {
     "rm": Entry("resources", "rm", "Remove uploads."),
     "link": Entry("resources", "link", "Give a resource a short name."),
     "unlink": Entry("resources", "unlink", "Take a short name away."),
+    "jupyter": Entry("jupyter", "app", "Open notebooks: make, start and stop workspaces."),
     "model": Entry("models", "app", "Make, list and describe models."),
     "pods": Entry("pods", "app", "List, show and publish the pods of the folder."),
     "train": Entry("train", "train", "Train a pod and follow its episodes."),

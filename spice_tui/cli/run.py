@@ -87,13 +87,13 @@ def run(
         typer.Option("--in-place", help="Run in the folder itself, not in a copy as it is now."),
     ] = False,
     distributed: Annotated[
-        int | None,
+        str,
         typer.Option(
             metavar="N",
             help="Start it N times at once, with the variables of torchrun, each on a machine of "
             "the type; the outputs of rank 0 are kept.",
         ),
-    ] = None,
+    ] = "",
     background: Annotated[
         bool, typer.Option("--background", "-b", help="Print its number and leave.")
     ] = False,
@@ -129,7 +129,7 @@ def run(
         "mounts": mount or [],
         "description": description,
         "in_place": in_place,
-        "distributed": 0 if distributed is None else option(distributed, ranks, "--distributed"),
+        "distributed": option(distributed, ranks, "--distributed") if distributed else 0,
         "dependencies": dependencies_of(given) or None,
         "git": commit.get("git", ""),
         "git_ref": commit.get("git_ref", ""),
@@ -190,15 +190,15 @@ def beginning(run: dict[str, Any]) -> str:
     return f"Run {run['id']} {run['message'] if told else 'started.'}"
 
 
-def ranks(number: Any) -> int:
+def ranks(text: str) -> int:
     """A number of ranks.
 
     Raises:
-        ValueError: there is none so small.
+        ValueError: it is none.
     """
-    if number < 1:
-        raise ValueError("a distributed run has 1 rank or more.")
-    return int(number)
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{text!r} is no number of ranks: 1 or more.")
+    return int(text)
 
 
 def minutes(text: str) -> float:
