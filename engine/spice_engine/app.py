@@ -59,6 +59,7 @@ from spice_engine.runs import (
     project_operations,
     rank_operations,
     resource_operations,
+    search_operations,
     workspace_operations,
 )
 from spice_engine.runs import operations as run_operations
@@ -87,6 +88,7 @@ _OPERATIONS = (
     metric_operations,
     project_operations,
     rank_operations,
+    search_operations,
     workflow_operations,
     workspace_operations,
     log_operations,

@@ -18,12 +18,14 @@ from spice_engine.maintenance import Maintenance
 from spice_engine.pods.assembly import PodServices, build_pod_services
 from spice_engine.pods.pools import make_pools
 from spice_engine.protocol.location import Location
+from spice_engine.runs.client_variables import ClientVariables
 from spice_engine.runs.environments import Environments
 from spice_engine.runs.log_views import Logs
 from spice_engine.runs.machine_types import MachineTypes
 from spice_engine.runs.metric_service import RunMetrics
 from spice_engine.runs.preparation import Preparation
 from spice_engine.runs.projects import Projects
+from spice_engine.runs.searches import Searches
 from spice_engine.runs.service import Runs
 from spice_engine.runs.workflows.service import Workflows
 from spice_engine.runs.workspaces import Workspaces
@@ -63,6 +65,7 @@ class Parts:
     projects: Projects
     workflows: Workflows
     workspaces: Workspaces
+    searches: Searches
     logs: Logs
     pods: PodServices
     bundles: ModelServices
@@ -74,13 +77,13 @@ class Parts:
     def services(self) -> list[object]:
         """All that operations ask for, but the engine's own."""
         own = [self.runs, self.run_metrics, self.projects, self.workflows]
-        own += [self.workspaces, self.logs]
+        own += [self.workspaces, self.searches, self.logs]
         return [*own, *self.pods.all, *self.bundles.all, *self.serving.all]
 
     @property
     def busy(self) -> bool:
         """Whether something goes on that needs an engine."""
-        own = self.runs.active or self.workflows.active
+        own = self.runs.active or self.workflows.active or self.searches.active
         return bool(own or self.pods.pods.busy or self.serving.servers.active)
 
     def names(self) -> dict[str, Callable[[], list[str]]]:
@@ -90,6 +93,7 @@ class Parts:
             "runs": self.runs.known.names,
             "projects": self.projects.names,
             "workflows": self.workflows.known.names,
+            "searches": self.searches.names,
             "workspaces": self.workspaces.names,
             "models": self.bundles.models.names,
             "resources": self.bundles.tree.names,
@@ -112,6 +116,7 @@ class Parts:
         await self.bundles.open()
         await self.serving.open()
         await self.workflows.open()
+        await self.searches.open()
         await self.workspaces.open()
 
 
@@ -155,7 +160,9 @@ async def build_parts(
     preparation = Preparation(location, objects, environments)
     runs = Runs(location, database, metrics, placement, machines, preparation, bus)
 
-    run_metrics = RunMetrics(runs, ensure_token(location), base_url)
+    token = ensure_token(location)
+    runs.variables.append(ClientVariables(state, token, base_url))
+    run_metrics = RunMetrics(runs, token, base_url)
     stack.push_async_callback(run_metrics.close)
 
     async def close_runs() -> None:
@@ -165,6 +172,8 @@ async def build_parts(
     projects = Projects(database, metrics, runs.known, bus)
     workflows = Workflows(runs, objects, bus)
     stack.push_async_callback(workflows.close)
+    searches = Searches(runs, pools["searcher"], bus)
+    stack.push_async_callback(searches.close)
     workspaces = Workspaces(runs, bus)
     stack.push_async_callback(workspaces.close)
     logs = Logs(runs, pools)
@@ -213,6 +222,7 @@ async def build_parts(
         projects,
         workflows,
         workspaces,
+        searches,
         logs,
         pods,
         bundles,

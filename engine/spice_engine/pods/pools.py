@@ -77,6 +77,9 @@ def make_pools(settings: Settings, logs: Path) -> dict[str, ChildPool]:
             memory_bytes=_trainer_bytes(),
             nice=PREVIEW_NICE,
         ),
+        "searcher": ChildPool(
+            "searcher", "spice_engine.runs.search_worker", 1, folder=logs, idle_seconds=60
+        ),
         "query": ChildPool("query", "spice_engine.workers.query", 2, folder=logs, idle_seconds=60),
     }
 
