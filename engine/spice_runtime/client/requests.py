@@ -38,6 +38,8 @@ _RENAMED = {
     "envvars": "env",
     "env": "env",
     "tensorboard_directory": "tensorboard",
+    "github_url": "git",
+    "github_ref": "git_ref",
 }
 _DEPENDENCIES = {
     "pip_packages": "pip",
@@ -96,19 +98,8 @@ def _special(request: dict[str, Any], name: str, value: Any) -> None:
         request["mounts"] = mounts(value)
     elif name == "stop_conditions":
         request["stop_conditions"] = conditions(value)
-    elif name in {"github_url", "github_ref"}:
-        _source(request, name, value)
     else:
         raise BadRequest(f"A run has no argument {name!r}.")
-
-
-def _source(request: dict[str, Any], name: str, value: Any) -> None:
-    if name == "github_url":
-        request["source"] = f"{value}{request.pop('_ref', '')}"
-    elif "source" in request:
-        request["source"] += f"@{value}"
-    else:
-        request["_ref"] = f"@{value}"
 
 
 def mounts(value: Any) -> list[str]:

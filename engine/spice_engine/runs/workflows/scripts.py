@@ -19,7 +19,6 @@ from spice_engine.protocol.workflows import (
 )
 from spice_engine.runs.service import Runs
 from spice_engine.runs.states import info_of
-from spice_engine.runs.workflows import selection
 from spice_engine.runs.workflows.known import KnownWorkflows
 from spice_engine.runs.workflows.repos import Repos
 from spice_engine.store import runs as run_table
@@ -38,7 +37,7 @@ class ScriptWorkflows:
         self._runs = runs
         self._objects = objects
         self._known = known
-        self._repos = Repos(runs.location, objects)
+        self._repos = Repos(runs.location.root, objects, runs.preparation.sources)
         self._managing: set[int] = set()
 
     async def take_up(self, row: WorkflowRow) -> None:
@@ -132,7 +131,7 @@ class ScriptWorkflows:
         if row.kind == "declared":
             raise Conflict(f"workflow {row.id} is declared: its steps make its runs.")
         run = dataclasses.replace(request.run, parent=row.run, made_by=f"workflow:{row.id}")
-        if run.in_place or run.source:
+        if run.in_place or run.git or run.code_of is not None:
             return await self._runs.start(run)
         code = row.code
         if request.label:
@@ -146,9 +145,7 @@ class ScriptWorkflows:
         root = self._runs.location.root
         cwd = (root / run.cwd).absolute()
         inner = PurePosixPath(cwd.relative_to(root)) if cwd.is_relative_to(root) else None
-        if inner is None or not await asyncio.to_thread(
-            selection.has_folder, self._objects, code, inner
-        ):
+        if inner is None or not await asyncio.to_thread(self._objects.has_folder, code, inner):
             raise InvalidRequest(f"cwd: {run.cwd[:200]!r} is no folder of the workflow's code.")
         taken = await self._runs.preparation.take(run, cwd, code)
         return await self._runs.start(run, taken)

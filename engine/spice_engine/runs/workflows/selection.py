@@ -56,20 +56,6 @@ def chosen(objects: ObjectStore, code: str, patterns: Sequence[str]) -> str:
     return found
 
 
-def has_folder(objects: ObjectStore, code: str, inner: PurePosixPath) -> bool:
-    """Whether there is such a folder in a stored one.
-
-    Raises:
-        StorageError, NotFound: as the store.
-    """
-    for name in inner.parts:
-        entry = next((one for one in objects.list_tree(code) if one.name == name), None)
-        if entry is None or entry.kind != "folder":
-            return False
-        code = entry.content
-    return True
-
-
 def _filtered(
     objects: ObjectStore,
     code: str,

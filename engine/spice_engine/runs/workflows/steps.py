@@ -92,9 +92,7 @@ class StepMaker:
         cwd = Path(os.path.normpath(root / spec.cwd))
         code = await self._code_of(texts(defaults.code if spec.code is None else spec.code))
         inner = PurePosixPath(cwd.relative_to(root)) if cwd.is_relative_to(root) else None
-        if inner is None or not await asyncio.to_thread(
-            selection.has_folder, self._objects, code, inner
-        ):
+        if inner is None or not await asyncio.to_thread(self._objects.has_folder, code, inner):
             raise InvalidRequest(
                 f"cwd: {spec.cwd[:200]!r} is no folder of what the step sees.",
                 hint="A path in the app folder; `code` must name something in it.",
