@@ -38,6 +38,7 @@ from spice_engine.api.predict import ServerRoutes
 from spice_engine.api.replies import REQUEST_ID, ClientGone, error_response, from_http_exception
 from spice_engine.api.security import EVENTS_PATH, Guard
 from spice_engine.api.server_openapi import ServerDocuments
+from spice_engine.api.spell_metrics import SpellMetrics
 from spice_engine.api.spice_v01 import PREFIX, SpiceV01
 from spice_engine.api.spice_v01_data import SpiceV01Data
 from spice_engine.api.spice_v01_files import SpiceV01Files
@@ -119,6 +120,7 @@ class HttpDoor:
         SpiceV01(dispatcher, self.bodies, algorithms, strict=strict).install(self._app)
         SpiceV01Data(dispatcher, self.bodies, strict=strict).install(self._app, PREFIX)
         SpiceV01Files(dispatcher, self.bodies).install(self._app, PREFIX)
+        SpellMetrics(dispatcher, self.bodies, token).install(self._app)
         DocsRoutes(dispatcher.table, algorithms).install(self._app)
         ServerRoutes(self.directory, self.bodies).install(self._app)
         ServerDocuments(self.directory).install(self._app)

@@ -50,7 +50,8 @@ class Access(Enum):
     """Open on loopback where the setting says so; else the token."""
     TOKEN = "token"
     SELF = "self"
-    """The handler asks for the token itself (browsers cannot set headers on a WebSocket)."""
+    """The handler asks for a token itself: browsers cannot set headers on a WebSocket, and what
+    runs send their metrics with has one in its path."""
     SERVER = "server"
     """What the model server says: like `LOOPBACK`, or its own token."""
 
@@ -59,7 +60,7 @@ def access_of(route: str) -> Access:
     """What the route with this template asks; unknown paths (empty) are `LOOPBACK`."""
     if route == "/health":
         return Access.OPEN
-    if route == EVENTS_PATH:
+    if route == EVENTS_PATH or route.startswith("/spell/"):
         return Access.SELF
     if "{server}" in route and not route.startswith("/api/"):
         return Access.LOOPBACK if route.endswith(("/health", "/ready")) else Access.SERVER
