@@ -126,7 +126,7 @@ async def test_what_its_runs_came_to(world: World) -> None:
             Point(name="accuracy", value=accuracy, index=0, time=1.0),
             Point(name="loss", value=9.0, index=0, time=1.0),
             Point(name="loss", value=loss, index=1, time=2.0),
-            Point(name="hardware/cpu", value=1.0, index=0, time=1.0),
+            Point(name="system/cpu", value=1.0, index=0, time=1.0),
         ]
         world.runs.metrics.add(f"runs/{number}", points)
     found = await world.projects.details("p", 1)

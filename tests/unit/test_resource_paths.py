@@ -66,7 +66,8 @@ def test_references(text: str, metric: str, smallest: bool) -> None:
 
 def test_what_is_no_reference() -> None:
     assert paths.reference("latest") is None
-    for text in ("@", "@best", "@best:", "@newest"):
+    assert paths.reference("@label:a b") == paths.Reference(label="a b")
+    for text in ("@", "@best", "@best:", "@newest", "@label", "@label:"):
         with pytest.raises(InvalidRequest):
             paths.reference(text)
 

@@ -21,6 +21,9 @@ from spice_engine.runs.mounts import MOST_MOUNTS, parse
         ("runs/@best:val_acc/weights:w", "runs/@best:val_acc/weights", "w"),
         ("@best:loss:min:/mnt/best", "@best:loss:min", "/mnt/best"),
         ("@best:loss:min/w", "@best:loss:min/w", "w"),
+        ("@label:good:old", "@label:good", "old"),
+        ("runs/@label:good/w.bin", "runs/@label:good/w.bin", "w.bin"),
+        ("@label:min:min", "@label:min", "min"),
     ],
 )
 def test_a_resource_and_where_it_appears(text: str, resource: str, path: str) -> None:
