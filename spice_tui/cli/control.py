@@ -1,70 +1,97 @@
-"""`stop`, `kill`, `wait`: end runs, or see them end."""
+"""`stop`, `kill`, `archive`, `wait`: end runs, put them away, or see them end."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
-from spice_engine.errors import SpiceError
-from spice_tui.cli import completion, failures, output, values
+from spice_engine.errors import Conflict, NotFound, SpiceError
+from spice_tui.cli import failures, output, values
 from spice_tui.cli.follow_run import RunFollower
 from spice_tui.cli.light import option
 from spice_tui.cli.output import Json
 from spice_tui.cli.session import session_of
-from spice_tui.client import Client
-
-RunArguments = Annotated[
-    list[str],
-    typer.Argument(metavar="RUN...", help="Numbers of runs.", autocompletion=completion.runs),
-]
+from spice_tui.cli.which_run import RunArguments, numbers_of
 
 
-def _each(client: Client, operation: str, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Call once a run; one that fails does not keep the others from it.
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is said of one run, and of several: the verb, what is done to them, what comes of it."""
+
+    one: str
+    verb: str
+    many: str
+    then: str = ""
+
+
+STOP = Words(
+    "Stopping run {0}. Use 'spice-tui logs -f {0}' to view logs while it finishes.",
+    "stop",
+    "stopping",
+    " Any outputs will be saved.",
+)
+KILL = Words("{}", "kill", "killing")
+ARCHIVE = Words("Successfully archived run {}.", "archive", "archived")
+BACK = Words("Run {} is listed again.", "unarchive", "listed again")
+
+
+def _numbers(ctx: typer.Context, runs: list[str]) -> list[int]:
+    """Numbers of runs; an engine is asked only where a name is given."""
+    try:
+        return [values.run_number(run) for run in runs]
+    except ValueError:
+        with session_of(ctx).connect() as client:
+            return numbers_of(client, runs)
+
+
+def _act(
+    ctx: typer.Context, operation: str, requests: list[dict[str, Any]], words: Words, *, json: bool
+) -> None:
+    """Call an operation once a run; one that fails does not keep the others from it.
 
     Raises:
         typer.Exit: with the exit code of the first that failed, after all were tried.
         SpiceError: the only one failed.
     """
     changed: list[dict[str, Any]] = []
-    failed: list[SpiceError] = []
-    for request in requests:
-        try:
-            changed.append(client.call(operation, request))
-        except SpiceError as error:
-            if len(requests) == 1:
-                raise
-            failed.append(error)
-    if failed:
-        for error in failed:
-            failures.report(error)
-        if output.json_wanted():
-            output.as_json(changed)
-        else:
-            _tell(operation, changed)
-        raise typer.Exit(failed[0].exit_code)
-    return changed
-
-
-def _tell(operation: str, changed: list[dict[str, Any]]) -> None:
-    for run in changed:
-        if operation == "runs.stop":
-            output.line(
-                f"Stopping run {run['id']}. Use 'spice-tui logs -f {run['id']}' to view logs "
-                "while it finishes."
-            )
-        else:
-            output.line(str(run["id"]))
-
-
-def _act(ctx: typer.Context, operation: str, requests: list[dict[str, Any]], *, json: bool) -> None:
+    failed: list[tuple[int, SpiceError]] = []
     with session_of(ctx).connect() as client:
-        changed = _each(client, operation, requests)
+        for request in requests:
+            try:
+                changed.append(client.call(operation, request))
+            except SpiceError as error:
+                if len(requests) == 1:
+                    raise
+                failed.append((request["id"], error))
     if json:
         output.as_json(changed)
+    elif len(requests) == 1:
+        output.line(words.one.format(changed[0]["id"]))
     else:
-        _tell(operation, changed)
+        output.line(f"Executing batch {words.verb}...")
+        _tell_failed(failed)
+        if changed:
+            numbers = ", ".join(str(run["id"]) for run in changed)
+            output.line(f"| Successfully {words.many}: {numbers}.{words.then}")
+    if failed:
+        if json:
+            for _, error in failed:
+                failures.report(error)
+        raise typer.Exit(failed[0][1].exit_code)
+
+
+def _tell_failed(failed: list[tuple[int, SpiceError]]) -> None:
+    for word, kind in (("Already finished", Conflict), ("Run ID does not exist", NotFound)):
+        numbers = [str(number) for number, error in failed if isinstance(error, kind)]
+        if numbers:
+            output.line(f"| {word}: {', '.join(numbers)}")
+    for number, error in failed:
+        if not isinstance(error, Conflict | NotFound):
+            output.line(f"| {number}: {output.safe(error.message)}")
+    if failed:
+        output.line("-" * 40)
 
 
 def stop(
@@ -77,25 +104,54 @@ def stop(
 ) -> None:
     """Ask runs to end; what they wrote is kept."""
     seconds = option(grace, values.duration, "--grace")
-    numbers = [option(run, values.run_number, "RUN") for run in runs]
-    _act(ctx, "runs.stop", [{"id": number, "grace": seconds} for number in numbers], json=json)
+    requests = [{"id": number, "grace": seconds} for number in _numbers(ctx, runs)]
+    _act(ctx, "runs.stop", requests, STOP, json=json)
 
 
 def kill(ctx: typer.Context, runs: RunArguments, json: Json = False) -> None:
-    """End runs at once."""
-    numbers = [option(run, values.run_number, "RUN") for run in runs]
-    _act(ctx, "runs.kill", [{"id": number} for number in numbers], json=json)
+    """End runs at once; what they wrote is not kept."""
+    _act(ctx, "runs.kill", [{"id": number} for number in _numbers(ctx, runs)], KILL, json=json)
 
 
-def wait(ctx: typer.Context, runs: RunArguments, json: Json = False) -> None:
-    """Wait until runs have ended; ends with the first exit code that is not 0."""
-    numbers = [option(run, values.run_number, "RUN") for run in runs]
+def archive(
+    ctx: typer.Context,
+    runs: RunArguments,
+    undo: Annotated[bool, typer.Option("--undo", help="Take them back into lists.")] = False,
+    json: Json = False,
+) -> None:
+    """Put runs that are over away: lists leave them out, and nothing of them is removed."""
+    requests = [{"id": number, "archived": not undo} for number in _numbers(ctx, runs)]
+    _act(ctx, "runs.archive", requests, BACK if undo else ARCHIVE, json=json)
+
+
+def wait(
+    ctx: typer.Context,
+    runs: RunArguments,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--state", metavar="STATE", help="Until each is in this state, or another; repeat."
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Wait until runs have ended; ends with the first exit code that is not 0.
+
+    With --state it waits for that instead, and ends with 1 if a run can no longer get there.
+    """
+    wanted = {one.lower().replace(" ", "_") for one in state or ()}
     session = session_of(ctx)
-    ended = [RunFollower(session, number, quiet=True).follow() for number in numbers]
+    reached: list[dict[str, Any]] = []
+    for number in _numbers(ctx, runs):
+        follower = RunFollower(session, number, quiet=True)
+        follower.until = wanted
+        reached.append(follower.follow())
     if json:
-        output.as_json(ended)
+        output.as_json(reached)
     else:
-        for run in ended:
+        for run in reached:
             output.line(f"{run['id']}  {values.status_text(run)}")
-    codes = [values.run_exit_code(run) for run in ended]
+    if wanted:
+        raise typer.Exit(int(any(run["state"] not in wanted for run in reached)))
+    codes = [values.run_exit_code(run) for run in reached]
     raise typer.Exit(next((code for code in codes if code), 0))

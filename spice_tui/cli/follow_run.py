@@ -7,7 +7,7 @@ the follower, which connects again and continues at the byte it had reached.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from spice_engine.errors import EngineUnavailable, ProtocolError
@@ -27,6 +27,8 @@ class RunFollower:
         self._quiet = quiet
         self._patience = Patience()
         self.offset = 0
+        self.until: Collection[str] = ()
+        """States at which to stop following, before it has ended."""
         self.part: Mapping[str, Any] = {}
         """Which of its logs: `rank` for that of a rank."""
 
@@ -59,7 +61,7 @@ class RunFollower:
         run = client.call("runs.get", {"id": self._run})
         self._patience.renewed()
         while True:
-            if run["state"] not in values.ACTIVE:
+            if run["state"] not in values.ACTIVE or run["state"] in self.until:
                 self._print_new(client)
                 return run
             topic, event = client.next_event()

@@ -32,12 +32,14 @@ COMMANDS: dict[str, Entry] = {
     "run": Entry(
         "run", "run", "Run a command and follow its log.", stops_at_command=True, files=True
     ),
-    "ps": Entry("runs", "list_runs", "List runs."),
+    "ps": Entry("ps", "list_runs", "List runs.", files=True),
     "info": Entry("runs", "info", "Show everything about one run."),
     "logs": Entry("logs", "logs", "Print the log of a run."),
     "wait": Entry("control", "wait", "Wait until runs have ended."),
     "stop": Entry("control", "stop", "Ask runs to end."),
     "kill": Entry("control", "kill", "End runs at once."),
+    "archive": Entry("control", "archive", "Put runs that are over away."),
+    "clone": Entry("clone", "clone", "Run the same again, with changes.", files=True),
     "label": Entry("runs", "label", "Add a label to a run, or remove it."),
     "project": Entry("project", "app", "Name groups of runs, and compare them."),
     "metrics": Entry("metrics", "metrics", "Show the metrics of a run."),

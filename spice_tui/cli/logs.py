@@ -7,14 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from spice_engine.errors import InvalidRequest
-from spice_tui.cli import output, values
+from spice_tui.cli import output
 from spice_tui.cli.follow_run import chunks_of, print_log
 from spice_tui.cli.following import FollowingClient
-from spice_tui.cli.light import option
 from spice_tui.cli.output import Json
 from spice_tui.cli.run import follow as follow_run
-from spice_tui.cli.runs import RunArgument
 from spice_tui.cli.session import session_of
+from spice_tui.cli.which_run import RunArgument, number_of
 
 
 def logs(
@@ -33,7 +32,6 @@ def logs(
     json: Json = False,
 ) -> None:
     """Print the log of a run."""
-    number = option(run, values.run_number, "RUN")
     part = {} if rank is None else {"rank": rank}
     if tail < 0:
         raise typer.BadParameter("must be 0 or more.", param_hint="--tail")
@@ -41,6 +39,7 @@ def logs(
         raise InvalidRequest("--json gives one answer and cannot follow.", hint="Leave out one.")
     session = session_of(ctx)
     with session.connect(FollowingClient) as client:
+        number = number_of(client, run)
         if json:
             chunks = (
                 [_tail(client, number, tail, part)]

@@ -9,10 +9,9 @@ import typer
 
 from spice_engine.errors import NotFound
 from spice_tui.cli import output, values
-from spice_tui.cli.light import option
 from spice_tui.cli.output import Json
-from spice_tui.cli.runs import RunArgument
 from spice_tui.cli.session import session_of
+from spice_tui.cli.which_run import RunArgument, number_of
 
 
 def metrics(
@@ -25,8 +24,8 @@ def metrics(
     json: Json = False,
 ) -> None:
     """Show the metrics of a run: a line a series, or with a name a line a point."""
-    number = option(run, values.run_number, "RUN")
     with session_of(ctx).connect() as client:
+        number = number_of(client, run)
         answer = client.call("runs.read_metrics", {"id": number, "name": name, "points": points})
     series: list[dict[str, Any]] = answer["series"]
     if name and not series:

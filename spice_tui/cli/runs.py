@@ -1,4 +1,4 @@
-"""`ps`, `info`, `label`: what runs there are and what is known about them."""
+"""`info`, `label`: what is known about one run."""
 
 from __future__ import annotations
 
@@ -7,60 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from spice_tui.cli import completion, output, values
-from spice_tui.cli.light import option
+from spice_tui.cli import output, values
 from spice_tui.cli.output import Json
 from spice_tui.cli.session import session_of
+from spice_tui.cli.which_run import RunArgument, number_of
 
-RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="Number of the run.", autocompletion=completion.runs)
-]
-
-
-def list_runs(
-    ctx: typer.Context,
-    *,
-    number: Annotated[int, typer.Option("--number", "-n", help="At most this many.")] = 50,
-    state: Annotated[
-        list[str] | None, typer.Option("--state", help="Only runs in this state; repeat.")
-    ] = None,
-    label: Annotated[
-        list[str] | None, typer.Option("--label", "-l", help="Only runs with this label; repeat.")
-    ] = None,
-    no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Show whole commands.")] = False,
-    json: Json = False,
-) -> None:
-    """List the newest runs, oldest of them first."""
-    with session_of(ctx).connect() as client:
-        answer = client.call(
-            "runs.list", {"number": number, "states": state or [], "labels": label or []}
-        )
-    if json:
-        output.as_json(answer["runs"])
-        return
-    whole = no_trunc or not output.is_terminal()
-    output.table(
-        ["ID", "NAME", "COMMAND", "STATUS", "CREATED"],
-        [_row(run, whole=whole) for run in answer["runs"]],
-    )
-
-
-def _row(run: dict[str, Any], *, whole: bool) -> list[str]:
-    command = values.command_text(run["command"])
-    status, color = values.status_text(run), values.status_color(run)
-    return [
-        str(run["id"]),
-        run["name"],
-        command if whole else output.shorten(command, 40),
-        output.paint(status, color) if color else status,
-        values.ago(run["created"]),
-    ]
+__all__ = ["RunArgument", "info", "label"]
 
 
 def info(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
     """Show everything that is known about one run."""
-    number = option(run, values.run_number, "RUN")
     with session_of(ctx).connect() as client:
+        number = number_of(client, run)
         found = client.call("runs.get", {"id": number})
         ranks = client.call("runs.ranks", {"id": number}) if found.get("distributed") else {}
     if json:
@@ -79,6 +37,7 @@ def info(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
             ("Message", found.get("message")),
             ("Command", values.command_text(found["command"])),
             ("Directory", found.get("cwd")),
+            *_circumstances(found),
             ("Created", values.clock(found.get("created"))),
             ("Start Time", values.clock(started)),
             ("End Time", values.clock(ended)),
@@ -101,6 +60,28 @@ def _rank(rank: dict[str, Any]) -> tuple[str, str]:
     state = running if rank["exit_code"] is None else rank["message"]
     lasted = (rank["ended"] or time.time()) - rank["started"]
     return f"Rank {rank['rank']}", f"{state}, {values.elapsed(lasted)}"
+
+
+def _circumstances(run: dict[str, Any]) -> list[tuple[str, object]]:
+    """What it was asked with beside its command, and how it came about."""
+    params = run.get("params", {})
+    attempts = run.get("retries") or 0
+    after = ", ".join(map(str, run.get("after", [])))
+    return [
+        ("Hyperparameters", ", ".join(f"{name}={value}" for name, value in params.items())),
+        ("Made By", run.get("made_by")),
+        ("Parent", run.get("parent")),
+        ("Priority", run.get("priority") or ""),
+        ("After", f"{after} (all must succeed)" if after and run.get("after_ok") else after),
+        ("Attempt", f"{run['attempt']} of {1 + attempts}" if attempts else ""),
+        ("Auto-Resume", "yes" if run.get("auto_resume") else ""),
+        ("Resumed From Run", run.get("resumed_from")),
+        ("Resumed As Run", run.get("resumed_as")),
+        ("Stop Conditions", "; ".join(run.get("stop_conditions", []))),
+        ("TensorBoard", run.get("tensorboard")),
+        ("Link", run.get("link")),
+        ("Archived", values.clock(run.get("archived"))),
+    ]
 
 
 def _mount(text: str) -> str:
@@ -139,9 +120,9 @@ def label(
     json: Json = False,
 ) -> None:
     """Add a label to a run, or remove it."""
-    number = option(run, values.run_number, "RUN")
-    change = {"id": number, "remove" if remove else "add": [name]}
     with session_of(ctx).connect() as client:
+        number = number_of(client, run)
+        change = {"id": number, "remove" if remove else "add": [name]}
         changed = client.call("runs.label", change)
     if json:
         output.as_json(changed)

@@ -1,0 +1,137 @@
+"""`ps`: the runs there are, by what is known of them."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from spice_tui.cli import completion, output, values
+from spice_tui.cli.light import option
+from spice_tui.cli.output import Json
+from spice_tui.cli.session import session_of
+
+Texts = list[str] | None
+
+
+def list_runs(
+    ctx: typer.Context,
+    *,
+    number: Annotated[int, typer.Option("--number", "-n", help="At most this many.")] = 50,
+    state: Annotated[
+        Texts, typer.Option("--state", metavar="STATE", help="Only in this state; repeat.")
+    ] = None,
+    label: Annotated[
+        Texts, typer.Option("--label", "-l", help="Only with this label; repeat.")
+    ] = None,
+    project: Annotated[
+        str,
+        typer.Option(
+            "--project",
+            "-p",
+            metavar="NAME",
+            help="Only of this project; - for those of none.",
+            autocompletion=completion.projects,
+        ),
+    ] = "",
+    kind: Annotated[
+        Texts,
+        typer.Option(
+            "--kind", metavar="KIND", help="Only run, trial, workflow, workspace, external; repeat."
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option(metavar="PATTERN", help="Only of a name: try*.")] = "",
+    param: Annotated[
+        Texts,
+        typer.Option(metavar="CONDITION", help="Only where a parameter is so: lr<0.1; repeat."),
+    ] = None,
+    metric: Annotated[
+        Texts,
+        typer.Option(
+            metavar="CONDITION",
+            help="Only where the last value of a metric is so: acc>0.9; repeat.",
+        ),
+    ] = None,
+    since: Annotated[
+        str, typer.Option(metavar="TIME", help="Only made since: 2h, 2026-05-01, Unix seconds.")
+    ] = "",
+    until: Annotated[str, typer.Option(metavar="TIME", help="Only made before.")] = "",
+    archived: Annotated[bool, typer.Option("--archived", help="Those that are archived.")] = False,
+    sort: Annotated[
+        str,
+        typer.Option(
+            metavar="KEY",
+            help="By id, created, started, ended, duration, name, state, project, priority, "
+            "param:NAME or metric:NAME.",
+        ),
+    ] = "",
+    desc: Annotated[bool, typer.Option("--desc", help="Sort the largest first.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="More columns.")] = False,
+    no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Show whole commands.")] = False,
+    json: Json = False,
+) -> None:
+    """List the newest runs, oldest of them first; or the first of an order."""
+    request = {
+        "number": number,
+        "states": [one.lower().replace(" ", "_") for one in state or []],
+        "labels": label or [],
+        "kinds": kind or [],
+        "name": name,
+        "project": project,
+        "params": param or [],
+        "metrics": metric or [],
+        "since": option(since, _moment, "--since") if since else None,
+        "until": option(until, _moment, "--until") if until else None,
+        "archived": archived,
+        "sort": sort or ("id" if desc else ""),
+        "descending": desc,
+    }
+    with session_of(ctx).connect() as client:
+        runs = client.call("runs.list", request)["runs"]
+    if json:
+        output.as_json(runs)
+        return
+    whole = no_trunc or not output.is_terminal()
+    heads = ["ID", "NAME", "COMMAND", "STATUS", "CREATED"]
+    kinds = verbose or any(run["kind"] != "run" for run in runs)
+    if kinds:
+        heads.insert(1, "KIND")
+    if verbose:
+        heads += ["PROJECT", "LABELS", "MACHINE", "DESCRIPTION"]
+    output.table(heads, [_row(run, heads, whole=whole, verbose=verbose) for run in runs])
+
+
+def _moment(text: str) -> float:
+    """A time, or a duration before now."""
+    try:
+        return time.time() - values.duration(text) if text[-1:].isalpha() else values.moment(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no time; give 2h, 3d, or YYYY-MM-DD HH:MM:SS.") from None
+
+
+def _row(run: dict[str, Any], heads: list[str], *, whole: bool, verbose: bool) -> list[str]:
+    command = values.command_text(run["command"])
+    status, color = values.status_text(run), values.status_color(run)
+    if verbose:
+        status += _elapsed(run)
+    cells = {
+        "ID": str(run["id"]),
+        "KIND": run["kind"],
+        "NAME": run["name"],
+        "COMMAND": command if whole else output.shorten(command, 40),
+        "STATUS": output.paint(status, color) if color else status,
+        "CREATED": values.ago(run["created"]),
+        "PROJECT": run["project"],
+        "LABELS": ",".join(run["labels"]),
+        "MACHINE": run["machine_type"],
+        "DESCRIPTION": run["description"],
+    }
+    return [cells[head] for head in heads]
+
+
+def _elapsed(run: dict[str, Any]) -> str:
+    """How long it took, or takes so far."""
+    if run["started"] is None:
+        return ""
+    return f" [{values.elapsed((run['ended'] or time.time()) - run['started'])}]"
