@@ -24,6 +24,7 @@ class Words:
     verb: str
     many: str
     then: str = ""
+    refused: str = "Already finished"
 
 
 STOP = Words(
@@ -33,8 +34,10 @@ STOP = Words(
     " Any outputs will be saved.",
 )
 KILL = Words("{}", "kill", "killing")
-ARCHIVE = Words("Successfully archived run {}.", "archive", "archived")
-BACK = Words("Run {} is listed again.", "unarchive", "listed again")
+ARCHIVE = Words(
+    "Successfully archived run {}.", "archive", "archived", refused="Not over, or archived already"
+)
+BACK = Words("Run {} is listed again.", "unarchive", "listed again", refused="Not archived")
 
 
 def _numbers(ctx: typer.Context, runs: list[str]) -> list[int]:
@@ -71,7 +74,7 @@ def _act(
         output.line(words.one.format(changed[0]["id"]))
     else:
         output.line(f"Executing batch {words.verb}...")
-        _tell_failed(failed)
+        _tell_failed(failed, words.refused)
         if changed:
             numbers = ", ".join(str(run["id"]) for run in changed)
             output.line(f"| Successfully {words.many}: {numbers}.{words.then}")
@@ -82,8 +85,8 @@ def _act(
         raise typer.Exit(failed[0][1].exit_code)
 
 
-def _tell_failed(failed: list[tuple[int, SpiceError]]) -> None:
-    for word, kind in (("Already finished", Conflict), ("Run ID does not exist", NotFound)):
+def _tell_failed(failed: list[tuple[int, SpiceError]], refused: str) -> None:
+    for word, kind in ((refused, Conflict), ("Run ID does not exist", NotFound)):
         numbers = [str(number) for number, error in failed if isinstance(error, kind)]
         if numbers:
             output.line(f"| {word}: {', '.join(numbers)}")

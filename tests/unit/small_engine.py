@@ -51,6 +51,7 @@ from spice_engine.protocol.pods import (
     TrainPod,
 )
 from spice_engine.protocol.runs import (
+    FindRun,
     LabelRun,
     ListRuns,
     LogChunk,
@@ -298,6 +299,15 @@ def list_runs(shelf: Shelf, request: ListRuns) -> RunList:
 def get_run(shelf: Shelf, request: RunId) -> RunInfo:
     """One run."""
     return shelf.run(request.id)
+
+
+@TABLE.register("runs.find", http="GET /api/v1/run-numbers")
+def find_run(shelf: Shelf, request: FindRun) -> RunId:
+    """The run of a name."""
+    found = [run.id for run in shelf.runs.values() if run.name == request.name]
+    if not found:
+        raise NotFound(f"there is no run named {request.name!r}.", hint="spice-tui ps lists them.")
+    return RunId(found[0])
 
 
 @TABLE.register("runs.stop", http="POST /api/v1/runs/{id}/stop")
