@@ -270,6 +270,7 @@ class Engine:
             metrics=EngineMetrics(sources, self.lag),
             title=self.location.root.name,
             directory=self.parts.serving.directory,
+            tracking=self.parts.tracking,
         )
 
     def _counts(self) -> EngineCounts:

@@ -27,6 +27,7 @@ from spice_engine.runs.preparation import Preparation
 from spice_engine.runs.projects import Projects
 from spice_engine.runs.searches import Searches
 from spice_engine.runs.service import Runs
+from spice_engine.runs.tracking import Tracking
 from spice_engine.runs.workflows.service import Workflows
 from spice_engine.runs.workspaces import Workspaces
 from spice_engine.serving.assembly import ModelServices, build_model_services
@@ -63,6 +64,7 @@ class Parts:
     runs: Runs
     run_metrics: RunMetrics
     projects: Projects
+    tracking: Tracking
     workflows: Workflows
     workspaces: Workspaces
     searches: Searches
@@ -84,6 +86,7 @@ class Parts:
     def busy(self) -> bool:
         """Whether something goes on that needs an engine."""
         own = self.runs.active or self.workflows.active or self.searches.active
+        own = own or self.tracking.busy
         return bool(own or self.pods.pods.busy or self.serving.servers.active)
 
     def names(self) -> dict[str, Callable[[], list[str]]]:
@@ -106,6 +109,7 @@ class Parts:
         """Take up what an earlier engine left: runs, pods, models, servers."""
         await self.runs.machines.open()
         await self.projects.open()
+        await self.tracking.open()
         await self.run_metrics.open()
         # Runs are known before anybody can ask for them; they are followed from here on.
         taken_up = await self.runs.adopt_all()
@@ -161,7 +165,6 @@ async def build_parts(
     runs = Runs(location, database, metrics, placement, machines, preparation, bus)
 
     token = ensure_token(location)
-    runs.variables.append(ClientVariables(state, token, base_url))
     run_metrics = RunMetrics(runs, token, base_url)
     stack.push_async_callback(run_metrics.close)
 
@@ -170,7 +173,9 @@ async def build_parts(
 
     stack.push_async_callback(close_runs)
     projects = Projects(database, metrics, runs.known, bus)
-    workflows = Workflows(runs, objects, bus)
+    tracking = Tracking(runs, projects, ensure_token(location), base_url, settings.tls_cert)
+    stack.callback(tracking.close)
+    workflows = Workflows(runs, objects, bus, ClientVariables(location, token, base_url))
     stack.push_async_callback(workflows.close)
     searches = Searches(runs, pools["searcher"], bus)
     stack.push_async_callback(searches.close)
@@ -220,6 +225,7 @@ async def build_parts(
         runs,
         run_metrics,
         projects,
+        tracking,
         workflows,
         workspaces,
         searches,

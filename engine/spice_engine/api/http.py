@@ -22,7 +22,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
-from spice_engine.api import rest
+from spice_engine.api import mlflow, rest
 from spice_engine.api.bodies import PATIENCE, BodyReader
 from spice_engine.api.docs_routes import DocsRoutes
 from spice_engine.api.exposure import check_exposure
@@ -49,6 +49,7 @@ from spice_engine.events import Bus
 from spice_engine.learning.catalog import ALGORITHMS, Algorithm
 from spice_engine.loop_lag import LoopLag
 from spice_engine.operations import Dispatcher, internal_error
+from spice_engine.runs.tracking import Tracking
 from spice_engine.serving.calls import GONE
 from spice_engine.serving.directory import Directory
 from spice_engine.settings import Settings
@@ -89,6 +90,7 @@ class HttpDoor:
         patience: float = PATIENCE,
         max_connections: int = MAX_CONNECTIONS,
         directory: Directory | None = None,
+        tracking: Tracking | None = None,
     ) -> None:
         check_exposure(settings)
         self.directory = Directory() if directory is None else directory
@@ -121,6 +123,8 @@ class HttpDoor:
         SpiceV01Data(dispatcher, self.bodies, strict=strict).install(self._app, PREFIX)
         SpiceV01Files(dispatcher, self.bodies).install(self._app, PREFIX)
         SpellMetrics(dispatcher, self.bodies, token).install(self._app)
+        if tracking is not None:
+            mlflow.TrackingRoutes(tracking, self.bodies).install(self._app)
         DocsRoutes(dispatcher.table, algorithms).install(self._app)
         ServerRoutes(self.directory, self.bodies).install(self._app)
         ServerDocuments(self.directory).install(self._app)
@@ -246,7 +250,8 @@ class HttpDoor:
         except web.HTTPException as error:
             response = from_http_exception(request, error)
         except SpiceError as error:
-            response = error_response(error)
+            ours = not mlflow.is_tracking(request.path)
+            response = error_response(error) if ours else mlflow.error_response(error)
         except ClientGone:
             response = web.Response(status=GONE)  # for the count only
         except Exception as error:

@@ -42,6 +42,10 @@ UNLESS_GIVEN = (
 """Header lines of responses that do not have another value for them."""
 
 
+_WITH_TOKEN = ("/api/v1/", "/api/runs/", "/api/2.0/", "/api/3.0/")
+"""How the routes begin of operations, and of MLflow's clients."""
+
+
 class Access(Enum):
     """What a route asks of its caller."""
 
@@ -66,7 +70,7 @@ def access_of(route: str) -> Access:
         return Access.LOOPBACK if route.endswith(("/health", "/ready")) else Access.SERVER
     if route.startswith("/api/v0.1/") and route.endswith(("/export", "/import")):
         return Access.TOKEN  # these read and write files
-    return Access.TOKEN if route.startswith("/api/v1/") else Access.LOOPBACK
+    return Access.TOKEN if route.startswith(_WITH_TOKEN) else Access.LOOPBACK
 
 
 def split_host(text: str) -> tuple[str, str]:

@@ -68,7 +68,7 @@ class KnownRuns:
         self._recent[info.id] = info
         self._topic.set(str(info.id), info)
         while len(self._recent) > RECENT + len(self._active):
-            ended = next((i for i, r in self._recent.items() if r.state in FINAL_STATES), None)
+            ended = next((i for i, run in self._recent.items() if _may_go(run)), None)
             if ended is None:
                 break
             del self._recent[ended]
@@ -230,3 +230,8 @@ class KnownRuns:
             except (StorageError, Overloaded) as error:
                 log.warning("a run's state waits for the disk: %s", error)
                 await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+
+def _may_go(run: RunInfo) -> bool:
+    """Whether nothing here needs to know of a run: it is over, or was never in our hands."""
+    return run.state in FINAL_STATES or run.kind == "external"

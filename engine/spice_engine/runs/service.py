@@ -30,7 +30,7 @@ from spice_engine.runs.rank_jobs import check_ranks
 from spice_engine.runs.requests import command_of
 from spice_engine.runs.sameness import key_of
 from spice_engine.runs.stages import Stages
-from spice_engine.runs.states import info_of
+from spice_engine.runs.states import STOPPED_AS, info_of
 from spice_engine.store import projects, run_life, run_lists
 from spice_engine.store import runs as table
 from spice_engine.store.database import Database
@@ -302,6 +302,15 @@ class Runs:
             row = table.get(connection, number)
             if row.state in FINAL_STATES:
                 raise Conflict(f"run {number} is over already ({row.state}).")
+            if row.kind == "external":  # there is no process of ours to wait for
+                return table.set_state(
+                    connection,
+                    number,
+                    STOPPED_AS[wanted],
+                    outcome=STOPPED_AS[wanted],
+                    message=reason or "Ended here; its process was not told.",
+                    ended=time.time(),
+                )
             # One that is saved is over but for that, unless it is going to be tried again.
             ending = row.state == "saving" and row.attempt > row.retries
             if ending or row.state in {"killing", wanted}:

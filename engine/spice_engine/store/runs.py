@@ -241,10 +241,13 @@ def list_newest(
 
 
 def active(connection: sqlite3.Connection) -> tuple[RunRow, ...]:
-    """Every run that is not over, oldest first: what an engine takes up again when it starts."""
+    """Every run that is not over, oldest first: what an engine takes up again when it starts. Not
+    those whose process was never ours."""
     final = sorted(FINAL_STATES)
     return select(
-        connection, f"WHERE state NOT IN ({placeholders(list(final))}) ORDER BY id", tuple(final)
+        connection,
+        f"WHERE state NOT IN ({placeholders(list(final))}) AND kind <> 'external' ORDER BY id",
+        tuple(final),
     )
 
 
