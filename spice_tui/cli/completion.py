@@ -58,6 +58,11 @@ def projects(ctx: typer.Context, incomplete: str) -> list[str]:
     return _names(ctx, "projects", incomplete)
 
 
+def searches(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Numbers of searches."""
+    return _names(ctx, "searches", incomplete)
+
+
 def workspaces(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of workspaces."""
     return _names(ctx, "workspaces", incomplete)

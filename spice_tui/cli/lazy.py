@@ -41,8 +41,11 @@ COMMANDS: dict[str, Entry] = {
     "archive": Entry("control", "archive", "Put runs that are over away."),
     "clone": Entry("clone", "clone", "Run the same again, with changes.", files=True),
     "label": Entry("runs", "label", "Add a label to a run, or remove it."),
+    "hyper": Entry("hyper", "app", "Search over the parameters of a command or of a pod."),
     "project": Entry("project", "app", "Name groups of runs, and compare them."),
-    "metrics": Entry("metrics", "metrics", "Show the metrics of a run."),
+    "workflow": Entry("workflow", "app", "Chain runs: by a script, or by steps in a file."),
+    "stats": Entry("stats", "stats", "Show what the processes of a run use."),
+    "metrics": Entry("metrics", "metrics", "Show, export and follow the metrics of a run."),
     "ls": Entry(
         "resources", "ls", "List what runs left, uploads, models and links.", help_names=("--help",)
     ),
@@ -87,7 +90,7 @@ COMMANDS: dict[str, Entry] = {
 }
 
 
-ALIASES = {"actions": "action", "reward": "rewards", "models": "model"}
+ALIASES = {"workflows": "workflow", "actions": "action", "reward": "rewards", "models": "model"}
 """Spellings of the original that name the same commands."""
 
 
