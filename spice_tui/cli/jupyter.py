@@ -43,7 +43,8 @@ def start(
         str,
         typer.Option(
             metavar="TIME",
-            help="End a kernel that idles so long: 90s, 2h; bare: seconds; 0: never. Default: 1800.",
+            help="End a kernel that idles so long: 90s, 2h; bare: seconds; 0: never. "
+            "Default: 1800.",
         ),
     ] = "",
     no_activity_timeout: Annotated[

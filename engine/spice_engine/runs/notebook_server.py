@@ -156,7 +156,7 @@ def look(port: int, token: str) -> Activity:
         kernels = tuple(
             Kernel(
                 str(one["id"]),
-                one.get("execution_state") not in {"idle", "dead"},
+                one.get("execution_state") == "busy",
                 _seconds(one["last_activity"]),
             )
             for one in call("GET", "/api/kernels?no_track_activity=1")
