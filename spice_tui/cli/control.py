@@ -136,12 +136,22 @@ def wait(
             "--state", metavar="STATE", help="Until each is in this state, or another; repeat."
         ),
     ] = None,
+    metric: Annotated[
+        str,
+        typer.Option(metavar="'NAME OP VALUE'", help="Until a metric of each is so: < <= > >= ==."),
+    ] = "",
     json: Json = False,
 ) -> None:
     """Wait until runs have ended; ends with the first exit code that is not 0.
 
-    With --state it waits for that instead, and ends with 1 if a run can no longer get there.
+    With --state or --metric it waits for that instead, and ends with 1 if a run can no longer get
+    there.
     """
+    if metric:
+        from spice_tui.cli import wait_metric
+
+        wait_metric.wait(session_of(ctx), _numbers(ctx, runs), metric, json=json)
+        return
     wanted = {one.lower().replace(" ", "_") for one in state or ()}
     session = session_of(ctx)
     reached: list[dict[str, Any]] = []

@@ -1,59 +1,180 @@
-"""`metrics`: the series of a run."""
+"""`metrics`: the series of a run, as a table, as files, and as they come."""
 
 from __future__ import annotations
 
 import math
+import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from spice_engine.errors import NotFound
+from spice_engine.errors import Conflict, InvalidRequest, NotFound
 from spice_tui.cli import output, values
 from spice_tui.cli.output import Json
-from spice_tui.cli.session import session_of
+from spice_tui.cli.session import expand, session_of
 from spice_tui.cli.which_run import RunArgument, number_of
+from spice_tui.client import Client
+
+PIECE = 10_000
+LOOK_SECONDS = 0.5
+EXPORT_SECONDS = 600.0
+FORMATS = ("csv", "json", "parquet")
 
 
 def metrics(
     ctx: typer.Context,
     run: RunArgument,
-    name: Annotated[str, typer.Argument(help="One series: all its points.")] = "",
+    name: Annotated[str, typer.Argument(help="One series: its points.")] = "",
     points: Annotated[
-        int, typer.Option("--number", "-n", help="At most about this many points a series.")
+        int, typer.Option("--number", "-n", help="At most this many points, the newest ones.")
     ] = 2000,
+    export: Annotated[
+        str,
+        typer.Option(metavar="FILE.csv|json|parquet", help="Write all points to a file instead."),
+    ] = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Print points as they come, to the run's end.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show the metrics of a run: a line a series, or with a name a line a point."""
+    if follow and export:
+        raise InvalidRequest("--follow and --export exclude each other.")
+    target = expand(export) if export else None
+    if target is not None:
+        _check_target(target, force=force)
     with session_of(ctx).connect() as client:
         number = number_of(client, run)
-        answer = client.call("runs.read_metrics", {"id": number, "name": name, "points": points})
-    series: list[dict[str, Any]] = answer["series"]
-    if name and not series:
-        raise NotFound(
-            f"run {number} has no metric {name!r}.", hint=f"spice-tui metrics {number} lists them."
+        if name and not follow:
+            _check_name(client, number, name)
+        if target is not None:
+            _export(client, number, name, target, json=json)
+        elif follow:
+            _follow(client, number, name, json=json)
+        elif name:
+            _points(client, number, name, points, json=json)
+        else:
+            _series(client, number, json=json)
+
+
+def _check_target(target: Path, *, force: bool) -> None:
+    if target.suffix[1:] not in FORMATS:
+        raise InvalidRequest(
+            f"{target.name} names no format of metrics.",
+            hint=f"End it in one of {', '.join(f'.{one}' for one in FORMATS)}.",
         )
+    if target.exists() and not force:
+        raise Conflict(f"{target} exists.", hint="Replace it with --force, or name another.")
+
+
+def _check_name(client: Client, run: int, name: str) -> None:
+    series = client.call("runs.list_metrics", {"id": run})["series"]
+    if all(one["name"] != name for one in series):
+        raise NotFound(
+            f"run {run} has no metric {name!r}.", hint=f"spice-tui metrics {run} lists them."
+        )
+
+
+def _export(client: Client, run: int, name: str, target: Path, *, json: bool) -> None:
+    request = {
+        "id": run,
+        "name": name,
+        "path": str(target.absolute()),
+        "format": target.suffix[1:],
+    }
+    done = client.call("runs.export_metrics", request, timeout=EXPORT_SECONDS)
+    if json:
+        output.as_json(done)
+    else:
+        output.line(f"{done['points']} points written to {output.safe(target)}.")
+
+
+def _series(client: Client, run: int, *, json: bool) -> None:
+    series = client.call("runs.list_metrics", {"id": run})["series"]
     if json:
         output.as_json(series)
-    elif name:
-        columns = zip(series[0]["indexes"], series[0]["times"], series[0]["values"], strict=True)
-        output.table(
-            ["INDEX", "TIME", "VALUE"],
+        return
+    output.table(
+        ["NAME", "POINTS", "INDEX", "LAST", "MIN", "MAX"],
+        [
             [
-                [index, values.clock(time), values.number(value, 6)]
-                for index, time, value in columns
-            ],
-            right=["INDEX", "VALUE"],
-        )
-    else:
-        output.table(
-            ["NAME", "POINTS", "LAST", "MIN", "MAX"],
-            [_summary(item) for item in series],
-            right=["POINTS", "LAST", "MIN", "MAX"],
-        )
+                one["name"],
+                one["points"],
+                one["last_index"],
+                values.number(one["last"], 6),
+                values.number(one["minimum"], 6),
+                values.number(one["maximum"], 6),
+            ]
+            for one in series
+        ],
+        right=["POINTS", "INDEX", "LAST", "MIN", "MAX"],
+    )
 
 
-def _summary(series: dict[str, Any]) -> list[object]:
-    found = series["values"]
-    finite = [v for v in found if isinstance(v, int | float) and math.isfinite(v)]
-    figures = [found[-1] if found else None, min(finite, default=None), max(finite, default=None)]
-    return [series["name"], len(found), *(values.number(value, 6) for value in figures)]
+def _points(client: Client, run: int, name: str, count: int, *, json: bool) -> None:
+    found: list[list[Any]] = []
+    reader = _Reader(client, run, name)
+    while piece := reader.next():
+        found = (found + piece)[-max(1, count) :]
+    if json:
+        output.as_json([_plain(point) for point in found])
+        return
+    output.table(
+        ["INDEX", "TIME", "VALUE"],
+        [[index, values.clock(at), values.number(value, 6)] for index, at, value in found],
+        right=["INDEX", "VALUE"],
+    )
+
+
+def _follow(client: Client, run: int, name: str, *, json: bool) -> None:
+    """Print what comes, a line a point, until the run has ended and all is printed."""
+    readers: dict[str, _Reader] = {}
+    while True:
+        ended = client.call("runs.get", {"id": run})["state"] not in values.ACTIVE
+        for one in client.call("runs.list_metrics", {"id": run})["series"]:
+            if name in {"", one["name"]}:
+                reader = readers.setdefault(one["name"], _Reader(client, run, one["name"]))
+                while piece := reader.next():
+                    _print(one["name"], piece, json=json)
+        output.flush()
+        if ended:
+            return
+        time.sleep(LOOK_SECONDS)
+
+
+def _print(name: str, points: list[list[Any]], *, json: bool) -> None:
+    import json as form
+
+    for index, at, value in points:
+        if json:
+            output.write(form.dumps({"name": name, **_plain([index, at, value])}) + "\n")
+        else:
+            told = f"{values.clock(at)}  {name}  {index}  {values.number(value, 6)}"
+            output.write(output.safe(told) + "\n")
+
+
+def _plain(point: list[Any]) -> dict[str, Any]:
+    """A point for JSON, which has no form for NaN and infinities: they are texts."""
+    index, at, value = point
+    if isinstance(value, float) and not math.isfinite(value):
+        value = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return {"index": index, "time": at, "value": value}
+
+
+class _Reader:
+    """Reads one series on and on."""
+
+    def __init__(self, client: Client, run: int, name: str) -> None:
+        self._client = client
+        self._request: dict[str, Any] = {"id": run, "name": name, "limit": PIECE}
+
+    def next(self) -> list[list[Any]]:
+        """The next points; none when all were read."""
+        answer = self._client.call("runs.metric_points", self._request)
+        columns = (answer["indexes"], answer["times"], answer["values"])
+        found = [list(point) for point in zip(*columns, strict=True)]
+        if found:
+            self._request |= {"after_index": found[-1][0], "after_time": found[-1][1]}
+        return found

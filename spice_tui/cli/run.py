@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spice_tui.cli import completion, output, values
+from spice_tui.cli import completion, inside, output, values
 from spice_tui.cli.dependency_options import DEPENDENCIES, dependencies_of
 from spice_tui.cli.exit_codes import ExitCode
 from spice_tui.cli.follow_run import RunFollower
@@ -17,12 +17,13 @@ from spice_tui.cli.following import FollowingClient
 from spice_tui.cli.git_options import GIT, commit_of
 from spice_tui.cli.life_options import LIFE, life_of, warn_unused
 from spice_tui.cli.light import option
+from spice_tui.cli.metric_options import METRICS, metrics_of
 from spice_tui.cli.option_table import with_options
 from spice_tui.cli.output import Json
 from spice_tui.cli.session import Session, expand, session_of
 
 
-@with_options({**LIFE, **GIT, **DEPENDENCIES})
+@with_options({**LIFE, **METRICS, **GIT, **DEPENDENCIES})
 def run(
     ctx: typer.Context,
     *,
@@ -144,9 +145,9 @@ def run(
             from spice_tui.cli import project as projects
 
             request["project"] = projects.chosen(client, project, force=force)
-        request |= life_of(client, given)
+        request |= metrics_of(given) | life_of(client, given)
         warn_unused(request.get("params", {}), request["command"])
-        started = client.call("runs.start", request)
+        started = client.call(*inside.joined(request))
         stack.pop_all()  # it goes on to follow
     see_to_end(session, client, started, background=background, json=json)
 

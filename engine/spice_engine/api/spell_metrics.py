@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from spice_engine.api.bodies import BodyReader
-from spice_engine.api.replies import json_response, text_error, text_response
+from spice_engine.api.replies import json_response, text_error
 from spice_engine.errors import InvalidRequest, NotFound, Unauthorized
 from spice_engine.operations import Dispatcher
 from spice_engine.runs.metric_service import run_of_token

@@ -178,6 +178,7 @@ def warm() -> None:
 
 
 if __name__ == "__main__":
+    from spice_engine.data.metric_export import export_metrics
     from spice_engine.workers.child import serve
 
     handlers = {
@@ -187,5 +188,6 @@ if __name__ == "__main__":
         "observations": observations,
         "grid": grid,
         "write_parquet": write_parquet,
+        "export_metrics": export_metrics,
     }
     serve(handlers, warm=warm)

@@ -60,6 +60,24 @@ class MetricPoints:
 
 
 @record
+class ExportMetrics:
+    """Write all series of a run, or the named one, to `path` (absolute) on the engine's machine."""
+
+    id: int
+    path: str
+    format: Literal["csv", "json", "parquet"] = "csv"
+    name: str = ""
+
+
+@record
+class ExportedMetrics:
+    """Where they are, and how many points."""
+
+    path: str
+    points: int
+
+
+@record
 class WaitMetric:
     """Wait until a point of a run's metric meets a condition: eq, gt, gte, lt, lte a value."""
 

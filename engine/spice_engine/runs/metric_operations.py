@@ -8,6 +8,8 @@ import sqlite3
 from spice_engine.errors import InvalidRequest
 from spice_engine.operations import operation
 from spice_engine.protocol.run_metrics import (
+    ExportedMetrics,
+    ExportMetrics,
     MetricFigures,
     MetricFiguresList,
     MetricPoints,
@@ -81,6 +83,16 @@ async def metric_points(metrics: RunMetrics, request: ReadPoints) -> MetricPoint
         )
 
     return await metrics.runs.metrics.read(read)
+
+
+@operation("runs.export_metrics", http="POST /api/v1/runs/{id}/export-metrics")
+async def export_metrics(metrics: RunMetrics, request: ExportMetrics) -> ExportedMetrics:
+    """Write a run's metrics to a file of the engine's machine: CSV, JSON or Parquet."""
+    await _checked(metrics, request.id)
+    if not request.path.startswith("/") or "\0" in request.path:
+        raise InvalidRequest("path: must be absolute.")
+    points = await metrics.export(request.id, request.name, request.path, request.format)
+    return ExportedMetrics(request.path, points)
 
 
 @operation("runs.wait_metric", http="POST /api/v1/runs/{id}/wait-metric")

@@ -17,6 +17,7 @@ from spice_engine.runs.metric_watch import MetricWatches
 from spice_engine.runs.requests import PYTHON_PATH
 from spice_engine.runs.service import Runs
 from spice_engine.store.runs import RunRow
+from spice_engine.workers.pool import ChildPool
 from spice_engine.workers.runtime_copy import runtime_copy
 from spice_runtime.run_metrics import VARIABLE
 
@@ -24,20 +25,29 @@ log = logging.getLogger(__name__)
 
 SPELL_RUN, SPELL_METRICS = "SPELL_RUN", "SPELL_METRICS"
 _TOKEN_CHARACTERS = 32
+EXPORT_SECONDS = 600.0
 
 
 class RunMetrics:
     """The service behind the operations on runs' metrics. `open` first, before runs are taken up;
     `close` at the end."""
 
-    def __init__(self, runs: Runs, secret: str, base_url: Callable[[], str]) -> None:
-        """`secret` makes the tokens by which runs may send over HTTP; `base_url` is where to."""
+    def __init__(
+        self,
+        runs: Runs,
+        secret: str,
+        base_url: Callable[[], str],
+        children: ChildPool | None = None,
+    ) -> None:
+        """`secret` makes the tokens by which runs may send over HTTP; `base_url` is where to;
+        `children` write files."""
         self.runs = runs
         self.feeds = MetricFeeds(runs)
         self.watches = MetricWatches(runs, self.feeds.catch_up)
         self.hardware = Hardware(runs)
         self._secret = secret
         self._base_url = base_url
+        self._children = children
         self._runtime: Path | None = None
         runs.variables.append(self._variables)
 
@@ -56,6 +66,23 @@ class RunMetrics:
         await self.watches.close()
         await self.hardware.close()
         await self.feeds.close()
+
+    async def export(self, number: int, name: str, path: str, form: str) -> int:
+        """Write a run's points, or those of one metric, to a file; gives how many.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        assert self._children is not None, "nobody is there to write files"
+        params = {
+            "state": str(self.runs.location.state),
+            "run": number,
+            "name": name,
+            "path": path,
+            "format": form,
+        }
+        answer = await self._children.call("export_metrics", params, deadline=EXPORT_SECONDS)
+        return int(answer["points"])
 
     def _variables(self, row: RunRow) -> dict[str, str]:
         """What a run's processes send their metrics by."""

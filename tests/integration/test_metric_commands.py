@@ -1,0 +1,153 @@
+"""The commands about runs' metrics, called in this process against a real engine."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import polars
+import pytest
+
+from spice_tui.cli.main import main
+from tests.conftest import EngineFixture
+
+Cli = Callable[..., tuple[int, str, str]]
+
+SCRIPT = """\
+import json, os, sys, urllib.request
+from spice_runtime import send_metric
+
+def wire(**body):
+    data = json.dumps(body).encode()
+    address = f"http://{os.environ['SPELL_METRICS']}/user-metrics"
+    urllib.request.urlopen(urllib.request.Request(address, data)).read()
+
+for n in range(5):
+    send_metric("loss", 1 / (n + 1))
+send_metric("phase", "training")
+wire(type="number", name="acc", number=0.5)
+wire(type="number", name="acc", number=float("nan"), index=10)
+wire(type="text", name="phase", text="done")
+try:
+    wire(type="number", name="acc", number="much")
+except Exception as error:
+    print(error.code, error.read().decode())
+"""
+
+
+@pytest.fixture
+def folder(shared_engine: EngineFixture, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = shared_engine.location.root
+    (root / "metrics_script.py").write_text(SCRIPT)
+    monkeypatch.chdir(root)
+    return root
+
+
+@pytest.fixture
+def cli(folder: Path, capsys: pytest.CaptureFixture[str]) -> Cli:
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = main(list(arguments))
+        out, err = capsys.readouterr()
+        return int(code), out, err
+
+    return call
+
+
+@pytest.fixture
+def run(cli: Cli) -> str:
+    code, out, err = cli("run", "--json", sys.executable, "metrics_script.py")
+    assert code == 0, err
+    return str(json.loads(out)["id"])
+
+
+def test_series_are_listed_printed_followed_and_exported(cli: Cli, run: str, folder: Path) -> None:
+    assert cli("logs", run)[1].startswith("400 a metric has a name")
+    code, out, _ = cli("metrics", run)
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0] == ["NAME", "POINTS", "INDEX", "LAST", "MIN", "MAX"]
+    assert lines[1:] == [
+        ["acc", "2", "10", "nan", "0.5", "0.5"],
+        ["loss", "5", "4", "0.2", "0.2", "1"],
+        ["phase", "2", "1", "done", "-", "-"],
+    ]
+    code, out, _ = cli("metrics", run, "acc", "--json")
+    points = json.loads(out)
+    assert [(one["index"], one["value"]) for one in points] == [(0, 0.5), (10, "NaN")]
+    assert len(cli("metrics", run, "loss", "-n", "3")[1].splitlines()) == 4
+    code, out, _ = cli("metrics", run, "--follow")
+    assert (code, len(out.splitlines())) == (0, 9)
+    code, _, err = cli("metrics", run, "lost")
+    assert (code, "no metric 'lost'" in err) == (5, True)
+
+    assert cli("metrics", run, "--export", "all.csv")[
+        1
+    ] == "9 points written to all.csv.\n".replace("all.csv", str(folder / "all.csv"))
+    with (folder / "all.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["value"] for row in rows if row["metric_name"] == "acc"] == ["0.5", "nan"]
+    assert {row["run_id"] for row in rows} == {run}
+    assert cli("metrics", run, "--export", "all.csv")[0] == 6
+    assert cli("metrics", run, "loss", "--export", "all.csv", "--force")[0] == 0
+    assert cli("metrics", run, "--export", "all.xlsx")[0] == 2
+    assert cli("metrics", run, "--export", "all.json")[0] == 0
+    assert [one["value"] for one in json.loads((folder / "all.json").read_text())][:2] == [
+        0.5,
+        "NaN",
+    ]
+    assert cli("metrics", run, "--export", "all.parquet")[0] == 0
+    frame = polars.read_parquet(folder / "all.parquet")
+    assert frame.filter(metric_name="phase")["text"].to_list() == ["training", "done"]
+    assert frame.filter(metric_name="loss")["value"][0] == 1.0
+
+
+def test_waiting_for_values(cli: Cli, run: str) -> None:
+    code, out, _ = cli("wait", run, "--metric", "loss <= 0.25")
+    assert (code, out) == (0, f"{run}  loss is 0.25 at index 3\n")
+    code, out, err = cli("wait", run, "--metric", "loss < 0.1")
+    assert (code, out) == (1, "")
+    assert err == f"Run {run} is complete, and loss < 0.1 was never met.\n"
+    assert cli("wait", run, "--metric", "loss ~ 1")[0] == 2
+    code, _, err = cli("stats", run)
+    assert code == 6
+    assert "is complete: it has no processes now" in err
+
+
+def test_conditions_and_what_a_run_uses(cli: Cli) -> None:
+    line = (
+        f"{sys.executable} -c 'import time; from spice_runtime import send_metric;"
+        'send_metric("ready", 1); time.sleep(600)'
+        "'"
+    )
+    code, out, err = cli("run", "-b", "--json", line)
+    assert code == 0, err
+    run = str(json.loads(out)["id"])
+    assert cli("wait", run, "--metric", "ready == 1")[0] == 0
+    code, out, _ = cli("stats", run, "--json")
+    assert json.loads(out)["processes"] >= 1
+    heads = cli("stats", run)[1].splitlines()[0]
+    assert heads.split("  ")[:2] == ["CPU %", "MEM %"]
+    assert cli("kill", run)[0] == 0
+    code, out, err = cli("run", "--json", "--stop-condition", "ready >= 1", line)
+    ended = json.loads(out)
+    assert (ended["state"], code) == (
+        "stopped",
+        0 if not ended["exit_code"] else ended["exit_code"],
+    )
+    assert ended["message"] == "Stop condition met: ready >= 1 (ready is 1 at index 0)."
+    code, _, err = cli("run", "--stop-condition", "ready = 1", "true")
+    assert (code, "formatted incorrectly" in err) == (2, True)
+
+
+def test_a_runs_address_is_for_its_own_metrics_only(
+    shared_engine: EngineFixture, folder: Path
+) -> None:
+    address = f"{shared_engine.http}/spell/1-{'0' * 32}/user-metrics"
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(urllib.request.Request(address, b"{}"))
+    assert refused.value.code == 401
+    refused.value.close()
