@@ -53,6 +53,11 @@ def runs(ctx: typer.Context, incomplete: str) -> list[str]:
     return _names(ctx, "runs", incomplete)
 
 
+def workflows(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Numbers of workflows."""
+    return _names(ctx, "workflows", incomplete)
+
+
 def projects(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of projects."""
     return _names(ctx, "projects", incomplete)

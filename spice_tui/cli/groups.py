@@ -7,12 +7,18 @@ import typer
 from spice_tui.cli.lazy import Entry, TableGroup
 
 
-def group(summary: str, table: dict[str, Entry] | None = None) -> typer.Typer:
+def group(
+    summary: str,
+    table: dict[str, Entry] | None = None,
+    *,
+    kind: type[TableGroup] | None = None,
+) -> typer.Typer:
     """A group of commands; `summary` is what its help begins with.
 
-    With a `table` its commands are imported when they are used.
+    With a `table` its commands are imported when they are used; `kind` is a group that has one.
     """
-    kind = type("Group", (TableGroup,), {"table": table}) if table is not None else None
+    if table is not None:
+        kind = type("Group", (TableGroup,), {"table": table})
     app = typer.Typer(
         cls=kind,
         help=summary,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from spice_engine.errors import EngineUnavailable, NotFound
 from spice_engine.protocol.location import Location, is_locked, locate
+from spice_tui.cli.inside import outer_folder
 from spice_tui.client import Client
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class Session:
             named = expand(self._folder) if self._folder else None
             if named is not None and not named.is_dir():
                 raise NotFound(f"there is no folder {self._folder!r}.", hint="Make it first.")
-            self._location = locate((named or find_folder(Path.cwd())).absolute())
+            found = named or outer_folder() or find_folder(Path.cwd())
+            self._location = locate(found.absolute())
         return self._location
 
     @property

@@ -16,8 +16,12 @@ _LINK, _LANES = 5, 4
 _LEAST, _MOST = 12, 28
 _UP, _DOWN, _LEFT, _RIGHT = 1, 2, 4, 8
 _BOXES = " ╵╷│╴┘┐┤╶└┌├─┴┬┼"
-_ORDER = ("data", "pod", "training", "policy", "run", "model", "server")
-_STATES = {"ready": GOOD, "done": GOOD, "running": GOOD, "failed": BAD, "invalid": BAD}
+_ORDER = ("data", "pod", "training", "policy", "workflow", "step", "run", "model", "server")
+_STATES = {
+    **dict.fromkeys(("ready", "done", "running", "complete", "cached"), GOOD),
+    **dict.fromkeys(("failed", "invalid", "build_failed", "mount_failed", "killed"), BAD),
+    **dict.fromkeys(("waiting", "queued", "skipped", "stopped"), LABEL),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,3 +152,10 @@ class WorkflowPlan:
     name: str
     file: str
     steps: list[PlannedStep]
+
+
+@record
+class WorkflowVariables:
+    """Environment variables for a script that makes runs."""
+
+    variables: dict[str, str]

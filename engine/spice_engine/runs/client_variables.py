@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
+from spice_engine.protocol.location import Location
 from spice_engine.store.runs import RunRow
 
 OWNER = "local"
@@ -13,8 +13,8 @@ OWNER = "local"
 class ClientVariables:
     """Gives them, for each run; `base_url` is asked then, for the door may move."""
 
-    def __init__(self, state: Path, token: str, base_url: Callable[[], str]) -> None:
-        self._state = state
+    def __init__(self, location: Location, token: str, base_url: Callable[[], str]) -> None:
+        self._location = location
         self._token = token
         self._base_url = base_url
 
@@ -24,7 +24,8 @@ class ClientVariables:
         return {
             "SPICE_URL": url,
             "SPICE_TOKEN": self._token,
-            "SPICE_STATE": str(self._state),
+            "SPICE_STATE": str(self._location.state),
+            "SPICE_APP_FOLDER": str(self._location.root),
             "SPELL_BASE_URL": url,
             "SPELL_API_URL": url,
             "SPELL_TOKEN": self._token,

@@ -253,6 +253,15 @@ def runs_of(connection: sqlite3.Connection, number: int) -> tuple[int, ...]:
     return tuple(row[0] for row in rows)
 
 
+def children_of(connection: sqlite3.Connection, runs: Sequence[int]) -> tuple[int, ...]:
+    """The runs that any of these made, oldest first."""
+    found: list[int] = []
+    for run in runs:
+        rows = connection.execute("SELECT id FROM runs WHERE parent = ?", (run,))
+        found += [row[0] for row in rows]
+    return tuple(sorted(found))
+
+
 def active_runs_of(connection: sqlite3.Connection, number: int) -> tuple[int, ...]:
     """Those of them that are not over."""
     final = sorted(FINAL_STATES)

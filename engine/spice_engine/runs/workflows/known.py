@@ -13,8 +13,9 @@ from typing import Any
 
 from spice_engine.errors import NotFound, SpiceError
 from spice_engine.events import Bus
+from spice_engine.protocol.views import Lineage
 from spice_engine.protocol.workflows import StepInfo, WorkflowInfo
-from spice_engine.runs.workflows import reading
+from spice_engine.runs.workflows import graph, reading
 from spice_engine.runs.workflows.plan import Plan
 from spice_engine.store import workflows as table
 from spice_engine.store.database import Database
@@ -108,6 +109,15 @@ class KnownWorkflows:
         return dataclasses.replace(
             _bare(row, steps), steps=[_step_info(step, plan) for step in steps]
         )
+
+    async def graph(self, row: WorkflowRow) -> Lineage:
+        """A workflow as nodes and what links them."""
+        info = await self.info(row)
+        if row.kind != "declared":
+            runs = await self._database.read(lambda connection: graph.runs_of(connection, info))
+            return graph.of_runs(info, runs)
+        declared = await asyncio.to_thread(reading.parse, row.definition, row.file, row.params)
+        return graph.of_plan(declared.plan, info.steps)
 
     async def listed(self, count: int, *, archived: bool) -> list[WorkflowInfo]:
         """The newest workflows, without their steps, oldest of them first."""

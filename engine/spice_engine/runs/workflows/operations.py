@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from spice_engine import yaml_tree
+from spice_engine.errors import InvalidRequest
 from spice_engine.operations import operation
 from spice_engine.protocol.runs import RunInfo
+from spice_engine.protocol.views import Lineage
 from spice_engine.protocol.workflows import (
     CheckWorkflow,
     CreateWorkflow,
@@ -16,10 +22,26 @@ from spice_engine.protocol.workflows import (
     WorkflowInfo,
     WorkflowList,
     WorkflowPlan,
+    WorkflowVariables,
 )
 from spice_engine.runs.workflows.service import Workflows
 
 MAX_LISTED = 1000
+
+
+def values_of(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as the file would have them: the text `3` is a number there.
+
+    Raises:
+        InvalidRequest: one is no single value.
+    """
+    found: dict[str, Any] = {}
+    for name, value in params.items():
+        if not isinstance(value, str | int | float | bool):
+            raise InvalidRequest(f"param {name[:100]!r} must be a text, a number or a truth.")
+        known = yaml_tree.resolve(value) if isinstance(value, str) else value
+        found[name] = value if known is None else known
+    return found
 
 
 @operation("workflows.create", http="POST /api/v1/workflows")
@@ -37,7 +59,7 @@ async def run(workflows: Workflows, request: RunWorkflow) -> WorkflowInfo:
 @operation("workflows.check", http="POST /api/v1/workflows/check")
 async def check(workflows: Workflows, request: CheckWorkflow) -> WorkflowPlan:
     """Read a workflow's file and tell its steps; nothing is carried out."""
-    found = await workflows.declared.check(request.file, request.params)
+    found = await workflows.declared.check(request.file, values_of(request.params))
     steps = [
         PlannedStep(step.name, len(step.values), [*step.needs, *step.watched])
         for step in found.plan.steps.values()
@@ -62,6 +84,18 @@ async def list_workflows(workflows: Workflows, request: ListWorkflows) -> Workfl
 async def get(workflows: Workflows, request: WorkflowId) -> WorkflowInfo:
     """Tell everything about one workflow."""
     return await workflows.known.info(await workflows.known.row(request.id))
+
+
+@operation("workflows.graph", http="GET /api/v1/workflows/{id}/graph")
+async def graph(workflows: Workflows, request: WorkflowId) -> Lineage:
+    """Give a workflow as a graph: steps or runs with their states, and what came from what."""
+    return await workflows.known.graph(await workflows.known.row(request.id))
+
+
+@operation("workflows.variables", http="GET /api/v1/workflows/{id}/variables")
+async def variables(workflows: Workflows, request: WorkflowId) -> WorkflowVariables:
+    """Give the variables that the script of a local workflow needs, the token among them."""
+    return WorkflowVariables(await workflows.variables_of(request.id))
 
 
 @operation("workflows.stop", http="POST /api/v1/workflows/{id}/stop")

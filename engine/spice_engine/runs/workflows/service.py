@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 
 from spice_engine.errors import Conflict
 from spice_engine.events import Bus
 from spice_engine.protocol.runs import RunInfo
 from spice_engine.protocol.workflows import WorkflowInfo
+from spice_engine.runs.client_variables import ClientVariables
 from spice_engine.runs.service import Runs
 from spice_engine.runs.workflows.declared import DeclaredWorkflows
 from spice_engine.runs.workflows.known import KnownWorkflows
@@ -17,6 +19,7 @@ from spice_engine.runs.workflows.scripts import ScriptWorkflows
 from spice_engine.store import workflows as table
 from spice_engine.store.objects import ObjectStore
 from spice_engine.store.runs import RunRow
+from spice_engine.workers.runtime_copy import runtime_copy
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +27,15 @@ log = logging.getLogger(__name__)
 class Workflows:
     """All workflows of one app folder. Belongs to the engine's loop."""
 
-    def __init__(self, runs: Runs, objects: ObjectStore, bus: Bus) -> None:
+    def __init__(self, runs: Runs, objects: ObjectStore, bus: Bus, client: ClientVariables) -> None:
         self.runs = runs
+        self._client = client
         self.known = KnownWorkflows(runs.database, bus)
         self.declared = DeclaredWorkflows(runs, objects, self.known)
         self.scripts = ScriptWorkflows(runs, objects, self.known)
         self._work: set[asyncio.Task[None]] = set()
         self._deaf = runs.listen(self._hear)
-        runs.variables.append(variables)
+        runs.variables += [client, variables]
 
     @property
     def active(self) -> int:
@@ -91,6 +95,25 @@ class Workflows:
             await self.scripts.end(row, kill=kill)
         return await self.known.info(await self.known.row(number))
 
+    async def variables_of(self, number: int) -> dict[str, str]:
+        """What the script of a local workflow finds the engine and its workflow by.
+
+        Raises:
+            NotFound: there is no such workflow.
+            Conflict: it is not a local one that goes on.
+            StorageError: the runtime cannot be copied for it.
+        """
+        row = await self.known.row(number)
+        if row.kind != "local" or row.state != "running":
+            raise Conflict(f"workflow {number} is over, or the engine runs its script.")
+        runtime = await asyncio.to_thread(runtime_copy, self.runs.location.state)
+        folders = (runtime, runtime / "spice_runtime" / "compat")
+        return {
+            **self._client(),
+            **_numbers(number),
+            "PYTHONPATH": os.pathsep.join(map(str, folders)),
+        }
+
     async def archive(self, number: int) -> WorkflowInfo:
         """Put a workflow away; its runs stay.
 
@@ -118,5 +141,9 @@ def variables(row: RunRow) -> dict[str, str]:
     number = workflow_of(row.made_by)
     if number is None:
         return {}
-    found = {"SPICE_WORKFLOW_ID": str(number), "SPELL_WORKFLOW_ID": str(number)}
-    return found | ({"SPICE_STEP": row.name} if row.parent is None and row.kind == "run" else {})
+    step = row.parent is None and row.kind == "run"
+    return _numbers(number) | ({"SPICE_STEP": row.name} if step else {})
+
+
+def _numbers(number: int) -> dict[str, str]:
+    return {"SPICE_WORKFLOW_ID": str(number), "SPELL_WORKFLOW_ID": str(number)}

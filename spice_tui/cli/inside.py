@@ -1,0 +1,41 @@
+"""A command that is typed by a run: it means the folder of that run, and what it makes is its."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+
+def outer_folder() -> Path | None:
+    """The app folder of the run this process belongs to, where it is in that run's files."""
+    root, files = os.environ.get("SPICE_APP_FOLDER"), _files()
+    return Path(root) if root and files is not None else None
+
+
+def joined(request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The operation that starts a run, and its request: what a run starts is told its parent, and
+    joins the workflow that the run is part of."""
+    number = os.environ.get("SPICE_RUN_ID", "")
+    workflow = os.environ.get("SPICE_WORKFLOW_ID", "")
+    files = _files()
+    if files is not None:
+        place = files if request.get("cwd") == os.environ.get("SPICE_APP_FOLDER") else None
+        cwd = Path.cwd() if place is not None else Path(request.get("cwd", ""))
+        inner = cwd.relative_to(files) if cwd.is_relative_to(files) else None
+        if inner is not None:
+            request = {**request, "cwd": str(inner)}
+    if workflow.isdecimal() and not request.get("in_place"):
+        return "workflows.start_run", {"id": int(workflow), "run": request}
+    if number.isdecimal() and files is not None:
+        request = {**request, "parent": int(number)}
+    return "runs.start", request
+
+
+def _files() -> Path | None:
+    """The copy of the app folder that the run of this process has, where it is in that."""
+    state, number = os.environ.get("SPICE_STATE"), os.environ.get("SPICE_RUN_ID", "")
+    if not state or not number.isdecimal():
+        return None
+    files = Path(state) / "runs" / number / "work"
+    return files if Path.cwd().is_relative_to(files) else None

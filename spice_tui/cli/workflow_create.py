@@ -1,0 +1,184 @@
+"""`workflow create`: a script that makes runs, as a run itself or here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spice_tui.cli import completion, output
+from spice_tui.cli.dependency_options import DEPENDENCIES, dependencies_of
+from spice_tui.cli.exit_codes import ExitCode
+from spice_tui.cli.following import FollowingClient
+from spice_tui.cli.option_table import with_options
+from spice_tui.cli.output import Json
+from spice_tui.cli.run import follow, variable, working_directory
+from spice_tui.cli.session import Session, session_of
+from spice_tui.cli.values import run_exit_code
+from spice_tui.client import Client
+
+
+@with_options(DEPENDENCIES)
+def create(
+    ctx: typer.Context,
+    *,
+    command: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="COMMAND...",
+            help="One quoted line goes to the shell; several words are run as they are.",
+            show_default=False,
+        ),
+    ],
+    local: Annotated[
+        bool,
+        typer.Option("--local", help="Run the script here, in this terminal, instead of as a run."),
+    ] = False,
+    repo: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--repo",
+            "-r",
+            metavar="LABEL=PATH[:COMMIT]",
+            help="Code for its runs (`commit_label`): a folder, or a commit of it; repeat.",
+        ),
+    ] = None,
+    github_repo: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--github-repo",
+            metavar="LABEL=URL[:REF]",
+            help="The same from any git repository elsewhere; repeat.",
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option(help="A name to find it by.")] = "",
+    cwd: Annotated[
+        str, typer.Option(metavar="DIR", help="Where it runs; default: here, inside the folder.")
+    ] = "",
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", "-e", metavar="KEY=VALUE", help="Environment variable; repeat."),
+    ] = None,
+    label: Annotated[list[str] | None, typer.Option("--label", "-l", help="Label; repeat.")] = None,
+    project: Annotated[
+        str,
+        typer.Option(
+            "--project",
+            "-p",
+            metavar="NAME",
+            help="The project of the script's run.",
+            autocompletion=completion.projects,
+        ),
+    ] = "",
+    mount: Annotated[
+        list[str] | None,
+        typer.Option("--mount", "-m", metavar="RESOURCE[:PATH]", help="As for `run`; repeat."),
+    ] = None,
+    description: Annotated[
+        str, typer.Option("--description", "-d", metavar="TEXT", help="A note.")
+    ] = "",
+    background: Annotated[
+        bool, typer.Option("--background", "-b", help="Print its number and leave.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Do not ask: go on.", hidden=True)
+    ] = False,
+    given: dict[str, Any],
+    json: Json = False,
+) -> None:
+    """Begin a workflow: a script that makes runs with `spice_runtime.client` or `spice-tui run`.
+
+    Its runs get the folder as it is now, or the code of a `--repo`. They are stopped with it.
+    """
+    session = session_of(ctx)
+    del force  # nothing is asked; Spell's scripts give it
+    request = {
+        "command": command[0] if len(command) == 1 else command,
+        "local": local,
+        "repos": _repos(repo or [], github_repo or []),
+        "name": name,
+        "cwd": working_directory(session, cwd),
+        "env": dict(variable(item) for item in env or []),
+        "labels": label or [],
+        "project": project,
+        "description": description,
+        "mounts": mount or [],
+        "dependencies": dependencies_of(given) or None,
+    }
+    if local:
+        with session.connect(make=True) as client:
+            made = client.call("workflows.create", request)
+            variables = client.call("workflows.variables", {"id": made["id"]})["variables"]
+        raise typer.Exit(_run_here(session, made, variables, request))
+    client = session.connect(FollowingClient, make=True)
+    made = client.call("workflows.create", request)
+    if background:
+        client.close()
+        if json:
+            output.as_json(made)
+        else:
+            output.line(str(made["id"]))
+        return
+    output.note(f"Workflow {made['id']} begins. Following it at run {made['run']}.")
+    ended = follow(session, made["run"], client, quiet=json)
+    if json:
+        with session.connect() as again:
+            output.as_json(again.call("workflows.get", {"id": made["id"]}))
+    raise typer.Exit(run_exit_code(ended))
+
+
+def _repos(paths: list[str], addresses: list[str]) -> dict[str, str]:
+    """Code by label; paths are from here on.
+
+    Raises:
+        typer.Exit: a label comes twice.
+    """
+    found: dict[str, str] = {}
+    for texts, hint in ((paths, "--repo"), (addresses, "--github-repo")):
+        for text in texts:
+            label, equals, source = text.partition("=")
+            if not label or not equals or not source:
+                raise typer.BadParameter(f"{text!r} is not LABEL=PLACE.", param_hint=hint)
+            if label in found:
+                output.error_line(f"The label {output.safe(label)} is given twice.")
+                raise typer.Exit(ExitCode.CONFLICT)
+            found[label] = _absolute(source) if hint == "--repo" else source
+    return found
+
+
+def _absolute(source: str) -> str:
+    """A path from here on as one from the root on, whatever commit follows it."""
+    path = Path(source).expanduser()
+    return str(path if path.is_absolute() else Path.cwd() / path)
+
+
+def _run_here(
+    session: Session, made: dict[str, Any], variables: dict[str, str], request: dict[str, Any]
+) -> int:
+    """Run the script in this terminal, and tell the engine how it ended."""
+    number = made["id"]
+    output.note(f"Workflow {number} begins here.")
+    python_path = os.pathsep.join(
+        part for part in (os.environ.get("PYTHONPATH", ""), variables["PYTHONPATH"]) if part
+    )
+    command = request["command"]
+    try:
+        code = subprocess.call(
+            ["/bin/sh", "-c", command] if isinstance(command, str) else command,
+            cwd=request["cwd"],
+            env={**os.environ, **variables, "PYTHONPATH": python_path, **request["env"]},
+        )
+    except OSError as error:
+        output.error_line(f"The script cannot be run: {error.strerror}: {command}")
+        code = 127
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
+    code = 128 - code if code < 0 else code
+    with session.connect(Client) as client:
+        found = client.call("workflows.get", {"id": number})
+        if found["state"] in {"running", "stopping", "killing"}:
+            client.call("workflows.finish", {"id": number, "exit_code": code})
+    return code
