@@ -11,8 +11,6 @@ import asyncio
 import dataclasses
 import logging
 import os
-import secrets
-import shutil
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -35,6 +33,7 @@ from spice_engine.runs.notebook_server import Activity, NoAnswer
 from spice_engine.runs.preparation import Taken
 from spice_engine.runs.service import Runs
 from spice_engine.runs.states import info_of as run_info_of
+from spice_engine.runs.workspace_folders import WorkspaceFolders
 from spice_engine.runs.workspace_states import (
     KIND,
     info_of,
@@ -46,13 +45,11 @@ from spice_engine.runs.workspace_states import (
 )
 from spice_engine.store import run_lists
 from spice_engine.store import runs as table
-from spice_engine.store.disk import storage_error
 from spice_engine.store.runs import RunRow
 from spice_engine.workers.pool_names import check_pool_name
 
 log = logging.getLogger(__name__)
 
-FOLDER, TOKEN = "workspaces", "token"
 RESERVED = frozenset({"list", "start", "stop", "rm", "open"})
 """Names that the command line takes for what is to be done."""
 
@@ -68,10 +65,12 @@ class Workspaces:
 
     def __init__(self, runs: Runs, bus: Bus) -> None:
         self._runs = runs
+        self._folders = WorkspaceFolders(runs.location.state)
         self._known: dict[str, RunInfo] = {}
         self._seen: dict[str, Activity | NoAnswer] = {}
         self._words: dict[str, str] = {}
         self._changing = asyncio.Lock()
+        self._woken: dict[str, asyncio.Event] = {}
         self._watchers: dict[str, asyncio.Task[None]] = {}
         self._topic = bus.topic("workspaces", "state", self._snapshot)
         self._leave = runs.listen(self._heard)
@@ -127,7 +126,7 @@ class Workspaces:
                 f"workspace {name} does not run ({info.state}).",
                 hint=f"spice-tui jupyter start {name}",
             )
-        token = await asyncio.to_thread(self._token, name)
+        token = await asyncio.to_thread(self._folders.token, name)
         return WorkspaceAddress(f"{info.address}?token={token}", info.port)
 
     # -- what can be done
@@ -181,19 +180,13 @@ class Workspaces:
             python = await asyncio.to_thread(server.python_with, interface)
         else:
             python = "python"
-        folder = await asyncio.to_thread(self._make_folder, name)
-        variables = {
-            "JUPYTER_TOKEN_FILE": str(folder / TOKEN),
-            "JUPYTER_CONFIG_DIR": str(folder / "config"),
-            "JUPYTER_DATA_DIR": str(folder / "data"),
-            "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
-        }
+        await asyncio.to_thread(self._folders.make, name)
         request = StartRun(
             server.command(python, interface, port),
             name=name,
             kind=KIND,
             cwd=wanted["cwd"],
-            env={**wanted["env"], **variables},
+            env={**wanted["env"], **self._folders.variables(name)},
             machine_type=wanted["machine_type"],
             cpu=wanted["cpu"],
             memory=wanted["memory"],
@@ -256,7 +249,7 @@ class Workspaces:
                 raise Conflict(
                     f"workspace {name} runs.", hint=f"Stop it first: spice-tui jupyter stop {name}"
                 )
-            await asyncio.to_thread(self._remove_folder, name)
+            await asyncio.to_thread(self._folders.remove, name)
             # Heard of by the listener, which forgets it.
             await self._runs.archive(run.id, archived=True)
 
@@ -270,27 +263,49 @@ class Workspaces:
     def _unwatch(self, name: str, task: asyncio.Task[None]) -> None:
         if self._watchers.get(name) is task:
             del self._watchers[name]
+            self._woken.pop(name, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("workspace %s is no longer looked after", name, exc_info=error)
 
     async def _look_after(self, name: str, number: int) -> None:
         over = asyncio.create_task(self._runs.wait_over(number))
-        token = await asyncio.to_thread(self._token, name)
+        token = await asyncio.to_thread(self._folders.token, name)
         try:
             while not over.done():
                 run = self._known[name]
                 if run.state == "running":
                     await self._look(name, run, token)
-                await asyncio.wait({over}, timeout=self._pause(name, run))
+                await self._rest(name, run, over)
             await self._ended(name, over.result())
         finally:
             over.cancel()
 
+    async def _rest(self, name: str, run: RunInfo, over: asyncio.Task[RunInfo]) -> None:
+        """Wait for the next look, which a new state of the run or `hurry` brings about at once."""
+        woken = self._woken.setdefault(name, asyncio.Event())
+        woken.clear()
+        wake = asyncio.create_task(woken.wait())
+        try:
+            await asyncio.wait(
+                {over, wake},
+                timeout=self._pause(name, run),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            wake.cancel()
+
+    def hurry(self, name: str) -> None:
+        """Look at a workspace now."""
+        if name in self._woken:
+            self._woken[name].set()
+
     def _pause(self, name: str, run: RunInfo) -> float:
         """Until the next look: short while somebody waits for it, and well within its timeouts."""
+        if run.state != "running":
+            return LOOK_SECONDS
         seen = self._seen.get(name)
         if not isinstance(seen, Activity):
-            return FIRST_LOOK_SECONDS if run.state == "running" and seen is None else 1.0
+            return FIRST_LOOK_SECONDS if seen is None else 1.0
         times = [time for time in timeouts_of(run) if time]
         return max(FIRST_LOOK_SECONDS, min([LOOK_SECONDS, *(time / 4 for time in times)]))
 
@@ -320,15 +335,17 @@ class Workspaces:
                 await self._runs.end(run.id, kill=False, reason=words)
 
     async def _ended(self, name: str, run: RunInfo) -> None:
-        self._seen.pop(name, None)
+        folder = self._runs.folder(run.id)
+        await asyncio.to_thread(self._runs.preparation.files.clear_places, folder)
+        words = ""
         if run.state == "complete" and run.exit_code:
-            path = self._runs.folder(run.id) / LOG_NAME
-            chunk = await asyncio.to_thread(read_chunk, path, 0, 0, _WORDS)
-            self._words[name] = last_words(chunk.text)
-        await asyncio.to_thread(
-            self._runs.preparation.files.clear_places, self._runs.folder(run.id)
-        )
-        self._publish(name)
+            chunk = await asyncio.to_thread(read_chunk, folder / LOG_NAME, 0, 0, _WORDS)
+            words = last_words(chunk.text)
+        # Somebody may have started it again meanwhile.
+        if name in self._known and self._known[name].id == run.id:
+            self._seen.pop(name, None)
+            self._words[name] = words
+            self._publish(name)
 
     # -- state
 
@@ -344,6 +361,7 @@ class Workspaces:
         if run.archived is None:
             self._known[run.name] = run
             self._publish(run.name)
+            self.hurry(run.name)
         elif newest is not None:
             del self._known[run.name]
             self._seen.pop(run.name, None)
@@ -363,38 +381,6 @@ class Workspaces:
             there = f"There are: {', '.join(self.names())}." if self._known else "There are none."
             raise NotFound(f"there is no workspace {name[:80]!r}.", hint=there)
         return run
-
-    # -- its folder; all of this blocks
-
-    def _folder(self, name: str) -> Path:
-        return self._runs.location.state / FOLDER / name
-
-    def _make_folder(self, name: str) -> Path:
-        folder = self._folder(name)
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            token = folder / TOKEN
-            token.unlink(missing_ok=True)
-            token.touch(mode=0o600)
-            token.write_text(secrets.token_urlsafe(32), encoding="ascii")
-        except OSError as error:
-            raise storage_error(error, "make a workspace's folder", folder) from error
-        return folder
-
-    def _token(self, name: str) -> str:
-        try:
-            return (self._folder(name) / TOKEN).read_text(encoding="ascii").strip()
-        except OSError:
-            return ""
-
-    def _remove_folder(self, name: str) -> None:
-        folder = self._folder(name)
-        try:
-            shutil.rmtree(folder)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise storage_error(error, "remove a workspace's settings", folder) from error
 
 
 def _needed(wanted: Mapping[str, Any]) -> Dependencies | None:

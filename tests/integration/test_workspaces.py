@@ -1,0 +1,278 @@
+"""Workspaces: how they start, are found again, idle, die, and what is refused.
+
+The notebook server is a small one that answers as Jupyter's does, started as the real one is; the
+last test has the real one, where it is installed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from spice_engine.errors import Conflict, InvalidRequest, NotFound, NotInstalled
+from spice_engine.events import Bus
+from spice_engine.protocol.workspaces import StartWorkspace, WorkspaceInfo
+from spice_engine.runs import notebook_server
+from spice_engine.runs.service import Runs
+from spice_engine.runs.workspaces import Workspaces
+from tests.integration.run_services import runs_of
+from tests.integration.shim_jobs import until
+
+SERVER = """
+import http.server, json, os, sys, time
+from pathlib import Path
+
+port = next(int(word.partition("=")[2]) for word in sys.argv if "ServerApp.port=" in word)
+token = Path(os.environ["JUPYTER_TOKEN_FILE"]).read_text()
+say = Path("say.json")
+if Path("die").exists():
+    sys.exit("the configuration cannot be read")
+print("sees", sorted(os.listdir(".")), os.environ.get("COLOR"), flush=True)
+
+
+def stamp(ago):
+    return time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(time.time() - ago))
+
+
+class Door(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        told = json.loads(say.read_text()) if say.exists() else {"ago": 0, "kernels": {}}
+        if self.headers["Authorization"] != "token " + token:
+            return self.answer(403, {})
+        if told.get("broken"):
+            return self.answer(500, {})
+        if self.path == "/api/status":
+            return self.answer(200, {"last_activity": stamp(told["ago"])})
+        if self.path.startswith("/api/kernels"):
+            kernels = [
+                {"id": name, "execution_state": state, "last_activity": stamp(told["ago"])}
+                for name, state in told["kernels"].items()
+            ]
+            return self.answer(200, kernels)
+        self.answer(404, {})
+
+    def do_DELETE(self):
+        told = json.loads(say.read_text())
+        del told["kernels"][self.path.split("/")[-1].split("?")[0]]
+        say.write_text(json.dumps(told))
+        self.answer(204, None)
+
+    def answer(self, status, body):
+        self.send_response(status)
+        self.end_headers()
+        if body is not None:
+            self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, *words):
+        pass
+
+
+http.server.HTTPServer(("127.0.0.1", port), Door).serve_forever()
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    package = tmp_path / "lib" / "jupyterlab"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text(SERVER)
+    monkeypatch.setenv("PYTHONPATH", str(package.parent))
+    app = tmp_path / "app"
+    app.mkdir()
+    return app
+
+
+@asynccontextmanager
+async def workspaces_of(root: Path, *, stop: bool = True) -> AsyncIterator[tuple[Workspaces, Runs]]:
+    async with runs_of(root, stop=stop) as runs:
+        workspaces = Workspaces(runs, Bus())
+        await runs.adopt_all()
+        await workspaces.open()
+        try:
+            yield workspaces, runs
+        finally:
+            await workspaces.close()
+
+
+async def in_state(workspaces: Workspaces, name: str, state: str) -> WorkspaceInfo:
+    await until(lambda: workspaces.info(name).state == state, 30.0)
+    return workspaces.info(name)
+
+
+def say(root: Path, ago: float, **more: object) -> None:
+    """Have the server tell what was used last so many seconds ago, whole or not at all."""
+    part = root / "say.part"
+    part.write_text(json.dumps({"ago": ago, "kernels": {}, **more}))
+    part.rename(root / "say.json")
+
+
+async def test_a_workspace_gets_ready_outlives_the_engine_and_comes_back_as_it_was(
+    root: Path,
+) -> None:
+    async with workspaces_of(root, stop=False) as (workspaces, runs):
+        asked = StartWorkspace("notes", no_activity_timeout=60.0, env={"COLOR": "red"})
+        first, again = await asyncio.gather(
+            workspaces.start(asked), workspaces.start(StartWorkspace("notes"))
+        )
+        assert first.run == again.run
+        info = await in_state(workspaces, "notes", "ready")
+        assert (info.interface, info.cwd, info.kernels) == ("lab", str(root), 0)
+        assert (info.idle_kernel_timeout, info.no_activity_timeout) == (1800.0, 60.0)
+        address = await workspaces.address("notes")
+        token = (root / ".spice/workspaces/notes/token").read_text()
+        assert address.url == f"{info.address}?token={token}"
+        run = runs.known[info.run]
+        assert (run.kind, run.name, run.link) == ("workspace", "notes", info.address)
+        held = runs.folder(info.run)
+        assert all(token not in (held / name).read_text() for name in ("job.json", "logs.txt"))
+        assert (root / ".spice/workspaces/notes/token").stat().st_mode & 0o777 == 0o600
+
+        other = await workspaces.start(StartWorkspace("other"))
+        assert other.port != info.port
+        with pytest.raises(Conflict, match="runs already"):
+            await workspaces.start(StartWorkspace("notes", cpu=1.0))
+        with pytest.raises(Conflict, match="Stop it first"):
+            await workspaces.remove("notes")
+
+    async with workspaces_of(root) as (workspaces, runs):
+        assert (await in_state(workspaces, "notes", "ready")).run == info.run
+        await workspaces.stop("notes")
+        stopped = await in_state(workspaces, "notes", "stopped")
+        assert stopped.message == "Stopped."
+        with pytest.raises(Conflict, match="does not run"):
+            await workspaces.address("notes")
+
+        await workspaces.start(StartWorkspace("notes"))
+        again = await in_state(workspaces, "notes", "ready")
+        assert again.run > info.run
+        assert (again.port, again.no_activity_timeout) == (info.port, 60.0)
+        assert "red" in (runs.folder(again.run) / "logs.txt").read_text()
+        assert runs.known[info.run].archived is not None
+
+        await workspaces.stop("notes")
+        await in_state(workspaces, "notes", "stopped")
+        await workspaces.remove("notes")
+        assert workspaces.names() == ["other"]
+        assert not (root / ".spice/workspaces/notes").exists()
+
+
+async def test_idle_kernels_are_ended_and_then_the_workspace(root: Path) -> None:
+    async with workspaces_of(root) as (workspaces, runs):
+        say(root, 3600.0, kernels={"a": "idle", "b": "busy"})
+        await workspaces.start(
+            StartWorkspace("notes", idle_kernel_timeout=1.0, no_activity_timeout=1.0)
+        )
+        kernels: Callable[[], dict[str, str]] = lambda: json.loads(  # noqa: E731
+            (root / "say.json").read_text()
+        )["kernels"]
+        await until(lambda: kernels() == {"b": "busy"}, 30.0)
+        info = await in_state(workspaces, "notes", "ready")
+        # It goes on while one works.
+        await until(lambda: workspaces.info("notes").kernels == 1, 30.0)
+        say(root, 3600.0)
+        info = await in_state(workspaces, "notes", "stopped")
+        assert info.message == "Stopped: nobody used it for 1 s."
+        assert runs.known[info.run].state == "stopped"
+
+
+async def test_a_server_that_dies_or_does_not_answer_is_told_with_the_reason(root: Path) -> None:
+    async with workspaces_of(root) as (workspaces, _runs):
+        await workspaces.start(StartWorkspace("notes"))
+        await in_state(workspaces, "notes", "ready")
+        say(root, 0.0, broken=True)
+        # Asked at once, not in its own time.
+        workspaces.hurry("notes")
+        silent = await in_state(workspaces, "notes", "silent")
+        assert silent.message == (
+            "The server does not answer: /api/status is answered with status 500."
+        )
+        say(root, 0.0)
+        await in_state(workspaces, "notes", "ready")
+
+        (root / "die").touch()
+        await workspaces.start(StartWorkspace("other"))
+        failed = await in_state(workspaces, "other", "failed")
+        await until(lambda: "configuration" in workspaces.info("other").message)
+        failed = workspaces.info("other")
+        assert failed.message == ("The server exited with code 1: the configuration cannot be read")
+
+
+async def test_what_cannot_be_is_refused(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with workspaces_of(root) as (workspaces, _runs):
+        refused: list[tuple[StartWorkspace, type[Exception], str]] = [
+            (StartWorkspace("no name"), InvalidRequest, "letters, digits"),
+            (StartWorkspace("list"), InvalidRequest, "is a command"),
+            (StartWorkspace("notes", interface="emacs"), InvalidRequest, "lab or notebook"),
+            (StartWorkspace("notes", no_activity_timeout=-1.0), InvalidRequest, "30 days"),
+            (StartWorkspace("notes", port=70000), InvalidRequest, "no port"),
+            (StartWorkspace("notes", cwd=str(tmp_path)), InvalidRequest, "no folder in"),
+            (StartWorkspace("notes", mounts=["runs/9"]), NotFound, "runs/9"),
+        ]
+        for request, error, words in refused:
+            with pytest.raises(error, match=words):
+                await workspaces.start(request)
+        with socket.create_server(("127.0.0.1", 0)) as door:
+            port = door.getsockname()[1]
+            with pytest.raises(Conflict, match=f"port {port} is in use"):
+                await workspaces.start(StartWorkspace("notes", port=port))
+        calls: list[Callable[[str], Awaitable[object]]] = [workspaces.stop, workspaces.remove]
+        for call in calls:
+            with pytest.raises(NotFound, match="no workspace 'notes'"):
+                await call("notes")
+        monkeypatch.setenv("PYTHONPATH", "")
+        monkeypatch.setitem(notebook_server.MODULES, "lab", "no_such_jupyterlab")
+        with pytest.raises(NotInstalled, match="is not installed"):
+            await workspaces.start(StartWorkspace("notes"))
+        assert workspaces.names() == []
+
+
+async def test_a_mount_appears_in_the_folder_itself_and_leaves_no_trace(root: Path) -> None:
+    async with workspaces_of(root) as (workspaces, runs):
+        if not runs.preparation.files.ways()["bind"]:
+            pytest.skip("this machine has no private mounts")
+        (root / "seed.txt").touch()
+        frozen = await runs.preparation.snapshot()
+
+        async def resolve(path: str) -> str:
+            return frozen
+
+        runs.preparation.resolve = resolve
+        await workspaces.start(StartWorkspace("notes", mounts=["uploads/seeds:data"]))
+        info = await in_state(workspaces, "notes", "ready")
+        assert "'data'" in (runs.folder(info.run) / "logs.txt").read_text()
+        assert list((root / "data").iterdir()) == []
+        await workspaces.stop("notes")
+        await in_state(workspaces, "notes", "stopped")
+        await until(lambda: not (root / "data").exists())
+
+
+def test_an_environment_gets_a_notebook_server_unless_it_names_one() -> None:
+    assert notebook_server.needs("lab", ["numpy", "pandas>=2"]) == ["jupyterlab"]
+    assert notebook_server.needs("notebook", []) == ["notebook"]
+    assert notebook_server.needs("lab", ["jupyterlab==4.4", "numpy"]) == []
+    assert notebook_server.needs("lab", ["Jupyter"]) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("jupyterlab") is None, reason="JupyterLab is not installed"
+)
+async def test_the_real_jupyterlab_gets_ready_and_stops(tmp_path: Path) -> None:
+    async with workspaces_of(tmp_path) as (workspaces, runs):
+        await workspaces.start(StartWorkspace("notes"))
+        info = await in_state(workspaces, "notes", "ready")
+        assert info.last_activity is not None
+        token = (await workspaces.address("notes")).url.rpartition("=")[2]
+        assert token not in (runs.folder(info.run) / "logs.txt").read_text()
+        await workspaces.stop("notes")
+        await in_state(workspaces, "notes", "stopped")
