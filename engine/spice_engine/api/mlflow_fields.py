@@ -79,6 +79,15 @@ class Fields:
         except OverflowError:
             raise _wrong(name, "a number of 64 bits") from None
 
+    def flag(self, name: str, default: bool) -> bool:
+        """True or false."""
+        value = self._data.get(name)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise _wrong(name, "true or false")
+        return value
+
     def texts(self, name: str) -> list[str]:
         """A list of texts."""
         found = self._list(name)

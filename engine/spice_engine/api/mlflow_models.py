@@ -9,9 +9,6 @@ from spice_engine.api.mlflow_fields import Fields
 from spice_engine.api.mlflow_messages import Message
 from spice_engine.errors import InvalidRequest
 from spice_engine.runs.tracking_models import LoggedModels
-from spice_engine.runs.tracking_pages import offset_of, page_of
-
-MOST_RESULTS = 1000
 
 
 class ModelRoutes:
@@ -75,15 +72,19 @@ class ModelRoutes:
         return {}
 
     async def _search(self, given: Fields, inside: int | None) -> Message:
-        if given.text("filter") or given.records("datasets"):
+        if given.records("datasets"):
             raise InvalidRequest(
-                "logged models cannot be filtered here.", hint="Filter the runs they are of."
+                "logged models cannot be searched by datasets.", hint="Search the runs they are of."
             )
-        numbers = [int(text) for text in given.texts("experiment_ids") if text.isdecimal()]
-        count = given.integer("max_results", 50)
-        if not 0 < count <= MOST_RESULTS:
-            raise InvalidRequest(f"max_results must be between 1 and {MOST_RESULTS}, not {count}.")
-        found = await self._models.search(numbers)
-        page = page_of(found, offset_of(given.text("page_token")), count)
+        page = await self._models.search(
+            [int(text) for text in given.texts("experiment_ids") if text.isdecimal()],
+            filter_=given.text("filter"),
+            orders=[
+                (one.required("field_name"), one.flag("ascending", True))
+                for one in given.records("order_by")
+            ],
+            count=given.integer("max_results", 50),
+            token=given.text("page_token"),
+        )
         token = {"next_page_token": page.token} if page.token else {}
         return {"models": [messages.logged_model(*one) for one in page.items], **token}

@@ -92,6 +92,13 @@ EXPERIMENTS = Grammar(
     {},
     frozenset({"experiment_id"}),
 )
+MODELS = Grammar(
+    frozenset({"param", "tag", "attribute"}),
+    frozenset({"name", "model_id", "model_type", "status", "source_run_id"}),
+    frozenset({"creation_timestamp", "last_updated_timestamp"}),
+    {},
+    frozenset({"name", "model_id", "source_run_id"}),
+)
 DATASETS = frozenset({"name", "digest", "context"})
 
 

@@ -9,17 +9,27 @@ import sqlite3
 import time
 import uuid as uuids
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from spice_engine.errors import InvalidRequest
 from spice_engine.runs import tracking_changes as changes
+from spice_engine.runs import tracking_filter as filters
 from spice_engine.runs.tracking import Tracking
 from spice_engine.runs.tracking_checks import check_params, check_tags
+from spice_engine.runs.tracking_filter import Clause, Order
+from spice_engine.runs.tracking_pages import Page, offset_of, page_of, sorted_by
 from spice_engine.runs.tracking_views import artifact_uri
 from spice_engine.store import tracking as table
 from spice_engine.store import tracking_inputs as inputs
 from spice_engine.store.tracking_inputs import LoggedModel
 
 PENDING = "LOGGED_MODEL_PENDING"
+MOST_RESULTS = 1000
+FOLDER = "models"
+"""In a run's outputs, where the files of its logged models are: clients look for those beside
+the run's other files."""
+Told = tuple[LoggedModel, int, str]
+"""A model, the number of its experiment, the id of its run."""
 STATUSES = (PENDING, "LOGGED_MODEL_READY", "LOGGED_MODEL_UPLOAD_FAILED")
 
 
@@ -40,7 +50,7 @@ class LoggedModels:
         run: str,
         params: Mapping[str, str],
         tags: Mapping[str, str],
-    ) -> tuple[LoggedModel, int, str]:
+    ) -> Told:
         """Make one. Its files come later. One that no run made gets a run, which is over when the
         model is ready.
 
@@ -71,7 +81,7 @@ class LoggedModels:
 
         return await self._told(await self._database.write(change))
 
-    async def get(self, model: str) -> tuple[LoggedModel, int, str]:
+    async def get(self, model: str) -> Told:
         """One of them.
 
         Raises:
@@ -81,7 +91,7 @@ class LoggedModels:
             await self._database.read(lambda connection: inputs.get_model(connection, model))
         )
 
-    async def finish(self, model: str, status: str) -> tuple[LoggedModel, int, str]:
+    async def finish(self, model: str, status: str) -> Told:
         """Note that its files are there, or failed to come.
 
         Raises:
@@ -101,9 +111,7 @@ class LoggedModels:
             await self._tracking.update(found[2], status=end, ended=None, name="")
         return found
 
-    async def set_tags(
-        self, model: str, tags: Mapping[str, str], removed: str = ""
-    ) -> tuple[LoggedModel, int, str]:
+    async def set_tags(self, model: str, tags: Mapping[str, str], removed: str = "") -> Told:
         """Give it tags, and take one off.
 
         Raises:
@@ -134,12 +142,42 @@ class LoggedModels:
         """
         await self._changed(model, deleted=time.time())
 
-    async def search(self, experiments: Sequence[int]) -> list[tuple[LoggedModel, int, str]]:
-        """Those of the runs of these experiments, newest first."""
-        found = await self._database.read(
-            lambda connection: inputs.models_of(connection, experiments)
-        )
-        return [await self._told(model) for _, model in found]
+    async def search(
+        self,
+        experiments: Sequence[int],
+        *,
+        filter_: str,
+        orders: Sequence[tuple[str, bool]],
+        count: int,
+        token: str,
+    ) -> Page[Told]:
+        """A page of those of the runs of these experiments that a filter lets through, newest
+        first or ordered by fields, upwards or not.
+
+        Raises:
+            InvalidRequest: the filter, an order, the token or the count cannot be used.
+        """
+        if not 0 < count <= MOST_RESULTS:
+            raise InvalidRequest(f"max_results must be between 1 and {MOST_RESULTS}, not {count}.")
+        clauses = filters.parse(filter_, filters.MODELS)
+        wanted = [
+            replace(filters.parse_order(field, filters.MODELS), ascending=up)
+            for field, up in orders
+        ]
+        start = offset_of(token)
+
+        def read(connection: sqlite3.Connection) -> Page[Told]:
+            models = inputs.models_of(connection, experiments)
+            rows = table.get_all(connection, list({model.run for _, model in models}))
+            uuids = {row.number: row.uuid for row in rows}
+            found = [
+                told
+                for told in ((model, number, uuids[model.run]) for number, model in models)
+                if all(clause.holds(_value(told, clause)) for clause in clauses)
+            ]
+            return page_of(sorted_by(found, wanted, _value), start, count)
+
+        return await self._database.read(read)
 
     async def _changed(
         self,
@@ -149,7 +187,7 @@ class LoggedModels:
         tags: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
         deleted: float | None = None,
-    ) -> tuple[LoggedModel, int, str]:
+    ) -> Told:
         return await self._told(
             await self._database.write(
                 lambda connection: inputs.change_model(
@@ -164,7 +202,7 @@ class LoggedModels:
             )
         )
 
-    async def _told(self, model: LoggedModel) -> tuple[LoggedModel, int, str]:
+    async def _told(self, model: LoggedModel) -> Told:
         (row,) = await self._database.read(
             lambda connection: table.get_all(connection, [model.run])
         )
@@ -173,6 +211,22 @@ class LoggedModels:
 
 MODEL = "spice.model"
 """The tag of a run that was made for a logged model: its id."""
+
+
+def _value(told: Told, asked: Clause | Order) -> object:
+    model, _, run = told
+    key = asked.name.key
+    if asked.name.kind != "attribute":
+        return (model.tags if asked.name.kind == "tag" else model.params).get(key)
+    return {
+        "name": model.name,
+        "model_id": model.id,
+        "model_type": model.type,
+        "status": model.status.removeprefix("LOGGED_MODEL_"),
+        "source_run_id": run,
+        "creation_timestamp": int(model.created * 1000),
+        "last_updated_timestamp": int(model.changed * 1000),
+    }[key]
 
 
 def model_uri(model: LoggedModel) -> str:
