@@ -165,7 +165,7 @@ async def build_parts(
     runs = Runs(location, database, metrics, placement, machines, preparation, bus)
 
     token = ensure_token(location)
-    run_metrics = RunMetrics(runs, token, base_url)
+    run_metrics = RunMetrics(runs, token, base_url, pools["loader"])
     stack.push_async_callback(run_metrics.close)
 
     async def close_runs() -> None:
