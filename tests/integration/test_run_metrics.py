@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from spice_engine.errors import Conflict, InvalidRequest
+from spice_engine.learning import event_file
+from spice_engine.learning.event_file import EventFile
 from spice_engine.protocol.run_metrics import ReadPoints, WaitMetric
 from spice_engine.protocol.runs import RunId, RunInfo, StartRun
 from spice_engine.runs import metric_operations as operations
@@ -210,3 +212,36 @@ def test_a_token_is_good_for_its_run_only() -> None:
     assert run_of_token(SECRET, token) == 12
     for other in ("", "12", f"13{token[2:]}", f"{token}0", "x-1", run_token("other", 12)):
         assert run_of_token(SECRET, other) is None
+
+
+async def test_event_files_become_metrics_while_the_run_goes_on(
+    runs: Runs, metrics: RunMetrics
+) -> None:
+    # Files of another run, which the copy of the folder has, too.
+    old = EventFile(runs.location.root / "logs", 100.0)
+    old.scalars(0, 100.0, {"loss": 99.0})
+    old.close()
+    script = f"""
+import os, pathlib, shutil, sys, time
+sys.path.insert(0, {str(Path(event_file.__file__).parents[2])!r})
+from spice_engine.learning.event_file import EventFile
+file = EventFile(pathlib.Path("logs/train"), time.time())
+file.scalars(0, time.time(), {{"loss": 2.0}})
+while not (pathlib.Path(os.environ["SPICE_METRICS"]).parent / "go").exists():
+    time.sleep(0.01)
+file.scalars(1, time.time(), {{"loss": 1.0}})
+file.close()
+with file.path.open("ab") as torn:
+    torn.write(b"\\x10\\x00\\x00")
+"""
+    run = await started(runs, script, tensorboard="logs")
+    async with asyncio.timeout(60):
+        reached = await operations.wait_metric(metrics, WaitMetric(run.id, "train/loss", "eq", 2))
+    assert reached.reached
+    (runs.folder(run.id) / "go").touch()
+    ended = await runs.wait_over(run.id)
+    assert ended.outcome == "success"
+    assert await points(metrics, run.id, "train/loss") == [(0, 2.0), (1, 1.0)]
+    assert [one.name for one in (await operations.list_metrics(metrics, RunId(run.id))).series] == [
+        "train/loss"
+    ]
