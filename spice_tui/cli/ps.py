@@ -105,7 +105,9 @@ def list_runs(
 def _moment(text: str) -> float:
     """A time, or a duration before now."""
     try:
-        return time.time() - values.duration(text) if text[-1:].isalpha() else values.moment(text)
+        return (
+            time.time() - values.duration(text) if text[-1:] in set("smhd") else values.moment(text)
+        )
     except ValueError:
         raise ValueError(f"{text!r} is no time; give 2h, 3d, or YYYY-MM-DD HH:MM:SS.") from None
 

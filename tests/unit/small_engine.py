@@ -159,7 +159,7 @@ class Shelf:
         id_ = len(self.runs) + 1
         run = RunInfo(
             id=id_,
-            kind="command",
+            kind="run",
             name="",
             command=["echo", "hello world"],
             cwd=str(self.location.root),

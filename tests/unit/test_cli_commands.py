@@ -114,6 +114,37 @@ def test_ps_is_plain_in_a_pipe_and_json_when_asked(engine: SmallEngine, cli: Cli
     assert [run["id"] for run in json.loads(out)] == [1]
 
 
+def test_run_takes_parameters_once_each(engine: SmallEngine, cli: Cli) -> None:
+    code, _, err = cli("run", "-b", "--param", "lr=0.1", "--param", "x-y=", "a :lr: b")
+    assert (code, err) == (0, "--param x-y: the command has no :x-y:, so it changes nothing.\n")
+    request = engine.shelf.asked[-1][1]
+    assert request.params == {"lr": "0.1", "x-y": ""}
+    for words, message in (
+        (["a"], "--param a is incorrectly formatted. Must be NAME=VALUE"),
+        (["a=b=c"], "--param a=b=c is incorrectly formatted. Must be NAME=VALUE"),
+        (["a=1", "a=2"], "param key a is already defined"),
+    ):
+        options = [part for word in words for part in ("--param", word)]
+        code, _, err = cli("run", *options, "true")
+        assert (code, message in err) == (2, True)
+
+
+def test_run_after_a_name_and_ps_with_filters(engine: SmallEngine, cli: Cli) -> None:
+    engine.on_loop(lambda: engine.shelf.add_run(name="first"))
+    more = ["--priority", "3", "--retries", "2", "--disable-auto-resume", "--idempotent"]
+    assert cli("run", "-b", "--after", "runs/1", "--after-ok", "first", *more, "true")[0] == 0
+    request = engine.shelf.asked[-1][1]
+    assert (request.after, request.after_ok) == ([1, 1], True)
+    assert (request.priority, request.retries) == (3, 2)
+    assert (request.auto_resume, request.idempotent) == (False, True)
+    conditions = ["--param", "lr<1", "--metric", "loss<2", "--sort", "metric:loss", "--desc"]
+    assert cli("ps", *conditions, "--state", "Build Failed", "--since", "2h")[0] == 0
+    asked = engine.shelf.asked[-1][1]
+    assert (asked.params, asked.metrics, asked.states) == (["lr<1"], ["loss<2"], ["build_failed"])
+    assert (asked.sort, asked.descending) == ("metric:loss", True)
+    assert cli("ps", "--since", "soon")[0] == 2
+
+
 def test_control_characters_of_a_name_never_reach_the_output(engine: SmallEngine, cli: Cli) -> None:
     engine.on_loop(lambda: engine.shelf.add_run(name="evil\x1b[2J\n1 fake"))
     code, out, _ = cli("ps")
@@ -154,14 +185,23 @@ def test_stop_and_kill_try_every_run(engine: SmallEngine, cli: Cli) -> None:
     engine.on_loop(engine.shelf.add_run)
     engine.on_loop(lambda: engine.shelf.add_run(state="running", ended=None, exit_code=None))
     code, out, err = cli("stop", "1", "2", "9", "--grace", "1m")
-    assert code == 6
-    assert "run 1 has ended already" in err
-    assert "there is no run 9" in err
-    assert out.startswith("Stopping run 2.")
+    assert (code, err) == (6, "")
+    assert out.splitlines() == [
+        "Executing batch stop...",
+        "| Already finished: 1",
+        "| Run ID does not exist: 9",
+        "-" * 40,
+        "| Successfully stopping: 2. Any outputs will be saved.",
+    ]
     assert engine.shelf.asked[1][1].grace == 60.0
     engine.on_loop(lambda: engine.shelf.add_run(state="running", ended=None, exit_code=None))
     assert cli("kill", "3") == (0, "3\n", "")
-    assert cli("stop", "x")[0] == 2
+    code, _, err = cli("stop", "x")
+    assert (code, "there is no run named 'x'" in err) == (5, True)
+    assert cli("stop", "-3")[0] == 2
+    engine.on_loop(lambda: engine.shelf.change(3, name="x", state="running", ended=None))
+    code, out, _ = cli("stop", "x")
+    assert (code, out.startswith("Stopping run 3. Use 'spice-tui logs -f 3'")) == (0, True)
 
 
 def test_wait_ends_with_the_first_bad_exit_code(engine: SmallEngine, cli: Cli) -> None:

@@ -25,6 +25,7 @@ from spice_engine.runs.folder_ignore import FolderIgnore
 from spice_engine.runs.git_sources import GitSources, address_of
 from spice_engine.runs.resuming import with_outputs
 from spice_engine.runs.run_files import OUTPUTS, LaidOut, RunFiles
+from spice_engine.runs.snapshots import Snapshots
 from spice_engine.store.objects import ObjectStore
 from spice_engine.store.runs import MountRow, OutputsRow, RunRow
 
@@ -69,6 +70,9 @@ class Preparation:
         self._location = location
         self._objects = objects
         self.environments = environments
+        self.snapshots = Snapshots(
+            location.root, objects, lambda: FolderIgnore(location.root, most_bytes=MOST_BYTES)
+        )
         self.files = RunFiles(location.state, objects)
         self.sources = GitSources(location.state, objects)
         self.resolve: Resolve = _no_resources
@@ -93,7 +97,8 @@ class Preparation:
             pass
         elif not request.in_place and cwd.is_relative_to(self._location.root):
             begin = time.perf_counter()
-            code = await asyncio.to_thread(self._snapshot, cwd)
+            await self.snapshots.check(cwd)
+            code = await self.snapshots.take()
             seconds = time.perf_counter() - begin
         elif found:
             raise InvalidRequest(
@@ -137,7 +142,7 @@ class Preparation:
         Raises:
             StorageError: as `take`.
         """
-        return await asyncio.to_thread(self._snapshot, self._location.root)
+        return await self.snapshots.take()
 
     async def mounts_of(self, texts: Sequence[str]) -> tuple[MountRow, ...]:
         """What these mounts show, as it is now.
@@ -160,20 +165,6 @@ class Preparation:
             raise NotFound(
                 f"Cannot mount resource {resource[:200]!r}: {error.message}", hint=error.hint
             ) from None
-
-    def _snapshot(self, cwd: Path) -> str:
-        root = self._location.root
-        ignore = FolderIgnore(root, most_bytes=MOST_BYTES)
-        inner = PurePosixPath(cwd.relative_to(root))
-        for folder in (inner, *inner.parents):
-            if folder != PurePosixPath() and ignore(folder, True):
-                raise InvalidRequest(
-                    f"{str(cwd)[:200]} is left out of what a run gets: a .gitignore or "
-                    ".spiceignore names it.",
-                    hint="Begin elsewhere (--cwd), take the folder back in .spiceignore, or run "
-                    "with --in-place.",
-                )
-        return self._objects.put_tree(root, ignore).hash
 
     async def make(self, row: RunRow, folder: Path) -> Prepared:
         """Make a run's environment and files, in its folder.

@@ -377,6 +377,7 @@ class Runs:
 
     async def close(self, *, stop: bool, grace: float = 10.0) -> None:
         """Follow no longer; with `stop`, stop every run first. Processes left alone run on."""
+        await self.preparation.snapshots.close()
         await asyncio.gather(*self._changes, return_exceptions=True)
         if stop and self._watchers:
             numbers = list(self._watchers)
