@@ -77,6 +77,15 @@ def make_pools(settings: Settings, logs: Path) -> dict[str, ChildPool]:
             memory_bytes=_trainer_bytes(),
             nice=PREVIEW_NICE,
         ),
+        "search_trainer": ChildPool(
+            "search-trainer",
+            "spice_engine.learning.trainer",
+            os.cpu_count() or 1,
+            folder=logs,
+            idle_seconds=PREVIEW_IDLE_SECONDS,
+            memory_bytes=_trainer_bytes(),
+            nice=PREVIEW_NICE,
+        ),
         "searcher": ChildPool(
             "searcher", "spice_engine.runs.search_worker", 1, folder=logs, idle_seconds=60
         ),
