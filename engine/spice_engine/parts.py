@@ -17,7 +17,6 @@ from spice_engine.events import Bus
 from spice_engine.maintenance import Maintenance
 from spice_engine.pods.assembly import PodServices, build_pod_services
 from spice_engine.pods.pools import make_pools
-from spice_engine.pods.search_trials import PodTrials
 from spice_engine.protocol.location import Location
 from spice_engine.runs.client_variables import ClientVariables
 from spice_engine.runs.environments import Environments
@@ -191,11 +190,7 @@ async def build_parts(
         stack, location, settings, database, metrics, objects, pods, bus
     )
     preparation.resolve = bundles.tree.stored_object
-    trials = PodTrials(
-        pods.pods, pools["preview_loader"], pools["search_trainer"], settings.training_seconds
-    )
-    stack.callback(trials.close)
-    searches.pods = trials
+    searches.pods = pods.trials
     serving = build_server_services(
         location,
         database,

@@ -15,6 +15,7 @@ from spice_engine.pods.look_back import LookBack
 from spice_engine.pods.pod_data import PodData
 from spice_engine.pods.pools import PodPools, PreviewPools
 from spice_engine.pods.previews import Previews
+from spice_engine.pods.search_trials import PodTrials
 from spice_engine.pods.service import Pods
 from spice_engine.pods.tensorboard import TensorBoards, installed
 from spice_engine.pods.trust import Trust
@@ -36,6 +37,7 @@ class PodServices:
     versions: Versions
     ancestry: Ancestry
     advisor: Advisor
+    trials: PodTrials
     all: list[object]
 
 
@@ -76,6 +78,10 @@ def build_pod_services(
         settings.training_seconds,
     )
     stack.push_async_callback(previews.close)
+    trials = PodTrials(
+        pods, pools["preview_loader"], pools["search_trainer"], settings.training_seconds
+    )
+    stack.callback(trials.close)
     authoring = Authoring(pods, manifests, previews)
     ancestry = Ancestry(pods, database)
     views = view_operations.view_services(pods, advisor, ancestry)
@@ -86,4 +92,4 @@ def build_pod_services(
     stack.push_async_callback(boards.close)
     services: list[object] = [pods, advisor, data, manifests, authoring, previews, judging, boards]
     services += [*packages, *views]
-    return PodServices(pods, manifests, packages.versions, ancestry, advisor, services)
+    return PodServices(pods, manifests, packages.versions, ancestry, advisor, trials, services)
