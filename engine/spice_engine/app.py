@@ -53,6 +53,7 @@ from spice_engine.pods import (
 from spice_engine.pods import operations as pod_operations
 from spice_engine.protocol.location import Location
 from spice_engine.runs import (
+    event_operations,
     log_operations,
     machine_operations,
     metric_operations,
@@ -88,6 +89,7 @@ _OPERATIONS = (
     metric_operations,
     project_operations,
     rank_operations,
+    event_operations,
     search_operations,
     workflow_operations,
     workspace_operations,
