@@ -13,22 +13,29 @@ if TYPE_CHECKING:
     from spice_engine.protocol.pods import TrainingInfo
     from spice_engine.protocol.runs import MetricSeries
 
+LONGEST_TEXT = 80
 LOSS = "loss/"
 """How the keys begin of series that go over episodes, not over trainings."""
 
 
 def of_run(found: Iterable[MetricSeries]) -> tuple[Series, ...]:
-    """The metrics a run sent, over their indexes; NaN and infinities are gaps."""
+    """The metrics a run sent, over their indexes; NaN and infinities are gaps. One of texts is
+    empty, and its newest text stands in its title."""
     return tuple(
         Series(
             series.name,
-            series.name,
+            _title(series),
             [float(index) for index in series.indexes],
             [_finite(value) for value in series.values],
             color=number,
         )
         for number, series in enumerate(found)
     )
+
+
+def _title(series: MetricSeries) -> str:
+    last = series.values[-1] if series.values else None
+    return f"{series.name}: {last[:LONGEST_TEXT]}" if isinstance(last, str) else series.name
 
 
 def _finite(value: object) -> float:

@@ -50,6 +50,12 @@ from spice_engine.protocol.pods import (
     TrainingList,
     TrainPod,
 )
+from spice_engine.protocol.run_metrics import (
+    MetricFigures,
+    MetricFiguresList,
+    MetricPoints,
+    ReadPoints,
+)
 from spice_engine.protocol.runs import (
     FindRun,
     LabelRun,
@@ -361,6 +367,26 @@ def read_metrics(shelf: Shelf, request: ReadMetrics) -> MetricList:
         MetricSeries("accuracy", [0], [CREATED], [0.25]),
     ]
     return MetricList([item for item in series if request.name in {"", item.name}])
+
+
+@TABLE.register("runs.list_metrics", http="GET /api/v1/runs/{id}/metric-names")
+def list_metrics(shelf: Shelf, request: RunId) -> MetricFiguresList:
+    """What both come to."""
+    shelf.run(request.id)
+    return MetricFiguresList(
+        [
+            MetricFigures("accuracy", 1, 0, 0, 0.25, 0.25, 0, CREATED, 0.25),
+            MetricFigures("loss", 3, 1, 0, 1.5, 3.0, 2, CREATED, 1.5),
+        ]
+    )
+
+
+@TABLE.register("runs.metric_points", http="GET /api/v1/runs/{id}/metric-points")
+def metric_points(shelf: Shelf, request: ReadPoints) -> MetricPoints:
+    """All at once."""
+    shelf.run(request.id)
+    values: list[float | str] = [3.0, float("nan"), 1.5] if request.after_index is None else []
+    return MetricPoints(request.name, list(range(len(values))), [CREATED] * len(values), values)
 
 
 @TABLE.register("pods.list", http="GET /api/v1/pods")

@@ -163,9 +163,9 @@ def test_info_label_and_metrics(engine: SmallEngine, cli: Cli) -> None:
     assert json.loads(cli("info", "1", "--json")[1])["labels"] == ["good", "best"]
     assert cli("label", "1", "good", "--remove")[0] == 0
     code, out, _ = cli("metrics", "1")
-    assert out.splitlines()[1].split() == ["loss", "3", "1.5", "1.5", "3"]
-    code, out, _ = cli("metrics", "1", "--json")
-    assert json.loads(out)[0]["values"] == [3.0, None, 1.5]
+    assert out.splitlines()[2].split() == ["loss", "3", "2", "1.5", "1.5", "3"]
+    code, out, _ = cli("metrics", "1", "loss", "--json")
+    assert [one["value"] for one in json.loads(out)] == [3.0, "NaN", 1.5]
     assert cli("metrics", "1", "lss")[0] == 5
 
 

@@ -18,7 +18,7 @@ from spice_engine.protocol.run_metrics import (
     RunStats,
     WaitMetric,
 )
-from spice_engine.protocol.runs import RunId
+from spice_engine.protocol.runs import MetricList, MetricSeries, ReadMetrics, RunId
 from spice_engine.runs.metric_feeds import owner_of
 from spice_engine.runs.metric_service import RunMetrics
 from spice_engine.store import runs as table
@@ -34,6 +34,42 @@ async def _checked(metrics: RunMetrics, number: int) -> str:
     await metrics.runs.database.read(lambda connection: table.get(connection, number))
     await metrics.feeds.catch_up(number)
     return owner_of(number)
+
+
+@operation("runs.read_metrics", http="GET /api/v1/runs/{id}/metrics")
+async def read_metrics(metrics: RunMetrics, request: ReadMetrics) -> MetricList:
+    """Read the series of a run, thinned to about `points` points each; of texts the newest."""
+    owner = await _checked(metrics, request.id)
+    store = metrics.runs.metrics
+    wanted = [name for name in await store.names(owner) if request.name in {"", name}]
+    most = max(2, min(request.points, MOST_POINTS))
+    found: list[MetricSeries] = []
+    for name in wanted:
+        samples = await store.samples(owner, name, most=most)
+        if not samples:
+            found.append(await _texts(metrics, owner, name, most))
+            continue
+        found.append(
+            MetricSeries(
+                name,
+                [sample.index for sample in samples],
+                [sample.time for sample in samples],
+                [sample.last for sample in samples],
+            )
+        )
+    return MetricList(found)
+
+
+async def _texts(metrics: RunMetrics, owner: str, name: str, most: int) -> MetricSeries:
+    points = await metrics.runs.metrics.read(
+        lambda connection: series_figures.newest(connection, owner, name, most)
+    )
+    return MetricSeries(
+        name,
+        [point.index for point in points],
+        [point.time for point in points],
+        [point.value for point in points],
+    )
 
 
 @operation("runs.list_metrics", http="GET /api/v1/runs/{id}/metric-names")

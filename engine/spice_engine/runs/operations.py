@@ -16,10 +16,7 @@ from spice_engine.protocol.runs import (
     LabelRun,
     ListRuns,
     LogChunk,
-    MetricList,
-    MetricSeries,
     ReadLog,
-    ReadMetrics,
     RunId,
     RunInfo,
     RunList,
@@ -150,29 +147,6 @@ async def add_metrics(runs: Runs, request: AddMetrics) -> Accepted:
     runs.metrics.add(f"runs/{request.id}", points)
     await runs.metrics.flush()
     return Accepted(f"{len(points)} points stored.")
-
-
-@operation("runs.read_metrics", http="GET /api/v1/runs/{id}/metrics")
-async def read_metrics(runs: Runs, request: ReadMetrics) -> MetricList:
-    """Read the series of a run, thinned to about `points` points each."""
-    _check_number(request.id)
-    await get(runs, RunId(request.id))
-    owner = f"runs/{request.id}"
-    names = await runs.metrics.names(owner)
-    wanted = [name for name in names if request.name in {"", name}]
-    most = max(2, min(request.points, 100_000))
-    series: list[MetricSeries] = []
-    for name in wanted:
-        samples = await runs.metrics.samples(owner, name, most=most)
-        series.append(
-            MetricSeries(
-                name,
-                [sample.index for sample in samples],
-                [sample.time for sample in samples],
-                [sample.last for sample in samples],
-            )
-        )
-    return MetricList(series)
 
 
 def _check_labels(labels: list[str]) -> None:
