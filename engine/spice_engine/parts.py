@@ -186,9 +186,7 @@ async def build_parts(
     pods = build_pod_services(
         stack, location, settings, database, objects, pools, bus, trusted=trusted
     )
-    bundles = build_model_services(
-        stack, location, settings, database, metrics, objects, pods, bus
-    )
+    bundles = build_model_services(stack, location, settings, database, metrics, objects, pods, bus)
     preparation.resolve = bundles.tree.stored_object
     searches.pods = pods.trials
     serving = build_server_services(
