@@ -257,10 +257,16 @@ class Trial:
         return self._prune
 
     def run(
-        self, command: str, *, metric: str = "", aggregate: str = "last", **given: Any
-    ) -> float:
+        self,
+        command: str | Sequence[str],
+        *,
+        metric: str = "",
+        aggregate: str = "last",
+        **given: Any,
+    ) -> float | None:
         """Have the engine run a command, each `:NAME:` in it filled in, and tell what it reported
-        of the metric. `given` is more of what `POST /api/v1/runs` takes.
+        of the metric; without a metric, that it succeeded. `given` is more of what
+        `POST /api/v1/runs` takes.
 
         Raises:
             SearchFailed: it failed, or reported nothing; that is told, too.
@@ -277,8 +283,13 @@ class Trial:
         while run["state"] not in _OVER:
             time.sleep(_LOOK_SECONDS)
             run = door.get(f"runs/{run['id']}")
+        done = (run["state"], run["outcome"]) == ("complete", "success")
+        if done and not metric:
+            path = f"searches/{self.search.number}/trials/{self.number}/tell"
+            _insist(door, path, {"state": "complete"})
+            return None
         value = None
-        if (run["state"], run["outcome"]) == ("complete", "success"):
+        if done:
             series = door.get(f"runs/{run['id']}/metrics", name=metric, points=100_000)["series"]
             value = _aggregated(series[0]["values"] if series else [], aggregate)
         if value is None:

@@ -177,7 +177,7 @@ def _goal(asked: StartSearch) -> str:
                 "a Bayesian search needs the metric it is for.", hint="--metric NAME"
             )
         raise InvalidRequest(
-            f"is less or more of {asked.metric or 'the value'!r} better?",
+            f"is less or more of {repr(asked.metric) if asked.metric else 'the value'} better?",
             hint="--goal min or --goal max.",
         )
     return "max"

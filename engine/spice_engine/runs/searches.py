@@ -286,9 +286,10 @@ class Searches:
         """
         if state not in {"complete", "failed", "pruned"}:
             raise InvalidRequest("a trial is told as complete, failed or pruned.")
-        if state == "complete" and value is None:
-            raise InvalidRequest("a complete trial needs a value.")
         drive = self._code_drive(number)
+        asked = drive.record.plan.asked
+        if state == "complete" and value is None and (asked.metric or asked.method == "bayesian"):
+            raise InvalidRequest("a complete trial needs a value.")
         self._require(drive, trial)
         told = await drive.tell(trial, state, value, message[:2000])
         if told.state != state and not (state == "complete" and told.state == "failed"):
