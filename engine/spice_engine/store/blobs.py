@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import sqlite3
+import time
 import uuid
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -23,6 +24,8 @@ from spice_engine.store.sqlite_errors import storage_failure
 from spice_engine.store.stat_cache import StatCache
 
 HASH: Final = re.compile(r"[0-9a-f]{64}")
+YOUNG_SECONDS = 600.0
+"""Much less than the age at which objects are collected."""
 _CHUNK = 2**20
 _ATTEMPTS = 3
 
@@ -100,11 +103,16 @@ class Blobs:
             if not absolute.is_file():
                 raise NotFound(f"there is no file {path}.")
             try:
-                digest, stat = self._put_file(absolute, absolute.stat(), touched)
-            except GoneError as error:
+                stat = absolute.stat()
+                digest = self._cache.get(absolute, stat)
+                if digest is not None and self._keep(digest):
+                    return digest
+                digest, stat = self._put_file(absolute, touched)
+            except (FileNotFoundError, GoneError) as error:
                 raise NotFound(f"there is no file {path}.") from error
-            self._cache.replace(None, {absolute: (stat, digest)})
-            return digest
+        # Not before all of it is on disk: what is known here is not synced again.
+        self._cache.add(absolute, stat, digest)
+        return digest
 
     def open(self, object_hash: str) -> BinaryIO:
         """The object for reading.
@@ -140,12 +148,7 @@ class Blobs:
             place=Place(str(self.path_of(object_hash))),
         )
 
-    def _put_file(
-        self, path: Path, stat: os.stat_result, touched: set[Path]
-    ) -> tuple[str, os.stat_result]:
-        known = self._cache.get(path, stat)
-        if known is not None and self._keep(known, touched):
-            return known, stat
+    def _put_file(self, path: Path, touched: set[Path]) -> tuple[str, os.stat_result]:
         for attempt in range(1, _ATTEMPTS + 1):
             beside = self._temporary / uuid.uuid4().hex
             try:
@@ -169,7 +172,9 @@ class Blobs:
 
     def _put_bytes(self, data: bytes, touched: set[Path]) -> str:
         digest = hashlib.sha256(data).hexdigest()
-        if self._keep(digest, touched):
+        if self._keep(digest):
+            # The put that made it may not have synced the names yet.
+            touched |= {self.folder, self.path_of(digest).parent}
             return digest
         beside = self._temporary / uuid.uuid4().hex
         try:
@@ -181,15 +186,16 @@ class Blobs:
             beside.unlink(missing_ok=True)
         return digest
 
-    def _keep(self, digest: str, touched: set[Path]) -> bool:
+    def _keep(self, digest: str) -> bool:
         """Whether the object is there; if so its age starts anew, so that it is not collected
         before its new owner is noted."""
+        path = f"{self.folder}/{digest[:2]}/{digest[2:]}"
         try:
-            os.utime(self.path_of(digest))
+            # Each new time is a change that a sync has to write: of young ones it is not needed.
+            if os.stat(path).st_mtime < time.time() - YOUNG_SECONDS:  # noqa: PTH116 - a hot path
+                os.utime(path)
         except FileNotFoundError:
             return False
-        # The put that made it may not have synced the names yet.
-        touched |= {self.folder, self.path_of(digest).parent}
         return True
 
     def _give_name(self, beside: Path, digest: str, touched: set[Path]) -> None:

@@ -9,21 +9,25 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import time
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from spice_engine.errors import NotFound, Place, StorageError
 from spice_engine.store import trees
 from spice_engine.store.blobs import Blobs, GoneError, hash_of, unreadable
 from spice_engine.store.copying import clone_or_copy
 from spice_engine.store.disk import storage_error
+from spice_engine.store.stat_cache import Known, identity_of, key_of
 from spice_engine.store.trees import Entry
 
 _DEEPEST = 200
+_NO_FILE: Final = (0, 0, 0, 0, 0)  # in the place of what tells a file: this is a manifest
 
 Ignore = Callable[[PurePosixPath, bool], bool]
 """Called with a path relative to the snapshot's root and whether it is a folder."""
@@ -72,50 +76,70 @@ class ObjectStore(Blobs):
         if not path.is_dir():
             raise NotFound(f"there is no folder {path}.")
         root = path.absolute()
-        walk = _TreeWalk(root, ignore, told)
+        walk = _TreeWalk(self._cache.below(root), ignore, told)
         try:
             with self._putting("take a snapshot") as walk.touched:
-                digest = self._put_folder(walk, root)
+                digest = self._put_folder(walk, str(root), PurePosixPath())
         except GoneError as error:
             raise NotFound(f"there is no folder {path}.") from error
-        self._cache.replace(root, walk.hashed)
+        # Not before all of it is on disk: what is known here is not synced again.
+        self._cache.replace(walk.hashed, walk.before)
         return Snapshot(digest, walk.files, walk.size, tuple(sorted(walk.skipped)))
 
-    def _put_folder(self, walk: _TreeWalk, folder: Path, depth: int = 0) -> str:
+    def _put_folder(self, walk: _TreeWalk, folder: str, at: PurePosixPath, depth: int = 0) -> str:
         if depth > _DEEPEST:
             raise StorageError(
                 f"cannot take a snapshot: folders are nested deeper than {_DEEPEST}.",
                 hint="Have the folder ignored.",
-                place=Place(str(folder)),
+                place=Place(folder),
             )
         entries: list[Entry] = []
         for item in _scan(folder):
-            path = Path(item.path)
-            relative = PurePosixPath(path.relative_to(walk.root))
             is_folder = item.is_dir(follow_symlinks=False)
+            relative = at / item.name
             if walk.ignore is not None and walk.ignore(relative, is_folder):
                 continue
             try:
                 stat = _stat(item)
                 mode = stat.st_mode & 0o777
                 if item.is_symlink():
-                    entries.append(Entry(item.name, "link", 0o777, _target(path)))
+                    entries.append(Entry(item.name, "link", 0o777, _target(item.path)))
                 elif is_folder:
-                    digest = self._put_folder(walk, path, depth + 1)
+                    digest = self._put_folder(walk, item.path, relative, depth + 1)
                     entries.append(Entry(item.name, "folder", mode, digest))
                 elif item.is_file(follow_symlinks=False):
-                    digest, stat = self._put_file(path, stat, walk.touched)
-                    walk.hashed[path] = (stat, digest)
-                    walk.files += 1
-                    walk.size += stat.st_size
-                    if walk.told is not None:
-                        walk.told(stat.st_size)
-                    entries.append(Entry(item.name, "file", mode, digest, stat.st_size))
+                    digest, size = self._put_found(walk, item.path, stat)
+                    entries.append(Entry(item.name, "file", mode, digest, size))
                 else:
                     walk.skipped.append(str(relative))
             except GoneError:
                 walk.skipped.append(str(relative))
-        return self._put_bytes(trees.encode(entries), walk.touched)
+        return self._put_manifest(walk, folder, trees.encode(entries))
+
+    def _put_found(self, walk: _TreeWalk, path: str, stat: os.stat_result) -> tuple[str, int]:
+        """Store a file that a walk found, unless it is known to be there; its hash and bytes."""
+        key, identity = key_of(path), identity_of(stat)
+        known = walk.before.get(key)
+        if known is not None and known[0] == identity and self._keep(known[1]):
+            digest = known[1]
+        else:
+            digest, stat = self._put_file(Path(path), walk.touched)
+            identity = identity_of(stat)
+        walk.hashed[key] = identity, digest
+        walk.files += 1
+        walk.size += stat.st_size
+        if walk.told is not None:
+            walk.told(stat.st_size)
+        return digest, stat.st_size
+
+    def _put_manifest(self, walk: _TreeWalk, folder: str, data: bytes) -> str:
+        """Store a folder's manifest, unless it is the one that is known to be there."""
+        known: Known = (_NO_FILE, hashlib.sha256(data).hexdigest())
+        key = f"{key_of(folder)}/"
+        if walk.before.get(key) != known or not self._keep(known[1]):
+            self._put_bytes(data, walk.touched)
+        walk.hashed[key] = known
+        return known[1]
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -258,26 +282,29 @@ class _TreeWalk:
     """What one `put_tree` gathers on its way."""
 
     def __init__(
-        self, root: Path, ignore: Ignore | None, told: Callable[[int], None] | None
+        self,
+        before: dict[str, Known],
+        ignore: Ignore | None,
+        told: Callable[[int], None] | None,
     ) -> None:
-        self.root = root
+        self.before = before
         self.ignore = ignore
         self.told = told
         self.files = 0
         self.size = 0
         self.skipped: list[str] = []
         self.touched: set[Path] = set()
-        self.hashed: dict[Path, tuple[os.stat_result, str]] = {}
+        self.hashed: dict[str, Known] = {}
 
 
-def _scan(folder: Path) -> list[os.DirEntry[str]]:
+def _scan(folder: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as found:
             return sorted(found, key=lambda item: item.name)
     except FileNotFoundError as error:
         raise GoneError from error
     except OSError as error:
-        raise unreadable(error, folder) from error
+        raise unreadable(error, Path(folder)) from error
 
 
 def _stat(item: os.DirEntry[str]) -> os.stat_result:
@@ -287,7 +314,7 @@ def _stat(item: os.DirEntry[str]) -> os.stat_result:
         raise GoneError from error
 
 
-def _target(link: Path) -> str:
+def _target(link: str) -> str:
     try:
         return os.readlink(link)  # noqa: PTH115 - pathlib would change "./x" and "x/"
     except FileNotFoundError as error:
