@@ -84,9 +84,7 @@ def test_series_are_listed_printed_followed_and_exported(cli: Cli, run: str, fol
     code, _, err = cli("metrics", run, "lost")
     assert (code, "no metric 'lost'" in err) == (5, True)
 
-    assert cli("metrics", run, "--export", "all.csv")[
-        1
-    ] == "9 points written to all.csv.\n".replace("all.csv", str(folder / "all.csv"))
+    assert cli("metrics", run, "--export", "all.csv")[1] == "9 points written to all.csv.\n"
     with (folder / "all.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["value"] for row in rows if row["metric_name"] == "acc"] == ["0.5", "nan"]

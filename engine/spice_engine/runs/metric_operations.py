@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import sqlite3
+import time
 
 from spice_engine.errors import InvalidRequest
 from spice_engine.operations import operation
+from spice_engine.protocol.engine import Accepted
 from spice_engine.protocol.run_metrics import (
     ExportedMetrics,
     ExportMetrics,
@@ -18,13 +20,15 @@ from spice_engine.protocol.run_metrics import (
     RunStats,
     WaitMetric,
 )
-from spice_engine.protocol.runs import MetricList, MetricSeries, ReadMetrics, RunId
+from spice_engine.protocol.runs import AddMetrics, MetricList, MetricSeries, ReadMetrics, RunId
 from spice_engine.runs.metric_feeds import owner_of
 from spice_engine.runs.metric_service import RunMetrics
 from spice_engine.store import runs as table
 from spice_engine.store import series, series_figures
+from spice_engine.store.series import Point
 
 MOST_POINTS = 50_000
+MOST_ADDED = 10_000
 
 
 async def _checked(metrics: RunMetrics, number: int) -> str:
@@ -34,6 +38,28 @@ async def _checked(metrics: RunMetrics, number: int) -> str:
     await metrics.runs.database.read(lambda connection: table.get(connection, number))
     await metrics.feeds.catch_up(number)
     return owner_of(number)
+
+
+@operation("runs.add_metrics", http="POST /api/v1/runs/{id}/metrics")
+async def add_metrics(metrics: RunMetrics, request: AddMetrics) -> Accepted:
+    """Add points to a run's metrics; they are stored when the answer comes."""
+    if len(request.points) > MOST_ADDED:
+        raise InvalidRequest(f"more than {MOST_ADDED} points in one call.")
+    # What the run's processes wrote before comes before, also where the index is not given.
+    owner = await _checked(metrics, request.id)
+    now = time.time()
+    points = [
+        Point(
+            name=point.name,
+            value=point.value,
+            index=point.index,
+            time=now if point.time is None else point.time,
+        )
+        for point in request.points
+    ]
+    metrics.runs.metrics.add(owner, points)
+    await metrics.runs.metrics.flush()
+    return Accepted(f"{len(points)} points stored.")
 
 
 @operation("runs.read_metrics", http="GET /api/v1/runs/{id}/metrics")

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 
 from spice_engine.errors import InvalidRequest
 from spice_engine.operations import operation
-from spice_engine.protocol.engine import Accepted
 from spice_engine.protocol.runs import (
-    AddMetrics,
     ArchiveRun,
     FindRun,
     LabelRun,
@@ -30,11 +27,9 @@ from spice_engine.runs.service import Runs
 from spice_engine.runs.states import asked_with, info_of
 from spice_engine.store import runs as table
 from spice_engine.store.runs import RunRow
-from spice_engine.store.series import Point
 
 MAX_LABELS = 100
 MAX_LABEL_CHARACTERS = 200
-MAX_POINTS = 10_000
 
 
 def _check_number(number: int) -> None:
@@ -125,28 +120,6 @@ async def read_log(runs: Runs, request: ReadLog) -> LogChunk:
         check_rank(row, request.rank)
         path = log_of(runs.folder(request.id), request.rank)
     return await asyncio.to_thread(read_chunk, path, request.offset, request.limit, request.tail)
-
-
-@operation("runs.add_metrics", http="POST /api/v1/runs/{id}/metrics")
-async def add_metrics(runs: Runs, request: AddMetrics) -> Accepted:
-    """Add points to a run's metrics; they are stored when the answer comes."""
-    _check_number(request.id)
-    if len(request.points) > MAX_POINTS:
-        raise InvalidRequest(f"more than {MAX_POINTS} points in one call.")
-    await get(runs, RunId(request.id))
-    now = time.time()
-    points = [
-        Point(
-            name=point.name,
-            value=point.value,
-            index=point.index,
-            time=now if point.time is None else point.time,
-        )
-        for point in request.points
-    ]
-    runs.metrics.add(f"runs/{request.id}", points)
-    await runs.metrics.flush()
-    return Accepted(f"{len(points)} points stored.")
 
 
 def _check_labels(labels: list[str]) -> None:
