@@ -46,7 +46,7 @@ class RunBoard:
         with tempfile.TemporaryDirectory(prefix="spice-tensorboard-") as place:
             self._links = Path(place, "runs")
             self._links.mkdir()
-            self._link()
+            self.link()
             if not self._left and not any(self._links.iterdir()):
                 raise Conflict(
                     "the runs have written no event files.",
@@ -86,9 +86,9 @@ class RunBoard:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     code = self._process.wait(LOOK_SECONDS if self._left else None)
                     raise ChildFailed(f"TensorBoard ended with code {code}.")
-                self._link()
+                self.link()
 
-    def _link(self) -> None:
+    def link(self) -> None:
         """Link what has come, and no longer look after runs that are over."""
         for run in list(self._left):
             found = self._client.call("runs.event_folder", {"id": run})
