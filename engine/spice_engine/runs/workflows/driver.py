@@ -123,7 +123,10 @@ class Driver:
                 await self._set(key, RUNNING, run=info.resumed_as)
                 self._changed.set()
             elif info.state in FINAL_STATES:
-                await self._set(key, *_end_of(info), run=info.id)
+                state, message = _end_of(info)
+                if self._ending and info.state in {"stopped", "killed"}:
+                    state = STOPPED
+                await self._set(key, state, message, info.id)
 
     async def _go_on(self) -> None:
         for decision in list(progress.decide(self.plan, self.states)):

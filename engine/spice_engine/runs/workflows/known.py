@@ -31,6 +31,7 @@ class KnownWorkflows:
     def __init__(self, database: Database, bus: Bus) -> None:
         self._database = database
         self._recent: OrderedDict[int, WorkflowInfo] = OrderedDict()
+        self._changed: dict[int, asyncio.Event] = {}
         self._topic = bus.topic("workflows", "state", self._snapshot)
 
     def names(self) -> list[str]:
@@ -78,6 +79,8 @@ class KnownWorkflows:
         """Remember and publish a workflow's state, which the store has already."""
         steps = await self._database.read(lambda connection: table.steps(connection, row.id))
         info = _bare(row, steps)
+        if row.id in self._changed:
+            self._changed[row.id].set()
         if row.archived is not None:
             if self._recent.pop(row.id, None) is not None:
                 self._topic.remove(str(row.id))
@@ -109,6 +112,21 @@ class KnownWorkflows:
         return dataclasses.replace(
             _bare(row, steps), steps=[_step_info(step, plan) for step in steps]
         )
+
+    async def over(self, number: int) -> WorkflowInfo:
+        """What a workflow is when it is over.
+
+        Raises:
+            NotFound: there is none.
+        """
+        while (row := await self.row(number)).state in table.ACTIVE:
+            changed = self._changed.setdefault(number, asyncio.Event())
+            changed.clear()
+            # Looked at once more: it may have ended before anybody waited.
+            if (await self.row(number)).state in table.ACTIVE:
+                await changed.wait()
+        self._changed.pop(number, None)
+        return await self.info(row)
 
     async def graph(self, row: WorkflowRow) -> Lineage:
         """A workflow as nodes and what links them."""

@@ -237,7 +237,7 @@ class _Planner:
                 elif other in way:
                     circle = [*way[way.index(other) :], other]
                     self.wrong(
-                        ("steps", name),
+                        ("steps", min(circle, key=list(self.spec.steps).index)),
                         f"Steps wait for each other in a circle: {' → '.join(reversed(circle))}.",
                     )
                     return

@@ -190,8 +190,9 @@ class ScriptWorkflows:
         elif info.state in {"stopped", "killed"}:
             await self._known.end(number, info.state, info.message)
         else:
-            message = info.message or f"Its script ended with exit code {info.exit_code}."
-            await self._known.end(number, "failed", message)
+            ended = info.state == "complete" and info.exit_code is not None
+            message = f"Its script ended with exit code {info.exit_code}." if ended else ""
+            await self._known.end(number, "failed", message or info.message)
 
     async def end(self, row: WorkflowRow, *, kill: bool) -> None:
         """End a workflow's script and every run it made."""
