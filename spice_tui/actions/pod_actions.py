@@ -102,6 +102,14 @@ RUN: tuple[Action, ...] = (
     ),
     Action("run.kill", "Kill", "End it at once.", ("K",), "kill", "[RUN]", dangerous=True),
     Action("run.label", "Label", "Add a label to it.", (), "label", "LABEL"),
+    Action(
+        "run.workspaces",
+        "Workspaces",
+        "Show the notebook servers, to start, stop and open them; with a name, start that one.",
+        ("W",),
+        "workspaces",
+        "[NAME]",
+    ),
     Action("run.model_of_run", "Create model", "Make a model of its outputs.", ("M",)),
     Action("run.serve_run", "Serve", "Make a model of its outputs and serve that.", ("V",)),
 )

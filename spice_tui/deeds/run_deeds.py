@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from spice_engine.errors import NotFound
 from spice_tui.base import Base, Refused
@@ -12,6 +12,7 @@ from spice_tui.models.world import ACTIVE_RUN
 
 if TYPE_CHECKING:
     from spice_engine.protocol.runs import RunInfo
+    from spice_tui.app import SpiceApp
 
 
 class RunDeeds(Base):
@@ -67,6 +68,14 @@ class RunDeeds(Base):
             await self.ask(operation, id=run.id)
 
         self.later(f"run {run.id} is {how}", do)
+
+    async def action_workspaces(self, name: str = "") -> None:
+        """Show the workspaces; with a name, make or start that one first."""
+        from spice_tui.screens.workspaces_screen import WorkspacesScreen
+
+        if name:
+            await self.ask("workspaces.start", name=name)
+        await self.ask_person(WorkspacesScreen(cast("SpiceApp", self)))
 
     async def action_label(self, label: str) -> None:
         """Add a label to the chosen run."""
