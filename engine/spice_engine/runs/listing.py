@@ -8,7 +8,8 @@ from typing import Any
 
 from spice_engine.errors import InvalidRequest
 from spice_engine.protocol.runs import ListRuns
-from spice_engine.runs.run_filters import Condition, condition, number_of
+from spice_engine.runs.parameters import check_name
+from spice_engine.runs.run_filters import condition, number_of
 from spice_engine.store import run_lists
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
@@ -48,49 +49,49 @@ async def rows_of(database: Database, metrics: MetricStore, request: ListRuns) -
     )
     on_params = [condition(written) for written in request.params]
     on_metrics = [condition(written, numbers=True) for written in request.metrics]
-    ids = await _with_metrics(metrics, on_metrics)
     kind, _, key = request.sort.partition(":")
-    if on_params or (kind == "param" and key):
-        chosen = replace(chosen, ids=ids)
-        found = await database.read(lambda connection: run_lists.params(connection, chosen))
-        given = {number: values for number, values in found if _all_hold(on_params, values)}
-        ids = set(given)
-    else:
-        given = {}
-    chosen = replace(chosen, ids=ids)
-    if not request.sort:
-        rows = await database.read(lambda connection: run_lists.newest(connection, chosen, count))
-        return rows[::-1]
-    if request.sort in run_lists.COLUMNS:
-        return await database.read(
-            lambda connection: run_lists.ordered(
-                connection, chosen, request.sort, count, descending=request.descending
-            )
-        )
-    if kind == "param" and key:
-        values = {number: found[key] for number, found in given.items() if key in found}
-        every = list(given)
-    elif kind == "metric" and key:
-        values = _by_run(await metrics.last_numbers(key))
-        found = await database.read(lambda connection: run_lists.params(connection, chosen))
-        every = [number for number, _ in found]
-    else:
+    if request.sort not in ("", *run_lists.COLUMNS) and not (kind in {"param", "metric"} and key):
         raise InvalidRequest(
             f"runs are not sorted by {request.sort[:40]!r}.",
             hint=f"By {', '.join(run_lists.COLUMNS)}, param:NAME or metric:NAME.",
         )
-    first = _sorted(every, values, descending=request.descending)[:count]
+    if not (on_params or on_metrics or key):
+        return await _plain(database, chosen, request, count)
+
+    names = list(dict.fromkeys([one.name for one in on_params] + [key] * (kind == "param")))
+    for name in names:
+        check_name(name)
+    found = await database.read(lambda connection: run_lists.candidates(connection, chosen, names))
+    for one in on_params:
+        place = 1 + names.index(one.name)
+        found = [row for row in found if row[place] is not None and one.holds(row[place])]
+    for one in on_metrics:
+        last = _by_run(await metrics.last_numbers(one.name))
+        found = [row for row in found if row[0] in last and one.holds(last[row[0]])]
+    ids = [row[0] for row in found]
+    if request.sort in run_lists.COLUMNS:
+        return await _plain(database, replace(chosen, ids=ids), request, count)
+    if kind == "param":
+        place = 1 + names.index(key)
+        ids = _sorted(ids, {row[0]: row[place] for row in found}, descending=request.descending)
+    elif kind == "metric":
+        ids = _sorted(ids, _by_run(await metrics.last_numbers(key)), descending=request.descending)
+    first = ids[:count] if request.sort else ids[max(0, len(ids) - count) :]
     return await database.read(lambda connection: run_lists.in_order(connection, first))
 
 
-async def _with_metrics(metrics: MetricStore, conditions: Sequence[Condition]) -> set[int] | None:
-    """The runs whose metrics meet all conditions; None without any."""
-    ids: set[int] | None = None
-    for one in conditions:
-        last = _by_run(await metrics.last_numbers(one.name))
-        holding = {number for number, value in last.items() if one.holds(value)}
-        ids = holding if ids is None else ids & holding
-    return ids
+async def _plain(
+    database: Database, chosen: Filter, request: ListRuns, count: int
+) -> Sequence[RunRow]:
+    """Those that the store itself can put in order."""
+    if not request.sort:
+        rows = await database.read(lambda connection: run_lists.newest(connection, chosen, count))
+        return rows[::-1]
+    return await database.read(
+        lambda connection: run_lists.ordered(
+            connection, chosen, request.sort, count, descending=request.descending
+        )
+    )
 
 
 def _by_run(last: Mapping[str, float]) -> dict[int, float]:
@@ -101,10 +102,6 @@ def _by_run(last: Mapping[str, float]) -> dict[int, float]:
     }
 
 
-def _all_hold(conditions: Sequence[Condition], values: Mapping[str, Any]) -> bool:
-    return all(one.name in values and one.holds(values[one.name]) for one in conditions)
-
-
 def _sorted(ids: Sequence[int], values: Mapping[int, Any], *, descending: bool) -> list[int]:
     """Numbers before texts, each by size; runs without a value behind all, either way."""
 
@@ -112,5 +109,6 @@ def _sorted(ids: Sequence[int], values: Mapping[int, Any], *, descending: bool) 
         figure = number_of(values[number])
         return figure is None, figure or 0.0, str(values[number])
 
-    have = sorted((number for number in ids if number in values), key=key, reverse=descending)
-    return have + [number for number in ids if number not in values]
+    having = [number for number in ids if values.get(number) is not None]
+    without = [number for number in ids if values.get(number) is None]
+    return sorted(having, key=key, reverse=descending) + without

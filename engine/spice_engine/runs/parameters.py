@@ -12,7 +12,7 @@ from spice_engine.errors import InvalidRequest
 MOST_PARAMS = 1000
 LONGEST_NAME = 200
 MOST_BYTES = 64 * 1024
-_NAME = re.compile(r"[^\s:=]+")
+_NAME = re.compile(r"[^\s:=\"\\]+")
 
 
 def check(params: Mapping[str, Any]) -> None:
@@ -25,11 +25,7 @@ def check(params: Mapping[str, Any]) -> None:
         raise InvalidRequest(f"more than {MOST_PARAMS} parameters.")
     size = 0
     for name, value in params.items():
-        if not _NAME.fullmatch(name) or not name.isprintable() or len(name) > LONGEST_NAME:
-            raise InvalidRequest(
-                f"{name[:40]!r} cannot be the name of a parameter.",
-                hint=f"Up to {LONGEST_NAME} characters, without spaces, ':' and '='.",
-            )
+        check_name(name)
         try:
             written = text(value)
             size += len(written.encode())
@@ -39,6 +35,19 @@ def check(params: Mapping[str, Any]) -> None:
             raise InvalidRequest(f"parameter {name!r}: its value holds a null byte.")
     if size > MOST_BYTES:
         raise InvalidRequest(f"the parameters are over {MOST_BYTES} bytes.")
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot name a parameter.
+
+    Raises:
+        InvalidRequest: with what can.
+    """
+    if not _NAME.fullmatch(name) or not name.isprintable() or len(name) > LONGEST_NAME:
+        raise InvalidRequest(
+            f"{name[:40]!r} cannot be the name of a parameter.",
+            hint=f"Up to {LONGEST_NAME} characters, without spaces, quotes, ':', '=' and '\\'.",
+        )
 
 
 def text(value: Any) -> str:

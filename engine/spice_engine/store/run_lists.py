@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spice_engine.store.columns import from_json, placeholders, to_json
+from spice_engine.store.columns import placeholders, to_json
 from spice_engine.store.runs import FINAL_STATES, RunRow, get_all, select
 
 
@@ -119,11 +119,25 @@ def ordered(
     return select(connection, f"{where} {order}", (*values, count))
 
 
-def params(connection: sqlite3.Connection, chosen: Filter) -> list[tuple[int, dict[str, Any]]]:
-    """The ids of all of them, with their parameters."""
+def candidates(
+    connection: sqlite3.Connection, chosen: Filter, names: Sequence[str]
+) -> list[tuple[Any, ...]]:
+    """All of them, oldest first: the id and the values of these parameters, None where a run has
+    no such one."""
     where, values = chosen.where()
-    rows = connection.execute(f"SELECT id, params FROM runs {where} ORDER BY id", values)
-    return [(row[0], {} if row[1] == "{}" else from_json(row[1])) for row in rows]
+    columns = "".join(f", {_PARAM}" for _ in names)
+    paths = [part for name in names for part in [f'$."{name}"'] * 3]
+    rows = connection.execute(
+        f"SELECT id{columns} FROM runs {where} ORDER BY id", (*paths, *values)
+    )
+    return rows.fetchall()
+
+
+_PARAM = (
+    "CASE WHEN params = '{}' OR NOT json_valid(params) THEN NULL"
+    " WHEN json_type(params, ?) IN ('true', 'false') THEN params -> ?"
+    " ELSE json_extract(params, ?) END"
+)
 
 
 def in_order(connection: sqlite3.Connection, ids: Sequence[int]) -> tuple[RunRow, ...]:
