@@ -53,6 +53,7 @@ from spice_engine.pods import (
 from spice_engine.pods import operations as pod_operations
 from spice_engine.protocol.location import Location
 from spice_engine.runs import (
+    disk_operations,
     event_operations,
     log_operations,
     machine_operations,
@@ -61,6 +62,7 @@ from spice_engine.runs import (
     rank_operations,
     resource_operations,
     search_operations,
+    tracking_operations,
     workspace_operations,
 )
 from spice_engine.runs import operations as run_operations
@@ -91,12 +93,14 @@ _OPERATIONS = (
     rank_operations,
     event_operations,
     search_operations,
+    tracking_operations,
     workflow_operations,
     workspace_operations,
     log_operations,
     view_operations,
     judging_operations,
     resource_operations,
+    disk_operations,
     model_operations,
     server_operations,
     writing_operations,

@@ -25,9 +25,11 @@ from spice_engine.runs.machine_types import MachineTypes
 from spice_engine.runs.metric_service import RunMetrics
 from spice_engine.runs.preparation import Preparation
 from spice_engine.runs.projects import Projects
+from spice_engine.runs.resource_pruning import Disk
 from spice_engine.runs.searches import Searches
 from spice_engine.runs.service import Runs
 from spice_engine.runs.tracking import Tracking
+from spice_engine.runs.tracking_import import TrackingImport
 from spice_engine.runs.workflows.service import Workflows
 from spice_engine.runs.workspaces import Workspaces
 from spice_engine.serving.assembly import ModelServices, build_model_services
@@ -65,9 +67,11 @@ class Parts:
     run_metrics: RunMetrics
     projects: Projects
     tracking: Tracking
+    tracking_import: TrackingImport
     workflows: Workflows
     workspaces: Workspaces
     searches: Searches
+    disk: Disk
     logs: Logs
     pods: PodServices
     bundles: ModelServices
@@ -79,7 +83,7 @@ class Parts:
     def services(self) -> list[object]:
         """All that operations ask for, but the engine's own."""
         own = [self.runs, self.run_metrics, self.projects, self.workflows]
-        own += [self.workspaces, self.searches, self.logs]
+        own += [self.workspaces, self.searches, self.tracking_import, self.logs]
         return [*own, *self.pods.all, *self.bundles.all, *self.serving.all]
 
     @property
@@ -225,9 +229,11 @@ async def build_parts(
         run_metrics,
         projects,
         tracking,
+        TrackingImport(tracking, projects),
         workflows,
         workspaces,
         searches,
+        Disk(location, database, objects, runs.known, maintenance.once),
         logs,
         pods,
         bundles,

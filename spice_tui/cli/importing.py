@@ -1,4 +1,4 @@
-"""`import`: take a trained pod in from a `.spicepod` file."""
+"""`import`: take a trained pod in from a `.spicepod` file, or runs from a folder of MLflow's."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from spice_engine.errors import NotFound, StorageError, TooLarge
+from spice_engine.errors import InvalidRequest, NotFound, StorageError, TooLarge
 from spice_tui.cli import output
 from spice_tui.cli.output import Json
-from spice_tui.cli.session import expand, session_of
+from spice_tui.cli.resources import LONG
+from spice_tui.cli.session import Session, expand, session_of
 
 LARGEST_SENT = 15 * 2**20
 """Bytes of a file from elsewhere that go to the engine in one message."""
@@ -18,7 +19,13 @@ LARGEST_SENT = 15 * 2**20
 
 def import_pod(
     ctx: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="The .spicepod file.")],
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="The .spicepod file, or the mlruns folder."),
+    ],
+    folder: Annotated[
+        str, typer.Argument(metavar="[FOLDER]", help="After the word mlflow: its folder.")
+    ] = "",
     tag: Annotated[
         str, typer.Option("--tag", metavar="ALIAS", help="Another name for the version.")
     ] = "latest",
@@ -27,9 +34,20 @@ def import_pod(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Take a trained pod in from a file."""
+    """Take a trained pod in from a file, or experiments and runs from a folder that MLflow wrote.
+
+    Runs that are here already are left alone.
+    """
     session = session_of(ctx)
-    params = {**_source(expand(file).absolute(), session.location.root)}
+    source = expand(folder or file).absolute()
+    if folder and file != "mlflow":
+        raise InvalidRequest(
+            f"there is nothing to import as {file!r}.", hint="Such as: import mlflow mlruns/"
+        )
+    if folder or source.is_dir():
+        _import_runs(session, source, json=json)
+        return
+    params = {**_source(source, session.location.root)}
     with session.connect(make=True) as client:
         imported = client.call("pods.import", {**params, "alias": tag, "overwrite": overwrite})
     if json:
@@ -43,6 +61,23 @@ def import_pod(
         output.line("It brought code: look at it, then run spice-tui trust.")
     if imported["policy_version"] is not None:
         output.line("Imported trained model!")
+
+
+def _import_runs(session: Session, folder: Path, *, json: bool) -> None:
+    if not folder.is_dir():
+        raise NotFound(f"there is no folder {str(folder)!r}.")
+    with session.connect(make=True) as client:
+        taken = client.call("tracking.import", {"folder": str(folder)}, timeout=LONG)
+    if json:
+        output.as_json(taken)
+        return
+    experiments, new = taken["experiments"], taken["new"]
+    output.line(
+        f"Imported {new} run{'' if new == 1 else 's'} of {experiments} "
+        f"experiment{'' if experiments == 1 else 's'}; {taken['known']} were here already."
+    )
+    for note in taken["notes"]:
+        output.line(output.safe(note))
 
 
 def _source(path: Path, root: Path) -> dict[str, Any]:

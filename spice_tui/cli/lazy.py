@@ -55,6 +55,7 @@ COMMANDS: dict[str, Entry] = {
     "link": Entry("resources", "link", "Give a resource a short name."),
     "unlink": Entry("resources", "unlink", "Take a short name away."),
     "jupyter": Entry("jupyter", "app", "Open notebooks: make, start and stop workspaces."),
+    "resources": Entry("disk", "app", "Show what is kept takes of the disk, and prune it."),
     "model": Entry("models", "app", "Make, list and describe models."),
     "pods": Entry("pods", "app", "List, show and publish the pods of the folder."),
     "train": Entry("train", "train", "Train a pod and follow its episodes."),
@@ -72,7 +73,9 @@ COMMANDS: dict[str, Entry] = {
     "lint": Entry("lint", "lint", "Check manifests, and say what is wrong where."),
     "add": Entry("add", "add", "Add a package: a sample, or one from elsewhere."),
     "export": Entry("export", "export", "Write a trained pod into a .spicepod file."),
-    "import": Entry("importing", "import_pod", "Take a trained pod in from a .spicepod file."),
+    "import": Entry(
+        "importing", "import_pod", "Take in a trained pod from a .spicepod file, or MLflow's runs."
+    ),
     "trust": Entry("trust", "trust", "Let code that lies in the folder run."),
     "server": Entry("server", "app", "Serve models over HTTP, and look after their servers."),
     "node-group": Entry("node_group", "app", "List and size the node groups of this machine."),
