@@ -27,7 +27,7 @@ steps:
     command: python prepare.py
     code: [prepare.py, lib/]
   train:
-    command: python train.py --lr :lr: --epochs :epochs:
+    command: "python train.py --lr :lr: --epochs :epochs:"
     foreach:
       lr: [0.1, 0.01]
     mounts: [steps.prepare:/data]
@@ -72,6 +72,10 @@ def findings(text: str) -> list[str]:
             ["1:5 This is not valid YAML: mapping values are not allowed in this context."],
         ),
         (
+            "steps:\n  a:\n    command: run --lr :lr: --x\n",
+            ["3:26 A text with ':NAME:' before a blank stands in quotes, or in lines below '|'."],
+        ),
+        (
             "steps:\n  a: {command: x}\n  a: {command: y}\n",
             ["3:3 The key 'a' is here a second time (first in line 2)."],
         ),
@@ -102,7 +106,7 @@ def test_what_is_wrong_is_told_with_its_place(text: str, expected: list[str]) ->
 
 def test_the_keys_of_a_step_that_is_not_known() -> None:
     (found,) = findings("steps:\n  a: {command: x, need: []}\n")
-    assert found.startswith("2:20 There is no key 'need'. Known: command, needs, mounts, foreach")
+    assert found.startswith("2:19 There is no key 'need'. Known: command, needs, mounts, foreach")
 
 
 JSON = st.recursive(

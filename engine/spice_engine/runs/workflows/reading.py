@@ -16,6 +16,7 @@ from spice_engine.runs.workflows.plan import Plan, PlanError
 
 FOLDER = "workflows"
 SUFFIXES = (".yaml", ".yml")
+_PARAM = re.compile(r":[A-Za-z_][A-Za-z0-9_.-]*: ")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -89,7 +90,7 @@ def parse(text: str, file: str, given: Mapping[str, Scalar]) -> Declared:
     try:
         tree, errors = yaml_tree.read_tree(text, file)
     except yaml_tree.YamlError as error:
-        raise _invalid([(error.place, error.message)]) from error
+        raise _invalid([(error.place, _said(error, text))]) from error
     if errors:
         raise _invalid([(error.place, error.message) for error in errors])
     if not isinstance(tree, yaml_tree.Mapping):
@@ -105,6 +106,15 @@ def parse(text: str, file: str, given: Mapping[str, Scalar]) -> Declared:
             [(places.at(problem.path), problem.message) for problem in error.problems]
         ) from error
     return Declared(spec.name or Path(file).stem, file, text, spec, plan)
+
+
+def _said(error: yaml_tree.YamlError, text: str) -> str:
+    """What is wrong with the YAML; of a param in a text without quotes, what to do."""
+    lines = text.splitlines()
+    line = lines[error.place.line - 1] if error.place.line <= len(lines) else ""
+    if error.code == "invalid_yaml" and _PARAM.search(line):
+        return "A text with ':NAME:' before a blank stands in quotes, or in lines below '|'."
+    return error.message
 
 
 def _validated(raw: Any, places: _Places) -> WorkflowSpec:
