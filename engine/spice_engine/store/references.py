@@ -34,3 +34,11 @@ def referenced(connection: sqlite3.Connection) -> frozenset[str]:
     return frozenset(
         row[0] for row in connection.execute("SELECT DISTINCT object FROM object_refs")
     )
+
+
+def by_owner(connection: sqlite3.Connection) -> dict[str, frozenset[str]]:
+    """The objects that each owner needs."""
+    found: dict[str, set[str]] = {}
+    for owner, digest in connection.execute("SELECT owner, object FROM object_refs"):
+        found.setdefault(owner, set()).add(digest)
+    return {owner: frozenset(needed) for owner, needed in found.items()}
