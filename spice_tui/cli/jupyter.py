@@ -131,10 +131,11 @@ def start(
                 hint=f"Its log: spice-tui logs {info['run']}",
             )
         address = client.call("workspaces.address", {"name": name})
+    url = f"{address['address']}?token={address['token']}"
     if json:
-        output.as_json({**info, "url": address["url"]})
+        output.as_json({**info, "url": url})
         return
-    output.line(address["url"])
+    output.line(url)
     output.note(
         f"From another machine: ssh -L {address['port']}:127.0.0.1:{address['port']} "
         f"{getpass.getuser()}@{socket.gethostname()}, then open the address there."

@@ -109,8 +109,9 @@ class WorkspacesScreen(Dialog[None]):
             self._note.update(f"{name} does not run: a starts it.")
             return
         found = await self._spice.fetch(WorkspaceAddress, "workspaces.address", name=name)
-        self._spice.copy_to_clipboard(found.url)
+        url = f"{found.address}?token={found.token}"
+        self._spice.copy(url, "the address")
         self._note.update(
-            f"{found.url}\nCopied. From another machine: ssh -L {found.port}:127.0.0.1:"
-            f"{found.port} and this host, then open it there."
+            f"{url}\nFrom another machine: ssh -L {found.port}:127.0.0.1:{found.port} with this "
+            "host, then open it there."
         )

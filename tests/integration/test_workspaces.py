@@ -22,69 +22,14 @@ from spice_engine.protocol.workspaces import StartWorkspace, WorkspaceInfo
 from spice_engine.runs import notebook_server
 from spice_engine.runs.service import Runs
 from spice_engine.runs.workspaces import Workspaces
+from tests.integration.notebook_package import notebook_package
 from tests.integration.run_services import runs_of
 from tests.integration.shim_jobs import until
-
-SERVER = """
-import http.server, json, os, sys, time
-from pathlib import Path
-
-port = next(int(word.partition("=")[2]) for word in sys.argv if "ServerApp.port=" in word)
-token = Path(os.environ["JUPYTER_TOKEN_FILE"]).read_text()
-say = Path("say.json")
-if Path("die").exists():
-    sys.exit("the configuration cannot be read")
-print("sees", sorted(os.listdir(".")), os.environ.get("COLOR"), flush=True)
-
-
-def stamp(ago):
-    return time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(time.time() - ago))
-
-
-class Door(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        told = json.loads(say.read_text()) if say.exists() else {"ago": 0, "kernels": {}}
-        if self.headers["Authorization"] != "token " + token:
-            return self.answer(403, {})
-        if told.get("broken"):
-            return self.answer(500, {})
-        if self.path == "/api/status":
-            return self.answer(200, {"last_activity": stamp(told["ago"])})
-        if self.path.startswith("/api/kernels"):
-            kernels = [
-                {"id": name, "execution_state": state, "last_activity": stamp(told["ago"])}
-                for name, state in told["kernels"].items()
-            ]
-            return self.answer(200, kernels)
-        self.answer(404, {})
-
-    def do_DELETE(self):
-        told = json.loads(say.read_text())
-        del told["kernels"][self.path.split("/")[-1].split("?")[0]]
-        say.write_text(json.dumps(told))
-        self.answer(204, None)
-
-    def answer(self, status, body):
-        self.send_response(status)
-        self.end_headers()
-        if body is not None:
-            self.wfile.write(json.dumps(body).encode())
-
-    def log_message(self, *words):
-        pass
-
-
-http.server.HTTPServer(("127.0.0.1", port), Door).serve_forever()
-"""
 
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    package = tmp_path / "lib" / "jupyterlab"
-    package.mkdir(parents=True)
-    (package / "__init__.py").touch()
-    (package / "__main__.py").write_text(SERVER)
-    monkeypatch.setenv("PYTHONPATH", str(package.parent))
+    monkeypatch.setenv("PYTHONPATH", str(notebook_package(tmp_path)))
     app = tmp_path / "app"
     app.mkdir()
     return app
@@ -128,7 +73,7 @@ async def test_a_workspace_gets_ready_outlives_the_engine_and_comes_back_as_it_w
         assert (info.idle_kernel_timeout, info.no_activity_timeout) == (1800.0, 60.0)
         address = await workspaces.address("notes")
         token = (root / ".spice/workspaces/notes/token").read_text()
-        assert address.url == f"{info.address}?token={token}"
+        assert (address.address, address.token) == (info.address, token)
         run = runs.known[info.run]
         assert (run.kind, run.name, run.link) == ("workspace", "notes", info.address)
         held = runs.folder(info.run)
@@ -272,7 +217,7 @@ async def test_the_real_jupyterlab_gets_ready_and_stops(tmp_path: Path) -> None:
         await workspaces.start(StartWorkspace("notes"))
         info = await in_state(workspaces, "notes", "ready")
         assert info.last_activity is not None
-        token = (await workspaces.address("notes")).url.rpartition("=")[2]
+        token = (await workspaces.address("notes")).token
         assert token not in (runs.folder(info.run) / "logs.txt").read_text()
         await workspaces.stop("notes")
         await in_state(workspaces, "notes", "stopped")

@@ -74,7 +74,11 @@ class WorkspaceList:
 
 @record
 class WorkspaceAddress:
-    """Where a workspace is open, with the token that lets one in."""
+    """Where a workspace is open, and the token that lets one in: `ADDRESS?token=TOKEN`.
 
-    url: str
+    They are apart, so that what hides secrets finds it.
+    """
+
+    address: str
     port: int
+    token: str

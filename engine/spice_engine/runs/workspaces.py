@@ -127,7 +127,7 @@ class Workspaces:
                 hint=f"spice-tui jupyter start {name}",
             )
         token = await asyncio.to_thread(self._folders.token, name)
-        return WorkspaceAddress(f"{info.address}?token={token}", info.port)
+        return WorkspaceAddress(info.address, info.port, token)
 
     # -- what can be done
 

@@ -1,0 +1,83 @@
+"""The dialog of workspaces and the command `jupyter`, on a real engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from spice_tui.cli.main import main
+from spice_tui.screens.workspaces_screen import WorkspacesScreen
+from tests.conftest import EngineFixture
+from tests.integration.notebook_package import notebook_package
+from tests.tui.app_driver import Driver, open_app
+
+
+@pytest.fixture
+async def opened(
+    engine: EngineFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Driver]:
+    monkeypatch.setenv("PYTHONPATH", str(notebook_package(tmp_path)))
+    monkeypatch.chdir(engine.location.root)
+    engine.start()
+    async with open_app(engine) as driver:
+        yield driver
+
+
+async def test_workspaces_are_listed_started_stopped_and_opened(
+    opened: Driver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await opened.command("workspaces")
+    await opened.shows("No workspace yet.")
+    await opened.press("escape")
+    await opened.command("workspaces notes")
+    await opened.shows("notes", "ready", "http://127.0.0.1:")
+    assert isinstance(opened.app.screen, WorkspacesScreen)
+    await opened.press("enter")
+    await opened.shows("/lab?token=", "ssh -L ")
+    await opened.press("X")
+    await opened.shows("stopped")
+    await opened.press("enter")
+    await opened.shows("notes does not run: a starts it.")
+    await opened.press("a")
+    await opened.shows("ready")
+    await opened.press("D")
+    await opened.shows("Stop it first")
+    await opened.press("escape")
+
+
+def test_the_command_line_has_them_too(
+    engine: EngineFixture,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(notebook_package(tmp_path)))
+    monkeypatch.chdir(engine.location.root)
+    engine.start()
+
+    def call(*words: str) -> tuple[int, str]:
+        code = int(main(["jupyter", *words]))
+        out, err = capsys.readouterr()
+        return code, out + err
+
+    code, said = call("--no-activity-timeout", "1h", "notes")
+    assert code == 0, said
+    assert "/lab?token=" in said
+    found = json.loads(call("list", "--json")[1])
+    assert [(one["name"], one["state"], one["no_activity_timeout"]) for one in found] == [
+        ("notes", "ready", 3600.0)
+    ]
+    assert "token" not in found[0]["address"]
+    assert "notes" in call("list")[1]
+    assert call("notes", "--lab")[0] == 6
+    assert call("rm", "notes")[0] == 6
+    assert call("stop", "notes")[0] == 0
+    Path("die").touch()
+    assert main(["wait", str(found[0]["run"])]) in {0, 143}
+    code, said = call("start", "notes")
+    assert (code, "the configuration cannot be read" in said) == (11, True)
+    assert call("rm", "notes")[0] == 0
+    assert call("stop", "notes")[0] == 5
