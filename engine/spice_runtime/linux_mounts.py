@@ -121,6 +121,33 @@ def new_root(libc: ctypes.CDLL, base: str, wanted: dict[str, str]) -> list[str]:
     return list(wanted)
 
 
+def change_root(libc: ctypes.CDLL, root: str) -> None:
+    """Makes a folder on which something is mounted the root; the old one is out of reach then.
+
+    Raises:
+        OSError: the system does not allow it.
+    """
+    old = f"{root}/{_OLD}"
+    Path(old).mkdir(exist_ok=True)
+    number = _NUMBERS_OF_PIVOT_ROOT[os.uname().machine]
+    check(libc.syscall(number, os.fsencode(root), os.fsencode(old)), root)
+    os.chdir("/")
+    check(libc.umount2(os.fsencode(f"/{_OLD}"), MNT_DETACH))
+    Path("/", _OLD).rmdir()
+
+
+def opened_below(folder: str) -> dict[str, int]:
+    """The places below a folder on which something is mounted, each with an open descriptor."""
+    found: dict[str, int] = {}
+    with open("/proc/self/mountinfo", "rb") as table:
+        for line in table:
+            place = os.fsdecode(line.split()[4].decode("unicode_escape").encode("latin-1"))
+            if place.startswith(f"{folder}/"):
+                with suppress(OSError):
+                    found[place] = os.open(place, os.O_PATH)
+    return found
+
+
 def _fill(libc: ctypes.CDLL, old: Path, folder: str, wanted: dict[str, str]) -> None:
     """Shows what a folder had, but for the wanted places and the folders on the way to them."""
     for entry in os.scandir(f"{old}{folder}"):

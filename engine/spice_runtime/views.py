@@ -14,13 +14,25 @@ from typing import Any
 
 from spice_runtime import linux_mounts
 
-OVERLAY, BIND = "overlay", "bind"
+OVERLAY, BIND, SYSTEM = "overlay", "bind", "keep"
+
+_OF_THE_MACHINE = ("/dev", "/proc", "/sys", "/etc/resolv.conf", "/etc/hosts")
+"""What another root has from this machine."""
+_MOST_LINKS = 40
 
 
 def overlay(at: str, lower: str, upper: str, spare: str) -> dict[str, str]:
     """A folder that shows `lower`; what is changed in it goes to `upper`. `spare` is an empty
     folder beside `upper`."""
     return {"kind": OVERLAY, "at": at, "lower": lower, "upper": upper, "spare": spare}
+
+
+def system(at: str, lowers: list[str], beside: str, keep: list[str]) -> dict[str, str]:
+    """A folder of the system that shows `lowers`, the first on top; what is changed in it goes to
+    folders in `beside`, which are made. With `keep` it becomes the root folder: of the machine only
+    these paths are seen there, and its devices and processes."""
+    view = overlay(at, "\n".join(lowers), f"{beside}/changes", f"{beside}/spare")
+    return {**view, SYSTEM: "\n".join(keep)}
 
 
 def bind(at: str, source: str) -> dict[str, str]:
@@ -40,6 +52,7 @@ def enter(views: list[dict[str, str]]) -> None:
     linux_mounts.unshare(libc)
     outside: dict[str, str] = {}
     overlays: list[str] = []
+    root = next((view for view in views if view.get(SYSTEM)), None)
     for view in views:
         at = view["at"]
         if view["kind"] == OVERLAY:
@@ -47,28 +60,72 @@ def enter(views: list[dict[str, str]]) -> None:
             overlays.append(at)
             continue
         inside = any(at.startswith(f"{folder}/") for folder in overlays)
-        if not inside and not os.path.lexists(at):
+        if not inside and (root is not None or not os.path.lexists(at)):
             outside[at] = view["source"]
             continue
         if inside:
             _make_place(view["source"], at)
         linux_mounts.bind(libc, view["source"], at)
         linux_mounts.make_read_only(libc, at)
-    if outside:
+    if root is not None:
+        _new_root(libc, root["at"], root[SYSTEM].split("\n"), outside)
+    elif outside:
         for place in linux_mounts.new_root(libc, next(iter(outside.values())), outside):
             linux_mounts.make_read_only(libc, place)
 
 
+def _new_root(libc: Any, root: str, keep: list[str], outside: dict[str, str]) -> None:
+    """Makes a folder the root, with paths of the old one, and with what is bound to places."""
+    for path in (*_OF_THE_MACHINE, *keep):
+        if Path(path).exists():
+            place = _place_in(root, path)
+            _make_place(path, place)
+            linux_mounts.bind(libc, path, place)
+    for at, source in outside.items():
+        place = _place_in(root, at)
+        _make_place(source, place)
+        linux_mounts.bind(libc, source, place)
+        linux_mounts.make_read_only(libc, place)
+    linux_mounts.change_root(libc, root)
+
+
+def _place_in(root: str, path: str) -> str:
+    """Where a path lies below another root: a link there leads to a place of that root."""
+    place = Path(root)
+    for name in path.strip("/").split("/"):
+        place = place / name
+        for _ in range(_MOST_LINKS):
+            if not place.is_symlink():
+                break
+            target = os.readlink(place)  # noqa: PTH115 - Path has it since 3.9
+            base = root if target.startswith("/") else str(place.parent)
+            place = Path(os.path.normpath(f"{base}/{target}"))
+            if not str(place).startswith(f"{root}/"):
+                raise OSError(0, "a link in the image leads out of it", str(place))
+    return str(place)
+
+
 def _overlay(libc: Any, view: dict[str, str]) -> None:
-    folders = (view["lower"], view["upper"], view["spare"])
+    at, lowers = view["at"], view["lower"].split("\n")
+    folders = (*lowers, view["upper"], view["spare"])
     if any(character in folder for folder in folders for character in ',:\\"'):
         raise OSError(
             0, "an overlay's folders must have no comma, colon or backslash in their path"
         )
-    options = "lowerdir={},upperdir={},workdir={}".format(*folders)
+    if SYSTEM in view:
+        for folder in (view["upper"], view["spare"], at):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        Path(view["upper"]).chmod(Path(lowers[-1]).stat().st_mode & 0o7777)
+    covered = linux_mounts.opened_below(at) if at in lowers else {}
+    options = f"lowerdir={':'.join(lowers)},upperdir={view['upper']},workdir={view['spare']}"
     if os.geteuid() != 0 or _in_user_namespace():
         options += ",userxattr"
-    linux_mounts.mount(libc, "overlay", view["at"], "overlay", 0, options)
+    linux_mounts.mount(libc, "overlay", at, "overlay", 0, options)
+    # What is mounted below (the libraries of a GPU's driver, for one) would be out of sight.
+    for place, opened in covered.items():
+        with suppress(OSError):
+            linux_mounts.bind(libc, f"/proc/self/fd/{opened}", place)
+        os.close(opened)
 
 
 def _in_user_namespace() -> bool:

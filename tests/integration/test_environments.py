@@ -162,11 +162,15 @@ async def test_an_index_that_does_not_answer_is_told_as_such(
 
 
 async def test_without_an_index_the_cache_is_enough(
-    environments: Environments, root: Path, monkeypatch: pytest.MonkeyPatch, index: None
+    environments: Environments,
+    host: ShimHost,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    index: None,
 ) -> None:
     await environments.ensure(Dependencies())
     monkeypatch.setenv("UV_OFFLINE", "1")
-    other = Environments(root / ".other", root, environments._placement)
+    other = Environments(root / ".other", root, LocalPlacement(host, capacity=UNCOUNTED))
     assert (await other.ensure(Dependencies())).python.exists()
 
 
@@ -198,7 +202,15 @@ async def test_a_setup_command_that_fails_is_named(environments: Environments) -
     "dependencies",
     [
         Dependencies(apt=["libgl1"]),
-        Dependencies(conda_file="dependencies: [numpy]"),
+        Dependencies(apt=["--option"]),
+        Dependencies(image="/"),
+        Dependencies(conda_file="dependencies: numpy"),
+        Dependencies(conda_file="dependencies: [{conda: [numpy]}]"),
+        Dependencies(conda_file="dependencies: ["),
+        Dependencies(conda=["numpy"], requirements="idna"),
+        Dependencies(conda=["numpy"], image="/"),
+        Dependencies(lock="{}"),
+        Dependencies(lock='{"version":1}', pip=["idna"]),
         Dependencies(pip=["--index-url=http://127.0.0.1"]),
         Dependencies(pip=["a\nb"]),
         Dependencies(pip=["idna"], python=sys.executable),
@@ -270,5 +282,5 @@ async def test_what_nobody_uses_goes(environments: Environments, root: Path) -> 
     long_ago = time.time() - 31 * 86400
     for environment in (old, used):
         os.utime(root / ".spice" / "environments" / environment.key / READY, (long_ago, long_ago))
-    assert await environments.prune({used.key}) == 1
+    assert await environments.prune({used.key}) == [old.key]
     assert [item.python.exists() for item in (old, used, fresh)] == [False, True, True]

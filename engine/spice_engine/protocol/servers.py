@@ -10,7 +10,12 @@ from spice_engine.records import record
 
 @record
 class Dependencies:
-    """What a Python environment holds. `requirements` is a file's text, not its name."""
+    """What an environment holds. `requirements` and `conda_file` are texts of files, not names.
+
+    `conda` and the file's packages come from `channels`, those of the file, or those that are set.
+    `apt` are packages of the system, `NAME` or `NAME=VERSION`; `image` is a root file system: a
+    folder, a tar file, or an image of podman's. `lock` is the text of a lock, which names all.
+    """
 
     pip: list[str] = field(default_factory=list[str])
     requirements: str = ""
@@ -19,6 +24,10 @@ class Dependencies:
     python: str = ""
     """A version (`3.12`), or the path of an interpreter that is used as it is."""
     setup: list[str] = field(default_factory=list[str])
+    conda: list[str] = field(default_factory=list[str])
+    channels: list[str] = field(default_factory=list[str])
+    image: str = ""
+    lock: str = ""
 
 
 @record

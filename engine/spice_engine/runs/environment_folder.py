@@ -6,12 +6,12 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from spice_engine.records import record
 from spice_engine.runs import environment_script as scripts
 from spice_engine.store.disk import storage_error
 from spice_runtime import process
@@ -19,15 +19,23 @@ from spice_runtime import process
 READY = "ready"
 UNUSED_SECONDS = 30 * 86400.0
 _TAIL_BYTES = 16 * 1024
+_LARGE = (scripts.VENV, "root", "system")
 
 
-@record
-class Environment:
-    """One environment; `packages` is its lock: `NAME==VERSION` lines, as `pip freeze` writes."""
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What was made: `attempt` is its folder, `seconds` what it took, `asked` for what, `below` the
+    keys of what it stands on. Sizes are bytes; `own` are those it shares with nobody."""
 
     key: str
-    python: Path
-    packages: str
+    attempt: Path
+    created: float
+    seconds: float
+    asked: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    below: tuple[str, ...] = ()
+    size: int = 0
+    own: int = 0
+    used: float = 0.0
 
 
 def tail(file: Path) -> str:
@@ -46,17 +54,28 @@ def attempts(folder: Path) -> list[Path]:
     return []
 
 
-def has_python(attempt: Path) -> bool:
-    """Whether its interpreter is there: it is a link, to one that may have been removed since."""
-    return (attempt / scripts.VENV / "bin" / "python").exists()
+def write_ready(
+    folder: Path,
+    attempt: Path,
+    seconds: float,
+    asked: Mapping[str, Any],
+    below: Collection[str] = (),
+) -> None:
+    """Have an attempt count from now on.
 
-
-def write_ready(folder: Path, attempt: Path) -> None:
-    try:
-        packages = (attempt / scripts.LOCK).read_text(encoding="utf-8")
-    except OSError as error:
-        raise storage_error(error, "read an environment's lock", attempt) from error
-    note = {"attempt": attempt.name, "packages": packages, "created": time.time()}
+    Raises:
+        StorageError: the disk is full or broken.
+    """
+    size, own = sizes(attempt)
+    note = {
+        "attempt": attempt.name,
+        "created": time.time(),
+        "seconds": round(seconds, 3),
+        "asked": {name: value for name, value in asked.items() if value},
+        "below": list(below),
+        "size": size,
+        "own": own,
+    }
     try:
         # What uv wrote is not flushed either: to flush this alone would promise too much.
         process.write_json(str(folder), READY, note, durable=False)
@@ -64,33 +83,95 @@ def write_ready(folder: Path, attempt: Path) -> None:
         raise storage_error(error, "keep an environment", folder) from error
 
 
-def read_ready(folder: Path) -> Environment | None:
-    """The finished environment, now marked as used; None where there is none. Blocks."""
+def read_ready(folder: Path) -> Ready | None:
+    """What was made in a folder; None where nothing is finished."""
     file = folder / READY
     try:
         note = cast("dict[str, Any]", json.loads(file.read_bytes()))
-        attempt, packages = folder / str(note["attempt"]), str(note["packages"])
-        if has_python(attempt):
-            os.utime(file)
-            return Environment(folder.name, attempt / scripts.VENV / "bin" / "python", packages)
+        attempt = folder / str(note["attempt"])
+        if attempt.is_dir():
+            return Ready(
+                folder.name,
+                attempt,
+                float(note["created"]),
+                float(note.get("seconds", 0)),
+                dict(note.get("asked", {})),
+                tuple(note.get("below", ())),
+                int(note.get("size", 0)),
+                int(note.get("own", 0)),
+                file.stat().st_mtime,
+            )
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    file.unlink(missing_ok=True)
     return None
 
 
-def prune(folder: Path, kept: Collection[str], unused_seconds: float) -> int:
-    """Blocks."""
-    removed, oldest = 0, time.time() - unused_seconds
-    for environment in list(folder.iterdir()) if folder.is_dir() else []:
-        stamp = environment / READY
+def use(folder: Path) -> None:
+    """Count it as used now."""
+    with suppress(OSError):
+        os.utime(folder / READY)
+
+
+def forget(folder: Path) -> None:
+    """Let nobody find it any more."""
+    (folder / READY).unlink(missing_ok=True)
+
+
+def empty(attempt: Path) -> None:
+    """Remove what a failed attempt made, but not its log."""
+    for name in _LARGE:
+        shutil.rmtree(attempt / name, ignore_errors=True)
+
+
+def remove(folder: Path) -> None:
+    """Remove all of an environment."""
+    forget(folder)  # first: what is half gone must not be found
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def all_ready(folder: Path) -> list[Ready]:
+    """All that is finished, by key."""
+    places = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [found for found in map(read_ready, places) if found is not None]
+
+
+def needed(found: Collection[Ready], kept: Collection[str]) -> set[str]:
+    """The kept keys, with those of what they stand on."""
+    below = {one.key: one.below for one in found}
+    keys = set(kept)
+    left = list(keys)
+    while left:
+        more = set(below.get(left.pop(), ())) - keys
+        keys |= more
+        left += more
+    return keys
+
+
+def prune(folder: Path, kept: Collection[str], unused_seconds: float) -> list[str]:
+    """Remove what nobody used in that time, and what was never finished; gives the keys."""
+    removed: list[str] = []
+    oldest = time.time() - unused_seconds
+    found = all_ready(folder)
+    fresh = {one.key for one in found if one.used > oldest}
+    keys = needed(found, {*kept, *fresh})
+    for place in list(folder.iterdir()) if folder.is_dir() else []:
         try:
-            used = (stamp if stamp.exists() else environment).stat().st_mtime
+            used = place.stat().st_mtime
         except OSError:
             continue
-        if environment.name in kept or used > oldest:
-            continue
-        stamp.unlink(missing_ok=True)  # first: what is half gone must not be found
-        shutil.rmtree(environment, ignore_errors=True)
-        removed += 1
+        if place.name not in keys and ((place / READY).exists() or used <= oldest):
+            remove(place)
+            removed.append(place.name)
     return removed
+
+
+def sizes(folder: Path) -> tuple[int, int]:
+    """Bytes of all files below, and of those that are linked from nowhere else."""
+    size = own = 0
+    for path, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                status = Path(path, name).lstat()
+                size += status.st_size
+                own += status.st_size if status.st_nlink == 1 else 0
+    return size, own

@@ -1,31 +1,28 @@
-"""The shell script that makes one Python environment with uv, and why it failed, from its log."""
+"""The shell script that makes one environment with uv and rattler."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from spice_engine.errors import SpiceError
 
 VENV = "venv"
 LOCK = "packages.txt"
+PYTHON = "python.txt"
 REQUIREMENTS = "requirements.txt"
-NO_PYTHON, NOT_INSTALLED, NO_LOCK, SETUP_FAILED = 81, 82, 83, 84
-"""Exit codes of the script; of setup command `n` (from 0) it is `SETUP_FAILED + n`."""
+LOCKED = "locked.txt"
+CONDA = "conda.json"
+CONDA_LOCK = "conda-lock.json"
+NO_APT, NO_IMAGE, NO_CONDA, NO_PYTHON, NOT_INSTALLED, NO_LOCK, SETUP_FAILED = range(78, 85)
+"""Exit codes of the scripts; of setup command `n` (from 0) it is `SETUP_FAILED + n`."""
 
 MAX_SETUP = 40
-_LAST_LINES = 12
-_LAST_CHARACTERS = 1500
-_COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 _EXACT = re.compile(r"^[A-Za-z0-9][\w.-]*(\[[\w.,\s-]*\])?\s*===?\s*[\w.!+-]+$")
-_NETWORK = re.compile(
-    r"error sending request|dns error|\(Connect\)|connection (refused|reset|closed)|timed out|"
-    r"Failed to fetch|network was disabled|certificate",
-    re.IGNORECASE,
-)
 
 
 class EnvironmentFailed(SpiceError):
@@ -36,97 +33,81 @@ class EnvironmentFailed(SpiceError):
     exit_code = 11
 
 
-def script(
-    uv: str, python: str, root: Path, folder: Path, *, packages: bool, exact: bool, setup: list[str]
-) -> str:
-    """Makes `folder`/venv of `python` (a version or an interpreter), with what
-    `folder`/requirements.txt names, and writes what is in it then to `folder`/packages.txt.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a script makes `folder`/venv of: `python` (a version or an interpreter; none if empty),
+    or, with `conda`, what `folder`/conda.json asks for.
 
-    `exact`: everything asked for has its version, so what uv has in its cache is good enough,
-    and the index is asked only for what is missing. Otherwise the cache is for when the index
-    cannot be reached. `root` is the folder in which setup commands and relative paths begin.
+    `locked`: the packages that `folder`/locked.txt names, and nothing they need, for that is named
+    as well. `packages`: those of `folder`/requirements.txt. `exact`: everything asked for has its
+    version, so what uv has in its cache is good enough, and the index is asked only for what is
+    missing. Otherwise the cache is for when the index cannot be reached. `root` is the folder in
+    which setup commands and relative paths begin.
     """
-    command, venv = shlex.quote(uv), shlex.quote(str(folder / VENV))
-    make = f"{command} venv --quiet --no-project --python {shlex.quote(python)}"
-    lines = [
-        f"cd {shlex.quote(str(root))} || exit {NO_PYTHON}",
-        # Setup commands like to call pip; nothing else needs it.
-        *([f"{make} --seed {venv} >/dev/null 2>&1 ||"] if setup else []),
-        f"{make} --clear {venv} || exit {NO_PYTHON}",
-    ]
-    if packages:
-        wanted = shlex.quote(str(folder / REQUIREMENTS))
-        install = f"{command} pip install --python {venv} --requirements {wanted}"
-        offline = f"{install} --offline >/dev/null 2>&1"
-        both = f"{offline} || {install}" if exact else f"{install} || {offline}"
-        lines.append(f"{both} || exit {NOT_INSTALLED}")
-    if setup:
-        lines.append(f"VIRTUAL_ENV={venv}; PATH={venv}/bin:$PATH; export VIRTUAL_ENV PATH")
-    for index, line in enumerate(setup):
+
+    uv: str
+    root: Path
+    folder: Path
+    python: str = ""
+    conda: bool = False
+    locked: bool = False
+    packages: bool = False
+    exact: bool = False
+    setup: tuple[str, ...] = ()
+
+
+def script(plan: Plan) -> str:
+    """The script of a plan; what is in the environment then it writes to `folder`/packages.txt."""
+    uv, folder = shlex.quote(plan.uv), plan.folder
+    venv = shlex.quote(str(folder / VENV))
+    lines = [f"cd {shlex.quote(str(plan.root))} || exit {NO_PYTHON}", *_environment(plan, uv, venv)]
+    if plan.locked:
+        install = _install(uv, venv, folder / LOCKED, exact=True, more=" --no-deps")
+        lines.append(f"{install} || exit {NOT_INSTALLED}")
+    if plan.packages:
+        install = _install(uv, venv, folder / REQUIREMENTS, exact=plan.exact)
+        lines.append(f"{install} || exit {NOT_INSTALLED}")
+    if plan.setup:
+        name = "CONDA_PREFIX" if plan.conda else "VIRTUAL_ENV"
+        lines.append(f"{name}={venv}; PATH={venv}/bin:$PATH; export {name} PATH")
+    for index, line in enumerate(plan.setup):
         lines.append(f"printf '%s\\n' {shlex.quote('+ ' + line)}")
         lines.append(f"/bin/sh -c {shlex.quote(line)} || exit {SETUP_FAILED + index}")
-    lock = shlex.quote(str(folder / LOCK))
-    lines.append(f"{command} pip freeze --quiet --python {venv} > {lock} || exit {NO_LOCK}")
+    lock, version = (shlex.quote(str(folder / name)) for name in (LOCK, PYTHON))
+    # Isolated: what setup commands left in the folder must not be found by it.
+    ask = "import platform; print(platform.python_version())"
+    lines += [
+        f": > {lock}; : > {version}",
+        f"if [ -e {venv}/bin/python ]; then",
+        f"{uv} pip freeze --quiet --python {venv} > {lock} || exit {NO_LOCK}",
+        f"{venv}/bin/python -I -S -c '{ask}' > {version} || exit {NO_LOCK}",
+        "fi",
+    ]
     return "\n".join([*lines, ""])
+
+
+def _environment(plan: Plan, uv: str, venv: str) -> list[str]:
+    if plan.conda:
+        words = [sys.executable, "-I", "-m", "spice_engine.runs.conda_make", str(plan.folder)]
+        return [f"{shlex.join(words)} || exit {NO_CONDA}"]
+    if not plan.python:
+        return []
+    make = f"{uv} venv --quiet --no-project --python {shlex.quote(plan.python)}"
+    return [
+        # Setup commands like to call pip; nothing else needs it.
+        *([f"{make} --seed {venv} >/dev/null 2>&1 ||"] if plan.setup else []),
+        f"{make} --clear {venv} || exit {NO_PYTHON}",
+    ]
+
+
+def _install(uv: str, venv: str, wanted: Path, *, exact: bool, more: str = "") -> str:
+    file = shlex.quote(str(wanted))
+    install = f"{uv} pip install{more} --python {venv} --requirements {file}"
+    offline = f"{install} --offline >/dev/null 2>&1"
+    return f"{{ {offline} || {install}; }}" if exact else f"{{ {install} || {offline}; }}"
 
 
 def all_exact(requirements: Iterable[str]) -> bool:
     """Whether each line (comments apart) names a package and one version of it."""
     plain = (line.partition(" #")[0].strip() for line in requirements)
     return all(_EXACT.match(line) for line in plain if line and not line.startswith("#"))
-
-
-def failure(code: int, log: str, setup: list[str], log_file: Path) -> EnvironmentFailed:
-    """What went wrong, from the script's exit code and the end of its log."""
-    text = _CREDENTIALS.sub("***@", _COLORS.sub("", log)).rstrip()
-    where = f"The whole log: {log_file}."
-    if 0 <= (index := code - SETUP_FAILED) < len(setup):
-        said = _last(text.splitlines())
-        return EnvironmentFailed(
-            f"the setup command {setup[index]!r} failed{': ' + said if said else '.'}", hint=where
-        )
-    said = _last(_reason(text.splitlines()))
-    if code == NO_PYTHON and _NETWORK.search(said):
-        return EnvironmentFailed(
-            "this machine does not have that Python, and uv cannot download it: "
-            f"{said.rpartition('cause:')[2].strip()}.",
-            hint=f"Name a version that is here, or the path of an interpreter. {where}",
-        )
-    if code == NO_PYTHON:
-        return EnvironmentFailed(
-            f"there is no Python for this environment: {said}",
-            hint=f"Name a version that uv can find, or the path of an interpreter. {where}",
-        )
-    if _NETWORK.search(said):
-        return EnvironmentFailed(
-            f"no package index can be reached: {said}",
-            hint="Check the network, and the index that pip's or uv's configuration names. "
-            f"What was installed once needs neither. {where}",
-        )
-    if "was not found in the" in said:
-        hint = "Check the name, and which index has it."
-    elif "No solution found" in said:
-        hint = "Ask for versions that exist and that go together."
-    elif "parse" in said:
-        hint = "A package is asked for as NAME, NAME==VERSION or NAME>=VERSION."
-    else:
-        hint = ""
-    return EnvironmentFailed(
-        f"the packages cannot be installed: {said or f'uv ended with {code}.'}",
-        hint=f"{hint} {where}".strip(),
-    )
-
-
-def _reason(lines: list[str]) -> list[str]:
-    """From uv's first line of trouble on; all of it where there is none."""
-    for index, line in enumerate(lines):
-        if line.lstrip().startswith(("error:", "\N{MULTIPLICATION SIGN}")):
-            return lines[index:]
-    return lines
-
-
-def _last(lines: list[str]) -> str:
-    """The last lines as one paragraph, without uv's own advice."""
-    kept = (line.strip().removeprefix("error:").strip() for line in lines)
-    told = [line for line in kept if line and not line.startswith("hint:")]
-    return " ".join(told[-_LAST_LINES:])[-_LAST_CHARACTERS:]

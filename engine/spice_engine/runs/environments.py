@@ -1,10 +1,7 @@
-"""Python environments by content: made once with uv, used by every server and run that asks.
+"""Environments by content: made once, used by every server and run that asks.
 
-An environment lies in `environments/<key>/<attempt>/venv` of the state folder, where it was made:
-scripts in it name their interpreter by its path, so it cannot be moved. It counts once the file
-`ready` is beside the attempts, which names the one that succeeded and is written whole. The work
-is a job with a shim: it outlives the engine, and the next one waits for it instead of beginning
-anew. The key is a hash of all that decides what comes out; what uv picks is kept as a lock.
+A Python environment by uv, a conda environment by rattler, a system by overlays (see `systems`).
+The key is a hash of all that decides what comes out; what came out is kept as a lock.
 """
 
 from __future__ import annotations
@@ -16,35 +13,42 @@ import json
 import logging
 import os
 import platform
-import shutil
 import sys
-import time
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from spice_engine.errors import Conflict
 from spice_engine.protocol.servers import Dependencies
+from spice_engine.runs import conda_file, environment_lock
+from spice_engine.runs import environment_folder as folders
 from spice_engine.runs import environment_script as scripts
-from spice_engine.runs.environment_folder import (
-    READY,
-    UNUSED_SECONDS,
-    Environment,
-    attempts,
-    has_python,
-    prune,
-    read_ready,
-    tail,
-    write_ready,
-)
+from spice_engine.runs.environment_builds import BUILD_SECONDS, LOG_BYTES, Builds, Recipe
+from spice_engine.runs.environment_failure import failure
+from spice_engine.runs.environment_folder import UNUSED_SECONDS, Ready, tail
 from spice_engine.runs.environment_interpreter import inspect
-from spice_engine.runs.environment_script import EnvironmentFailed
-from spice_engine.runs.environment_wishes import check, is_path, lines, stamps
-from spice_engine.runs.pip_configuration import uv_variables
-from spice_engine.store.disk import storage_error
+from spice_engine.runs.environment_record import LOCK, composed
+from spice_engine.runs.environment_script import EnvironmentFailed, Plan
+from spice_engine.runs.environment_wishes import (
+    check,
+    has_conda,
+    is_path,
+    lines,
+    stamps,
+    stamps_of_commands,
+)
+from spice_engine.runs.environment_work import (
+    Work,
+    is_python,
+    job_variables,
+    of_lock,
+    pythons,
+)
+from spice_engine.runs.system_layers import SystemLayers
+from spice_engine.runs.systems import LAYER, System
 from spice_engine.workers.jobs import Job
-from spice_engine.workers.placement import Placed, Placement, Resources
-from spice_engine.workers.shims import Exit, Exited, JobLost
+from spice_engine.workers.placement import Placement
+from spice_engine.workers.shims import Exit
 from spice_runtime import process
 
 __all__ = ["BASE", "Environment", "EnvironmentFailed", "Environments"]
@@ -54,58 +58,99 @@ log = logging.getLogger(__name__)
 BASE = ("starlette", "orjson", "prometheus-client")
 """What every server's environment has beside what its user asks for."""
 
+CHANNELS = ("conda-forge",)
+"""Of conda, where nothing else is set."""
+
 _OPTIONAL = frozenset({"orjson"})
 """Of the base: left out where it cannot be had."""
 
-BUILD_SECONDS = 3600.0
-_AT_ONCE = 4
-_LOG_BYTES = 16 * 2**20
-_TAIL_BYTES = 16 * 1024
-_FORMAT = 1
-_ELSEWHERE = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", process.SOFT_FILES)
+_FORMAT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """One environment. `python` may not be there where none was asked for; `packages` are
+    `NAME==VERSION` lines, as `pip freeze` writes them. `lock` is the file that holds all versions.
+    `cached`: it was there; `seconds` is what it took to make it."""
+
+    key: str
+    python: Path
+    packages: str
+    system: System | None = None
+    conda: bool = False
+    lock: Path | None = None
+    cached: bool = field(default=True, compare=False)
+    seconds: float = 0.0
+
+    def views(self, beside: Path, state: Path) -> list[dict[str, str]]:
+        """What a command in it sees of the system; what it changes there goes to `beside`."""
+        if self.system is None:
+            return []
+        return self.system.views(beside, [state, pythons()])
 
 
 class Environments:
     """The environments of one app folder. Not thread-safe: it belongs to the engine's loop."""
 
-    def __init__(self, state: Path, root: Path, placement: Placement) -> None:
+    def __init__(
+        self,
+        state: Path,
+        root: Path,
+        placement: Placement,
+        *,
+        channels: Sequence[str] = CHANNELS,
+    ) -> None:
         """`state` is the engine's state folder, `root` the app folder, in which setup commands
-        run and relative paths of packages begin."""
-        self._folder = state / "environments"
+        run and relative paths of packages begin. `channels` are conda's, where none are named."""
+        self.folder = state / "environments"
+        self._state = state
         self._root = root
-        self._placement = placement
-        self._builds: dict[str, asyncio.Task[Environment]] = {}
-        self._running: dict[str, Placed] = {}
-        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._channels = tuple(channels)
+        self._builds = Builds(self.folder, placement)
+        self.layers = SystemLayers(self._builds, state, root)
 
     @property
     def building(self) -> tuple[str, ...]:
         """The keys of those being made now."""
-        return tuple(self._builds)
+        return self._builds.keys
 
     def key(self, dependencies: Dependencies, base: Collection[str] = BASE) -> str:
-        """The environment's key: 16 hexadecimal digits. Those of a given interpreter do not
-        depend on what is in it.
+        """The environment's key: 16 hexadecimal digits; of one with a system of its own, only
+        until that is made. Those of a given interpreter do not depend on what is in it. Blocks.
 
         Raises:
             InvalidRequest: what is asked for cannot be had; the message says why.
         """
         check(dependencies)
+        wanted = of_lock(dependencies)[0]
+        self.layers.check(wanted)
+        return self._key(dependencies, base, None)
+
+    def _key(self, dependencies: Dependencies, base: Collection[str], system: System | None) -> str:
         if is_path(dependencies.python):
             named: object = str(self._interpreter(dependencies))
         else:
             named = dependencies.python or [*sys.version_info[:3], sys.base_prefix]
-        content = [
+        wanted = [*dependencies.pip, *lines(dependencies.requirements)]
+        content: list[object] = [
             _FORMAT,
             sys.implementation.name if not dependencies.python else "",
             named,
             _platform(),
             sorted(dependencies.pip),
             lines(dependencies.requirements),
-            stamps(self._root, [*dependencies.pip, *lines(dependencies.requirements)]),
+            stamps(self._root, wanted),
             list(dependencies.setup),
             sorted(base),
         ]
+        content += [stamps_of_commands(self._root, dependencies.setup)]
+        if has_conda(dependencies):
+            content += [sorted(dependencies.conda), dependencies.conda_file, self._of(dependencies)]
+        if dependencies.apt or dependencies.image:
+            own = [*system.keys, system.image_id] if system is not None else []
+            content += [sorted(dependencies.apt), dependencies.image, own]
+        if dependencies.lock:
+            content += [environment_lock.read(dependencies.lock).text()]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
     async def ensure(self, dependencies: Dependencies, base: Collection[str] = BASE) -> Environment:
@@ -116,151 +161,152 @@ class Environments:
 
         Raises:
             InvalidRequest: what is asked for cannot be had.
-            EnvironmentFailed: uv or a setup command failed; the message says at what.
+            EnvironmentFailed: uv, rattler, apt or a setup command failed; the message says at what.
             StorageError: the disk is full or broken.
         """
-        key = self.key(dependencies, base)
-        if is_path(dependencies.python):
-            found = await inspect(self._uv(), self._interpreter(dependencies))
-            return Environment(key, found.python, found.packages)
-        if key in self._builds:
-            return await asyncio.shield(self._builds[key])
-        ready = await asyncio.to_thread(read_ready, self._folder / key)
-        if ready is not None:
-            return ready
-        if key not in self._builds:
-            work = self._make(key, dependencies, tuple(base))
-            task = self._builds[key] = asyncio.create_task(work, name=f"environment {key}")
-            task.add_done_callback(lambda done: self._ended(key, done))
-        return await asyncio.shield(self._builds[key])
+        check(dependencies)
+        wanted, lock = of_lock(dependencies)
+        variables = await asyncio.to_thread(job_variables, os.environ)
+        await asyncio.to_thread(self.layers.check, wanted)
+        system = await self.layers.ensure(wanted, variables, lock.image_id if lock else "")
+        key = await asyncio.to_thread(self._key, dependencies, base, system)
+        if is_path(wanted.python):
+            found = await inspect(self._uv(), self._interpreter(wanted))
+            return Environment(key, found.python, found.packages, system)
+        work = Work(wanted, tuple(base), system, lock, variables)
+        if work.is_bare:
+            return await asyncio.to_thread(_bare, key, work)
+
+        async def recipe() -> Recipe:
+            below = () if system is None else system.keys
+            before = await self._before(dependencies, work)
+            return Recipe(
+                lambda attempt: self._write(attempt, work, before),
+                lambda attempt, ended: self._failed(attempt, ended, work, before),
+                lambda attempt: composed(attempt, wanted, system),
+                asdict(wanted),
+                below,
+            )
+
+        ready, cached = await self._builds.made(key, work.is_whole, recipe)
+        return await asyncio.to_thread(_made, ready, work, cached)
 
     async def prune(
         self, in_use: Collection[str] = (), *, unused_seconds: float = UNUSED_SECONDS
-    ) -> int:
-        """Remove the environments nobody asked for in that time; gives how many went.
+    ) -> list[str]:
+        """Remove the environments nobody asked for in that time; gives the keys of those.
 
         `in_use` are the keys of those that somebody runs on.
         """
-        kept = {*in_use, *self._builds}
-        return await asyncio.to_thread(prune, self._folder, kept, unused_seconds)
+        kept = {*in_use, *self.building}
+        return await asyncio.to_thread(folders.prune, self.folder, kept, unused_seconds)
 
     async def keep(self, keys: Collection[str]) -> None:
         """Count these as used now: somebody runs on them."""
 
-        def touch() -> None:
-            for key in keys:
-                with suppress(OSError):
-                    os.utime(self._folder / key / READY)
+        def use() -> None:
+            for key in folders.needed(folders.all_ready(self.folder), keys) if keys else ():
+                folders.use(self.folder / key)
 
-        await asyncio.to_thread(touch)
+        await asyncio.to_thread(use)
 
     async def close(self, *, leave: bool = False) -> None:
         """Wait for nothing more. With `leave` the next engine takes the work up."""
-        if not leave:
-            for placed in list(self._running.values()):
-                with suppress(Conflict):
-                    await self._placement.kill(placed)
-        for task in list(self._builds.values()):
-            task.cancel()
-        await asyncio.gather(*self._builds.values(), return_exceptions=True)
+        await self._builds.close(leave=leave)
 
     # -- making one
 
-    def _ended(self, key: str, task: asyncio.Task[Environment]) -> None:
-        self._builds.pop(key, None)
-        # Those who waited may all have gone; then nobody else asks how it ended.
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("environment %s: %s", key, error)
+    async def _before(self, dependencies: Dependencies, work: Work) -> Environment | None:
+        """What setup commands stand on: the same without them, so that another command does not
+        ask again for what its packages are."""
+        if not work.wanted.setup or work.lock is not None or not work.has_packages:
+            return None
+        return await self.ensure(replace(dependencies, setup=[]), work.base)
 
-    async def _make(
-        self, key: str, dependencies: Dependencies, base: tuple[str, ...]
-    ) -> Environment:
-        folder = self._folder / key
-        async with self._room:
-            begin = time.perf_counter()
-            taken_up = await self._take_up(folder)
-            attempt, ended = taken_up or await self._attempt(folder, dependencies, base)
-            less = await asyncio.to_thread(_less, base, attempt) if _cannot_install(ended) else ()
-            if less:
-                attempt, ended = await self._attempt(folder, dependencies, less)
-            if ended.exit_code or ended.reason != "exited":
-                raise await asyncio.to_thread(_failure, attempt, ended, dependencies)
-            await asyncio.to_thread(write_ready, folder, attempt)
-            ready = await asyncio.to_thread(read_ready, folder)
-        if ready is None:
-            raise EnvironmentFailed(
-                f"the environment was made in {attempt}, but there is no Python in it.",
-                hint="Remove that folder, and try again.",
-            )
-        log.info("environment %s made in %.2f s", key, time.perf_counter() - begin)
-        return ready
-
-    async def _take_up(self, folder: Path) -> tuple[Path, Exit] | None:
-        """The attempt that an earlier engine left, if it goes on or went well."""
-        for attempt in await asyncio.to_thread(attempts, folder):
-            found = await self._placement.find(attempt)
-            if isinstance(found, Placed):
-                return attempt, await self._wait(folder.name, found)
-            if isinstance(found, Exited) and not found.exit.exit_code and has_python(attempt):
-                return attempt, found.exit
-            await asyncio.to_thread(shutil.rmtree, attempt, ignore_errors=True)
-        return None
-
-    async def _attempt(
-        self, folder: Path, dependencies: Dependencies, base: tuple[str, ...]
-    ) -> tuple[Path, Exit]:
-        job, attempt = await asyncio.to_thread(self._prepare, folder, dependencies, base)
-        # No room is counted for it: it is short, and steps back for what serves.
-        reservation = self._placement.reserve([Resources(slots=0)])
-        try:
-            placed = await self._placement.start(reservation, 0, attempt, job)
-            return attempt, await self._wait(folder.name, placed)
-        finally:
-            self._placement.release(reservation)
-
-    async def _wait(self, key: str, placed: Placed) -> Exit:
-        self._running[key] = placed
-        try:
-            return await self._placement.wait(placed)
-        except JobLost as lost:
-            raise EnvironmentFailed(
-                f"the work on the environment was lost: {lost.message}.", hint="Try again."
-            ) from lost
-        finally:
-            self._running.pop(key, None)
-
-    def _prepare(
-        self, folder: Path, dependencies: Dependencies, base: tuple[str, ...]
-    ) -> tuple[Job, Path]:
-        """The job of one attempt, and its folder. Blocks."""
-        attempt = folder / f"{time.time_ns() // 1_000_000:x}"
-        wanted = [*dependencies.pip, *lines(dependencies.requirements), *base]
-        text = scripts.script(
+    def _write(self, attempt: Path, work: Work, before: Environment | None) -> Job:
+        """The job of one attempt. Blocks."""
+        wanted, lock = work.wanted, work.lock
+        asked = [*work.pip, *lines(wanted.requirements)]
+        locked = list(lock.pip) if lock is not None else []
+        if before is not None:
+            locked, asked = list(environment_lock.lines_of(before.packages)), []
+        more = [*asked, *(work.base if before is None else ())]
+        plan = Plan(
             self._uv(),
-            dependencies.python or sys.executable,
             self._root,
             attempt,
-            packages=bool(wanted),
-            exact=scripts.all_exact([*dependencies.pip, *lines(dependencies.requirements)]),
-            setup=list(dependencies.setup),
+            python=work.python,
+            conda=work.conda,
+            locked=bool(locked),
+            packages=bool(more),
+            exact=scripts.all_exact(asked),
+            setup=tuple(wanted.setup),
         )
-        try:
-            attempt.mkdir(parents=True)
-            (attempt / scripts.REQUIREMENTS).write_text("\n".join([*wanted, ""]), encoding="utf-8")
-            (attempt / "make.sh").write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise storage_error(error, "make an environment", attempt) from error
-        return (
-            Job(
-                argv=("/bin/sh", str(attempt / "make.sh")),
-                env=_variables(os.environ),
-                timeout_s=BUILD_SECONDS,
-                log_max_bytes=_LOG_BYTES,
-                grace_s=2.0,
-                nice=5,
-            ),
-            attempt,
+        files = {
+            scripts.REQUIREMENTS: more,
+            scripts.LOCKED: locked,
+            "make.sh": [scripts.script(plan)],
+        }
+        if work.conda:
+            files[scripts.CONDA] = [json.dumps(self._conda(work, before))]
+        for name, text in files.items():
+            (attempt / name).write_text("\n".join([*text, ""]), encoding="utf-8")
+        views: list[dict[str, str]] = []
+        variables = work.variables
+        if work.system is not None:
+            cache = Path(variables.get("UV_CACHE_DIR") or Path.home() / ".cache" / "uv")
+            keep = [self._root, self._state, Path(self._uv()).parent, cache, pythons()]
+            cache.mkdir(parents=True, exist_ok=True)
+            pythons().mkdir(parents=True, exist_ok=True)
+            views = work.system.views(attempt / LAYER, keep)
+            places = {"UV_CACHE_DIR": str(cache), "UV_PYTHON_INSTALL_DIR": str(pythons())}
+            variables = {**variables, **places}
+        return Job(
+            argv=("/bin/sh", str(attempt / "make.sh")),
+            env=variables,
+            views=tuple(views),
+            timeout_s=BUILD_SECONDS,
+            log_max_bytes=LOG_BYTES,
+            grace_s=2.0,
+            nice=5,
         )
+
+    def _conda(self, work: Work, before: Environment | None) -> dict[str, Any]:
+        if work.lock is not None:
+            return {"records": list(work.lock.conda)}
+        if before is not None and before.lock is not None:
+            lock = environment_lock.read(before.lock.read_text(encoding="utf-8"))
+            return {"records": list(lock.conda)}
+        file = conda_file.read(work.wanted.conda_file)
+        specs = [*file.specs, *work.wanted.conda]
+        if work.wanted.python:
+            specs.append(f"python={work.wanted.python}.*")
+        elif work.needs_python and not any(is_python(spec) for spec in specs):
+            specs.append("python")
+        return {"channels": self._of(work.wanted), "specs": specs}
+
+    def _of(self, dependencies: Dependencies) -> list[str]:
+        """The channels of conda's packages."""
+        file = conda_file.read(dependencies.conda_file)
+        return [*(dependencies.channels or file.channels or self._channels)]
+
+    def _failed(
+        self, attempt: Path, ended: Exit, work: Work, before: Environment | None
+    ) -> Callable[[Path], Job] | None:
+        """Another way to make it. Blocks."""
+        file = attempt / process.LOG
+        if ended.reason != "exited":
+            raise EnvironmentFailed(
+                f"the environment was not made: uv or a setup command was ended ({ended.reason}"
+                f"{': ' + ended.message if ended.message else ''}).",
+                hint=f"The whole log: {file}.",
+            )
+        said = tail(file)
+        less = tuple(name for name in work.base if name not in _OPTIONAL or name not in said)
+        if ended.exit_code == scripts.NOT_INSTALLED and less != work.base:
+            without = replace(work, base=less)
+            return lambda other: self._write(other, without, before)
+        raise failure(ended.exit_code, said, work.wanted.setup, file)
 
     def _uv(self) -> str:
         from uv import find_uv_bin
@@ -278,41 +324,27 @@ class Environments:
         return self._root / Path(dependencies.python).expanduser()
 
 
+def _bare(key: str, work: Work) -> Environment:
+    return Environment(key, Path(), "", work.system)
+
+
+def _made(ready: Ready, work: Work, cached: bool) -> Environment:
+    """Blocks."""
+    attempt, system = ready.attempt, work.system
+    if system is not None and work.wanted.setup:
+        system = system.over(attempt / LAYER)
+    return Environment(
+        ready.key,
+        attempt / scripts.VENV / "bin" / "python",
+        (attempt / scripts.LOCK).read_text(encoding="utf-8"),
+        system,
+        work.conda,
+        attempt / LOCK,
+        cached,
+        ready.seconds,
+    )
+
+
 @functools.cache
 def _platform() -> list[str]:
     return [sys.platform, platform.machine(), *platform.libc_ver()]
-
-
-def _variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables of the job: ours, without what names another environment. Blocks."""
-    kept = {name: value for name, value in environment.items() if name not in _ELSEWHERE}
-    kept |= uv_variables(kept)
-    if not kept.get("UV_CONFIG_FILE"):
-        # The user's configuration counts, that of a project around the folder does not: it is
-        # about the project's own environment.
-        config = Path(kept.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "uv" / "uv.toml"
-        places = [place for place in (config, Path("/etc/uv/uv.toml")) if place.is_file()]
-        kept.update({"UV_CONFIG_FILE": str(places[0])} if places else {"UV_NO_CONFIG": "1"})
-    return kept | {"UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
-
-
-def _cannot_install(ended: Exit) -> bool:
-    return ended.reason == "exited" and ended.exit_code == scripts.NOT_INSTALLED
-
-
-def _less(base: tuple[str, ...], attempt: Path) -> tuple[str, ...]:
-    """The base without what is optional, where the log says that it was at fault; else nothing."""
-    said = tail(attempt / process.LOG)
-    less = tuple(name for name in base if name not in _OPTIONAL or name not in said)
-    return less if less != base else ()
-
-
-def _failure(attempt: Path, ended: Exit, dependencies: Dependencies) -> EnvironmentFailed:
-    file = attempt / process.LOG
-    if ended.reason != "exited":
-        return EnvironmentFailed(
-            f"the environment was not made: uv or a setup command was ended ({ended.reason}"
-            f"{': ' + ended.message if ended.message else ''}).",
-            hint=f"The whole log: {file}.",
-        )
-    return scripts.failure(ended.exit_code, tail(file), list(dependencies.setup), file)

@@ -19,6 +19,7 @@ from spice_engine.errors import InvalidRequest, NotFound, StorageError
 from spice_engine.protocol.location import Location
 from spice_engine.protocol.runs import StartRun
 from spice_engine.protocol.servers import Dependencies
+from spice_engine.runs import environment_record
 from spice_engine.runs import mounts as mount_texts
 from spice_engine.runs.environments import Environment, EnvironmentFailed, Environments
 from spice_engine.runs.folder_ignore import FolderIgnore
@@ -26,13 +27,18 @@ from spice_engine.runs.git_sources import GitSources, address_of
 from spice_engine.runs.resuming import with_outputs
 from spice_engine.runs.run_files import OUTPUTS, LaidOut, RunFiles
 from spice_engine.runs.snapshots import Snapshots
+from spice_engine.runs.systems import LAYER
+from spice_engine.store.disk import storage_error
 from spice_engine.store.objects import ObjectStore
 from spice_engine.store.runs import MountRow, OutputsRow, RunRow
+from spice_runtime import views
 
 log = logging.getLogger(__name__)
 
 MOST_BYTES = 10 * 2**30
 """Of a folder that runs get a copy of."""
+
+_PATH_OF_IMAGES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 Resolve = Callable[[str], Awaitable[str]]
 
@@ -74,6 +80,7 @@ class Preparation:
             location.root, objects, lambda: FolderIgnore(location.root, most_bytes=MOST_BYTES)
         )
         self.files = RunFiles(location.state, objects)
+        environments.layers.overlays = lambda: self.files.ways()[views.OVERLAY]
         self.sources = GitSources(location.state, objects)
         self.resolve: Resolve = _no_resources
         """Gives the object of a resource; set when there are resources."""
@@ -104,6 +111,10 @@ class Preparation:
             raise InvalidRequest(
                 "mounts need a copy of the app folder: a run in the folder itself has none.",
                 hint="Leave --in-place out.",
+            )
+        if wanted is not None and not code and (wanted.apt or wanted.image):
+            raise InvalidRequest(
+                "a system of its own needs a copy of the app folder.", hint="Leave --in-place out."
             )
         plain = None if wanted is None else dataclasses.asdict(wanted)
         return Taken(code, plain, found, seconds)
@@ -175,6 +186,7 @@ class Preparation:
         """
         stages: dict[str, float] = {}
         key, variables = "", dict[str, str]()
+        system: tuple[Mapping[str, str], ...] = ()
         if row.dependencies is not None:
             begin = time.perf_counter()
             try:
@@ -184,6 +196,8 @@ class Preparation:
                 raise EnvironmentFailed(error.message, hint=error.hint) from error
             key, variables = made.key, _variables_of(made)
             stages["environment"] = time.perf_counter() - begin
+            system = tuple(made.views(folder / LAYER, self._location.state))
+            await asyncio.to_thread(_note, folder, made, stages["environment"])
         if not row.code:
             cwd = Path(row.cwd)
             shown = await asyncio.to_thread(self.files.show_in_place, folder, cwd, row.mounts)
@@ -191,7 +205,8 @@ class Preparation:
         begin = time.perf_counter()
         laid = await asyncio.to_thread(self._lay_out, row, folder)
         stages["files"] = time.perf_counter() - begin
-        return Prepared(laid.cwd, laid.views, variables, key, stages)
+        # The system goes first: mounts may appear in it.
+        return Prepared(laid.cwd, (*system, *laid.views), variables, key, stages)
 
     def _lay_out(self, row: RunRow, folder: Path) -> LaidOut:
         inner = str(Path(row.cwd).relative_to(self._location.root))
@@ -228,10 +243,33 @@ class Preparation:
 
 def _variables_of(environment: Environment) -> dict[str, str]:
     """What activating it would set. Blocks for a moment."""
+    found = [os.environ.get("PATH", os.defpath)]
+    if environment.system is not None and environment.system.is_image:
+        found.append(_PATH_OF_IMAGES)
+    if environment.python == Path():
+        return {"PATH": os.pathsep.join(found)}
     folder = environment.python.parent
-    path = os.pathsep.join([str(folder), os.environ.get("PATH", os.defpath)])
-    own = (folder.parent / "pyvenv.cfg").exists()
-    return {"PATH": path} | ({"VIRTUAL_ENV": str(folder.parent)} if own else {})
+    variables = {"PATH": os.pathsep.join([str(folder), *found])}
+    if environment.conda:
+        variables["CONDA_PREFIX"] = str(folder.parent)
+    elif (folder.parent / "pyvenv.cfg").exists():
+        variables["VIRTUAL_ENV"] = str(folder.parent)
+    return variables
+
+
+def _note(folder: Path, made: Environment, waited: float) -> None:
+    """Keep in a run's folder what its environment holds. Blocks.
+
+    Raises:
+        StorageError: the disk is full or broken.
+    """
+    lock = environment_record.lock_of(made.system, made.lock, made.packages)
+    try:
+        environment_record.note(
+            folder, made.key, lock, cached=made.cached, waited=waited, made=made.seconds
+        )
+    except OSError as error:
+        raise storage_error(error, "note a run's environment", folder) from error
 
 
 async def _no_resources(path: str) -> str:

@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 import spice_runtime
 from spice_engine.errors import InvalidRequest
 from spice_engine.runs.folder_ignore import NEVER
+from spice_engine.runs.systems import LAYER
 from spice_engine.runs.tree_folders import TreeFolders
 from spice_engine.store import trees
 from spice_engine.store.copying import clone_or_copy
@@ -31,7 +32,7 @@ from spice_engine.store.runs import MountRow, OutputsRow
 from spice_runtime import ranks, views
 
 WORK, CHANGES, SPARE, LAID, OUTPUTS = "work", "changes", "spare", "laid.json", "outputs"
-INNER = frozenset({WORK, CHANGES, SPARE, LAID, ranks.FILES})
+INNER = frozenset({WORK, CHANGES, SPARE, LAID, ranks.FILES, LAYER})
 """Names in a run's folder that are gone when it is over."""
 
 MADE = "made.json"

@@ -221,17 +221,6 @@ def _numbers(definition: ServerDefinition) -> Iterator[_Finding]:
 
 
 def _environment(definition: ServerDefinition) -> Iterator[_Finding]:
-    deps = definition.dependencies
-    if deps.conda_file:
-        yield (
-            "conda environments are not there yet",
-            "Name the packages with --pip, or an interpreter of your own.",
-        )
-    if deps.apt:
-        yield (
-            "system packages (--apt) would change this machine, and are not installed",
-            "Install them yourself, then serve without --apt.",
-        )
     for name, value in definition.env.items():
         if not _VARIABLE.fullmatch(name) or "\0" in value:
             yield f"{name[:40]!r} cannot be the name of a variable", "Write --env NAME=VALUE."

@@ -79,7 +79,7 @@ class Making:
             model = (resolved.name, resolved.number, resolved.version, resolved.object)
             return Made(definition, "", (model,), ())
         self.groups.check(definition.node_group, need_of(definition.limits))
-        self.workshop.environments.key(definition.dependencies)
+        await asyncio.to_thread(self.workshop.environments.key, definition.dependencies)
         if before is not None and "models" not in again:
             models = before.models
         else:

@@ -1,0 +1,116 @@
+"""What decides how one environment is made, worked out from what was asked for."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from spice_engine.protocol.servers import Dependencies
+from spice_engine.runs import conda_file, environment_lock
+from spice_engine.runs import environment_script as scripts
+from spice_engine.runs.environment_lock import Lock
+from spice_engine.runs.environment_wishes import has_conda, lines
+from spice_engine.runs.pip_configuration import uv_variables
+from spice_engine.runs.systems import System
+from spice_runtime import process
+
+_ELSEWHERE = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", process.SOFT_FILES)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """All that decides how one environment is made."""
+
+    wanted: Dependencies
+    base: tuple[str, ...]
+    system: System | None
+    lock: Lock | None
+    variables: Mapping[str, str]
+
+    @property
+    def conda(self) -> bool:
+        return has_conda(self.wanted) or bool(self.lock is not None and self.lock.conda)
+
+    @property
+    def pip(self) -> list[str]:
+        return [*self.wanted.pip, *conda_file.read(self.wanted.conda_file).pip]
+
+    @property
+    def has_packages(self) -> bool:
+        return self.conda or bool(self.pip or lines(self.wanted.requirements) or self.base)
+
+    @property
+    def needs_python(self) -> bool:
+        wanted = self.wanted
+        locked = self.lock is not None and self.lock.pip
+        return bool(self.pip or lines(wanted.requirements) or self.base or wanted.python or locked)
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing is to be made but the system."""
+        return self.system is not None and not (
+            self.needs_python or self.conda or self.wanted.setup
+        )
+
+    @property
+    def python(self) -> str:
+        """The interpreter that an environment is made of; empty where it needs none."""
+        if self.conda:
+            return ""
+        image = self.system is not None and self.system.is_image
+        if image and not self.needs_python:
+            return ""
+        if self.wanted.python and self.wanted.python != platform.python_version():
+            return self.wanted.python
+        return (self.wanted.python or "python3") if image else sys.executable
+
+    def is_whole(self, attempt: Path) -> bool:
+        """Whether what was made is there: an interpreter is a link, to one that may be gone."""
+        venv = attempt / scripts.VENV
+        if self.conda:
+            return (venv / "conda-meta").is_dir()
+        python = venv / "bin" / "python"
+        # An image's own interpreter is seen from inside only.
+        image = self.system is not None and self.system.is_image
+        return (python.is_symlink() if image else python.exists()) if self.python else True
+
+
+def of_lock(dependencies: Dependencies) -> tuple[Dependencies, Lock | None]:
+    """What a lock asks for, as other dependencies do; and the lock."""
+    if not dependencies.lock:
+        return dependencies, None
+    lock = environment_lock.read(dependencies.lock)
+    python = "" if lock.conda else lock.python
+    wanted = Dependencies(
+        python=python, apt=list(lock.apt), image=lock.image, setup=list(lock.setup)
+    )
+    return wanted, lock
+
+
+def is_python(spec: str) -> bool:
+    name = spec.partition("::")[2] or spec
+    return name == "python" or name.startswith(("python=", "python ", "python<", "python>"))
+
+
+def pythons() -> Path:
+    """Where uv keeps the interpreters that it installs."""
+    given = os.environ.get("UV_PYTHON_INSTALL_DIR")
+    data = os.environ.get("XDG_DATA_HOME")
+    return Path(given or Path(data or Path.home() / ".local" / "share") / "uv" / "python")
+
+
+def job_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables of the job: ours, without what names another environment. Blocks."""
+    kept = {name: value for name, value in environment.items() if name not in _ELSEWHERE}
+    kept |= uv_variables(kept)
+    if not kept.get("UV_CONFIG_FILE"):
+        # The user's configuration counts, that of a project around the folder does not: it is
+        # about the project's own environment.
+        config = Path(kept.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "uv" / "uv.toml"
+        places = [place for place in (config, Path("/etc/uv/uv.toml")) if place.is_file()]
+        kept.update({"UV_CONFIG_FILE": str(places[0])} if places else {"UV_NO_CONFIG": "1"})
+    return kept | {"UV_NO_PROGRESS": "1", "NO_COLOR": "1"}

@@ -1,0 +1,219 @@
+"""Systems that commands see instead of this machine's: images, and packages of apt on top.
+
+Made without podman or bubblewrap: the kernel's overlays, in the mount namespace of the command.
+An image is a folder, which is used as it is, a tar file, or an image of podman's, which are
+unpacked once. Packages are installed once, as a layer: over the image, or over this machine's own
+folders where there is no image. What a command changes in its system is its own, and goes with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from spice_engine.errors import InvalidRequest, NotFound
+from spice_engine.runs.environment_script import EnvironmentFailed
+from spice_runtime import views
+
+LAYER = "system"
+ROOT = "root"
+STATUS_FILE = "var/lib/dpkg/status"
+
+_FOLDERS = ("/usr", "/etc", "/var", "/opt", "/bin", "/sbin", "/lib", "/lib64")
+_PODMAN_SECONDS = 3600.0
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A root file system: a `folder`, or what it is unpacked from: a `tar` file or podman's
+    `name`. `id` changes with its content."""
+
+    name: str
+    id: str
+    folder: Path | None = None
+    tar: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """What a command sees as its system: by place, the folders that lie over each other there, the
+    topmost first. An image has the place `/`. `keys` are those of its layers in the cache."""
+
+    places: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    image: str = ""
+    image_id: str = ""
+    apt: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+
+    @property
+    def is_image(self) -> bool:
+        """Whether nothing of this machine's own system is seen."""
+        return "/" in self.places
+
+    def views(self, beside: Path, keep: Sequence[Path]) -> list[dict[str, str]]:
+        """The views of a command; what it changes goes to `beside`. Of this machine an image shows
+        the paths `keep`."""
+        found: list[dict[str, str]] = []
+        for place, lowers in self.places.items():
+            folder = beside / _name(place)
+            if place == "/":
+                kept = [str(path) for path in keep]
+                at = str(folder / "at")
+                found.append(views.system(at, list(lowers), str(folder), kept))
+            else:
+                found.append(views.system(place, list(lowers), str(folder), []))
+        return found
+
+    def over(self, layer: Path, key: str = "") -> System:
+        """With what a command changed under `layer`, as `views` had it, on top."""
+        return System(
+            {
+                place: (str(layer / _name(place) / "changes"), *lowers)
+                for place, lowers in self.places.items()
+            },
+            self.image,
+            self.image_id,
+            self.apt,
+            (*self.keys, *([key] if key else [])),
+        )
+
+
+def host(state: Path) -> System:
+    """This machine's own folders, to put packages over.
+
+    Raises:
+        InvalidRequest: that cannot be done here.
+    """
+    if shutil.which("apt-get") is None:
+        raise InvalidRequest(
+            "this machine has no apt-get: its packages come from elsewhere.",
+            hint="Name an image of Debian or Ubuntu: --from IMAGE.",
+        )
+    places: dict[str, tuple[str, ...]] = {}
+    for place in map(Path, _FOLDERS):
+        if not place.is_dir() or place.is_symlink():
+            continue
+        if state.resolve().is_relative_to(place):
+            raise InvalidRequest(
+                f"packages cannot be put over {place}, for the state of this folder lies in it.",
+                hint="Set SPICE_STATE_DIR to a folder elsewhere, or name an image: --from IMAGE.",
+            )
+        places[str(place)] = (str(place),)
+    return System(places)
+
+
+def check(*, apt: bool, overlays: bool) -> None:
+    """Refuse what this machine does not allow.
+
+    Raises:
+        InvalidRequest: with the reason.
+    """
+    what = "packages of apt (--apt)" if apt else "images (--from)"
+    if not overlays:
+        raise InvalidRequest(
+            f"{what} cannot be had here: this machine gives commands no overlays of their own.",
+            hint="`spice-tui doctor` says more. Install the packages on the machine itself.",
+        )
+    if apt and os.geteuid() != 0:
+        raise InvalidRequest(
+            f"{what} can be installed by root only, and the engine runs as another user.",
+            hint="Name an image that has them: --from IMAGE.",
+        )
+
+
+async def find_image(name: str, root: Path) -> Image:
+    """The image of a name; paths begin in `root`.
+
+    Raises:
+        NotFound: there is none.
+        EnvironmentFailed: podman cannot get it.
+    """
+    place = root / Path(name).expanduser()
+    found = await asyncio.to_thread(_local, name, place)
+    if found is not None:
+        return found
+    if name.startswith(("/", "~", "./", "../")):
+        raise NotFound(
+            f"there is no image {name!r}.", hint="Name a folder, a tar file or an image."
+        )
+    if shutil.which("podman") is None:
+        raise NotFound(
+            f"{name!r} is no folder and no file, and there is no podman to get such an image.",
+            hint="Install podman, or name a folder or tar file with a root file system.",
+        )
+    inspect = ("image", "inspect", "--format", "{{.Id}}", name)
+    code, said = await _podman(*inspect)
+    if code:
+        code, said = await _podman("pull", "--quiet", name)
+        if code:
+            raise EnvironmentFailed(
+                f"podman cannot get the image {name}: {_last(said)}", hint="Check its name."
+            )
+        code, said = await _podman(*inspect)
+    return Image(name, _last(said))
+
+
+def _local(name: str, place: Path) -> Image | None:
+    if place.is_dir():
+        status = place / STATUS_FILE
+        stamps = [str(place.stat().st_mtime_ns)]
+        stamps += [str(status.stat().st_mtime_ns)] if status.is_file() else []
+        if not any((place / shell).exists() for shell in ("bin/sh", "usr/bin/sh")):
+            raise NotFound(f"the folder {name!r} holds no root file system: it has no /bin/sh.")
+        return Image(name, "-".join(stamps), folder=place.resolve())
+    if place.is_file():
+        status = place.stat()
+        return Image(name, f"{status.st_size}-{status.st_mtime_ns}", tar=place.resolve())
+    return None
+
+
+async def _podman(*words: str) -> tuple[int, str]:
+    child = await asyncio.create_subprocess_exec(
+        "podman",
+        *words,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(_PODMAN_SECONDS):
+            out, _ = await child.communicate()
+    except (TimeoutError, asyncio.CancelledError):
+        child.kill()
+        await child.wait()
+        raise
+    return child.returncode or 0, out.decode("utf-8", "replace")
+
+
+def _last(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
+def key_of_image(image: Image) -> str:
+    """The key of an unpacked image."""
+    return key_from(["image", str(image.folder or image.tar or image.name), image.id])
+
+
+def key_of_layer(system: System, packages: Sequence[str], stamps: Sequence[object]) -> str:
+    """The key of packages over a system. This machine's own is known by what dpkg has noted."""
+    below: object = [*system.keys, system.image, system.image_id]
+    if not system.is_image:
+        status = Path("/", STATUS_FILE)
+        below = [status.stat().st_mtime_ns, status.stat().st_size] if status.is_file() else ""
+    return key_from(["apt", below, sorted(packages), list(stamps)])
+
+
+def key_from(content: Sequence[object]) -> str:
+    return hashlib.sha256(json.dumps([_FORMAT, *content]).encode()).hexdigest()[:16]
+
+
+def _name(place: str) -> str:
+    return place.strip("/").replace("/", "-") or ROOT
