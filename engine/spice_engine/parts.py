@@ -83,7 +83,7 @@ class Parts:
     def services(self) -> list[object]:
         """All that operations ask for, but the engine's own."""
         own = [self.runs, self.run_metrics, self.projects, self.workflows]
-        own += [self.workspaces, self.searches, self.tracking_import, self.logs]
+        own += [self.workspaces, self.searches, self.tracking_import, self.disk, self.logs]
         return [*own, *self.pods.all, *self.bundles.all, *self.serving.all]
 
     @property
