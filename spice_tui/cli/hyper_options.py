@@ -11,7 +11,7 @@ from spice_engine.errors import InvalidSettings
 from spice_tui.cli import completion, hyper_params, values
 from spice_tui.cli.dependency_options import DEPENDENCIES, dependencies_of
 from spice_tui.cli.git_options import GIT, commit_of
-from spice_tui.cli.life_options import LIFE, life_of
+from spice_tui.cli.life_options import LIFE, life_of, warn_unused
 from spice_tui.cli.light import option
 from spice_tui.cli.run import minutes, ranks, variable, working_directory
 from spice_tui.cli.session import Session
@@ -230,6 +230,7 @@ def request_of(
         _refuse_run_options(given)
     else:
         request["run"] = _run_of(session, client, command, given)
+        warn_unused({one["name"]: None for one in request["parameters"]}, command)
     return request
 
 

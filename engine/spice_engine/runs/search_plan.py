@@ -123,13 +123,6 @@ def complete(asked: StartSearch) -> Plan:
 
 
 def _check_names(run: StartRun, parameters: tuple[Parameter, ...]) -> None:
-    words = [run.command] if isinstance(run.command, str) else run.command
-    for one in parameters:
-        if not any(f":{one.name}:" in word for word in words):
-            raise InvalidRequest(
-                f"the command does not hold :{one.name}:, so nothing would change with it.",
-                hint=f"As in: python train.py --{one.name} :{one.name}:",
-            )
     if run.params.keys() & {one.name for one in parameters}:
         raise InvalidRequest("a parameter is searched over and given a value.")
 
@@ -165,21 +158,18 @@ def _parallel(asked: StartSearch) -> int:
 
 
 def _goal(asked: StartSearch) -> str:
+    bayesian = asked.method == "bayesian"
+    if bayesian and asked.run is not None and not asked.metric:
+        raise InvalidRequest("a Bayesian search needs the metric it is for.", hint="--metric NAME")
     if asked.goal:
         if asked.goal not in {"min", "max"}:
             raise InvalidRequest("goal: min or max.")
         return asked.goal
     if asked.pod or _LARGER_IS_BETTER.search(asked.metric):
         return "max"
-    if asked.metric or asked.method == "bayesian":
-        if not asked.metric and asked.run is not None:
-            raise InvalidRequest(
-                "a Bayesian search needs the metric it is for.", hint="--metric NAME"
-            )
-        raise InvalidRequest(
-            f"is less or more of {repr(asked.metric) if asked.metric else 'the value'} better?",
-            hint="--goal min or --goal max.",
-        )
+    if asked.metric or bayesian:
+        what = repr(asked.metric) if asked.metric else "the value"
+        raise InvalidRequest(f"is less or more of {what} better?", hint="--goal min or --goal max.")
     return "max"
 
 

@@ -140,9 +140,20 @@ class TrialRuns:
             await self._end_run(run, kill=False)  # it was to be, before the engine went away
         unwatch = await record.watch.follow(number, run, self._condemn)
         try:
-            return await self._runs.wait_over(run)
+            info = await self._runs.wait_over(run)
+            await self._flush()
         finally:
             unwatch()
+        return info
+
+    async def _flush(self) -> None:
+        """Have all points of a run that is over on the disk, and heard of."""
+        while True:
+            try:
+                return await self._runs.metrics.flush()
+            except StorageError as error:
+                log.warning("search %s waits for the disk: %s", self._record.id, error)
+                await asyncio.sleep(AGAIN_SECONDS)
 
     async def _resumed(self, info: RunInfo) -> int | None:
         """The run that goes on where a lost one was, if there is one."""
@@ -209,12 +220,13 @@ class TrialRuns:
     async def _settle_value(self, number: int, info: RunInfo, otherwise: str) -> None:
         record = self._record
         metric = record.plan.asked.metric
+        message = info.message if info.state == "stopped" else ""
         if not metric:
-            await record.tell(number, "complete", message=info.message)
+            await record.tell(number, "complete", message=message)
             return
         value = await record.watch.value(info.id)
         if value is None:
             message = f"Run {info.id} reported no number of the metric {metric!r}."
             await record.tell(number, otherwise, message=message)
         else:
-            await record.tell(number, "complete", value=value, message=info.message)
+            await record.tell(number, "complete", value=value, message=message)

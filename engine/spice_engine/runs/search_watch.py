@@ -106,8 +106,9 @@ class TrialWatch:
             self._pruner.complete(number)
 
     async def value(self, run: int) -> float | None:
-        """What a run's points come to, as the search aggregates them; None if there are none."""
-        await self._metrics.flush()
+        """What a run's points come to, as the search aggregates them; None if there are none.
+
+        All of them are on the disk."""
         found = await self._metrics.samples(f"runs/{run}", self._plan.asked.metric, most=1)
         if not found:
             return None
