@@ -13,6 +13,7 @@ from spice_engine.errors import InvalidRequest, Overloaded, StorageError
 from spice_engine.store import metrics as metrics_module
 from spice_engine.store.metrics import MetricStore
 from spice_engine.store.series import Point
+from spice_engine.store.series_figures import thinned
 
 
 def points(count: int, name: str = "loss") -> list[Point]:
@@ -124,4 +125,47 @@ async def test_a_locked_database_delays_points_and_loses_none(
     other.close()
     await store.flush()
     assert [point.index for point in await store.points("run:1", "loss")] == [0, 1, 2, 3]
+    await store.close()
+
+
+async def test_a_long_series_is_thinned_without_looking_at_all_of_it(tmp_path: Path) -> None:
+    store = await MetricStore.open(tmp_path / "metrics.db")
+    values = [math.nan if 400 <= n < 510 else float(n) for n in range(1000)]
+    await store.take("runs/1", [("loss", value, None, 1.0) for value in values])
+    await store.take("runs/1", [("loss", "a text", None, 2.0)])
+    found = await store.read(lambda connection: thinned(connection, "runs/1", "loss", 10))
+    assert found is not None
+    assert [point.index for point in found] == [100, 201, 302, 399, 504, 605, 706, 807, 908, 999]
+    assert math.isnan(float(found[4].value))
+    whole = await store.read(lambda connection: thinned(connection, "runs/1", "loss", 1000))
+    assert whole is not None
+    assert len(whole) == 1000
+    await store.close()
+
+
+async def test_files_are_taken_in_with_how_far_they_were_read(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.db"
+    store = await MetricStore.open(path)
+    seen: list[tuple[str, int, float | str]] = []
+    end = store.watch("runs/1", lambda points: seen.extend((p[1], p[2], p[4]) for p in points))
+    rows = [("a", 1.0, None, 1.0), ("a", 2.0, 7, 2.0), ("b", "x", None, 3.0), ("a", 3.0, None, 4.0)]
+    await store.take("runs/1", rows, {"file": 100})
+    assert seen == [("a", 0, 1.0), ("a", 7, 2.0), ("b", 0, "x"), ("a", 8, 3.0)]
+    store.add("runs/1", [Point("a", 4.0, 5.0)])
+    await store.flush()
+    end()
+    await store.take("runs/1", [("a", 5.0, None, 6.0)], {"file": 200, "other": 1})
+    await store.close()
+    store = await MetricStore.open(path)
+    assert await store.offsets("runs/1") == {"file": 200, "other": 1}
+    assert [(p.index, p.value) for p in await store.points("runs/1", "a")] == [
+        (0, 1.0),
+        (7, 2.0),
+        (8, 3.0),
+        (9, 4.0),
+        (10, 5.0),
+    ]
+    assert len(seen) == 5
+    await store.remove("runs/1")
+    assert await store.offsets("runs/1") == {}
     await store.close()

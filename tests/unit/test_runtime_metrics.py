@@ -40,7 +40,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def sent(path: Path) -> list[tuple[str, int | None, float | str]]:
     rows, bad = parse(path.read_bytes())
     assert not bad
-    return [(name, index, value) for name, index, _, value in rows]
+    return [(name, index, value) for name, value, index, _ in rows]
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ class EventReader:
             return []
         names = [f"{self._prefix}/{tag}" if self._prefix else tag for tag, _ in event.values]
         return [
-            (name[:LONGEST_NAME], event.step, event.time, value)
+            (name[:LONGEST_NAME], value, event.step, event.time)
             for name, (_, value) in zip(names, event.values, strict=True)
         ]
 

@@ -7,10 +7,9 @@ from its turns.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from spice_engine.store.metrics import Row
 from spice_runtime.run_metrics import LARGEST_INDEX, LONGEST_NAME
@@ -59,35 +58,26 @@ def parse(data: bytes) -> tuple[list[Row], int]:
     """The points in some whole lines, and how many lines were none."""
     import orjson  # not before a run sends something: the engine's start would wait for it
 
-    lines = data.split(b"\n")
-    lines = [line for line in lines if line]
     try:
-        return _points(orjson.loads(b"[" + b",".join(lines) + b"]")), 0
+        return _checked(orjson.loads(b"[" + data.strip(b"\n").replace(b"\n", b",") + b"]")), 0
     except (ValueError, TypeError):
         pass  # one of them is torn, or was written by somebody else
-    points: list[Row] = []
+    rows: list[Row] = []
     bad = 0
-    for line in lines:
+    for line in filter(None, data.split(b"\n")):
         try:
-            points += _points([orjson.loads(line)])
+            rows += _checked([orjson.loads(line)])
         except (ValueError, TypeError):
             bad += 1
-    return points, bad
+    return rows, bad
 
 
-def _points(rows: Iterable[Any]) -> list[Row]:
-    """Raises ValueError or TypeError for what is no point."""
-    found: list[Row] = []
+def _checked(rows: list[Any]) -> list[Row]:
+    """Raises ValueError or TypeError where one is no point."""
     for row in rows:
-        name, told, index, at = cast("list[Any]", row)
-        if isinstance(told, bool) or told is None:
-            value = _SPECIAL[told]
-        elif isinstance(told, int | float):
-            value = float(told)
-        elif isinstance(told, str):
-            value = told
-        else:
-            raise TypeError(row)
+        name, value, index, at = row
+        if type(value) is not float and not isinstance(value, str):
+            row[1] = _number(value)
         if (
             type(name) is not str
             or not 0 < len(name) <= LONGEST_NAME
@@ -96,5 +86,12 @@ def _points(rows: Iterable[Any]) -> list[Row]:
             or at - at != 0
         ):
             raise ValueError(row)
-        found.append((name, index, at, value))
-    return found
+    return rows
+
+
+def _number(value: object) -> float:
+    if value is None or isinstance(value, bool):
+        return _SPECIAL[value]
+    if not isinstance(value, int):
+        raise TypeError(value)
+    return float(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
+from collections.abc import Sequence
 
 from spice_engine.errors import InvalidRequest
 from spice_engine.operations import operation
@@ -25,7 +26,7 @@ from spice_engine.runs.metric_feeds import owner_of
 from spice_engine.runs.metric_service import RunMetrics
 from spice_engine.store import runs as table
 from spice_engine.store import series, series_figures
-from spice_engine.store.series import Point
+from spice_engine.store.series import Point, Sample, StoredPoint
 
 MOST_POINTS = 50_000
 MOST_ADDED = 10_000
@@ -71,30 +72,36 @@ async def read_metrics(metrics: RunMetrics, request: ReadMetrics) -> MetricList:
     most = max(2, min(request.points, MOST_POINTS))
     found: list[MetricSeries] = []
     for name in wanted:
-        samples = await store.samples(owner, name, most=most)
-        if not samples:
-            found.append(await _texts(metrics, owner, name, most))
-            continue
-        found.append(
-            MetricSeries(
-                name,
-                [sample.index for sample in samples],
-                [sample.time for sample in samples],
-                [sample.last for sample in samples],
-            )
+        points = await store.read(
+            lambda connection, name=name: series_figures.thinned(connection, owner, name, most)
         )
+        if points is None:
+            found.append(_merged(name, await store.samples(owner, name, most=most)))
+        elif points:
+            found.append(_series(name, points))
+        else:
+            texts = await store.read(
+                lambda connection, name=name: series_figures.newest(connection, owner, name, most)
+            )
+            found.append(_series(name, texts))
     return MetricList(found)
 
 
-async def _texts(metrics: RunMetrics, owner: str, name: str, most: int) -> MetricSeries:
-    points = await metrics.runs.metrics.read(
-        lambda connection: series_figures.newest(connection, owner, name, most)
-    )
+def _series(name: str, points: Sequence[StoredPoint]) -> MetricSeries:
     return MetricSeries(
         name,
         [point.index for point in points],
         [point.time for point in points],
         [point.value for point in points],
+    )
+
+
+def _merged(name: str, samples: Sequence[Sample]) -> MetricSeries:
+    return MetricSeries(
+        name,
+        [sample.index for sample in samples],
+        [sample.time for sample in samples],
+        [sample.last for sample in samples],
     )
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from spice_engine.errors import InvalidRequest, Overloaded, Place, StorageError
 from spice_engine.store import metric_sources, series
@@ -33,8 +33,8 @@ KNOWN_SERIES: Final = 50_000
 LARGEST_INDEX: Final = 2**53
 
 _Waiting = tuple[str, str, int | None, float, float | str]
-Row = tuple[str, int | None, float, float | str]
-"""A point to take in: name, index (None: the next one), time, value."""
+Row = Sequence[Any]
+"""A point to take in: name, value (a float or a text), index (None: the next one), time."""
 Kept = tuple[str, str, int, float, float | str]
 """A point on the disk: owner, name, index, time, value."""
 Watcher = Callable[[Sequence[Kept]], None]
@@ -127,22 +127,20 @@ class MetricStore:
             StorageError: the disk is full or broken, or the store closed; nothing was kept.
         """
         async with self._flushing:
-            batch: list[_Waiting] = [(owner, *row) for row in rows]
-            await self._resolve_indexes(batch)
-            ready = await asyncio.to_thread(self._with_indexes, batch)
+            following = self._following_of(owner, {row[0] for row in rows})
+            watched = owner in self._watchers
+            # All of it in the writer's thread: the loop has no time for each point.
+            work = partial(_take, owner, rows, dict(reached or {}), following, watched)
+            following, kept = await self._database.write(work)
+            if len(self._next_index) + len(following) > KNOWN_SERIES:
+                self._next_index.clear()
+            self._next_index.update({(owner, name): n for name, n in following.items()})
+            self._tell(kept)
 
-            def write(connection: sqlite3.Connection) -> None:
-                series.add_points(connection, ready)
-                metric_sources.note(connection, owner, reached or {})
-
-            try:
-                await self._database.write(write)
-            except BaseException:
-                # The disk knows which indexes were given out; these were not.
-                for key in {point[:2] for point in batch}:
-                    self._next_index.pop(key, None)
-                raise
-            self._tell(ready)
+    def _following_of(self, owner: str, names: set[str]) -> dict[str, int]:
+        """The next indexes of an owner's series, as far as they are known."""
+        known = self._next_index
+        return {name: known[owner, name] for name in names if (owner, name) in known}
 
     def watch(self, owner: str, watcher: Watcher) -> Callable[[], None]:
         """Tell `watcher` of every point of `owner` once it is on the disk, until what comes back
@@ -314,6 +312,25 @@ class MetricStore:
                 following[key] = max(following[key], known + 1)
             ready.append((owner, name, known, at, value))
         return ready
+
+
+def _take(
+    owner: str,
+    rows: Sequence[Row],
+    reached: Mapping[str, int],
+    following: Mapping[str, int],
+    watched: bool,
+    connection: sqlite3.Connection,
+) -> tuple[dict[str, int], list[Kept]]:
+    """Adds rows in a transaction; gives the next indexes, and the points where they are watched."""
+    ready, after = series.with_indexes(connection, owner, rows, following)
+    series.insert_points(connection, ready)
+    metric_sources.note(connection, owner, reached)
+    if not watched:
+        return after, []
+    return after, [
+        (owner, row[0], point[1], row[3], row[1]) for row, point in zip(rows, ready, strict=True)
+    ]
 
 
 def _checked(owner: str, point: Point) -> _Waiting:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 SECONDS_PER_ROLLUP = 60
 MEASURED = "system/"
 """How the names begin of what is measured of runs. What they send themselves is not rolled up."""
+
+
+_Stored = tuple[int, int, float, float | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +84,50 @@ def add_points(
 ) -> None:
     """Adds (owner, name, index, time, value). The same index at the same time again replaces."""
     known: dict[tuple[str, str], int] = {}
-    rows: list[tuple[int, int, float, float | None, str | None]] = []
+    rows: list[_Stored] = []
     for owner, name, index, time, value in points:
         series = known.get((owner, name))
         if series is None:
             series = known[owner, name] = _ensure_series(connection, owner, name, time)
         text = value if isinstance(value, str) else None
         rows.append((series, index, time, None if isinstance(value, str) else value, text))
+    insert_points(connection, rows)
+
+
+def insert_points(connection: sqlite3.Connection, rows: Sequence[_Stored]) -> None:
+    """Adds points as they are stored: series, index, time, value, text."""
     connection.executemany(
         "INSERT INTO points (series_id, idx, time, value, text) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET value = excluded.value, text = excluded.text",
         rows,
     )
+
+
+def with_indexes(
+    connection: sqlite3.Connection,
+    owner: str,
+    rows: Iterable[Sequence[Any]],
+    following: Mapping[str, int],
+) -> tuple[list[_Stored], dict[str, int]]:
+    """Points of one owner (name, value, index or None, time) as they are stored, and the next
+    index of each series, of which `following` tells some."""
+    ids: dict[str, int] = {}
+    after = dict(following)
+    found: list[_Stored] = []
+    for name, value, given, at in rows:
+        series = ids.get(name)
+        if series is None:
+            series = ids[name] = _ensure_series(connection, owner, name, at)
+            if name not in after:
+                after[name] = last_index(connection, owner, name) + 1
+        index = after[name] if given is None else given
+        if index >= after[name]:
+            after[name] = index + 1
+        if isinstance(value, str):
+            found.append((series, index, at, None, value))
+        else:
+            found.append((series, index, at, value, None))
+    return found, after
 
 
 def names(connection: sqlite3.Connection, owner: str) -> tuple[str, ...]:

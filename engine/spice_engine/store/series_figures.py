@@ -15,6 +15,13 @@ from spice_engine.store.series import StoredPoint, series_id
 Comparison = Literal["<", "<=", ">", ">=", "=="]
 
 
+_POINT = "idx, time, value, text"
+_LAST_IN = (
+    f"SELECT {_POINT} FROM points WHERE series_id = ? AND idx BETWEEN ? AND ?"
+    " AND value IS NOT NULL ORDER BY idx DESC, time DESC LIMIT 1"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
     """One series: how many points, how many of them are NaN or text, and its last one.
@@ -69,11 +76,44 @@ def newest(
 ) -> tuple[StoredPoint, ...]:
     """The points with the largest indexes, in order; at most `count`."""
     rows = connection.execute(
-        "SELECT idx, time, value, text FROM points WHERE series_id = ?"
-        " ORDER BY idx DESC, time DESC LIMIT ?",
+        f"SELECT {_POINT} FROM points WHERE series_id = ? ORDER BY idx DESC, time DESC LIMIT ?",
         (series_id(connection, owner, name), count),
     ).fetchall()
     return tuple(_point(row) for row in reversed(rows))
+
+
+def thinned(
+    connection: sqlite3.Connection, owner: str, name: str, most: int
+) -> tuple[StoredPoint, ...] | None:
+    """The numbers of a series in about `most` points: all, or the last of each of so many equal
+    ranges of indexes. It looks at no more than it gives, however long the series is. None where
+    some of it is rolled up."""
+    series = series_id(connection, owner, name)
+    if connection.execute("SELECT 1 FROM rollups WHERE series_id = ?", (series,)).fetchone():
+        return None
+    rows = connection.execute(
+        f"SELECT {_POINT} FROM points WHERE series_id = ? AND text IS NULL"
+        " ORDER BY idx, time LIMIT ?",
+        (series, most + 1),
+    ).fetchall()
+    if len(rows) <= most:
+        return tuple(map(_point, rows))
+    low = rows[0][0]
+    (high,) = connection.execute(
+        "SELECT max(idx) FROM points WHERE series_id = ?", (series,)
+    ).fetchone()
+    width = max(1, -(-(high - low + 1) // most))
+    found: list[StoredPoint] = []
+    for begin in range(low, high + 1, width):
+        row = connection.execute(_LAST_IN, (series, begin, begin + width - 1)).fetchone()
+        if row is None:  # all of them are NaN, or there are none
+            row = connection.execute(
+                _LAST_IN.replace("value IS NOT NULL", "text IS NULL"),
+                (series, begin, begin + width - 1),
+            ).fetchone()
+        if row is not None:
+            found.append(_point(row))
+    return tuple(found)
 
 
 def first_reached(
@@ -81,7 +121,7 @@ def first_reached(
 ) -> StoredPoint | None:
     """The first point, by index, whose number compares so with `value`; None if none does."""
     row = connection.execute(
-        "SELECT idx, time, value, text FROM points WHERE series_id = ? AND text IS NULL"
+        f"SELECT {_POINT} FROM points WHERE series_id = ? AND text IS NULL"
         f" AND value {comparison} ? ORDER BY idx, time LIMIT 1",
         (series_id(connection, owner, name), value),
     ).fetchone()
@@ -90,8 +130,7 @@ def first_reached(
 
 def _last(connection: sqlite3.Connection, series: int) -> StoredPoint | None:
     row = connection.execute(
-        "SELECT idx, time, value, text FROM points WHERE series_id = ?"
-        " ORDER BY idx DESC, time DESC LIMIT 1",
+        f"SELECT {_POINT} FROM points WHERE series_id = ? ORDER BY idx DESC, time DESC LIMIT 1",
         (series,),
     ).fetchone()
     if row is None:
