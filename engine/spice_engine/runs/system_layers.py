@@ -129,9 +129,12 @@ def _unpacking(image: Image, root: Path) -> str:
 
 
 def _installing(root: Path, attempt: Path, packages: Sequence[str]) -> str:
-    apt = "apt-get -o APT::Sandbox::User=root -o Dpkg::Use-Pty=0"
+    apt = "apt-get -o APT::Sandbox::User=root -o Dpkg::Use-Pty=0 -o Acquire::http::Timeout=20"
     options = "--yes --no-install-recommends -o Dpkg::Options::=--force-confdef"
     install = f"{apt} install {options} {shlex.join(packages)}"
+    # What is known of the archives may be fresh enough, and there may be no network.
+    names = not all(name.endswith(".deb") for name in packages)
+    again = f" || {{ {apt} update && {install}; }}" if names else ""
     before, after = (shlex.quote(str(attempt / name)) for name in (BEFORE, AFTER))
     query = "dpkg-query -W -f '${Package}=${Version}\\n'"
     no_start = "/usr/sbin/policy-rc.d"
@@ -143,8 +146,7 @@ def _installing(root: Path, attempt: Path, packages: Sequence[str]) -> str:
             # Services of packages must not start: they would run on this machine itself.
             f"if [ ! -e {no_start} ]; then own=1; "
             f"printf '#!/bin/sh\\nexit 101\\n' > {no_start}; chmod 755 {no_start}; fi",
-            # What is known of the archives may be fresh enough, and there may be no network.
-            f"{install} || {{ {apt} update && {install}; }} || exit {scripts.NO_APT}",
+            f"{install}{again} || exit {scripts.NO_APT}",
             f'[ -z "$own" ] || rm -f {no_start}',
             "apt-get clean",
             f"{query} > {after} || exit {scripts.NO_APT}",

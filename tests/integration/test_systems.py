@@ -1,0 +1,182 @@
+"""Runs in systems of their own: images made of this machine's programs, and packages of apt."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from spice_engine.errors import InvalidRequest, NotFound
+from spice_engine.protocol.runs import StartRun
+from spice_engine.protocol.servers import Dependencies
+from spice_engine.runs import environment_record, run_files
+from spice_engine.runs.service import Runs
+from spice_runtime import process, views
+from tests.integration.run_services import runs_of
+from tests.integration.test_run_files import NOTHING, log_of, outputs, resources, run
+
+PROGRAMS = ("sh", "cat", "ls", "mkdir", "touch", "rm")
+
+
+@pytest.fixture
+async def runs(tmp_path: Path) -> AsyncIterator[Runs]:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "code.txt").write_text("code\n")
+    async with runs_of(tmp_path / "app", stop=True) as found:
+        if not found.preparation.files.ways()[views.OVERLAY]:
+            pytest.skip("this machine gives commands no overlays of their own")
+        yield found
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """A root file system with a shell and not much else."""
+    root = tmp_path / "image"
+    for folder in ("bin", "etc", "tmp", "opt"):
+        (root / folder).mkdir(parents=True)
+    needed: set[str] = set()
+    for name in PROGRAMS:
+        program = shutil.which(name)
+        assert program is not None
+        shutil.copy(program, root / "bin" / name)
+        said = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
+        needed |= {word for word in said.split() if word.startswith("/")}
+    for library in needed:
+        place = root / library.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(library, place)
+    (root / "etc" / "name").write_text("image\n")
+    return root
+
+
+async def test_a_run_in_an_image_sees_the_image_its_files_and_its_mounts(
+    runs: Runs, image: Path
+) -> None:
+    resources(runs, data={"a": "in\n"})
+    line = (
+        "cat /etc/name code.txt /mnt/data/a; ls /; pwd; echo $SPICE_RUN_ID;"
+        "echo x > made; echo y > /etc/name; cat /etc/name"
+    )
+    needs = Dependencies(image=str(image))
+    found = await run(runs, line, dependencies=needs, mounts=["data:/mnt/data"])
+    said = log_of(runs, found.id).split("\n")
+    assert found.outcome == "success", said
+    assert said[:2] == ["image", "code"]
+    assert "in" in said
+    assert str(runs.folder(found.id) / "work") in said
+    assert "y" in said
+    top = set(said)
+    assert {"bin", "etc", "proc", "dev"} <= top
+    assert "home" not in top
+    # What it changed of the system is gone with it.
+    assert outputs(runs, found.id) == {"made": "x\n"}
+    assert (image / "etc" / "name").read_text() == "image\n"
+    assert not {path.name for path in runs.folder(found.id).iterdir()} & run_files.INNER
+    again = await run(runs, "exit 3", dependencies=needs)
+    assert again.exit_code == 3
+    note = process.read_json(str(runs.folder(again.id)), environment_record.NOTE)
+    assert note is not None
+    assert note["lock"]["image"] == str(image)
+
+
+async def test_an_image_in_a_tar_file_is_unpacked_once(
+    runs: Runs, image: Path, tmp_path: Path
+) -> None:
+    archive = tmp_path / "image.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(image, ".")
+    needs = Dependencies(image=str(archive))
+    for _ in range(2):
+        found = await run(runs, "cat /etc/name", dependencies=needs)
+        assert log_of(runs, found.id) == "image\n"
+    folder = runs.preparation.environments.folder
+    assert len(list(folder.glob("*/*/root"))) == 1
+    archive.write_bytes(b"no archive")
+    broken = await run(runs, "true", dependencies=needs)
+    assert broken.state == "build_failed"
+    assert "the image cannot be unpacked" in broken.message
+
+
+async def test_a_setup_command_changes_the_image_for_all_who_ask_for_it(
+    runs: Runs, image: Path
+) -> None:
+    needs = Dependencies(image=str(image), setup=["echo more > /etc/more; echo one >> /opt/count"])
+    for _ in range(2):
+        found = await run(runs, "cat /etc/name /etc/more /opt/count", dependencies=needs)
+        assert log_of(runs, found.id) == "image\nmore\none\n"
+    assert not (image / "etc" / "more").exists()
+
+
+async def test_what_is_no_image(runs: Runs, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for name, said in ((str(tmp_path / "empty"), "no root file system"), ("/no/such", "no image")):
+        found = await run(runs, "true", dependencies=Dependencies(image=name))
+        assert found.state == "build_failed"
+        assert said in found.message
+    with pytest.raises(InvalidRequest, match="copy of the app folder"):
+        await runs.start(
+            StartRun("true", in_place=True, dependencies=Dependencies(image=str(tmp_path)))
+        )
+
+
+def package(folder: Path, version: str) -> Path:
+    """A package of the system that says its version."""
+    if shutil.which("dpkg-deb") is None or shutil.which("apt-get") is None:
+        pytest.skip("this machine has no apt")
+    if os.geteuid() != 0:
+        pytest.skip("packages of the system are installed by root only")
+    made = folder / "package"
+    (made / "DEBIAN").mkdir(parents=True)
+    (made / "usr" / "bin").mkdir(parents=True)
+    (made / "usr" / "bin" / "spice-test-tool").write_text(f"#!/bin/sh\necho tool {version}\n")
+    (made / "usr" / "bin" / "spice-test-tool").chmod(0o755)
+    (made / "DEBIAN" / "control").write_text(
+        f"Package: spice-test-tool\nVersion: {version}\nArchitecture: all\n"
+        "Maintainer: Ann <ann@example.org>\nDescription: says its version\n"
+    )
+    command = ["dpkg-deb", "--root-owner-group", "--build", str(made), str(folder / "tool.deb")]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder / "tool.deb"
+
+
+async def test_packages_of_apt_are_there_for_the_run_alone(runs: Runs, tmp_path: Path) -> None:
+    needs = Dependencies(apt=[str(package(tmp_path, "1.0"))])
+    services = Path("/usr/sbin/policy-rc.d").exists()
+    for _ in range(2):
+        found = await run(runs, "spice-test-tool; touch /usr/bin/own", dependencies=needs)
+        assert log_of(runs, found.id) == "tool 1.0\n"
+        note = process.read_json(str(runs.folder(found.id)), environment_record.NOTE)
+        assert note is not None
+        assert note["lock"]["apt"] == ["spice-test-tool=1.0"]
+    assert shutil.which("spice-test-tool") is None
+    assert not Path("/usr/bin/own").exists()
+    assert Path("/usr/sbin/policy-rc.d").exists() == services
+
+
+async def test_a_package_that_apt_does_not_have(runs: Runs, tmp_path: Path) -> None:
+    package(tmp_path, "1.0")
+    (tmp_path / "app" / "broken.deb").write_text("no package")
+    found = await run(runs, "true", dependencies=Dependencies(apt=["./broken.deb"]))
+    assert found.state == "build_failed"
+    assert "apt cannot install the packages" in found.message
+
+
+async def test_where_the_machine_allows_none_the_reason_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_files, "ways_in", lambda _: NOTHING)
+    (tmp_path / "app").mkdir()
+    async with runs_of(tmp_path / "app") as found:
+        for needs in (Dependencies(image="/"), Dependencies(apt=["hello"])):
+            with pytest.raises(InvalidRequest, match="gives commands no overlays"):
+                await found.start(StartRun("true", dependencies=needs))
+    async with runs_of(tmp_path / "app") as found:
+        found.preparation.files._ways = {views.OVERLAY: True, views.BIND: True}
+        monkeypatch.setenv("PATH", "")
+        with pytest.raises(NotFound, match="no podman"):
+            await found.preparation.environments.ensure(Dependencies(image="debian:nothing"), ())
