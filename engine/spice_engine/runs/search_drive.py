@@ -72,7 +72,7 @@ class Drive:
     async def run(self) -> None:
         """Carry it out to its end."""
         record = self.record
-        await record.watch.take_up(record.trials)
+        await record.insist(lambda: record.watch.take_up(record.trials))
         for trial in record.unfinished():
             self._begin(trial)
         if not record.going_on:

@@ -9,7 +9,7 @@ import math
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from spice_engine.errors import Overloaded, StorageError
@@ -207,9 +207,17 @@ class Record:
 
     async def store(self, change: Callable[[sqlite3.Connection], T]) -> T:
         """Store a change, however long the disk refuses it."""
+        return await self.insist(lambda: self._database.write(change))
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Read something, however long the disk refuses it."""
+        return await self.insist(lambda: self._database.read(work))
+
+    async def insist(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do it, however long the disk refuses it."""
         while True:
             try:
-                return await self._database.write(change)
+                return await work()
             except (StorageError, Overloaded) as error:
                 log.warning("search %s waits for the disk: %s", self.id, error)
                 await asyncio.sleep(AGAIN_SECONDS)

@@ -85,9 +85,7 @@ class TrialRuns:
     async def _find(self, number: int) -> tuple[int | None, int]:
         """The newest run that was started for a trial, and how many were."""
         mark, name = self._record.mark, self._record.name_of(number)
-        return await self._runs.database.read(
-            lambda connection: table.runs_named(connection, mark, name)
-        )
+        return await self._record.read(lambda connection: table.runs_named(connection, mark, name))
 
     async def _start(self, number: int) -> int | None:
         """Start a trial's run; None if it is not to begin any more."""
@@ -138,22 +136,14 @@ class TrialRuns:
             await self._end_run(run, kill=record.ended_as == "killed")
         elif record.trial(number).last is not None:
             await self._end_run(run, kill=False)  # it was to be, before the engine went away
-        unwatch = await record.watch.follow(number, run, self._condemn)
+        unwatch = await record.insist(lambda: record.watch.follow(number, run, self._condemn))
         try:
-            info = await self._runs.wait_over(run)
-            await self._flush()
+            info = await record.insist(lambda: self._runs.wait_over(run))
+            # All its points are to be heard of before nobody listens to them any more.
+            await record.insist(self._runs.metrics.flush)
         finally:
             unwatch()
         return info
-
-    async def _flush(self) -> None:
-        """Have all points of a run that is over on the disk, and heard of."""
-        while True:
-            try:
-                return await self._runs.metrics.flush()
-            except StorageError as error:
-                log.warning("search %s waits for the disk: %s", self._record.id, error)
-                await asyncio.sleep(AGAIN_SECONDS)
 
     async def _resumed(self, info: RunInfo) -> int | None:
         """The run that goes on where a lost one was, if there is one."""
@@ -224,7 +214,7 @@ class TrialRuns:
         if not metric:
             await record.tell(number, "complete", message=message)
             return
-        value = await record.watch.value(info.id)
+        value = await record.insist(lambda: record.watch.value(info.id))
         if value is None:
             message = f"Run {info.id} reported no number of the metric {metric!r}."
             await record.tell(number, otherwise, message=message)

@@ -72,9 +72,13 @@ class TrialWatch:
                 condemn(number)
 
         end = self._metrics.watch(f"runs/{run}", hear)
+        try:
+            before = await self._points(f"runs/{run}")
+        except BaseException:
+            end()
+            raise
         self._ends.add(end)
-        # What came before it was listened to.
-        for step, value in await self._points(f"runs/{run}"):
+        for step, value in before:
             self.seen(number, step, value)
         if self.condemned(number):
             condemn(number)
