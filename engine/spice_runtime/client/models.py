@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from spice_runtime.client.copying import brought
 from spice_runtime.client.door import Door
 
 
@@ -105,13 +105,11 @@ class ModelVersion(_Answer):
     def download(self, dest: str | None = None, quiet: bool = False) -> None:
         """Write its files to a folder of this machine; default: here."""
         name, number = self._info["model"], self._info["number"]
-        folder = str(Path(dest or ".").absolute())
         if not quiet:
             print(f"Extracting {name}:v{number}...")  # noqa: T201 - Spell's client says so
-        self._door.post(
-            f"models/{name}/versions/v{number}/download",
-            {"destination": folder, "existing": "overwrite"},
-        )
+        path = f"models/{name}/versions/v{number}/download"
+        request = {"existing": "overwrite"}
+        brought(lambda folder: self._door.post(path, {**request, "destination": folder}), dest)
 
     def __repr__(self) -> str:
         return f"ModelVersion(name={self.name!r}, version={self.formatted_version!r})"

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from spice_runtime.client.copying import brought
 from spice_runtime.client.door import Door
 
 _UTC = timezone.utc  # noqa: UP017 - of every Python
@@ -41,11 +41,8 @@ class ResourcesService:
         """Copy a resource to a folder of this machine; default: here."""
         if not quiet:
             print(f"Extracting {path}...")  # noqa: T201 - Spell's client says so
-        return self._door.post(
-            "resources/copy",
-            {
-                "path": path,
-                "destination": str(Path(dest or ".").absolute()),
-                "existing": "overwrite",
-            },
+        request = {"path": path, "existing": "overwrite"}
+        return brought(
+            lambda folder: self._door.post("resources/copy", {**request, "destination": folder}),
+            dest,
         )

@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
+from spice_runtime.client.copying import brought
 from spice_runtime.client.door import Door
 from spice_runtime.client.errors import WaitError
 from spice_runtime.client.requests import run_request
@@ -288,13 +288,10 @@ class Run:
     def cp(self, source_path: str = "", destination_directory: str | None = None) -> None:
         """Copy what it left, or one path of it, to a folder of this machine; default: here."""
         inner = f"/{source_path.strip('/')}" if source_path.strip("/") else ""
-        self._door.post(
-            "resources/copy",
-            {
-                "path": f"runs/{self._info['id']}{inner}",
-                "destination": str(Path(destination_directory or ".").absolute()),
-                "existing": "overwrite",
-            },
+        request = {"path": f"runs/{self._info['id']}{inner}", "existing": "overwrite"}
+        brought(
+            lambda folder: self._door.post("resources/copy", {**request, "destination": folder}),
+            destination_directory,
         )
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -113,13 +114,20 @@ class HyperSearch:
 
     @property
     def runs(self) -> list[Run]:
-        """The runs it has made so far."""
-        trials = self._door.get(f"searches/{self._info['id']}/trials")["trials"]
-        return [
-            Run(self._door, self._door.get(f"runs/{one['run']}"))
-            for one in trials
-            if one["run"] is not None
-        ]
+        """Its runs: all of a grid or random search, once each is there, as scripts expect; of
+        another those it has made so far."""
+        pause = 0.02
+        while True:
+            trials = self._door.get(f"searches/{self._info['id']}/trials")["trials"]
+            made = [one["run"] for one in trials if one["run"] is not None]
+            if self._info["method"] == "bayesian" or len(made) >= self._info["trials"]:
+                break
+            self.refresh()
+            if self._info["state"] != "running":
+                break
+            time.sleep(pause)
+            pause = min(1.5 * pause, 0.5)
+        return [Run(self._door, self._door.get(f"runs/{number}")) for number in made]
 
     def refresh(self) -> None:
         """Take in what it is now."""

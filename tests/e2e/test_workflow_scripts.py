@@ -1,0 +1,201 @@
+"""Scripts of workflows on a real engine: Spell's names, the command line, a killed engine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spice_runtime import client as spice
+from spice_runtime.client import errors
+from tests.conftest import EngineFixture, wait_for
+
+pytestmark = pytest.mark.e2e
+
+TUI = str(Path(sys.executable).with_name("spice-tui"))
+
+SPELL_SCRIPT = """
+import json, sys
+import spell.client
+from spell.api.exceptions import BadRequest, WaitError
+from spell.api.models import RangeSpec, ValueSpec
+
+client = spell.client.from_environment()
+told = {"workflow": client.active_workflow.id}
+train = client.runs.new(
+    command="%(python)s train.py :lr:", machine_type="CPU", params={"lr": 0.5}, labels=["first"],
+    envvars={"WHO": "me"},
+)
+train.wait_metric("accuracy", client.runs.GREATER_THAN_EQUALS, 0.5)
+train.wait_status(*client.runs.FINAL)
+train.refresh()
+told["train"] = [train.status, train.user_exit_code, train.labels]
+told["metrics"] = [[index, value] for _, index, value in train.metrics("accuracy", follow=True)]
+told["log"] = [str(line) for line in train.logs(follow=True)]
+told["tail"] = [str(line) for line in train.logs(offset=-1)]
+test = client.runs.new(
+    command="cat model/model.txt; exit 4", attached_resources={"runs/%%d" %% train.id: "model"}
+)
+test.wait_status(client.runs.COMPLETE)
+told["test"] = [test.user_exit_code, [str(line) for line in test.logs()]]
+told["mounts"] = test.attached_resources
+try:
+    test.wait_status(client.runs.FAILED)
+except WaitError as error:
+    told["wait"] = str(error)
+try:
+    client.runs.new(command="true", colour="red")
+except BadRequest as error:
+    told["bad"] = error.message
+labelled = client.runs.new(command="cat note", commit_label="lib")
+labelled.wait_status(client.runs.COMPLETE)
+told["labelled"] = [str(line) for line in labelled.logs()]
+search = client.hyper.new_grid_search(
+    {"lr": ValueSpec([1, 2])}, command="%(python)s train.py :lr:", machine_type="cpu"
+)
+for run in search.runs:
+    run.wait_status(*client.runs.FINAL)
+told["search"] = sorted(run.hyper_params["lr"] for run in search.runs)
+told["names"] = search.metric_names()
+model = client.models.new("demo", "runs/%%d" %% train.id, files=["model.txt"])
+told["model"] = [model.name, model.formatted_version, len(client.models.get("demo").model_versions)]
+told["files"] = [line.path for line in client.resources.ls("runs/%%d" %% train.id)]
+train.cp("model.txt", "copied")
+told["copied"] = open("copied/model.txt").read()
+told["runs"] = len(client.active_workflow.runs)
+json.dump(told, open("told.json", "w"))
+"""
+
+TRAIN = """
+import os, sys
+from spice_runtime import send_metric
+for step in range(3):
+    send_metric("accuracy", float(sys.argv[1]) * step, step)
+open("model.txt", "w").write(sys.argv[1])
+print("trained by", os.environ.get("WHO", "nobody"))
+"""
+
+
+def tui(engine: EngineFixture, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [TUI, *words],
+        cwd=engine.location.root,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+
+
+def client_of(engine: EngineFixture) -> spice.Client:
+    token = engine.location.token.read_text().strip()
+    return spice.Client(engine.http, token, state=str(engine.location.state))
+
+
+def test_a_script_written_for_spell_makes_runs(
+    shared_engine: EngineFixture, tmp_path: Path
+) -> None:
+    root = shared_engine.location.root
+    (root / "flow.py").write_text(SPELL_SCRIPT % {"python": sys.executable})
+    (root / "train.py").write_text(TRAIN)
+    (tmp_path / "note").write_text("labelled")
+    done = tui(shared_engine, "workflow", "--repo", f"lib={tmp_path}", sys.executable, "flow.py")
+    assert done.returncode == 0, done
+    (found,) = shared_engine.call("workflows.list")["workflows"]  # type: ignore[index]
+    outputs = shared_engine.location.state / "runs" / str(found["run"]) / "outputs"
+    told = json.loads((outputs / "told.json").read_text())
+    assert told == {
+        "workflow": found["id"],
+        "train": ["complete", 0, ["first"]],
+        "metrics": [[0, 0.0], [1, 0.5], [2, 1.0]],
+        "log": ["trained by me"],
+        "tail": ["trained by me"],
+        "test": [4, ["0.5"]],
+        "mounts": {"runs/2": "model"},
+        "wait": "Run 3 is complete and will not be failed.",
+        "bad": "A run has no argument 'colour'.",
+        "labelled": ["labelled"],
+        "search": [1, 2],
+        "names": ["accuracy"],
+        "model": ["demo", "v1", 1],
+        "files": ["runs/2/model.txt"],
+        "copied": "0.5",
+        "runs": 3,
+    }
+    drawn = tui(shared_engine, "workflow", "describe", str(found["id"]))
+    assert "3: cat model/model.txt" in drawn.stdout
+
+
+def test_here_in_a_terminal_it_ends_as_its_script(shared_engine: EngineFixture) -> None:
+    line = f"{TUI} run echo made; exit 5"
+    done = tui(shared_engine, "workflow", "create", "--local", line)
+    assert (done.returncode, done.stdout) == (5, "made\n")
+    found = shared_engine.call("workflows.list")["workflows"][-1]  # type: ignore[index]
+    assert (found["kind"], found["state"]) == ("local", "failed")
+    made = shared_engine.call("runs.list", made_by=f"workflow:{found['id']}")
+    assert [one["command"] for one in made["runs"]] == [["echo", "made"]]  # type: ignore[index]
+
+
+def test_what_the_client_is_refused(shared_engine: EngineFixture) -> None:
+    client = client_of(shared_engine)
+    with pytest.raises(errors.NotFound, match="there is no run 999"):
+        client.runs.get(999)
+    with pytest.raises(errors.BadRequest, match="needs a command"):
+        client.runs.new()
+    with pytest.raises(errors.UnauthorizedRequest):
+        spice.Client(shared_engine.http, "wrong" * 8).runs.list()
+    with pytest.raises(errors.BadRequest, match="cannot be read"):
+        client.runs.new(command="true", requirements_file="/nowhere.txt")
+    with pytest.raises(errors.NotFound, match="no workflow 'nothing'"):
+        client.workflows.run("nothing")
+
+
+def test_a_script_and_steps_outlive_an_engine_that_is_killed(shared_engine: EngineFixture) -> None:
+    root = shared_engine.location.root
+    (root / "go").unlink(missing_ok=True)
+    (root / "patient.py").write_text(
+        "from spice_runtime import client\n"
+        "spice = client.from_environment()\n"
+        f"run = spice.runs.new(command='until test -e {root}/go; do sleep 0.05; done')\n"
+        "run.wait_status(*spice.runs.FINAL)\n"
+        "again = spice.runs.new(command='echo after')\n"
+        "again.wait_status(spice.runs.COMPLETE)\n"
+    )
+    (root / "workflows").mkdir(exist_ok=True)
+    (root / "workflows" / "w.yaml").write_text(
+        "steps:\n"
+        f"  wait: {{command: 'until test -e {root}/go; do sleep 0.05; done'}}\n"
+        "  after: {command: 'echo after', needs: wait}\n"
+    )
+    script: Any = shared_engine.call("workflows.create", command=f"{sys.executable} patient.py")
+    declared: Any = shared_engine.call("workflows.run", file="w")
+
+    def under_way() -> bool:
+        runs = [
+            one["state"]
+            for number in (script["id"], declared["id"])
+            for one in shared_engine.call("runs.list", made_by=f"workflow:{number}")["runs"]  # type: ignore[index]
+        ]
+        return runs == ["running", "running", "running"]
+
+    wait_for(under_way, "both to have made a run")
+    shared_engine.kill()
+    shared_engine.start()
+    (root / "go").touch()
+
+    def over() -> bool:
+        states = [
+            shared_engine.call("workflows.get", id=one["id"])["state"]  # type: ignore[index]
+            for one in (script, declared)
+        ]
+        assert set(states) <= {"running", "complete"}
+        return states == ["complete", "complete"]
+
+    wait_for(over, "both to be complete", 60)
+    for one, count in ((script, 3), (declared, 2)):
+        made: Any = shared_engine.call("runs.list", made_by=f"workflow:{one['id']}")
+        assert [run["outcome"] for run in made["runs"]] == ["success"] * count
