@@ -14,7 +14,7 @@ from spice_tui.cli.life_options import LIFE, life_of
 from spice_tui.cli.light import option
 from spice_tui.cli.option_table import with_options
 from spice_tui.cli.output import Json
-from spice_tui.cli.run import minutes, see_to_end, variable
+from spice_tui.cli.run import see_to_end, variable
 from spice_tui.cli.session import session_of
 from spice_tui.cli.which_run import RunArgument, number_of
 
@@ -80,7 +80,7 @@ def clone(
         "command": command,
         "name": name,
         "labels": label or None,
-        "timeout": option(timeout, minutes, "--timeout") if timeout else None,
+        "timeout": option(timeout, values.minutes, "--timeout") if timeout else None,
         "cpu": cpu,
         "memory": option(memory, values.size, "--memory") if memory else None,
         "mounts": mount or None,

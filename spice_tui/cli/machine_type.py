@@ -8,11 +8,12 @@ import typer
 
 from spice_tui.cli import completion, output, values
 from spice_tui.cli.groups import group
+from spice_tui.cli.light import option
 from spice_tui.cli.output import Json
 from spice_tui.cli.pools import Kind, set_pool
 from spice_tui.cli.session import session_of
 
-COLUMNS = ("NAME", "CPU", "MEMORY", "GPUS", "MAX", "IN-USE", "WAITING")
+COLUMNS = ("NAME", "CPU", "MEMORY", "GPUS", "MIN", "MAX", "IDLE-TIMEOUT", "IN-USE", "WAITING")
 ANY = "any"
 
 app = group("List and size the machine types that runs run on.")
@@ -28,6 +29,17 @@ Gpus = Annotated[int | None, typer.Option("--gpus", metavar="N", help="GPUs of o
 Most = Annotated[
     int | None,
     typer.Option("--max-machines", metavar="N", help="Machines, which is runs at once."),
+]
+Least = Annotated[
+    int | None, typer.Option("--min-machines", metavar="N", help="Machines that are kept ready.")
+]
+Idle = Annotated[
+    str,
+    typer.Option(
+        "--idle-timeout",
+        metavar="TIME",
+        help="How long others stay ready after a run: 90s, 2h; bare: minutes.",
+    ),
 ]
 
 
@@ -50,7 +62,9 @@ def show(types: list[dict[str, Any]]) -> None:
             values.number(one["cpu"]),
             values.size_text(one["memory"]),
             one["gpus"],
+            one["min_machines"],
             ANY if one["max_machines"] is None else one["max_machines"],
+            values.elapsed(one["idle_seconds"]),
             one["in_use"],
             one["waiting"],
         ]
@@ -86,11 +100,13 @@ def add(
     memory: Memory = "",
     gpus: Gpus = None,
     max_machines: Most = None,
+    min_machines: Least = None,
+    idle_timeout: Idle = "",
     json: Json = False,
 ) -> None:
     """Make a machine type: one machine, with all cores and memory there are, and no GPU, unless
     it is told otherwise."""
-    sizes = {"cpu": cpu, "gpus": gpus, "max_machines": max_machines}
+    sizes = _sizes(cpu, gpus, max_machines, min_machines, idle_timeout)
     set_pool(ctx, KIND, name, memory, sizes, new=True, json=json)
 
 
@@ -103,13 +119,30 @@ def scale(
     memory: Memory = "",
     gpus: Gpus = None,
     max_machines: Most = None,
+    min_machines: Least = None,
+    idle_timeout: Idle = "",
     json: Json = False,
 ) -> None:
     """Change a machine type; runs that have a machine keep it as it was."""
-    if cpu is None and not memory and gpus is None and max_machines is None:
-        raise typer.BadParameter("give --max-machines, --cpu, --memory or --gpus.", ctx=ctx)
-    sizes = {"cpu": cpu, "gpus": gpus, "max_machines": max_machines}
+    sizes = _sizes(cpu, gpus, max_machines, min_machines, idle_timeout)
+    if not memory and not any(value is not None for value in sizes.values()):
+        raise typer.BadParameter(
+            "give --max-machines, --min-machines, --idle-timeout, --cpu, --memory or --gpus.",
+            ctx=ctx,
+        )
     set_pool(ctx, KIND, name, memory, sizes, new=False, json=json)
+
+
+def _sizes(
+    cpu: float | None, gpus: int | None, most: int | None, least: int | None, idle: str
+) -> dict[str, Any]:
+    return {
+        "cpu": cpu,
+        "gpus": gpus,
+        "max_machines": most,
+        "min_machines": least,
+        "idle_seconds": option(idle, values.minutes, "--idle-timeout") if idle else None,
+    }
 
 
 @app.command()

@@ -21,6 +21,7 @@ from spice_tui.cli.metric_options import METRICS, metrics_of
 from spice_tui.cli.option_table import with_options
 from spice_tui.cli.output import Json
 from spice_tui.cli.session import Session, expand, session_of
+from spice_tui.cli.values import minutes
 
 
 @with_options({**LIFE, **METRICS, **GIT, **DEPENDENCIES})
@@ -200,11 +201,6 @@ def ranks(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"{text!r} is no number of ranks: 1 or more.")
     return int(text)
-
-
-def minutes(text: str) -> float:
-    """Seconds of a duration whose bare number counts minutes."""
-    return values.duration(text, bare="m")
 
 
 def variable(text: str) -> tuple[str, str]:

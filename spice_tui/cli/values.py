@@ -32,6 +32,15 @@ def duration(text: str, *, bare: str = "s") -> float:
     return float(match[1]) * _SECONDS[match[2] or bare]
 
 
+def minutes(text: str) -> float:
+    """Seconds of a duration whose bare number counts minutes.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return duration(text, bare="m")
+
+
 def size(text: str) -> int:
     """Bytes of `512M`, `2G`, `1.5GiB` (1024-based) or a bare number of bytes.
 

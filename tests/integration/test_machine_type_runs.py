@@ -125,7 +125,9 @@ def test_types_are_added_scaled_and_deleted_and_limit_their_runs(cli: Cli) -> No
     wait_for(lambda: run_of(cli, waiting)["state"] == "running", "the second machine")
     assert cli("machine-type", "delete", "tiny")[0] == 6
     listed = cli("cluster")[1].split("Machine types, for runs")[1].splitlines()
-    assert [line.split()[4:] for line in listed if line.startswith("tiny")] == [["2", "2", "0"]]
+    assert [line.split()[4:] for line in listed if line.startswith("tiny")] == [
+        ["0", "2", "30", "minutes", "2", "0"]
+    ]
     assert types_of(cli).keys() >= {"cpu", "cpu-big", "cpu-huge", "tiny"}
 
 
@@ -169,3 +171,35 @@ async def test_a_run_sees_the_gpus_of_its_machine(tmp_path: Path) -> None:
         assert [log.read_text() for log in logs[:2]] == ["0\n", "1\n"]
     ended = [runs.known[run.id].state for run in started]
     assert ended == ["stopped"] * 3
+
+
+def test_runs_are_named_cloned_waited_for_and_put_away(cli: Cli) -> None:
+    code, out, _ = cli("run", "--name", "base", "--param", "n=3", "--retries", "1", "exit :n:")
+    assert (code, out) == (3, "[attempt 2 of 2]\n")
+    code, out, _ = cli("info", "base")
+    assert "Attempt          2 of 2" in out
+    assert "Hyperparameters  n=3" in out
+    number = run_of_name(cli, "base")
+    again = ["clone", "base", "--param", "n=0", "--name", "again", "--retries", "0"]
+    assert cli(*again, "--after", "base", "--background")[0] == 0
+    assert cli("wait", "again")[:2] == (0, f"{number + 1}  Complete (0)\n")
+    assert cli("wait", "again", "--state", "running")[0] == 1
+    listed = cli("ps", "--param", "n<1", "--json", "--sort", "param:n")[1]
+    assert [run["name"] for run in json.loads(listed)] == ["again"]
+
+    code, out, _ = cli("run", "--idempotent", "--background", "exit 0", "--param", "n=0")
+    assert code == 0
+    code, again_out, err = cli("run", "--idempotent", "--background", "exit 0", "--param", "n=0")
+    assert (code, again_out) == (0, out)
+    assert f"Idempotent: Found existing run {int(out)}" in err
+
+    assert cli("archive", "base")[:2] == (0, f"Successfully archived run {number}.\n")
+    assert cli("info", "base")[0] == 5
+    assert str(number) not in [run["id"] for run in json.loads(cli("ps", "--json")[1])]
+    assert cli("archive", str(number))[0] == 6
+    assert cli("archive", "--undo", str(number))[0] == 0
+    assert cli("run", "--after", "nobody", "true")[0] == 5
+
+
+def run_of_name(cli: Cli, name: str) -> int:
+    return int(json.loads(cli("info", name, "--json")[1])["id"])

@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from spice_engine.errors import Conflict, InvalidRequest, NotFound
+from spice_engine.protocol.machine_types import SetMachineType
 from spice_engine.protocol.runs import ListRuns, RunInfo, StartRun
 from spice_engine.runs.listing import rows_of
+from spice_engine.runs.readiness import Readiness
 from spice_engine.runs.service import Runs
 from spice_engine.runs.states import asked_with
 from spice_engine.store import projects
 from spice_engine.store import runs as table
 from spice_engine.store.series import Point
+from spice_engine.workers.placement import UNCOUNTED, LocalPlacement
+from spice_engine.workers.shims import ShimHost
 from spice_runtime import process
 from tests.integration.run_services import runs_of
 
@@ -258,6 +263,30 @@ async def test_names_find_runs_and_archived_ones_are_left_out(runs: Runs) -> Non
     for name in ("12", "runs/3", " x", "a\nb"):
         with pytest.raises(InvalidRequest, match="cannot name a run"):
             await runs.start(StartRun("true", name=name))
+
+
+async def test_what_starts_runs_is_ready_as_long_as_a_machine_type_wants_it(runs: Runs) -> None:
+    async with ShimHost() as host:
+        placement = LocalPlacement(host, capacity=UNCOUNTED)
+        readiness = Readiness(runs.machines, placement, runs.preparation.files)
+        await readiness.look(time.monotonic())
+        assert host.spawner_pid == 0
+        await runs.machines.set(SetMachineType("cpu-huge", min_machines=1))
+        await readiness.look(time.monotonic())
+        assert host.spawner_pid > 0
+        await runs.machines.set(SetMachineType("cpu-huge", min_machines=0, idle_seconds=60.0))
+        await run(runs, "true", machine_type="cpu-huge")
+        await readiness.look(time.monotonic())
+        assert host.spawner_pid > 0
+        await readiness.look(time.monotonic() + 61)
+        assert host.spawner_pid == 0
+    for wrong in (
+        SetMachineType("cpu-huge", min_machines=2),
+        SetMachineType("cpu-huge", min_machines=-1),
+        SetMachineType("cpu-huge", idle_seconds=-1.0),
+    ):
+        with pytest.raises(InvalidRequest):
+            await runs.machines.set(wrong)
 
 
 async def test_runs_are_listed_by_what_is_known_of_them(runs: Runs) -> None:

@@ -12,7 +12,8 @@ class MachineTypeInfo:
     """A class of machines for runs: what each has (cores, bytes, GPUs), how many there are.
 
     `max_machines` is None where runs do not wait for each other. `in_use` counts the runs that
-    have a machine of the type, `waiting` those that wait for one.
+    have a machine of the type, `waiting` those that wait for one. `min_machines` are kept ready,
+    the others for `idle_seconds` after a run.
     """
 
     name: str
@@ -22,6 +23,8 @@ class MachineTypeInfo:
     max_machines: int | None
     in_use: int = 0
     waiting: int = 0
+    min_machines: int = 0
+    idle_seconds: float = 1800.0
 
 
 @record
@@ -43,6 +46,8 @@ class SetMachineType:
     memory: int | None = None
     gpus: int | None = None
     max_machines: int | None = None
+    min_machines: int | None = None
+    idle_seconds: float | None = None
 
 
 @record

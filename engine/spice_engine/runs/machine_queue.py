@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from bisect import insort
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -37,6 +39,7 @@ class MachineQueue:
         self._find = find
         self._held: dict[int, Machine] = {}
         self._in_use = Counter[str]()
+        self._used: dict[str, float] = {}
         self._lines: dict[str, list[tuple[int, int]]] = {}
         self._asked: dict[int, tuple[str, Turn]] = {}
         self._wanted: dict[int, int] = {}
@@ -45,6 +48,10 @@ class MachineQueue:
     def in_use(self, name: str) -> int:
         """How many machines of the type runs have."""
         return self._in_use[name]
+
+    def idle_for(self, name: str, now: float) -> float:
+        """For how many seconds no run has had a machine of the type; 0 while one has."""
+        return 0.0 if self._in_use[name] else now - self._used.get(name, -math.inf)
 
     def waiting(self, name: str) -> Sequence[int]:
         """The runs that wait for a machine of the type, the next one first."""
@@ -94,6 +101,7 @@ class MachineQueue:
         if machine is None:
             return
         self._in_use[machine.type] -= machine.count
+        self._used[machine.type] = time.monotonic()
         self._devices.give_back(machine.devices)
         self.serve(machine.type)
 

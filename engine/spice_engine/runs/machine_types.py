@@ -33,6 +33,8 @@ from spice_runtime import process
 MOST_TYPES = 100
 MOST_MACHINES = 1000
 GIB = 2**30
+LONGEST_IDLE_SECONDS = 366 * 86400.0
+_SIZES = ("cpu", "memory", "gpus", "max_machines", "min_machines", "idle_seconds")
 _SMALL_STEP = 64 * 2**20
 Amount = TypeVar("Amount", int, float)
 
@@ -168,6 +170,14 @@ class MachineTypes:
 
     # -- the types
 
+    def wants_ready(self, now: float) -> tuple[bool, bool]:
+        """Whether a type has machines that are kept ready, and whether one is in use or was so
+        lately that it still is ready. `now` is of the monotonic clock."""
+        rows = self._types.values()
+        kept = any(row.min_machines for row in rows)
+        warm = any(self.queue.idle_for(row.name, now) < row.idle_seconds for row in rows)
+        return kept, warm
+
     def names(self) -> list[str]:
         """All names."""
         return sorted(self._types)
@@ -191,6 +201,8 @@ class MachineTypes:
             row.max_machines,
             self.queue.in_use(row.name),
             len(self.queue.waiting(row.name)),
+            row.min_machines,
+            row.idle_seconds,
         )
 
     async def set(self, request: SetMachineType) -> MachineTypeInfo:
@@ -207,15 +219,15 @@ class MachineTypes:
             raise Conflict(f"there are {MOST_TYPES} machine types already.")
         machine = self._machine
         row = self._types.get(name) or MachineTypeRow(name, machine.cpu, machine.memory_bytes, 0, 1)
-        asked = {
-            field: value
-            for field in ("cpu", "memory", "gpus", "max_machines")
-            if (value := getattr(request, field)) is not None
-        }
+        asked = {field: value for field in _SIZES if (value := getattr(request, field)) is not None}
         row = replace(row, **asked)
         self._check_size(row, "Ask for less (spice-tui cluster shows this machine).")
         if row.max_machines is not None and not 1 <= row.max_machines <= MOST_MACHINES:
             raise InvalidRequest(f"a type has between 1 and {MOST_MACHINES} machines.")
+        if not 0 <= row.min_machines <= (row.max_machines or MOST_MACHINES):
+            raise InvalidRequest("no more machines can be kept ready than there are.")
+        if not 0 <= row.idle_seconds <= LONGEST_IDLE_SECONDS:
+            raise InvalidRequest("a machine is kept ready for a year at most.")
 
         def write(connection: sqlite3.Connection) -> None:
             table.put(connection, row)

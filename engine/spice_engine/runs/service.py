@@ -27,6 +27,7 @@ from spice_engine.runs.log_topics import LogTopics
 from spice_engine.runs.machine_types import MachineTypes
 from spice_engine.runs.preparation import Preparation, Taken
 from spice_engine.runs.rank_jobs import check_ranks
+from spice_engine.runs.readiness import Readiness
 from spice_engine.runs.requests import command_of
 from spice_engine.runs.sameness import key_of
 from spice_engine.runs.stages import Stages
@@ -78,6 +79,8 @@ class Runs:
             self._answer,
             self._accept,
         )
+        self._readiness = Readiness(machines, placement, preparation.files)
+        self._keeping_ready: asyncio.Task[None] | None = None
         self.variables = self._life.variables
         """Give variables for a run's process, below those that the run was asked with."""
         self.settling = self._stages.settling
@@ -359,6 +362,7 @@ class Runs:
             self.known.note(row)
         rows = await self.database.read(table.active)
         await self.machines.take_back(rows, self.folder)
+        self._keeping_ready = asyncio.create_task(self._readiness.run(), name="readiness for runs")
         for row in rows:
             self.known.note(row)
             self._watch(row, again=True)
@@ -387,7 +391,9 @@ class Runs:
             )
             if self._watchers:
                 await asyncio.wait(list(self._watchers.values()), timeout=grace + 5)
-        tasks = list(self._watchers.values())
+        tasks = [*self._watchers.values()]
+        if self._keeping_ready is not None:
+            tasks.append(self._keeping_ready)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -109,6 +109,18 @@ class Placement(Protocol):
         """Gives room back; once more is no error."""
         ...
 
+    async def make_ready(self) -> None:
+        """Has whatever starts jobs ready, so that the next one starts at once.
+
+        Raises:
+            ChildFailed: no process can be started.
+        """
+        ...
+
+    async def rest(self) -> None:
+        """Lets go what is ready; the next job starts later. Jobs that run go on."""
+        ...
+
     async def start(self, reservation: Reservation, part: int, folder: Path, job: Job) -> Placed:
         """Starts a job on one part of a reservation, limited to it.
 
@@ -208,6 +220,12 @@ class LocalPlacement:
             return
         for part in reservation.parts:
             self._free += part
+
+    async def make_ready(self) -> None:
+        await self._host.make_ready()
+
+    async def rest(self) -> None:
+        await self._host.rest()
 
     async def start(self, reservation: Reservation, part: int, folder: Path, job: Job) -> Placed:
         if reservation.id not in self._reservations:

@@ -106,6 +106,19 @@ class ShimHost:
             f"the job in {folder} was not started: the spawner died {_ATTEMPTS} times"
         )
 
+    async def make_ready(self) -> None:
+        """Starts the spawner, if it does not run, before the first job asks for it.
+
+        Raises:
+            ChildFailed: it cannot be started.
+        """
+        if not self._closed:
+            await self._spawner.make_ready()
+
+    async def rest(self) -> None:
+        """Ends the spawner; the next job starts another one."""
+        await self._spawner.close()
+
     async def attach(self, folder: Path) -> Attached | Exited | NeverStarted | Lost:
         """What became of a job, after any restart or crash of the engine.
 

@@ -21,7 +21,7 @@ _LEAVE_SECONDS = 5.0
 
 
 class Spawner:
-    """One spawner process at a time, started with the first request."""
+    """One spawner process at a time, started with the first request, or when it is made ready."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
@@ -56,8 +56,17 @@ class Spawner:
                     self._broken = True
         raise ChildFailed("the spawner of runs dies as soon as it is asked for one")
 
+    async def make_ready(self) -> None:
+        """Starts the process, if none is at work.
+
+        Raises:
+            ChildFailed: it cannot be started.
+        """
+        async with self._lock:
+            await self._working()
+
     async def close(self) -> None:
-        """Ends the spawner; the shims live on."""
+        """Ends the spawner; the shims live on, and the next request starts another one."""
         async with self._lock:
             await self._end()
 
