@@ -53,6 +53,7 @@ from spice_engine.pods import (
 from spice_engine.pods import operations as pod_operations
 from spice_engine.protocol.location import Location
 from spice_engine.runs import (
+    archive_operations,
     disk_operations,
     event_operations,
     log_operations,
@@ -101,6 +102,7 @@ _OPERATIONS = (
     judging_operations,
     resource_operations,
     disk_operations,
+    archive_operations,
     model_operations,
     server_operations,
     writing_operations,

@@ -26,6 +26,7 @@ from spice_engine.runs.metric_service import RunMetrics
 from spice_engine.runs.preparation import Preparation
 from spice_engine.runs.projects import Projects
 from spice_engine.runs.resource_pruning import Disk
+from spice_engine.runs.run_archives import RunArchives
 from spice_engine.runs.searches import Searches
 from spice_engine.runs.service import Runs
 from spice_engine.runs.tracking import Tracking
@@ -72,6 +73,7 @@ class Parts:
     workspaces: Workspaces
     searches: Searches
     disk: Disk
+    archives: RunArchives
     logs: Logs
     pods: PodServices
     bundles: ModelServices
@@ -83,7 +85,8 @@ class Parts:
     def services(self) -> list[object]:
         """All that operations ask for, but the engine's own."""
         own = [self.runs, self.run_metrics, self.projects, self.workflows]
-        own += [self.workspaces, self.searches, self.tracking_import, self.disk, self.logs]
+        own += [self.workspaces, self.searches, self.tracking_import, self.disk, self.archives]
+        own += [self.logs]
         return [*own, *self.pods.all, *self.bundles.all, *self.serving.all]
 
     @property
@@ -177,6 +180,8 @@ async def build_parts(
 
     stack.push_async_callback(close_runs)
     projects = Projects(database, metrics, runs.known, bus)
+    archives = RunArchives(runs, projects, pools["loader"])
+    stack.callback(archives.close)
     tracking = Tracking(runs, projects, ensure_token(location), base_url, settings.tls_cert)
     stack.callback(tracking.close)
     workflows = Workflows(runs, objects, bus, ClientVariables(location, token, base_url))
@@ -234,6 +239,7 @@ async def build_parts(
         workspaces,
         searches,
         Disk(location, database, objects, runs.known, maintenance.once),
+        archives,
         logs,
         pods,
         bundles,

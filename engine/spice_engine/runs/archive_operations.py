@@ -1,0 +1,34 @@
+"""The operations on runs in files."""
+
+from __future__ import annotations
+
+from spice_engine.errors import InvalidRequest
+from spice_engine.operations import operation
+from spice_engine.protocol.run_archives import (
+    ExportedRuns,
+    ExportRun,
+    ExportRuns,
+    ImportedRun,
+    ImportRun,
+)
+from spice_engine.runs.run_archives import RunArchives
+
+
+@operation("runs.export", http="POST /api/v1/runs/export")
+async def export_runs(archives: RunArchives, request: ExportRuns) -> ExportedRuns:
+    """Write a table of runs to a file of the engine's machine: CSV, JSON or Parquet."""
+    return await archives.export_table(request)
+
+
+@operation("runs.export_run", http="POST /api/v1/runs/{id}/export")
+async def export_run(archives: RunArchives, request: ExportRun) -> ExportedRuns:
+    """Write a run with its log, metrics and outputs to a file of the engine's machine."""
+    if not 0 < request.id < 2**63:
+        raise InvalidRequest(f"{request.id} is no run's number.")
+    return await archives.export(request.id, request.path, replace=request.replace)
+
+
+@operation("runs.import", http="POST /api/v1/runs/import")
+async def import_run(archives: RunArchives, request: ImportRun) -> ImportedRun:
+    """Take a run in that another engine wrote to a file."""
+    return await archives.take(request.path)
