@@ -40,7 +40,8 @@ class Door(http.server.BaseHTTPRequestHandler):
     def do_DELETE(self):
         told = json.loads(say.read_text())
         del told["kernels"][self.path.split("/")[-1].split("?")[0]]
-        say.write_text(json.dumps(told))
+        say.with_suffix(".new").write_text(json.dumps(told))
+        say.with_suffix(".new").rename(say)
         self.answer(204, None)
 
     def answer(self, status, body):

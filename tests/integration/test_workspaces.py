@@ -145,9 +145,9 @@ async def test_a_server_that_dies_or_does_not_answer_is_told_with_the_reason(roo
         (root / "die").touch()
         await workspaces.start(StartWorkspace("other"))
         failed = await in_state(workspaces, "other", "failed")
-        await until(lambda: "configuration" in workspaces.info("other").message)
-        failed = workspaces.info("other")
         assert failed.message == ("The server exited with code 1: the configuration cannot be read")
+    async with workspaces_of(root) as (workspaces, _runs):
+        assert (await in_state(workspaces, "other", "failed")).message == failed.message
 
 
 async def test_what_cannot_be_is_refused(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,20 +15,28 @@ from tests.integration.notebook_package import notebook_package
 from tests.tui.app_driver import Driver, open_app
 
 
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineFixture]:
+    base = tmp_path_factory.mktemp("workspaces")
+    (base / "app").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(base / "state-home"))
+        patch.setenv("PYTHONPATH", str(notebook_package(base)))
+        fixture = EngineFixture(base / "app")
+        fixture.start()
+        yield fixture
+        fixture.stop()
+
+
 @pytest.fixture
-async def opened(
-    engine: EngineFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Driver]:
-    monkeypatch.setenv("PYTHONPATH", str(notebook_package(tmp_path)))
-    monkeypatch.chdir(engine.location.root)
-    engine.start()
+async def opened(engine: EngineFixture) -> AsyncIterator[Driver]:
     async with open_app(engine) as driver:
+        await driver.shows("Just look around")
+        await driver.press("escape")
         yield driver
 
 
-async def test_workspaces_are_listed_started_stopped_and_opened(
-    opened: Driver, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_workspaces_are_listed_started_stopped_and_opened(opened: Driver) -> None:
     await opened.command("workspaces")
     await opened.shows("No workspace yet.")
     await opened.press("escape")
@@ -45,18 +53,17 @@ async def test_workspaces_are_listed_started_stopped_and_opened(
     await opened.shows("ready")
     await opened.press("D")
     await opened.shows("Stop it first")
+    await opened.press("X")
+    await opened.shows("stopped")
+    await opened.press("D")
+    await opened.shows("No workspace yet.")
     await opened.press("escape")
 
 
 def test_the_command_line_has_them_too(
-    engine: EngineFixture,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    engine: EngineFixture, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(notebook_package(tmp_path)))
     monkeypatch.chdir(engine.location.root)
-    engine.start()
 
     def call(*words: str) -> tuple[int, str]:
         code = int(main(["jupyter", *words]))

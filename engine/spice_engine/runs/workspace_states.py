@@ -21,6 +21,11 @@ def is_over(run: RunInfo) -> bool:
     return run.state in FINAL_STATES
 
 
+def has_died(run: RunInfo) -> bool:
+    """Whether its server ended by itself, and not well."""
+    return run.state == "complete" and bool(run.exit_code)
+
+
 def port_of(run: RunInfo) -> int:
     """The port that its server listens on."""
     return int(run.params.get("port") or 0)
@@ -74,10 +79,13 @@ def settings_of(row: RunRow | None) -> dict[str, Any]:
     }
 
 
-def info_of(run: RunInfo, seen: Activity | NoAnswer | None, words: str) -> WorkspaceInfo:
-    """The workspace whose newest run this is; `words` are the last of a server that died."""
+def info_of(run: RunInfo, seen: Activity | NoAnswer | None, words: str | None) -> WorkspaceInfo:
+    """The workspace whose newest run this is; `words` are the last of a server that died, None
+    until they are known."""
     state, message = run.state, run.message
-    if is_over(run):
+    if has_died(run) and words is None:
+        state = "stopping"
+    elif is_over(run):
         fine = run.state in {"stopped", "killed"} or (run.state, run.exit_code) == ("complete", 0)
         state = "stopped" if fine else "failed"
         if words:

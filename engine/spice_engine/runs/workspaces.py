@@ -36,6 +36,7 @@ from spice_engine.runs.states import info_of as run_info_of
 from spice_engine.runs.workspace_folders import WorkspaceFolders
 from spice_engine.runs.workspace_states import (
     KIND,
+    has_died,
     info_of,
     is_over,
     last_words,
@@ -84,7 +85,7 @@ class Workspaces:
         for row in reversed(rows):
             self._heard(run_info_of(row))
         for name, run in self._known.items():
-            if not is_over(run):
+            if not is_over(run) or has_died(run):
                 self._watch(name, run.id)
 
     async def close(self) -> None:
@@ -111,7 +112,7 @@ class Workspaces:
         Raises:
             NotFound: there is none of that name.
         """
-        return info_of(self._find(name), self._seen.get(name), self._words.get(name, ""))
+        return info_of(self._find(name), self._seen.get(name), self._words.get(name))
 
     async def address(self, name: str) -> WorkspaceAddress:
         """Where it is open, with its token.
@@ -338,7 +339,7 @@ class Workspaces:
         folder = self._runs.folder(run.id)
         await asyncio.to_thread(self._runs.preparation.files.clear_places, folder)
         words = ""
-        if run.state == "complete" and run.exit_code:
+        if has_died(run):
             chunk = await asyncio.to_thread(read_chunk, folder / LOG_NAME, 0, 0, _WORDS)
             words = last_words(chunk.text)
         # Somebody may have started it again meanwhile.
