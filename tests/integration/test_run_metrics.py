@@ -15,6 +15,7 @@ from spice_engine.learning import event_file
 from spice_engine.learning.event_file import EventFile
 from spice_engine.protocol.run_metrics import ReadPoints, WaitMetric
 from spice_engine.protocol.runs import RunId, RunInfo, StartRun
+from spice_engine.runs import metric_feeds
 from spice_engine.runs import metric_operations as operations
 from spice_engine.runs.metric_service import RunMetrics, run_of_token, run_token
 from spice_engine.runs.service import Runs
@@ -94,6 +95,31 @@ async def test_all_that_was_sent_is_there_though_the_run_was_killed(
     assert told["phase"][:3] == (1, 0, 1)
     # Nothing is left beside the log.
     assert not list(runs.folder(run.id).glob("metrics*"))
+
+
+async def test_names_and_texts_without_end_fill_nothing(
+    runs: Runs, metrics: RunMetrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metric_feeds, "MOST_SERIES", 5)
+    script = """
+import os
+from spice_runtime import send_metric
+for n in range(20):
+    send_metric(f"name {n:02}", n)
+for n in range(100):
+    send_metric("name 00", "x" * 60_000)
+with open(os.environ["SPICE_METRICS"], "a") as file:
+    file.write("no metric at all\\n")
+send_metric("name 01", 1)
+"""
+    run = await ran(runs, script)
+    figures = (await operations.list_metrics(metrics, RunId(run.id))).series
+    assert [one.name for one in figures] == [f"name {n:02}" for n in range(5)]
+    assert [one.points for one in figures] == [101, 2, 1, 1, 1]
+    assert figures[0].last == "x" * 197 + "..."
+    page = await operations.metric_points(metrics, ReadPoints(run.id, "name 00"))
+    assert 1 < len(page.values) < 101
+    assert page.values[-1] == "x" * 60_000
 
 
 async def test_no_point_is_lost_or_doubled_over_the_end_of_an_engine(

@@ -14,7 +14,8 @@ Condition = Literal["eq", "gt", "gte", "lt", "lte"]
 class MetricFigures:
     """What one series comes to: `points` in all, of which `missing` are NaN and `texts` texts.
 
-    `minimum` and `maximum` are of the numbers; None where there are none.
+    `minimum` and `maximum` are of the numbers; None where there are none. Of a long text `last` is
+    the beginning.
     """
 
     name: str

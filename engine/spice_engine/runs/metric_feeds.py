@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.2
 AGAIN_SECONDS = 1.0
 """Between tries while the disk refuses."""
+MOST_SERIES = 10_000
+"""Of one run; a script that makes a new name for each point must not fill the store."""
 EVENTS_EVERY = 5
 """Event files are looked for each so many looks."""
 
@@ -49,6 +51,7 @@ class _Feed:
     file: Path
     events: tuple[Path, ...] = ()
     offsets: dict[str, int] | None = None
+    names: set[str] = field(default_factory=set[str])
     readers: dict[str, event_folder.EventReader] = field(
         default_factory=dict[str, "event_folder.EventReader"]
     )
@@ -150,7 +153,9 @@ class MetricFeeds:
     async def _take(self, feed: _Feed, *, ended: bool, events: bool) -> None:
         async with feed.lock:
             if feed.offsets is None:
-                feed.offsets = await self._metrics.offsets(owner_of(feed.number))
+                owner = owner_of(feed.number)
+                feed.names = set(await self._metrics.names(owner))
+                feed.offsets = await self._metrics.offsets(owner)
             try:
                 await self._take_lines(feed, feed.offsets, ended=ended)
                 if events and feed.events:
@@ -196,7 +201,15 @@ class MetricFeeds:
     async def _store(
         self, feed: _Feed, offsets: dict[str, int], rows: list[Row], reached: dict[str, int]
     ) -> None:
+        new = {row[0] for row in rows} - feed.names
+        if len(feed.names) + len(new) > MOST_SERIES:
+            log.warning(
+                "run %s: more than %s metrics; others are left out", feed.number, MOST_SERIES
+            )
+            new = set(sorted(new)[: max(0, MOST_SERIES - len(feed.names))])
+            rows = [row for row in rows if row[0] in feed.names or row[0] in new]
         await self._metrics.take(owner_of(feed.number), rows, reached)
+        feed.names |= new
         offsets.update(reached)
 
 

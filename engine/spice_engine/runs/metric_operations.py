@@ -6,6 +6,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from spice_engine.errors import InvalidRequest
 from spice_engine.operations import operation
@@ -30,6 +31,12 @@ from spice_engine.store.series import Point, Sample, StoredPoint
 
 MOST_POINTS = 50_000
 MOST_ADDED = 10_000
+MOST_ANSWERED = 200_000
+"""Points of all series of an answer together."""
+LONGEST_SHOWN = 200
+"""Characters of a text where only its beginning is told."""
+MOST_CHARACTERS = 4 * 2**20
+"""Of the texts of an answer."""
 
 
 async def _checked(metrics: RunMetrics, number: int) -> str:
@@ -69,7 +76,8 @@ async def read_metrics(metrics: RunMetrics, request: ReadMetrics) -> MetricList:
     owner = await _checked(metrics, request.id)
     store = metrics.runs.metrics
     wanted = [name for name in await store.names(owner) if request.name in {"", name}]
-    most = max(2, min(request.points, MOST_POINTS))
+    fair = MOST_ANSWERED // max(1, len(wanted))
+    most = max(2, min(request.points, MOST_POINTS, fair))
     found: list[MetricSeries] = []
     for name in wanted:
         points = await store.read(
@@ -83,7 +91,7 @@ async def read_metrics(metrics: RunMetrics, request: ReadMetrics) -> MetricList:
             texts = await store.read(
                 lambda connection, name=name: series_figures.newest(connection, owner, name, most)
             )
-            found.append(_series(name, texts))
+            found.append(_series(name, [_shown(point) for point in texts]))
     return MetricList(found)
 
 
@@ -94,6 +102,22 @@ def _series(name: str, points: Sequence[StoredPoint]) -> MetricSeries:
         [point.time for point in points],
         [point.value for point in points],
     )
+
+
+def _shown(point: StoredPoint) -> StoredPoint:
+    if isinstance(point.value, str) and len(point.value) > LONGEST_SHOWN:
+        return replace(point, value=f"{point.value[: LONGEST_SHOWN - 3]}...")
+    return point
+
+
+def _light(points: Sequence[StoredPoint]) -> Sequence[StoredPoint]:
+    """As many of them as a frame holds, one at least."""
+    characters = 0
+    for number, point in enumerate(points):
+        characters += len(point.value) if isinstance(point.value, str) else 0
+        if characters > MOST_CHARACTERS and number:
+            return points[:number]
+    return points
 
 
 def _merged(name: str, samples: Sequence[Sample]) -> MetricSeries:
@@ -123,7 +147,7 @@ async def list_metrics(metrics: RunMetrics, request: RunId) -> MetricFiguresList
                 one.maximum,
                 one.last.index,
                 one.last.time,
-                one.last.value,
+                _shown(one.last).value,
             )
             for one in found
         ]
@@ -143,7 +167,9 @@ async def metric_points(metrics: RunMetrics, request: ReadPoints) -> MetricPoint
     limit = max(1, min(request.limit, MOST_POINTS))
 
     def read(connection: sqlite3.Connection) -> MetricPoints:
-        found = series.read_points(connection, owner, request.name, after=after, count=limit)
+        found = _light(
+            series.read_points(connection, owner, request.name, after=after, count=limit)
+        )
         return MetricPoints(
             request.name,
             [point.index for point in found],
