@@ -76,7 +76,19 @@ class LoggedModels:
             changes.active(connection, number)
             return inputs.add_model(
                 connection,
-                LoggedModel(model, number, name, name, kind, PENDING, now, now, None, tags, params),
+                LoggedModel(
+                    model,
+                    number,
+                    name,
+                    f"{FOLDER}/{name}",
+                    kind,
+                    PENDING,
+                    now,
+                    now,
+                    None,
+                    tags,
+                    params,
+                ),
             )
 
         return await self._told(await self._database.write(change))

@@ -58,7 +58,7 @@ class Times:
                 continue
             at = seconds_of(one.moment) + STEP_SECONDS * len(values)
             values.append(one.value)
-            found.append((one.name, one.step, at, one.value))
+            found.append((one.name, one.value, one.step, at))
         while len(self._last) > KNOWN_SERIES:
             self._last.popitem(last=False)
         return found

@@ -1,0 +1,363 @@
+"""MLflow's tracking door: its genuine client in a run of ours, bad requests, and `import`."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from spice_tui.cli.main import main as command_line
+from tests.conftest import EngineFixture, wait_for
+
+CLIENT = Path(__file__).with_name("tracking_client.py")
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+API = "/api/2.0/mlflow"
+
+
+@pytest.fixture(scope="module")
+def told(shared_engine: EngineFixture) -> dict[str, Any]:
+    """What the client was told, which ran as run 1."""
+    shutil.copy(CLIENT, shared_engine.location.root)
+    run = shared_engine.call(
+        "runs.start", command=[sys.executable, CLIENT.name], env=QUIET, name="script"
+    )
+    assert run["id"] == 1
+    wait_for(lambda: info(shared_engine, 1)["ended"], "the client", 60)
+    log = shared_engine.call("runs.log", id=1, tail=40)["text"]
+    assert info(shared_engine, 1)["exit_code"] == 0, log
+    return json.loads((shared_engine.location.state / "runs/1/outputs/told.json").read_text())
+
+
+def info(engine: EngineFixture, number: int) -> Any:
+    return engine.call("runs.get", id=number)
+
+
+def ask(
+    engine: EngineFixture,
+    method: str,
+    path: str,
+    body: object = None,
+    *,
+    token: str | None = None,
+) -> tuple[int, Any]:
+    place = urlsplit(engine.http)
+    link = http.client.HTTPConnection(place.hostname or "", place.port, timeout=20)
+    token = engine.location.token.read_text().strip() if token is None else token
+    data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+    try:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        link.request(method, path, data, headers)
+        answer = link.getresponse()
+        text = answer.read()
+        kind = answer.headers.get_content_type()
+        return answer.status, json.loads(text) if kind == "application/json" else text
+    finally:
+        link.close()
+
+
+@pytest.fixture
+def made(shared_engine: EngineFixture) -> Iterator[tuple[int, str]]:
+    """A run that some client makes: its number and its id."""
+    status, answer = ask(shared_engine, "POST", f"{API}/runs/create", {"experiment_id": "0"})
+    assert status == 200
+    run = answer["run"]["info"]
+    yield int(run["artifact_uri"].rpartition("/")[2]), run["run_id"]
+    ask(shared_engine, "POST", f"{API}/runs/update", {"run_id": run["run_id"], "status": "KILLED"})
+
+
+# -- the genuine client
+
+
+def test_code_in_a_run_attaches_to_that_run(shared_engine: EngineFixture, told: dict[str, Any]):
+    attached = told["attached"]
+    assert attached["id"] == f"{1:032d}"
+    assert attached["status"] == "RUNNING"  # its process ran on
+    assert attached["experiment"] == "orchard"
+    run = info(shared_engine, 1)
+    assert (run["kind"], run["state"], run["project"]) == ("run", "complete", "orchard")
+    assert run["params"] == {"depth": "3"}
+    (series,) = shared_engine.call("runs.read_metrics", id=1, name="height")["series"]
+    assert (series["indexes"], series["values"]) == ([4], [2.5])
+    outputs = shared_engine.location.state / "runs/1/outputs"
+    assert (outputs / "notes/fruit.txt").read_text() == "pears"
+    assert run["output_files"] == 2
+
+
+def test_a_clients_run_is_a_run_of_ours(shared_engine: EngineFixture, told: dict[str, Any]):
+    found = told["tracked"]
+    number = int(found["tags"]["spice.run"])
+    run = info(shared_engine, number)
+    assert (run["kind"], run["name"], run["description"]) == ("external", "oak", "the big one")
+    assert (run["state"], run["outcome"], run["exit_code"]) == ("complete", "success", 0)
+    assert run["project"] == "woods"  # renamed since
+    assert run["params"] == {"lr": "0.1", "model": "tree", "more": "1"}
+    assert run["ended"] >= run["started"]
+    child = next(
+        one for one in shared_engine.call("runs.list", number=50)["runs"] if one["name"] == "acorn"
+    )
+    assert child["parent"] == number
+    (series,) = shared_engine.call("runs.read_metrics", id=number, name="loss")["series"]
+    assert series["indexes"] == [0, 1, 2]
+    assert series["values"] == [1, 0.5, pytest.approx(1 / 3)]
+
+
+def test_a_client_reads_back_what_it_sent(told: dict[str, Any]):
+    found = told["tracked"]
+    assert found["info"]["status"] == "FINISHED"
+    assert found["info"]["experiment_id"] == found["experiment"]
+    assert found["metrics"] == {
+        "loss": repr(1 / 3),
+        "odd": "nan",
+        "far": "-inf",
+        "tight": "3.0",
+    }
+    assert found["params"] == {"lr": "0.1", "model": "tree", "more": "1"}
+    assert found["tags"]["mlflow.note.content"] == "the big one"
+    assert found["tags"]["kind"] == "old"
+    assert found["history"] == [[0, 1.0], [1, 0.5], [2, 1 / 3]]
+    assert found["tight"] == [[1_700_000_000_000, value] for value in (1.0, 2.0, 3.0)]
+
+
+def test_files_are_outputs_and_can_become_a_model(
+    shared_engine: EngineFixture, told: dict[str, Any]
+):
+    found = told["tracked"]
+    assert found["read"] == '{\n  "x": 1\n}'
+    assert found["files"] == ["late", "models", "more", "x.json"]
+    assert found["deep"] == ["more/deep/big file"]
+    assert found["model"] == [["bark/weights"], "READY"]
+    assert (found["outputs"], found["inputs"]) == ([True], ["rows"])
+    number = int(found["tags"]["spice.run"])
+    outputs = shared_engine.location.state / f"runs/{number}/outputs"
+    assert (outputs / "more/deep/big file").stat().st_size == 3_000_000
+    assert info(shared_engine, number)["output_files"] == 4
+    made = shared_engine.call("models.create", name="oak", resource=f"runs/{number}")
+    assert (made["model"], made["run"]) == ("oak", number)
+
+
+def test_runs_are_searched(told: dict[str, Any]):
+    found = told["searched"]
+    assert found["all"] == ["acorn", "oak"]
+    assert found["metric"] == found["tag"] == found["dataset"] == ["oak"]
+    assert found["attribute"] == ["acorn"]
+    assert found["nothing"] == []
+    assert found["pages"] == [["acorn"], ["oak"]]
+    assert found["experiments"] == ["trees"]
+    assert found["bad"][0] == found["or"][0] == "INVALID_PARAMETER_VALUE"
+
+
+def test_what_cannot_be_is_refused_in_the_clients_words(told: dict[str, Any]):
+    found = told["refused"]
+    assert found["run"][0] == "RESOURCE_DOES_NOT_EXIST"
+    for case in ("change", "name", "huge", "elsewhere", "step"):
+        assert found[case][0] == "INVALID_PARAMETER_VALUE", case
+    assert "already logged with value='tree'" in found["change"][1]
+    assert "6000" in found["huge"][1]
+    assert found["there"][0] == "RESOURCE_ALREADY_EXISTS"
+    assert found["registry"][0] == "NOT_IMPLEMENTED"
+    assert "spice-tui model create" in found["registry"][1]
+    assert found["missing"]
+
+
+def test_runs_and_experiments_are_put_away_and_taken_back(
+    shared_engine: EngineFixture, told: dict[str, Any]
+):
+    found = told["away"]
+    assert (found["status"], found["deleted"]) == ("KILLED", "deleted")
+    assert found["late"][0] == "INVALID_PARAMETER_VALUE"
+    assert not found["tag"]
+    assert found["renamed"] == ["woods", {"area": "north", "owner": "me"}]
+    assert (found["gone"], found["into_gone"]) == ("deleted", "RESOURCE_CONFLICT")
+
+
+def test_an_unfinished_run_outlives_the_engine_and_is_ended_here(
+    shared_engine: EngineFixture, told: dict[str, Any]
+):
+    path = f"{API}/runs/get?run_id={told['away']['left']}"
+    uri = ask(shared_engine, "GET", path)[1]["run"]["info"]["artifact_uri"]
+    number = int(uri.rpartition("/")[2])
+    assert info(shared_engine, number)["name"] == "unfinished"
+    shared_engine.kill()
+    shared_engine.start()
+    assert info(shared_engine, number)["state"] == "running"
+    run = shared_engine.call("runs.stop", id=number)
+    assert (run["state"], run["outcome"]) == ("stopped", "stopped")
+    status, answer = ask(shared_engine, "GET", path)
+    assert (status, answer["run"]["info"]["status"]) == (200, "KILLED")
+
+
+# -- bad requests
+
+
+def test_the_door_needs_the_token(shared_engine: EngineFixture):
+    for path in (f"{API}/experiments/get?experiment_id=0", f"/api/runs/1{API}/runs/get?run_id=1"):
+        assert ask(shared_engine, "GET", path)[0] == 200
+        for token in ("", "wrong"):
+            status, answer = ask(shared_engine, "GET", path, token=token)
+            assert (status, answer["error_code"]) == (401, "UNAUTHENTICATED")
+    assert ask(shared_engine, "PUT", f"{ARTIFACTS}/runs/1/x", b"x", token="")[0] == 401
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "runs/{}/../../../evil",
+        "runs/{}/%2e%2e/%2e%2e/evil",
+        "runs/{}/a/..%2f..%2f..%2fevil",
+        "runs/{}/a\\..\\evil",
+        "runs/{}/a%00b",
+        "runs/{}/" + "n" * 300,
+        "runs/{}/link/evil",
+        "experiments/0/evil",
+        "../evil",
+        "%2fetc/evil",
+    ],
+)
+def test_no_path_leads_out_of_a_runs_outputs(
+    shared_engine: EngineFixture, made: tuple[int, str], path: str
+):
+    number, _ = made
+    outputs = shared_engine.location.state / f"runs/{number}/outputs"
+    outputs.mkdir(parents=True)
+    (outputs / "link").symlink_to(shared_engine.location.root)
+    for method in ("PUT", "GET", "DELETE"):
+        body = b"evil" if method == "PUT" else None
+        status, answer = ask(shared_engine, method, f"{ARTIFACTS}/{path.format(number)}", body)
+        assert status in {400, 404}, (method, answer)
+    assert not list(shared_engine.location.root.rglob("*evil*"))
+
+
+def test_an_upload_that_is_cut_off_leaves_nothing(
+    shared_engine: EngineFixture, made: tuple[int, str]
+):
+    number, uuid = made
+    place = urlsplit(shared_engine.http)
+    token = shared_engine.location.token.read_text().strip()
+    with socket.create_connection((place.hostname, place.port)) as link:
+        link.sendall(
+            f"PUT {ARTIFACTS}/runs/{number}/cut HTTP/1.1\r\nHost: localhost\r\n"
+            f"Authorization: Bearer {token}\r\nContent-Length: 5000000\r\n\r\n".encode()
+            + bytes(2_000_000)
+        )
+        waiting = shared_engine.location.state / "tmp"
+        wait_for(lambda: list(waiting.glob("artifact-*")), "the file to come in")
+    wait_for(lambda: not list(waiting.glob("artifact-*")), "it to be removed")
+    assert ask(shared_engine, "GET", f"{API}/artifacts/list?run_id={uuid}")[1]["files"] == []
+    assert ask(shared_engine, "PUT", f"{ARTIFACTS}/runs/{number}/cut", b"whole")[0] == 200
+    assert ask(shared_engine, "GET", f"{ARTIFACTS}/runs/{number}/cut") == (200, b"whole")
+    assert ask(shared_engine, "PUT", f"{ARTIFACTS}/runs/{number}/cut/in", b"x")[0] == 409
+    assert ask(shared_engine, "DELETE", f"{ARTIFACTS}/runs/{number}/cut")[0] == 200
+    assert ask(shared_engine, "GET", f"{ARTIFACTS}/runs/{number}/cut")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("runs/log-metric", {"key": "a", "value": "much"}),
+        ("runs/log-metric", {"key": "a", "value": True}),
+        ("runs/log-metric", {"key": "a", "value": 1, "step": 1.5}),
+        ("runs/log-metric", {"key": "a", "value": 1, "step": 2**53 + 1}),
+        ("runs/log-metric", {"key": "../a", "value": 1}),
+        ("runs/log-batch", {"metrics": [1]}),
+        ("runs/log-batch", {"params": [{"key": "a", "value": "1"}, {"key": "a", "value": "2"}]}),
+        ("runs/log-batch", {"tags": {"key": "a"}}),
+        ("runs/update", {"status": "PERHAPS"}),
+        ("runs/search", {"max_results": 0}),
+        ("runs/search", {"page_token": "!"}),
+        ("experiments/create", {"name": " "}),
+        ("experiments/create", {"name": ["a"]}),
+    ],
+)
+def test_bad_values_are_refused(
+    shared_engine: EngineFixture, made: tuple[int, str], path: str, body: dict[str, Any]
+):
+    status, answer = ask(shared_engine, "POST", f"{API}/{path}", {"run_id": made[1], **body})
+    assert (status, answer["error_code"]) == (400, "INVALID_PARAMETER_VALUE"), answer
+    _, answer = ask(shared_engine, "GET", f"{API}/runs/get?run_id={made[1]}")
+    assert answer["run"]["data"]["metrics"] == answer["run"]["data"]["params"] == []
+
+
+def test_an_unknown_path_is_told_as_such(shared_engine: EngineFixture):
+    status, answer = ask(shared_engine, "POST", f"{API}/traces", {})
+    assert (status, answer["error_code"]) == (404, "ENDPOINT_NOT_FOUND")
+    status, answer = ask(shared_engine, "GET", "/api/3.0/mlflow/server-info")
+    assert (status, answer["workspaces_enabled"]) == (200, False)
+
+
+# -- import
+
+
+def store(folder: Path) -> str:
+    """A folder as MLflow's file store writes it; the id of its run."""
+    uuid = "a1" * 16
+    run = folder / "77" / uuid
+    for name in ("metrics/val", "params/net", "tags", "artifacts/model"):
+        (run / name).mkdir(parents=True)
+    (folder / "77/meta.yaml").write_text("experiment_id: '77'\nname: meadow\n")
+    (run / "meta.yaml").write_text(
+        f"run_id: {uuid}\nrun_name: clover\nexperiment_id: '77'\nuser_id: me\nstatus: 3\n"
+        "start_time: 1600000000000\nend_time: 1600000060000\nlifecycle_stage: active\n"
+    )
+    (run / "metrics/val/loss").write_text(
+        "1600000000001 0.5 0\n1600000000001 nan 0\n1600000000002 inf 7\nnonsense\n"
+    )
+    (run / "params/net/depth").write_text("4")
+    (run / "tags/colour").write_text("green")
+    (run / "artifacts/model/w.bin").write_bytes(b"w")
+    (run / "artifacts/out").symlink_to("/etc/passwd")
+    broken = folder / "77" / ("b2" * 16)
+    broken.mkdir()
+    (broken / "meta.yaml").write_text("[")
+    return uuid
+
+
+def test_a_folder_is_taken_in_once(
+    shared_engine: EngineFixture, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    uuid = store(tmp_path / "mlruns")
+    folder = ["--folder", str(shared_engine.location.root)]
+    assert command_line([*folder, "import", "mlflow", str(tmp_path / "mlruns")]) == 0
+    assert "Imported 1 run of 1 experiment; 0 were here already." in capsys.readouterr().out
+    _, answer = ask(shared_engine, "GET", f"{API}/runs/get?run_id={uuid}")
+    found = answer["run"]
+    number = int(found["info"]["artifact_uri"].rpartition("/")[2])
+    run = info(shared_engine, number)
+    assert (run["name"], run["project"], run["state"]) == ("clover", "meadow", "complete")
+    assert (run["started"], run["ended"]) == (1_600_000_000.0, 1_600_000_060.0)
+    assert run["params"] == {"net/depth": "4"}
+    assert found["data"]["metrics"] == [
+        {"key": "val/loss", "value": "Infinity", "timestamp": 1_600_000_000_002, "step": 7}
+    ]
+    _, answer = ask(
+        shared_engine,
+        "GET",
+        f"{API}/metrics/get-history?run_id={uuid}&metric_key={quote('val/loss', safe='')}",
+    )
+    assert [one["value"] for one in answer["metrics"]] == [0.5, "NaN", "Infinity"]
+    outputs = shared_engine.location.state / f"runs/{number}/outputs"
+    assert [path.name for path in outputs.rglob("*")] == ["model", "w.bin"]
+
+    assert command_line([*folder, "import", str(tmp_path / "mlruns"), "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert (again["new"], again["known"]) == (0, 1)
+    assert len(again["notes"]) == 1
+
+
+def test_what_is_no_store_is_refused(shared_engine: EngineFixture, tmp_path: Path):
+    folder = ["--folder", str(shared_engine.location.root)]
+    (tmp_path / "empty").mkdir()
+    assert command_line([*folder, "import", "mlflow", str(tmp_path / "empty")]) == 2
+    assert command_line([*folder, "import", "mlflow", str(tmp_path / "nowhere")]) == 5
