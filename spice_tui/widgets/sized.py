@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.style import Style
 from textual import events
 from textual.geometry import Size
 from textual.widget import Widget
@@ -29,3 +30,11 @@ class Sized(_Base):
             # Where Textual tells it too, the two become one.
             self.post_message(events.Resize(size, virtual_size, container_size))
         return changed
+
+    def get_component_rich_style(
+        self, *names: str, partial: bool = False, default: Style | None = None
+    ) -> Style:
+        """The style of a part; none of a widget that was removed."""
+        if default is None and not self.is_attached:
+            default = Style.null()
+        return super().get_component_rich_style(*names, partial=partial, default=default)

@@ -98,7 +98,7 @@ async def test_one_server(folder: EngineFixture) -> None:
         await one.shows("the predictor is made")
         await one.press("backspace")
         await one.until(lambda: servers_view(one).opened_server is None, "the list again")
-        assert servers_view(one).table.table.has_focus
+        await one.until(lambda: servers_view(one).table.table.has_focus, "the list has the keys")
 
 
 async def test_a_request_is_composed_checked_and_sent(folder: EngineFixture) -> None:

@@ -289,3 +289,13 @@ async def test_all_columns_in_full_are_reached_by_moving_right() -> None:
         await pilot.press("h", "h", "h")
         await settle(pilot)
         assert lines(app.pane.table)[1].startswith("▌")
+
+
+async def test_a_frame_asked_for_before_it_was_removed_is_drawn() -> None:
+    app = Host()
+    async with app.run_test(size=(60, 10)) as pilot:
+        app.pane.show(pods(3))
+        await settle(pilot)
+        await app.pane.remove()
+        app.pane.table._rich_style_cache.clear()  # as after a change of its styles
+        assert app.pane.table.render_lines(Region(0, 0, 60, 3))
