@@ -20,7 +20,7 @@ from spice_tui.cli.output import Json
 from spice_tui.cli.run import variable, working_directory
 from spice_tui.cli.session import session_of
 
-COLUMNS = ("NAME", "STATE", "RUN", "ADDRESS", "KERNELS", "IDLE", "FOLDER")
+COLUMNS = ("NAME", "STATE", "RUN", "ADDRESS OR REASON", "KERNELS", "IDLE", "FOLDER")
 OVER = frozenset({"ready", "failed", "stopped"})
 """States in which nobody waits for a workspace any longer."""
 
@@ -180,7 +180,7 @@ def _row(one: dict[str, Any]) -> list[object]:
         one["name"],
         one["state"],
         one["run"],
-        one["address"] if runs else "",
+        one["address"] if runs else one["message"],
         one["kernels"] if runs else "",
         "" if idle is None else values.elapsed(max(0.0, idle)),
         one["cwd"],
