@@ -9,6 +9,7 @@ from pathlib import Path
 from spice_engine.errors import InvalidRequest, NotFound
 from spice_engine.protocol.location import Location
 from spice_engine.runs.logs import LOG_NAME
+from spice_engine.runs.rank_jobs import log_of
 from spice_engine.workers.pool import ChildPool
 from spice_runtime import replica_ahead
 from spice_runtime.process import EXIT
@@ -18,6 +19,8 @@ REQUESTS = "requests.log"
 """In a server's folder: a line for each request, where that is kept."""
 _MOST_REPLICAS = 30
 _SERVER = re.compile(r"([A-Za-z0-9-]{1,63})/([0-9]{1,9}|requests)", re.ASCII)
+_RUN = re.compile(r"([0-9]{1,18})(?:/([0-9]{1,4}))?", re.ASCII)
+"""A run, or one of its ranks."""
 _CHILD = re.compile(r"[a-z]+(?:-[a-z]+)*-[0-9]{1,6}", re.ASCII)
 
 
@@ -41,10 +44,11 @@ class LogFiles:
         if source == ENGINE:
             return self._location.log
         kind, _, name = source.partition("/")
-        if kind == "run" and name.isascii() and name.isdecimal() and len(name) < 19:
-            folder = self._folder(int(name))
-            if folder.is_dir():
-                return folder / LOG_NAME
+        if kind == "run" and (found := _RUN.fullmatch(name)):
+            folder = self._folder(int(found[1]))
+            place = folder if found[2] is None else log_of(folder, int(found[2])).parent
+            if place.is_dir():
+                return place / LOG_NAME
         elif kind == "child" and _CHILD.fullmatch(name):
             path = self._children / f"{name}.log"
             if path.is_file():
@@ -59,7 +63,7 @@ class LogFiles:
         else:
             raise InvalidRequest(
                 f"{source[:80]!r} is no name of a log.",
-                hint="Logs are `engine`, `run/12`, `server/NAME/3`, `server/NAME/requests`, "
+                hint="Logs are `engine`, `run/12`, `run/12/RANK`, `server/NAME/3`, `server/NAME/requests`, "
                 "`child/trainer-0`; logs.sources lists them.",
             )
         raise NotFound(f"there is no log {source!r}.", hint="logs.sources lists the logs.")

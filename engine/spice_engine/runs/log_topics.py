@@ -1,9 +1,10 @@
-"""The topics `log/<run>`, `log/server/<name>/<replica>` and so on: how large a log is."""
+"""The topics `log/<run>`, `log/<run>/<rank>`, `log/server/<name>/<replica>` and so on: how large a log is."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from spice_engine.errors import NotFound
 from spice_engine.events import Topic
 from spice_engine.runs.logs import LOG_NAME
 from spice_runtime.process import EXIT
+
+_RANK = re.compile(r"[0-9]{1,18}/[0-9]{1,4}", re.ASCII)
+"""A run and one of its ranks."""
 
 LOOK_SECONDS = 0.25
 """How often logs are looked at that nobody tells the growth of, while they are followed."""
@@ -47,6 +51,8 @@ class LogTopics:
         """
         if self._path is not None and (key == "engine" or key.startswith(("child/", "server/"))):
             return self._other(key, self._path(key))
+        if self._path is not None and _RANK.fullmatch(key):
+            return self._other(key, self._path(f"run/{key}"))
         number = int(key) if key.isascii() and key.isdecimal() and len(key) < 19 else -1
         if number not in self._known and not self._folder(number).is_dir():
             raise NotFound(f"there is no run {key}.", hint="`spice-tui ps` lists the runs.")
@@ -79,6 +85,8 @@ class LogTopics:
         topic = self._others.get(key)
         if topic is None:
             over = path.with_name(EXIT) if key.startswith("server/") else None
+            if _RANK.fullmatch(key):
+                over = self._folder(int(key.partition("/")[0])) / EXIT
             topic = Topic(
                 f"log/{key}",
                 "gauge",

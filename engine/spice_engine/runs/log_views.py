@@ -20,6 +20,7 @@ from spice_engine.protocol.views import (
 from spice_engine.runs.log_sources import ENGINE, LogFiles, size_of
 from spice_engine.runs.log_times import offset_at
 from spice_engine.runs.logs import LOG_NAME
+from spice_engine.runs.rank_jobs import log_of
 from spice_engine.runs.service import Runs
 from spice_engine.runs.states import info_of
 from spice_engine.store import appendlog
@@ -67,6 +68,10 @@ class Logs:
             title = row.name or " ".join(info_of(row).command)
             live = row.state not in FINAL_STATES
             found.append(LogSource(f"run/{row.id}", title, size_of(path), live))
+            for rank in range(row.distributed):
+                path = log_of(self._runs.folder(row.id), rank)
+                name = f"run/{row.id}/{rank}"
+                found.append(LogSource(name, f"{title}, rank {rank}", size_of(path), live))
         for name, title, size, live in self._files.servers():
             found.append(LogSource(f"server/{name}", title, size, live))
         for name, size, live in self._files.children():
