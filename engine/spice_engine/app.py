@@ -55,6 +55,7 @@ from spice_engine.protocol.location import Location
 from spice_engine.runs import (
     archive_operations,
     disk_operations,
+    environment_operations,
     event_operations,
     log_operations,
     machine_operations,
@@ -102,6 +103,7 @@ _OPERATIONS = (
     judging_operations,
     resource_operations,
     disk_operations,
+    environment_operations,
     archive_operations,
     model_operations,
     server_operations,

@@ -19,7 +19,8 @@ from spice_engine.pods.assembly import PodServices, build_pod_services
 from spice_engine.pods.pools import make_pools
 from spice_engine.protocol.location import Location
 from spice_engine.runs.client_variables import ClientVariables
-from spice_engine.runs.environments import Environments
+from spice_engine.runs.environment_care import EnvironmentCare
+from spice_engine.runs.environments import CHANNELS, Environments
 from spice_engine.runs.log_views import Logs
 from spice_engine.runs.machine_types import MachineTypes
 from spice_engine.runs.metric_service import RunMetrics
@@ -73,6 +74,7 @@ class Parts:
     workspaces: Workspaces
     searches: Searches
     disk: Disk
+    environments: EnvironmentCare
     archives: RunArchives
     logs: Logs
     pods: PodServices
@@ -86,7 +88,7 @@ class Parts:
         """All that operations ask for, but the engine's own."""
         own = [self.runs, self.run_metrics, self.projects, self.workflows]
         own += [self.workspaces, self.searches, self.tracking_import, self.disk, self.archives]
-        own += [self.logs]
+        own += [self.environments, self.logs]
         return [*own, *self.pods.all, *self.bundles.all, *self.serving.all]
 
     @property
@@ -167,7 +169,9 @@ async def build_parts(
     placement = LocalPlacement(shims, capacity=UNCOUNTED, support=support)
     devices = Devices(await asyncio.to_thread(gpus_here))
     machines = MachineTypes(database, this_machine(), devices)
-    environments = Environments(state, location.root, placement)
+    environments = Environments(
+        state, location.root, placement, channels=settings.conda_channels or CHANNELS
+    )
     preparation = Preparation(location, objects, environments)
     runs = Runs(location, database, metrics, placement, machines, preparation, bus)
 
@@ -180,8 +184,6 @@ async def build_parts(
 
     stack.push_async_callback(close_runs)
     projects = Projects(database, metrics, runs.known, bus)
-    archives = RunArchives(runs, projects, pools["loader"])
-    stack.callback(archives.close)
     tracking = Tracking(runs, projects, ensure_token(location), base_url, settings.tls_cert)
     stack.callback(tracking.close)
     workflows = Workflows(runs, objects, bus, ClientVariables(location, token, base_url))
@@ -239,7 +241,8 @@ async def build_parts(
         workspaces,
         searches,
         Disk(location, database, objects, runs.known, maintenance.once),
-        archives,
+        EnvironmentCare(environments, runs, serving.environments_in_use),
+        RunArchives(runs, projects, pools["loader"], bundles.tree.go_on),
         logs,
         pods,
         bundles,

@@ -27,7 +27,7 @@ FILE_NAMES = ("spice.config.yaml", "spice.config.yml")
 PREFIX = "SPICE_TUI_"
 IGNORED = frozenset({"development_mode"})
 """Keys of the original product's file that have no meaning here."""
-_LISTS = frozenset({"allowed_hosts", "cors_origins", "public", "registries"})
+_LISTS = frozenset({"allowed_hosts", "conda_channels", "cors_origins", "public", "registries"})
 """Settings whose variable holds several values, separated by commas."""
 
 
@@ -76,6 +76,11 @@ class Settings:
     )
     replicas_ahead: Annotated[int, Field(ge=0, le=1)] = _meaning(
         "Processes of each model server that wait for its next replica; 0: none.", 1
+    )
+    conda_channels: list[str] = _meaning(
+        "Channels of conda's packages, where none are named: names or addresses. Empty: "
+        "conda-forge.",
+        [],
     )
     public: list[str] = _meaning(
         "Folders that are resources at public/NAME, read-only: NAME=FOLDER, or FOLDER alone.", []

@@ -43,11 +43,42 @@ DEPENDENCIES: dict[str, Any] = {
             "--setup", metavar="CMD", help="Command that completes the environment, once; repeat."
         ),
     ],
+    "conda": Annotated[
+        Texts, typer.Option("--conda", metavar="PKG", help="Conda package; repeat.")
+    ],
     "conda_file": Annotated[
-        Text, typer.Option("--conda-file", metavar="FILE", help="Not there yet.", hidden=True)
+        Text,
+        typer.Option("--conda-file", metavar="FILE", help="Packages, as conda's environment.yml."),
+    ],
+    "conda_channel": Annotated[
+        Texts,
+        typer.Option(
+            "--conda-channel",
+            metavar="CHANNEL",
+            help="Where conda's packages come from: a name or an address; repeat.",
+        ),
     ],
     "apt": Annotated[
-        Texts, typer.Option("--apt", metavar="PKG", help="Not there yet.", hidden=True)
+        Texts,
+        typer.Option("--apt", metavar="PKG[=VER]", help="Package of the system; repeat."),
+    ],
+    "image": Annotated[
+        Text,
+        typer.Option(
+            "--from",
+            "--docker-image",
+            metavar="IMAGE",
+            help="The system it runs in: a folder or tar file with a root file system, or an image "
+            "of podman's.",
+        ),
+    ],
+    "env_lock": Annotated[
+        Text,
+        typer.Option(
+            "--env-lock",
+            metavar="FILE",
+            help="An environment as it once was, from what `env lock` wrote.",
+        ),
     ],
 }
 
@@ -58,17 +89,47 @@ def dependencies_of(given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InvalidSettings: a file cannot be used, or two options exclude each other.
     """
-    found = {name: given[name] for name in ("pip", "setup", "apt") if given.get(name)}
+    _check(given)
+    found = {name: given[name] for name in ("pip", "setup", "apt", "conda") if given.get(name)}
+    if given.get("conda_channel"):
+        found["channels"] = given["conda_channel"]
     if given.get("conda_file"):
-        for other, flag in (("pip_req", "--pip-req"), ("deps_from_env", "--deps-from-env")):
-            if given.get(other):
-                raise InvalidSettings(f"--conda-file and {flag} exclude each other.")
         found["conda_file"] = server_files.text(given["conda_file"], "--conda-file")
-    requirements = server_files.active_packages() if given.get("deps_from_env") else ""
+    requirements = ""
+    if given.get("deps_from_env"):
+        if server_files.active_conda():
+            found["conda_file"] = server_files.conda_packages()
+        else:
+            requirements = server_files.active_packages()
     if given.get("pip_req"):
         requirements += server_files.requirements(given["pip_req"])
     if requirements:
         found["requirements"] = requirements
     if given.get("python"):
         found["python"] = server_files.interpreter(given["python"])
+    if given.get("image"):
+        found["image"] = server_files.image(given["image"])
+    if given.get("env_lock"):
+        found["lock"] = server_files.text(given["env_lock"], "--env-lock")
     return found
+
+
+def _check(given: Mapping[str, Any]) -> None:
+    """Refuse what excludes each other, as Spell does.
+
+    Raises:
+        InvalidSettings: with both names.
+    """
+    conda = [name for name in ("conda_file", "conda") if given.get(name)]
+    pairs = [(one, other) for one in conda for other in ("pip_req", "deps_from_env", "image")]
+    if given.get("deps_from_env") and server_files.active_conda():
+        pairs += [("deps_from_env", other) for other in ("pip", "pip_req", "image")]
+    if given.get("env_lock"):
+        pairs += [("env_lock", other) for other in DEPENDENCIES if other != "env_lock"]
+    for one, other in pairs:
+        if given.get(other):
+            raise InvalidSettings(f"{_flag(one)} and {_flag(other)} exclude each other.")
+
+
+def _flag(name: str) -> str:
+    return "--from" if name == "image" else f"--{name.replace('_', '-')}"

@@ -42,6 +42,7 @@ COMMANDS: dict[str, Entry] = {
     "clone": Entry("clone", "clone", "Run the same again, with changes.", files=True),
     "label": Entry("runs", "label", "Add a label to a run, or remove it."),
     "hyper": Entry("hyper", "app", "Search over the parameters of a command or of a pod."),
+    "env": Entry("env", "app", "List environments that are kept, compare and remove them."),
     "project": Entry("project", "app", "Name groups of runs, and compare them."),
     "workflow": Entry("workflow", "app", "Chain runs: by a script, or by steps in a file."),
     "stats": Entry("stats", "stats", "Show what the processes of a run use."),

@@ -96,11 +96,6 @@ def active_packages() -> str:
     """
     folder = os.environ.get("VIRTUAL_ENV", "")
     if not folder:
-        if os.environ.get("CONDA_PREFIX"):
-            raise InvalidSettings(
-                "--deps-from-env: packages of a conda environment cannot be taken over yet.",
-                hint="Name its interpreter instead: --python $CONDA_PREFIX/bin/python.",
-            )
         raise InvalidSettings(
             "Could not find an active conda environment or virtualenv.",
             hint="Activate one, or name the packages with --pip or --pip-req.",
@@ -117,6 +112,41 @@ def active_packages() -> str:
     if done.returncode:
         raise InvalidSettings(f"--deps-from-env: {folder}: {' '.join(done.stderr.split())}")
     return done.stdout
+
+
+def active_conda() -> bool:
+    """Whether a conda environment is active, and no virtual environment in it."""
+    return bool(os.environ.get("CONDA_PREFIX")) and not os.environ.get("VIRTUAL_ENV")
+
+
+def conda_packages() -> str:
+    """What was asked for in the active conda environment, as a conda file.
+
+    Raises:
+        InvalidSettings: conda is not there, or cannot tell.
+    """
+    conda = os.environ.get("CONDA_EXE") or "conda"
+    try:
+        done = subprocess.run(
+            [conda, "env", "export", "--from-history"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InvalidSettings(f"--deps-from-env: {conda}: {error}.") from None
+    if done.returncode:
+        raise InvalidSettings(f"--deps-from-env: {conda}: {' '.join(done.stderr.split())}")
+    return done.stdout
+
+
+def image(name: str) -> str:
+    """A path as an absolute one, since the engine works elsewhere; an image's name as it is."""
+    path = expand(name)
+    if name.startswith(("/", "~", "./", "../")) or path.exists():
+        return str(path.resolve())
+    return name
 
 
 def interpreter(name: str) -> str:

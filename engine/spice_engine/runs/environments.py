@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from spice_engine.protocol.location import runtime_directory
 from spice_engine.protocol.servers import Dependencies
 from spice_engine.runs import conda_file, environment_lock
 from spice_engine.runs import environment_folder as folders
@@ -84,9 +85,14 @@ class Environment:
 
     def views(self, beside: Path, state: Path) -> list[dict[str, str]]:
         """What a command in it sees of the system; what it changes there goes to `beside`."""
-        if self.system is None:
-            return []
-        return self.system.views(beside, [state, pythons()])
+        return views_of(self.system, beside, state)
+
+
+def views_of(system: System | None, beside: Path, state: Path) -> list[dict[str, str]]:
+    """What a command sees of a system: of this machine, where that is hidden, the state folder,
+    sockets and the interpreters that uv installed. What it changes goes to `beside`."""
+    keep = [state, runtime_directory(), pythons()]
+    return [] if system is None else system.views(beside, keep)
 
 
 class Environments:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spice_engine.errors import InternalError, SpiceError
@@ -64,7 +64,8 @@ class Workshop:
                     connection, version.server, version.number, environment.key
                 )
             )
-        return self._spec(version, definition, environment.python, runtime, environment.key)
+        spec = self._spec(version, definition, environment.python, runtime, environment.key)
+        return replace(spec, system=environment.system, state=self.state)
 
     def _spec(
         self,

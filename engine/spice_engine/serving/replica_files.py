@@ -13,6 +13,8 @@ from typing import Any
 
 from spice_engine.protocol.location import MAX_SOCKET_PATH, runtime_directory
 from spice_engine.protocol.servers import ServerDefinition
+from spice_engine.runs.environments import views_of
+from spice_engine.runs.systems import LAYER, System
 from spice_engine.store.disk import storage_error
 from spice_engine.workers.devices import VARIABLE, devices_in, variables_of
 from spice_engine.workers.jobs import Job
@@ -70,6 +72,8 @@ class ReplicaSpec:
     python: Path
     runtime: Path
     environment: str = ""
+    system: System | None = None
+    state: Path = Path()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,8 @@ def job_of(
     env["PATH"] = f"{binaries}{os.pathsep}{env['PATH']}" if env.get("PATH") else binaries
     if (spec.python.parent.parent / "pyvenv.cfg").is_file():
         env["VIRTUAL_ENV"] = str(spec.python.parent.parent)
+    elif (spec.python.parent.parent / "conda-meta").is_dir():
+        env["CONDA_PREFIX"] = str(spec.python.parent.parent)
     if limits.cpu_limit is not None:
         # Libraries start a thread for each core they see, and would wait for each other.
         env["OMP_NUM_THREADS"] = str(max(1, math.ceil(limits.cpu_limit)))
@@ -186,6 +192,7 @@ def job_of(
         argv=(str(spec.python), "-s", str(script), *(("--ahead",) if ahead else ()), str(note)),
         env=env,
         cwd=str(spec.folder / "code"),
+        views=tuple(views_of(spec.system, spec.replicas / str(number) / LAYER, spec.state)),
         grace_s=GRACE_SECONDS,
         log_rotate_bytes=LOG_ROTATE_BYTES,
     )

@@ -60,8 +60,11 @@ class ServerServices:
     async def tidy(self) -> None:
         """Remove what servers left on disk, and environments that nobody has used for long."""
         await tidying.tidy(self.servers)
-        used = [await self.servers.details(name) for name in self.servers.names()]
-        await self.environments.prune([details.environment for details in used])
+        await self.environments.prune(await self.environments_in_use())
+
+    async def environments_in_use(self) -> list[str]:
+        """The keys of those that servers run in."""
+        return [(await self.servers.details(name)).environment for name in self.servers.names()]
 
 
 def build_server_services(

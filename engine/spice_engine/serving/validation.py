@@ -74,6 +74,8 @@ class Validation:
             python=environment.python,
             runtime=runtime,
             environment=environment.key,
+            system=environment.system,
+            state=workshop.state,
         )
 
     async def _run(self, spec: ReplicaSpec) -> Exit:
