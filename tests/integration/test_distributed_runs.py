@@ -17,6 +17,7 @@ from spice_engine.errors import InvalidRequest, NotFound
 from spice_engine.protocol.machine_types import SetMachineType
 from spice_engine.protocol.ranks import RankList
 from spice_engine.protocol.runs import ReadLog, RunId, RunInfo, StartRun
+from spice_engine.runs.log_sources import LogFiles
 from spice_engine.runs.operations import read_log
 from spice_engine.runs.rank_jobs import ranks_of
 from spice_engine.runs.rank_operations import list_ranks
@@ -93,6 +94,13 @@ async def test_ranks_meet_and_those_of_rank_0_are_the_runs_outputs(runs: Runs) -
         assert await log_of(runs, ended.id, rank) == "the sum is 3\nand no more"
     with pytest.raises(NotFound, match="ranks 0 to 2"):
         await log_of(runs, ended.id, 3)
+
+    files = LogFiles(runs.location, runs.folder, {})
+    runs.logs.follow_also(files.path)
+    topic = runs.logs.topic(f"{ended.id}/2")
+    assert topic.snapshot() == {"size": len("the sum is 3\nand no more"), "ended": True}
+    with pytest.raises(NotFound, match=f"no log 'run/{ended.id}/3'"):
+        files.path(f"run/{ended.id}/3")
 
     if runs.preparation.files.ways()["overlay"]:
         outputs = runs.folder(ended.id) / OUTPUTS

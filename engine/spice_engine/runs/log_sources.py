@@ -63,8 +63,8 @@ class LogFiles:
         else:
             raise InvalidRequest(
                 f"{source[:80]!r} is no name of a log.",
-                hint="Logs are `engine`, `run/12`, `run/12/RANK`, `server/NAME/3`, `server/NAME/requests`, "
-                "`child/trainer-0`; logs.sources lists them.",
+                hint="Logs are `engine`, `run/12`, `run/12/RANK`, `server/NAME/3`, "
+                "`server/NAME/requests`, `child/trainer-0`; logs.sources lists them.",
             )
         raise NotFound(f"there is no log {source!r}.", hint="logs.sources lists the logs.")
 

@@ -1,4 +1,4 @@
-"""The topics `log/<run>`, `log/<run>/<rank>`, `log/server/<name>/<replica>` and so on: how large a log is."""
+"""The topics `log/<run>`, `log/<run>/<rank>`, `log/server/<name>/<replica>`: how large a log is."""
 
 from __future__ import annotations
 
