@@ -19,6 +19,7 @@ from spice_engine.runs.service import Runs
 from spice_engine.store import runs as table
 from spice_engine.store.runs import FINAL_STATES, RunRow
 from spice_engine.workers import shim_client
+from spice_runtime import process
 from tests.integration.run_services import runs_of
 
 
@@ -125,8 +126,9 @@ async def test_the_end_of_a_run_is_known_though_its_shim_did_not_answer_at_first
     async with runs_of(tmp_path) as runs:
         line = "while [ ! -e gate ]; do sleep 0.05; done; exit 7"
         run = await runs.start(StartRun(line, in_place=True))
-        (placed,) = runs._placed.values()
-        shim = placed.pid
+        claim = process.read_json(str(runs.folder(run.id)), process.CLAIM)
+        assert claim is not None
+        shim = claim["pid"]
     os.kill(shim, signal.SIGSTOP)
     try:
         async with runs_of(tmp_path) as runs:

@@ -18,6 +18,7 @@ from spice_engine.store.runs import RunRow
 
 MAX_LISTED = 10_000
 MOST_CONDITIONS = 20
+MOST_VALUES = 100
 
 _OWNER = "runs/"
 
@@ -34,6 +35,9 @@ async def rows_of(database: Database, metrics: MetricStore, request: ListRuns) -
             raise InvalidRequest(f"{number} is no run's number.")
     if len(request.params) + len(request.metrics) > MOST_CONDITIONS:
         raise InvalidRequest(f"more than {MOST_CONDITIONS} conditions.")
+    for texts in (request.states, request.labels, request.kinds):
+        if len(texts) > MOST_VALUES:
+            raise InvalidRequest(f"more than {MOST_VALUES} states, labels or kinds.")
     chosen = Filter(
         states=request.states,
         labels=request.labels,
