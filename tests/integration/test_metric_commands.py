@@ -14,7 +14,9 @@ import polars
 import pytest
 
 from spice_tui.cli.main import main
+from spice_tui.screens.metrics_view import MetricsView
 from tests.conftest import EngineFixture
+from tests.tui.app_driver import open_app
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -149,3 +151,24 @@ def test_a_runs_address_is_for_its_own_metrics_only(
         urllib.request.urlopen(urllib.request.Request(address, b"{}"))
     assert refused.value.code == 401
     refused.value.close()
+
+
+async def test_the_screen_draws_what_a_run_sends(
+    shared_engine: EngineFixture, folder: Path
+) -> None:
+    number = shared_engine.call("runs.start", command=[sys.executable, "metrics_script.py"])["id"]  # type: ignore[index]
+    reached = shared_engine.call(
+        "runs.wait_metric", id=number, name="acc", condition="eq", value=0.5
+    )
+    assert reached["reached"]  # type: ignore[index]
+    async with open_app(shared_engine, (160, 50)) as screen:
+        await screen.shows("Just look around")
+        await screen.press("escape")
+        await screen.command(":metrics")
+        view = screen.app.current_view
+        assert isinstance(view, MetricsView)
+        view.choose(f"run/{number}")
+        await screen.shows("loss", f"Charts of {number}")
+        await screen.until(
+            lambda: {"loss", "acc", "phase"} == set(view._by_key), "a chart for each series"
+        )
