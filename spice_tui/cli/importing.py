@@ -1,4 +1,5 @@
-"""`import`: take a trained pod in from a `.spicepod` file, or runs from a folder of MLflow's."""
+"""`import`: take in a trained pod from a `.spicepod` file, a run from an archive, or runs from a
+folder of MLflow's."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ def import_pod(
         typer.Argument(metavar="FILE", help="The .spicepod file, or the mlruns folder."),
     ],
     folder: Annotated[
-        str, typer.Argument(metavar="[FOLDER]", help="After the word mlflow: its folder.")
+        str, typer.Argument(metavar="[FOLDER]", help="After mlflow: its folder; after run: a file.")
     ] = "",
     tag: Annotated[
         str, typer.Option("--tag", metavar="ALIAS", help="Another name for the version.")
@@ -40,9 +41,13 @@ def import_pod(
     """
     session = session_of(ctx)
     source = expand(folder or file).absolute()
+    if folder and file in {"run", "runs"}:
+        _import_run(session, source, json=json)
+        return
     if folder and file != "mlflow":
         raise InvalidRequest(
-            f"there is nothing to import as {file!r}.", hint="Such as: import mlflow mlruns/"
+            f"there is nothing to import as {file!r}.",
+            hint="Such as: import mlflow mlruns/, import run FILE.",
         )
     if folder or source.is_dir():
         _import_runs(session, source, json=json)
@@ -61,6 +66,15 @@ def import_pod(
         output.line("It brought code: look at it, then run spice-tui trust.")
     if imported["policy_version"] is not None:
         output.line("Imported trained model!")
+
+
+def _import_run(session: Session, file: Path, *, json: bool) -> None:
+    with session.connect(make=True) as client:
+        taken = client.call("runs.import", {"path": str(file)}, timeout=LONG)
+    if json:
+        output.as_json(taken)
+        return
+    output.line(f"Imported run {taken['was']} as run {taken['run']['id']}")
 
 
 def _import_runs(session: Session, folder: Path, *, json: bool) -> None:

@@ -103,6 +103,9 @@ def unpack(source: Path, folder: Path, go_on: GoOn) -> Unpacked:
         about = cast("dict[str, Any]", told["run"])
     except (tarfile.TarError, EOFError, zlib.error, ValueError, KeyError) as error:
         raise _no_archive(source, str(error)) from error
+    except (FileNotFoundError, FileExistsError, NotADirectoryError) as error:
+        # A part is missing, or there twice.
+        raise _no_archive(source, str(error)) from error
     except OSError as error:
         raise storage_error(error, "read the run", source) from error
     return Unpacked(about, folder / POINTS, folder / process.LOG, folder / OUTPUTS)

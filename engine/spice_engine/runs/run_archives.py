@@ -42,20 +42,15 @@ T = TypeVar("T")
 class RunArchives:
     """The service behind exporting and importing runs."""
 
-    def __init__(self, runs: Runs, projects: Projects, children: ChildPool) -> None:
-        """`children` write Parquet, whose library the engine does not load."""
+    def __init__(
+        self, runs: Runs, projects: Projects, children: ChildPool, go_on: Callable[[int], None]
+    ) -> None:
+        """`children` write Parquet, whose library the engine does not load; `go_on` is told the
+        bytes of each part of long work, and ends it by what it raises."""
         self._runs = runs
         self._projects = projects
         self._children = children
-        self._closing = False
-
-    def close(self) -> None:
-        """End what is being written or read, at its next file."""
-        self._closing = True
-
-    def _go_on(self, _size: int) -> None:
-        if self._closing:
-            raise Conflict("the engine is stopping.", hint="Try again when it runs.")
+        self._go_on = go_on
 
     # -- tables
 

@@ -1,0 +1,205 @@
+"""Runs written into files, and taken in by another engine."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import tarfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from spice_engine.data import table_files
+from spice_engine.errors import Conflict, InvalidRequest, NotFound
+from spice_engine.events import Bus
+from spice_engine.protocol.run_archives import ExportRuns
+from spice_engine.protocol.runs import LabelRun, RunInfo, StartRun
+from spice_engine.runs import operations
+from spice_engine.runs.projects import Projects
+from spice_engine.runs.run_archives import RunArchives
+from spice_engine.runs.service import Runs
+from spice_engine.store.series import Point
+from spice_engine.workers.pool import ChildPool
+from tests.integration.run_services import runs_of
+
+
+class Loader:
+    """The handler that a loader has, called here."""
+
+    async def call(self, method: str, params: dict[str, Any], *, deadline: float) -> int:
+        assert (method, deadline > 0) == ("write_parquet", True)
+        return table_files.parquet(params)
+
+
+@dataclass(frozen=True)
+class World:
+    runs: Runs
+    projects: Projects
+    archives: RunArchives
+    folder: Path
+
+
+def world_of(runs: Runs) -> World:
+    projects = Projects(runs.database, runs.metrics, runs.known, Bus())
+    loader = cast("ChildPool", Loader())
+    archives = RunArchives(runs, projects, loader, lambda _: None)
+    return World(runs, projects, archives, runs.location.root.parent)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    (tmp_path / "one").mkdir()
+    async with runs_of(tmp_path / "one", stop=True) as runs:
+        yield world_of(runs)
+
+
+async def a_run(world: World) -> RunInfo:
+    await world.projects.ensure("Digits")
+    line = "echo said; mkdir deep; echo made > deep/made.txt; ln -s deep/made.txt link; exit 3"
+    request = StartRun(
+        line,
+        name="first",
+        project="digits",
+        labels=["good"],
+        params={"lr": 0.5},
+        env={"SECRET": "hidden"},
+    )
+    started = await world.runs.start(request)
+    owner = f"runs/{started.id}"
+    points = [
+        Point(name="loss", value=2.0, index=0, time=1.0),
+        Point(name="loss", value=math.nan, index=1, time=2.0),
+        Point(name="loss", value=0.5, index=2, time=3.0),
+        Point(name="note", value="a text", index=0, time=1.0),
+    ]
+    world.runs.metrics.add(owner, points)
+    return await world.runs.wait_over(started.id)
+
+
+async def test_a_run_goes_to_another_engine_with_all_that_it_left(world: World) -> None:
+    first = await a_run(world)
+    file = world.folder / "first.spicerun"
+    written = await world.archives.export(first.id, str(file), replace=False)
+    assert written.bytes == file.stat().st_size
+    with tarfile.open(file) as archive:
+        about = archive.extractfile("run.json")
+        assert about is not None
+        assert b"hidden" not in about.read()  # its variables stay here
+    with pytest.raises(Conflict, match="there already"):
+        await world.archives.export(first.id, str(file), replace=False)
+    (world.folder / "two").mkdir()
+    async with runs_of(world.folder / "two") as runs:
+        other = world_of(runs)
+        await other.runs.start(StartRun("true", in_place=True))
+        taken = await other.archives.take(str(file))
+        assert (taken.was, taken.run.id) == (first.id, 2)
+        for name in ("name", "command", "state", "outcome", "exit_code", "created", "ended"):
+            assert getattr(taken.run, name) == getattr(first, name), name
+        assert (taken.run.labels, taken.run.params) == (["good"], {"lr": 0.5})
+        assert (taken.run.project, taken.run.output_files) == ("Digits", 2)
+        folder = other.runs.folder(2)
+        assert (folder / "logs.txt").read_text() == "said\n"
+        assert (folder / "outputs" / "link").read_text() == "made\n"
+        loss = await other.runs.metrics.points("runs/2", "loss")
+        assert [(one.index, one.time) for one in loss] == [(0, 1.0), (1, 2.0), (2, 3.0)]
+        assert math.isnan(float(loss[1].value))
+        (note,) = await other.runs.metrics.points("runs/2", "note")
+        assert note.value == "a text"
+        assert not list((other.runs.location.state / "tmp").glob("run-*"))
+        await other.runs.wait_over(1)
+
+
+async def test_tables_have_a_line_a_run(world: World) -> None:
+    first = await a_run(world)
+    other = await world.runs.start(StartRun("true", in_place=True, params={"depth": 3}))
+    await world.runs.wait_over(other.id)
+    for form in ("csv", "json", "parquet"):
+        path = world.folder / f"runs.{form}"
+        request = ExportRuns(str(path), form)  # type: ignore[arg-type]
+        done = await world.archives.export_table(request)
+        assert (done.runs, done.bytes) == (2, path.stat().st_size)
+        with pytest.raises(Conflict):
+            await world.archives.export_table(request)
+    with (world.folder / "runs.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert [row["id"] for row in rows] == [str(first.id), str(other.id)]
+    assert (rows[0]["param.lr"], rows[0]["metric.loss"]) == ("0.5", "0.5")
+    assert (rows[1]["param.lr"], rows[1]["param.depth"]) == ("", "3")
+    told = json.loads((world.folder / "runs.json").read_text())
+    assert (told[0]["labels"], told[1]["metric.loss"]) == (["good"], None)
+    path = str(world.folder / "some.json")
+    assert (await world.archives.export_table(ExportRuns(path, "json", project="DIGITS"))).runs == 1
+    with pytest.raises(NotFound, match="Unknown project"):
+        await world.archives.export_table(ExportRuns(path, "json", project="none"))
+    for bad in ("runs.csv", f"{world.runs.location.state}/x.csv", "/a/../b"):
+        with pytest.raises(InvalidRequest):
+            await world.archives.export_table(ExportRuns(bad))
+
+
+async def test_a_run_that_goes_on_is_not_written(world: World) -> None:
+    started = await world.runs.start(StartRun("sleep 300", in_place=True))
+    with pytest.raises(Conflict, match="not over"):
+        await world.archives.export(started.id, str(world.folder / "x"), replace=False)
+    assert not (world.folder / "x").exists()
+    await operations.label(world.runs, LabelRun(started.id, add=["x"]))
+
+
+def archive(path: Path, members: dict[str, bytes], links: dict[str, str] | None = None) -> str:
+    with tarfile.open(path, "w:gz") as out:
+        for name, target in (links or {}).items():
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.SYMTYPE, target
+            out.addfile(member)
+        for name, data in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            out.addfile(member, io.BytesIO(data))
+    return str(path)
+
+
+async def test_what_is_no_run_or_harmful_leaves_nothing(world: World) -> None:
+    about = await a_run(world)
+    file = world.folder / "good.spicerun"
+    await world.archives.export(about.id, str(file), replace=False)
+    with tarfile.open(file) as good:
+        told = good.extractfile("run.json")
+        assert told is not None
+        good_about = told.read()
+    data = json.loads(good_about)
+    going_on = json.dumps({**data, "run": {**data["run"], "state": "running"}}).encode()
+    damaged = json.dumps({**data, "run": {**data["run"], "labels": 7}}).encode()
+    outside = world.folder / "outside"
+    bad = world.folder / "bad"
+    whole = file.read_bytes()
+    cases = {
+        "no tar file": b"not a tar",
+        "cut off": whole[: len(whole) // 2],
+    }
+    for content in cases.values():
+        bad.write_bytes(content)
+        with pytest.raises(InvalidRequest, match="holds no run"):
+            await world.archives.take(str(bad))
+    for members, links in (
+        ({"run.json": b"{}"}, None),
+        ({"run.json": going_on}, None),
+        ({"run.json": damaged}, None),
+        ({"outputs/x": b"x"}, None),
+        ({"run.json": good_about, "outputs/../../escape": b"x"}, None),
+        ({"run.json": good_about, "/abs": b"x"}, None),
+        ({"run.json": good_about, "job.json": b"x"}, None),
+        ({"run.json": good_about, "metrics.jsonl": b'["loss", "x"]\n'}, None),
+        ({"run.json": good_about, "outputs/d/x": b"x"}, {"outputs/d": str(outside)}),
+    ):
+        with pytest.raises((InvalidRequest, Conflict)):
+            await world.archives.take(archive(bad, members, links))
+    with pytest.raises(NotFound):
+        await world.archives.take(str(world.folder / "nothing"))
+    assert not outside.exists()
+    assert list(world.runs.known) == [about.id]
+    assert [path.name for path in (world.runs.location.state / "runs").iterdir()] == [str(about.id)]
+    assert not list((world.runs.location.state / "tmp").glob("run-*"))
