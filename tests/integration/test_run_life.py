@@ -18,12 +18,13 @@ from spice_engine.runs.listing import rows_of
 from spice_engine.runs.readiness import Readiness
 from spice_engine.runs.service import Runs
 from spice_engine.runs.states import asked_with
-from spice_engine.store import projects
+from spice_engine.store import projects, run_life
 from spice_engine.store import runs as table
 from spice_engine.store.series import Point
 from spice_engine.workers.placement import UNCOUNTED, LocalPlacement
 from spice_engine.workers.shims import ShimHost
 from spice_runtime import process
+from tests.conftest import wait_for
 from tests.integration.run_services import runs_of
 
 
@@ -127,22 +128,29 @@ async def test_a_run_that_is_stopped_is_not_tried_again(runs: Runs) -> None:
     assert (ended.state, ended.attempt) == ("stopped", 1)
 
 
-async def test_an_attempt_of_an_earlier_engine_is_followed_by_the_next(tmp_path: Path) -> None:
+@pytest.mark.parametrize("noted", [False, True])
+async def test_an_attempt_of_an_earlier_engine_is_followed_by_the_next(
+    tmp_path: Path, noted: bool
+) -> None:
+    folder = tmp_path / ".spice" / "runs" / "1"
     async with runs_of(tmp_path) as runs:
         line = "echo $SPICE_RUN_ATTEMPT; test -e go || sleep 60; exit 1"
         started = await runs.start(StartRun(line, retries=1, in_place=True))
         await until(runs, started.id, "running")
-    # Between two engines the first attempt ends.
-    note = process.read_json(str(tmp_path / ".spice/runs/1"), process.SHIM)
+    # Between two engines the first attempt ends; an engine may also have noted it, and no more.
+    note = process.read_json(str(folder), process.SHIM)
     assert note is not None
     os.killpg(note["child"], signal.SIGKILL)
     (tmp_path / "go").touch()
     async with runs_of(tmp_path) as runs:
-        # A second engine may also have come no further than to note it.
+        if noted:
+            await asyncio.to_thread(wait_for, (folder / process.EXIT).exists, "its end")
+            await runs.database.write(lambda connection: run_life.next_attempt(connection, 1, ""))
         assert await runs.adopt_all() == 1
         ended = await over(runs, 1)
-    assert ended.attempt == 2
-    assert (tmp_path / ".spice/runs/1/attempts/1/exit.json").exists()
+        assert (ended.attempt, ended.exit_code) == (2, 1)
+        assert log_of(runs, 1).endswith("[attempt 2 of 2]\n2\n")
+    assert (folder / "attempts" / "1" / process.EXIT).exists()
 
 
 async def test_runs_begin_in_the_order_that_was_asked_for(runs: Runs) -> None:
