@@ -99,6 +99,8 @@ def list_runs(
         heads.insert(1, "KIND")
     if verbose:
         heads += ["PROJECT", "LABELS", "MACHINE", "DESCRIPTION"]
+    if any(run["distributed"] for run in runs):
+        heads.append("DISTRIBUTED")
     output.table(heads, [_row(run, heads, whole=whole, verbose=verbose) for run in runs])
 
 
@@ -128,6 +130,7 @@ def _row(run: dict[str, Any], heads: list[str], *, whole: bool, verbose: bool) -
         "LABELS": ",".join(run["labels"]),
         "MACHINE": run["machine_type"],
         "DESCRIPTION": run["description"],
+        "DISTRIBUTED": str(run["distributed"] or ""),
     }
     return [cells[head] for head in heads]
 

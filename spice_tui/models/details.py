@@ -36,6 +36,8 @@ def of_run(run: RunInfo, now: float) -> str:
             ("command", " ".join(run.command)),
             ("in", run.cwd),
             ("machine", run.machine_type),
+            ("ranks", run.distributed or None),
+            ("open at", run.link),
             ("began", f"{moment(run.created)} ({ago(run.created, now)})"),
             ("took", took if run.ended is not None else None),
             ("labels", " ".join(run.labels)),
