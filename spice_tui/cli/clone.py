@@ -95,7 +95,7 @@ def clone(
         request["env"] |= dict(variable(item) for item in env or [])
         request |= changes | {key: value for key, value in plain.items() if value is not None}
         if fresh:
-            request["code_of"] = None
+            request |= {"code_of": None, "source": ""}
         if machine_type:
             from spice_tui.cli.machine_type import chosen
 

@@ -56,8 +56,9 @@ class KnownRuns:
         return len(self._recent)
 
     def names(self) -> list[str]:
-        """Ids of recent runs, newest first."""
-        return [str(number) for number in reversed(self._recent)]
+        """Ids of recent runs, newest first, and their names."""
+        names = [info.name for info in reversed(self._recent.values()) if info.name]
+        return [*map(str, reversed(self._recent)), *dict.fromkeys(names)]
 
     def _snapshot(self) -> dict[str, Any]:
         return {str(number): dataclasses.asdict(info) for number, info in self._recent.items()}
@@ -98,14 +99,14 @@ class KnownRuns:
 
         return await self._record(change)
 
-    async def preparing(self, number: int, state: str) -> RunInfo:
+    async def preparing(self, number: int, state: str, message: str = "") -> RunInfo:
         """Note that its environment or its files are made, unless a stop was asked for."""
 
         def change(connection: sqlite3.Connection) -> RunRow:
             row = table.get(connection, number)
             if row.state not in WAITING or row.state == state:
                 return row
-            return table.set_state(connection, number, state, message=_PREPARING[state])
+            return table.set_state(connection, number, state, message=message or _PREPARING[state])
 
         return await self._record(change)
 

@@ -155,7 +155,7 @@ class Runs:
         """Store a run and begin to start it; the future gets what it is once it runs. Of a run
         that is there already: what it is."""
         inner = os.path.relpath(cwd, self.location.root)
-        key = key_of(command, request.params, request.env, inner, taken)
+        key = key_of(command, request.params, request.env, inner, taken, request.distributed)
 
         def insert(connection: sqlite3.Connection) -> tuple[RunRow, bool]:
             if request.idempotent and (found := run_lists.same(connection, key)) is not None:
