@@ -32,6 +32,7 @@ from spice_engine.runs.searches import Searches
 from spice_engine.runs.service import Runs
 from spice_engine.runs.tracking import Tracking
 from spice_engine.runs.tracking_import import TrackingImport
+from spice_engine.runs.tracking_variables import TrackingVariables
 from spice_engine.runs.workflows.service import Workflows
 from spice_engine.runs.workspaces import Workspaces
 from spice_engine.serving.assembly import ModelServices, build_model_services
@@ -184,8 +185,8 @@ async def build_parts(
 
     stack.push_async_callback(close_runs)
     projects = Projects(database, metrics, runs.known, bus)
-    tracking = Tracking(runs, projects, ensure_token(location), base_url, settings.tls_cert)
-    stack.callback(tracking.close)
+    tracking = Tracking(runs, projects)
+    runs.variables.append(TrackingVariables(token, base_url, settings.tls_cert))
     workflows = Workflows(runs, objects, bus, ClientVariables(location, token, base_url))
     stack.push_async_callback(workflows.close)
     searches = Searches(runs, pools["searcher"], bus)

@@ -41,6 +41,8 @@ def attached(client: MlflowClient) -> dict[str, Any]:
         mlflow.log_param("depth", 3)
         mlflow.log_metric("height", 2.5, step=4)
         mlflow.log_text("pears", "notes/fruit.txt")
+        # Where the command leaves a file of its own at its end.
+        mlflow.log_text("gone", "told.json/clash.txt")
     again = client.get_run(run.info.run_id)
     return {
         "id": run.info.run_id,

@@ -24,7 +24,7 @@ class StartRun:
     with `after_ok` it does not begin unless all of them succeeded. A command that fails is tried
     again up to `retries` times. `idempotent` gives back a run that was asked for with all the same,
     if there is one; `auto_resume` starts a run again with its files when it was lost. `kind` is
-    run, trial, workflow, workspace or external; `parent` is the run that makes this one, `made_by`
+    run, trial, workflow or workspace; `parent` is the run that makes this one, `made_by`
     what it belongs to (`search:3`). `distributed` is a number of ranks. `code_of` has it run on the
     folder as another run had it, instead of as it is now; `git` on that of a repository, an address
     or an absolute path, at `git_ref` (a branch, tag or commit; HEAD if empty).

@@ -22,7 +22,7 @@ LARGEST_LIMIT = 2**60
 LOG_MAX_BYTES = 2**30
 """A run's log is cut at this size; its command goes on."""
 
-KINDS = ("run", "trial", "workflow", "workspace", "external")
+KINDS = ("run", "trial", "workflow", "workspace")
 LONGEST_NAME = 200
 LONGEST_TEXT = 4096
 LARGEST_PRIORITY = 1000

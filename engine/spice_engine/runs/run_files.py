@@ -269,13 +269,25 @@ def _changed(changes: Path, before: Path, mounted: Collection[str]) -> list[Pure
 
 
 def _move(source: Path, paths: Sequence[PurePosixPath], target: Path) -> None:
+    some = target.is_dir()
     for path in paths:
         place = target / path
+        if some:
+            _make_way(place, target)
         place.parent.mkdir(parents=True, exist_ok=True)
         # The command may have closed its folders; they are the user's all the same.
         with contextlib.suppress(OSError):
             (source / path).parent.chmod(0o700)
         (source / path).rename(place)
+
+
+def _make_way(place: Path, target: Path) -> None:
+    """What a tracking client sent to that place meanwhile gives way to what the command left."""
+    for folder in reversed(place.relative_to(target).parents[:-1]):
+        if (target / folder).is_symlink() or (target / folder).is_file():
+            (target / folder).unlink()
+    if place.is_dir() and not place.is_symlink():
+        remove(place)
 
 
 def _size(outputs: Path) -> OutputsRow:

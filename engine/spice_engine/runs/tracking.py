@@ -21,7 +21,12 @@ from spice_engine.runs import tracking_search
 from spice_engine.runs.projects import Projects
 from spice_engine.runs.service import Runs
 from spice_engine.runs.tracking_artifacts import Artifacts, measured
-from spice_engine.runs.tracking_checks import check_params, check_points, check_tags
+from spice_engine.runs.tracking_checks import (
+    check_params,
+    check_points,
+    check_run_name,
+    check_tags,
+)
 from spice_engine.runs.tracking_experiments import Experiments
 from spice_engine.runs.tracking_experiments import active as active_experiment
 from spice_engine.runs.tracking_pages import Page, place_of, token_of
@@ -58,26 +63,15 @@ class Tracking:
     `inside` is the number of the run whose code asks, where one does.
     """
 
-    def __init__(
-        self,
-        runs: Runs,
-        projects: Projects,
-        token: str,
-        url: Callable[[], str],
-        certificate: str = "",
-    ) -> None:
+    def __init__(self, runs: Runs, projects: Projects) -> None:
         self.runs = runs
         self.experiments = Experiments(runs.database, projects)
         self.artifacts = Artifacts(runs)
         self.times = Times()
-        self._url = url
-        self._certificate = certificate
-        self._token = token
         self._database = runs.database
         self._named: dict[int, int] = {}
         self._heard: dict[int, float] = {}
-        self._end_listening = runs.listen(self._hear)
-        runs.variables.append(self._variables)
+        runs.listen(self._hear)
 
     async def open(self) -> None:
         """Take up the clients' runs that an earlier engine left: they may go on."""
@@ -86,29 +80,11 @@ class Tracking:
         )
         self._heard = dict.fromkeys(numbers, time.monotonic())
 
-    def close(self) -> None:
-        """Hear of runs no longer."""
-        self._end_listening()
-
     @property
     def busy(self) -> bool:
         """Whether a client is at work that may come back."""
         since = time.monotonic() - BUSY_SECONDS
         return any(heard > since for heard in self._heard.values())
-
-    def _variables(self, row: RunRow) -> Mapping[str, str]:
-        """What a client needs in a run. Whoever has a server of their own keeps it."""
-        if "MLFLOW_TRACKING_URI" in row.env:
-            return {}
-        found = {
-            "MLFLOW_TRACKING_URI": f"{self._url()}/api/runs/{row.id}",
-            "MLFLOW_TRACKING_TOKEN": self._token,
-        }
-        if row.kind != "workspace":  # its kernels make runs of their own
-            found["MLFLOW_RUN_ID"] = table.uuid_of(row.id)
-        if self._certificate:
-            found["MLFLOW_TRACKING_SERVER_CERT_PATH"] = self._certificate
-        return found
 
     def _hear(self, info: RunInfo) -> None:
         if info.state in FINAL_STATES:
@@ -274,7 +250,7 @@ class Tracking:
             InvalidRequest: the status is none, or the run is put away.
         """
         wanted = state_of(status) if status else None
-        check_tags({NAME: name})
+        check_run_name(name)
         number = await self.number(uuid)
         left = None
         if wanted is not None and wanted[0] in FINAL_STATES:

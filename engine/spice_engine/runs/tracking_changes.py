@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spice_engine.errors import InvalidRequest, NotFound
-from spice_engine.runs.tracking_checks import MOST_PARAMS_BYTES
+from spice_engine.runs.tracking_checks import MOST_PARAMS_BYTES, check_run_name
 from spice_engine.runs.tracking_views import NAME, NOTE, PARENT, text_of
 from spice_engine.store import runs as run_table
 from spice_engine.store import tracking as table
@@ -58,7 +58,12 @@ def set_params(connection: sqlite3.Connection, row: RunRow, params: Mapping[str,
 
 
 def set_tags(connection: sqlite3.Connection, number: int, tags: Mapping[str, str]) -> None:
-    """Gives a run tags. Those that say what we keep elsewhere go there."""
+    """Gives a run tags. Those that say what we keep elsewhere go there.
+
+    Raises:
+        InvalidRequest: one is a name that a run cannot have.
+    """
+    check_run_name(tags.get(NAME, ""))
     parent = None
     if PARENT in tags:
         with contextlib.suppress(NotFound):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.runs.requests import LONGEST_NAME
 from spice_engine.runs.tracking_points import Sent
 from spice_engine.store.metrics import LARGEST_INDEX
 
@@ -53,6 +54,19 @@ def check_value(name: str, value: str, most: int, what: str) -> None:
         )
     if "\0" in value:
         raise InvalidRequest(f"{what} {name[:100]!r} holds a null character.")
+
+
+def check_run_name(name: str) -> None:
+    """The name of a run.
+
+    Raises:
+        InvalidRequest: it cannot be one.
+    """
+    if len(name) > LONGEST_NAME or not name.isprintable():
+        raise InvalidRequest(
+            f"Invalid run name: {name[:100]!r}",
+            hint=f"Printable text of at most {LONGEST_NAME} characters.",
+        )
 
 
 def check_params(params: Mapping[str, str]) -> None:

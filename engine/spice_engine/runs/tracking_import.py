@@ -131,8 +131,9 @@ class TrackingImport:
         left = await asyncio.to_thread(measured, folder)
 
         def finish(connection: sqlite3.Connection) -> RunRow:
-            changes.set_tags(connection, number, {**found.tags, USER: found.user or "unknown"})
-            table.describe(connection, number, name=found.name or found.tags.get(NAME, ""))
+            named = "".join(one for one in found.name if one.isprintable())[:LONGEST_NAME]
+            tags = {**found.tags, USER: found.user or "unknown", NAME: named.strip()}
+            changes.set_tags(connection, number, tags)
             params = dict(found.params)
             if len(to_json(params)) > MOST_PARAMS_BYTES:
                 notes.add(f"{found.uuid}: its params are too many, and were left out.")
