@@ -22,6 +22,7 @@ LEFT_OUT = {
     "engine.restart": "ends the engine",
     "samples.add": "writes into the folder",
     "store.export": "writes into the folder",
+    "runs.export_metrics": "writes a file anywhere",
 }
 document = openapi.build(TABLE)
 
