@@ -110,6 +110,22 @@ RUN: tuple[Action, ...] = (
         "workspaces",
         "[NAME]",
     ),
+    Action(
+        "run.workflows",
+        "Workflows",
+        "Show the workflows and their graphs; with a file, carry its steps out.",
+        ("F",),
+        "workflows",
+        "[FILE]",
+    ),
+    Action(
+        "run.searches",
+        "Searches",
+        "Show the searches over parameters, their trials and what matters.",
+        ("H",),
+        "searches",
+        "[SEARCH]",
+    ),
     Action("run.model_of_run", "Create model", "Make a model of its outputs.", ("M",)),
     Action("run.serve_run", "Serve", "Make a model of its outputs and serve that.", ("V",)),
 )

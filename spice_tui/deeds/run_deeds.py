@@ -77,6 +77,28 @@ class RunDeeds(Base):
             await self.ask("workspaces.start", name=name)
         await self.ask_person(WorkspacesScreen(cast("SpiceApp", self)))
 
+    async def action_searches(self, number: str = "") -> None:
+        """Show the searches over parameters; with a number, that one's trials."""
+        from spice_tui.screens.searches_screen import SearchesScreen
+
+        if number and not number.isdecimal():
+            raise Refused(f"{number!r} is no search.")
+        app = cast("SpiceApp", self)
+        run = await self.ask_person(SearchesScreen(app, int(number or 0)))
+        if run is not None:
+            await app.action_log(str(run))
+
+    async def action_workflows(self, file: str = "") -> None:
+        """Show the workflows; with a file, carry that one out first."""
+        from spice_tui.screens.workflows_screen import WorkflowsScreen
+
+        app, number = cast("SpiceApp", self), 0
+        if file:
+            number = int((await self.ask("workflows.run", file=file))["id"])
+        run = await self.ask_person(WorkflowsScreen(app, number))
+        if run is not None:
+            await app.action_log(str(run))
+
     async def action_label(self, label: str) -> None:
         """Add a label to the chosen run."""
         run = self.run_named()

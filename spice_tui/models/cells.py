@@ -32,6 +32,7 @@ _STATES: Final = {
         "completed",
         "valid",
         "complete",
+        "cached",
         "success",
         "good",
     ),
@@ -83,7 +84,7 @@ _STATES: Final = {
         "timed out",
         "timeout",
     ),
-    "stopped": ("stopped", "ended", "cancelled", "canceled", "paused", "exited"),
+    "stopped": ("stopped", "skipped", "ended", "cancelled", "canceled", "paused", "exited"),
 }
 _STYLE_OF: Final = {word: style for style, words in _STATES.items() for word in words}
 

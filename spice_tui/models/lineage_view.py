@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from spice_tui.models.cells import state_symbol
 from spice_tui.models.styled import AXIS, BAD, CHOSEN, GOOD, LABEL, NONE, TITLE, Line
 from spice_tui.theme.symbols import symbols
 
@@ -17,6 +18,8 @@ _LEAST, _MOST = 12, 28
 _UP, _DOWN, _LEFT, _RIGHT = 1, 2, 4, 8
 _BOXES = " ╵╷│╴┘┐┤╶└┌├─┴┬┼"
 _ORDER = ("data", "pod", "training", "policy", "workflow", "step", "run", "model", "server")
+_WITH_STATES = ("workflow", "step", "run")
+"""Kinds whose state has a sign, for colour is never the only one."""
 _STATES = {
     **dict.fromkeys(("ready", "done", "running", "complete", "cached"), GOOD),
     **dict.fromkeys(("failed", "invalid", "build_failed", "mount_failed", "killed"), BAD),
@@ -120,7 +123,8 @@ class LineageView:
             line.add(symbols().horizontal * room, AXIS)
             return
         signs = symbols()
-        sign = signs.cursor if name == cursor else signs.dot
+        plain = state_symbol(node.state) if node.kind in _WITH_STATES else signs.dot
+        sign = signs.cursor if name == cursor else plain
         style = _STATES.get(node.state, NONE)
         title = (
             node.title if len(node.title) <= room - 3 else node.title[: room - 4] + signs.ellipsis

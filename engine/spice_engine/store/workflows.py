@@ -253,6 +253,16 @@ def runs_of(connection: sqlite3.Connection, number: int) -> tuple[int, ...]:
     return tuple(row[0] for row in rows)
 
 
+def run_counts(connection: sqlite3.Connection, workflow: WorkflowRow) -> dict[str, int]:
+    """How many of the runs a script made are in each state; those that failed count as that."""
+    rows = connection.execute(
+        "SELECT CASE WHEN state = 'complete' AND outcome <> 'success' THEN 'failed' ELSE state END"
+        " AS word, count(*) FROM runs WHERE made_by = ? AND id IS NOT ? GROUP BY word",
+        (f"workflow:{workflow.id}", workflow.run),
+    )
+    return dict(rows.fetchall())
+
+
 def children_of(connection: sqlite3.Connection, runs: Sequence[int]) -> tuple[int, ...]:
     """The runs that any of these made, oldest first."""
     found: list[int] = []

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import json
 import sqlite3
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 from spice_engine.errors import NotFound, SpiceError
@@ -77,8 +79,8 @@ class KnownWorkflows:
 
     async def note(self, row: WorkflowRow) -> WorkflowInfo:
         """Remember and publish a workflow's state, which the store has already."""
-        steps = await self._database.read(lambda connection: table.steps(connection, row.id))
-        info = _bare(row, steps)
+        counts = await self._database.read(lambda connection: _counts(connection, row))
+        info = _bare(row, counts)
         if row.id in self._changed:
             self._changed[row.id].set()
         if row.archived is not None:
@@ -101,17 +103,17 @@ class KnownWorkflows:
 
     async def info(self, row: WorkflowRow) -> WorkflowInfo:
         """A workflow with its steps, as it crosses the doors."""
-        steps = await self._database.read(lambda connection: table.steps(connection, row.id))
+
+        def read(connection: sqlite3.Connection) -> tuple[tuple[StepRow, ...], dict[str, int]]:
+            return table.steps(connection, row.id), _counts(connection, row)
+
+        steps, counts = await self._database.read(read)
         plan: Plan | None = None
         if row.kind == "declared":
             with contextlib.suppress(SpiceError):
-                declared = await asyncio.to_thread(
-                    reading.parse, row.definition, row.file, row.params
-                )
-                plan = declared.plan
-        return dataclasses.replace(
-            _bare(row, steps), steps=[_step_info(step, plan) for step in steps]
-        )
+                plan = await asyncio.to_thread(_plan_of, row)
+        found = [_step_info(step, plan) for step in steps]
+        return dataclasses.replace(_bare(row, counts), steps=found)
 
     async def over(self, number: int) -> WorkflowInfo:
         """What a workflow is when it is over.
@@ -134,23 +136,35 @@ class KnownWorkflows:
         if row.kind != "declared":
             runs = await self._database.read(lambda connection: graph.runs_of(connection, info))
             return graph.of_runs(info, runs)
-        declared = await asyncio.to_thread(reading.parse, row.definition, row.file, row.params)
-        return graph.of_plan(declared.plan, info.steps)
+        return graph.of_plan(await asyncio.to_thread(_plan_of, row), info.steps)
 
     async def listed(self, count: int, *, archived: bool) -> list[WorkflowInfo]:
         """The newest workflows, without their steps, oldest of them first."""
 
-        def read(
-            connection: sqlite3.Connection,
-        ) -> list[tuple[WorkflowRow, tuple[StepRow, ...]]]:
+        def read(connection: sqlite3.Connection) -> list[WorkflowInfo]:
             rows = table.list_newest(connection, count, archived=archived)
-            return [(row, table.steps(connection, row.id)) for row in rows]
+            return [_bare(row, _counts(connection, row)) for row in reversed(rows)]
 
-        found = await self._database.read(read)
-        return [_bare(row, steps) for row, steps in reversed(found)]
+        return await self._database.read(read)
 
 
-def _bare(row: WorkflowRow, steps: tuple[StepRow, ...]) -> WorkflowInfo:
+def _plan_of(row: WorkflowRow) -> Plan:
+    return _parsed(row.definition, row.file, json.dumps(dict(row.params)))
+
+
+@lru_cache(maxsize=32)
+def _parsed(definition: str, file: str, params: str) -> Plan:
+    """It is asked for at each step's change."""
+    return reading.parse(definition, file, json.loads(params)).plan
+
+
+def _counts(connection: sqlite3.Connection, row: WorkflowRow) -> dict[str, int]:
+    if row.kind != "declared":
+        return table.run_counts(connection, row)
+    return dict(Counter(step.state for step in table.steps(connection, row.id)))
+
+
+def _bare(row: WorkflowRow, counts: dict[str, int]) -> WorkflowInfo:
     return WorkflowInfo(
         id=row.id,
         kind=row.kind,
@@ -165,7 +179,7 @@ def _bare(row: WorkflowRow, steps: tuple[StepRow, ...]) -> WorkflowInfo:
         params=dict(row.params),
         description=row.description,
         resumed=row.resumed,
-        counts=dict(Counter(step.state for step in steps)),
+        counts=counts,
         repos={label: found[0] for label, found in row.repos.items()},
         archived=row.archived,
     )

@@ -169,20 +169,19 @@ class ScriptWorkflows:
 
     async def heard(self, number: int, info: RunInfo) -> None:
         """A run of such a workflow has a new state."""
-        if info.id in self._managing:
-            if info.resumed_as is not None:
-                self._managing.discard(info.id)
-                self._managing.add(info.resumed_as)
-                run = info.resumed_as
-                await self._known.write(lambda connection: table.set_run(connection, number, run))
-            elif info.state in FINAL_STATES:
-                self._managing.discard(info.id)
-                await self._script_over(number, info)
-        elif info.state not in FINAL_STATES:
-            # One that a script asked for while it was told to stop.
+        if info.id not in self._managing:
             state = self._known.state_of(number)
-            if state in ENDED_AS:
+            if state in ENDED_AS and info.state not in FINAL_STATES:
+                # One that a script asked for while it was told to stop.
                 await self.end_runs([info.id], kill=state == "killing")
+            await self._known.note(await self._known.row(number))
+        elif (run := info.resumed_as) is not None:
+            self._managing.discard(info.id)
+            self._managing.add(run)
+            await self._known.write(lambda connection: table.set_run(connection, number, run))
+        elif info.state in FINAL_STATES:
+            self._managing.discard(info.id)
+            await self._script_over(number, info)
 
     async def _script_over(self, number: int, info: RunInfo) -> None:
         if (info.state, info.outcome) == ("complete", "success"):

@@ -1,0 +1,41 @@
+"""Workflows as rows of a table."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from spice_tui.models.columns import Column, Row
+
+if TYPE_CHECKING:
+    from spice_engine.protocol.workflows import WorkflowInfo
+
+WORKFLOWS = (
+    Column("id", "#", "number", least=3, most=6, importance=9),
+    Column("state", "state", "state", least=8, most=10, importance=8),
+    Column("name", "workflow", least=8, most=30, importance=7),
+    Column("kind", "kind", least=5, most=8, importance=4),
+    Column("steps", "steps", least=8, most=40, importance=6),
+    Column("created", "created", "time", least=7, most=12, importance=5),
+    Column("message", "message", weight=1, least=8, most=80, importance=3),
+)
+
+
+def workflow_rows(found: Iterable[WorkflowInfo]) -> list[Row]:
+    """One row a workflow, newest first."""
+    return [
+        Row(
+            str(one.id),
+            {
+                "id": one.id,
+                "state": one.state,
+                "name": one.name or shlex.join(one.command),
+                "kind": one.kind,
+                "steps": ", ".join(f"{count} {state}" for state, count in one.counts.items()),
+                "created": one.created,
+                "message": one.message,
+            },
+        )
+        for one in sorted(found, key=lambda one: one.id, reverse=True)
+    ]
