@@ -326,3 +326,15 @@ async def test_runs_are_listed_by_what_is_known_of_them(runs: Runs) -> None:
     for wanted in ({"sort": "weight"}, {"params": ["lr"]}, {"metrics": ["loss<x"]}):
         with pytest.raises(InvalidRequest):
             await listed(runs, **wanted)
+
+
+async def test_who_waits_for_another_run_waits_on_under_the_next_engine(tmp_path: Path) -> None:
+    async with runs_of(tmp_path) as runs:
+        first = await runs.start(StartRun("sleep 60"))
+        await until(runs, first.id, "running")
+        second = await runs.start(StartRun("true", after=[first.id]))
+        assert second.state == "queued"
+    async with runs_of(tmp_path) as runs:
+        assert await runs.adopt_all() == 2
+        await runs.end(first.id, kill=True)
+        assert (await over(runs, second.id)).outcome == "success"
