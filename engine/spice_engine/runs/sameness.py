@@ -20,8 +20,8 @@ def key_of(
 ) -> str:
     """A hash of all that decides what a run does: its command with its parameters, the content of
     its folder and where in it it begins, its environment, its mounts with their content, its
-    variables, and as how many ranks it runs. Not of where, when and for whom it runs: machine type, limits, name, labels. Empty
-    for a run in the folder itself, which may have changed since."""
+    variables, and as how many ranks it runs. Not of where, when and for whom it runs: machine type,
+    limits, name, labels. Empty for a run in the folder itself, which may have changed since."""
     if not taken.code:
         return ""
     mounts = sorted((mount.path, mount.object) for mount in taken.mounts)
