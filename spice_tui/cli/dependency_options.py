@@ -9,6 +9,7 @@ import typer
 
 from spice_engine.errors import InvalidSettings
 from spice_tui.cli import server_files
+from spice_tui.client import Client
 
 Text = str | None
 Texts = list[str] | None
@@ -81,6 +82,32 @@ DEPENDENCIES: dict[str, Any] = {
         ),
     ],
 }
+
+
+ENV_OF: dict[str, Any] = {
+    "env_of": Annotated[
+        Text,
+        typer.Option(
+            "--env-of", metavar="RUN", help="The environment of that run, made again from its lock."
+        ),
+    ],
+}
+
+
+def lock_of(client: Client, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The dependencies of `--env-of`; empty without it.
+
+    Raises:
+        InvalidSettings: something else is asked for as well.
+        NotFound: there is no such run, or it had no environment of its own.
+    """
+    run = given.get("env_of")
+    if not run:
+        return {}
+    other = next((name for name in DEPENDENCIES if given.get(name)), "")
+    if other:
+        raise InvalidSettings(f"--env-of and {_flag(other)} exclude each other.")
+    return {"dependencies": {"lock": client.call("environments.show", {"name": run})["lock"]}}
 
 
 def dependencies_of(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from spice_tui.cli import completion, inside, output, values
-from spice_tui.cli.dependency_options import DEPENDENCIES, dependencies_of
+from spice_tui.cli.dependency_options import DEPENDENCIES, ENV_OF, dependencies_of, lock_of
 from spice_tui.cli.exit_codes import ExitCode
 from spice_tui.cli.follow_run import RunFollower
 from spice_tui.cli.following import FollowingClient
@@ -24,7 +24,7 @@ from spice_tui.cli.session import Session, expand, session_of
 from spice_tui.cli.values import minutes
 
 
-@with_options({**LIFE, **METRICS, **GIT, **DEPENDENCIES})
+@with_options({**LIFE, **METRICS, **GIT, **DEPENDENCIES, **ENV_OF})
 def run(
     ctx: typer.Context,
     *,
@@ -142,6 +142,7 @@ def run(
             from spice_tui.cli.machine_type import chosen
 
             request["machine_type"] = chosen(client, machine_type)
+        request |= lock_of(client, given)
         if project:
             from spice_tui.cli import project as projects
 

@@ -7,10 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from spice_engine.errors import NotFound
 from spice_tui.cli import output, values
 from spice_tui.cli.output import Json
 from spice_tui.cli.session import session_of
 from spice_tui.cli.which_run import RunArgument, number_of
+from spice_tui.client import Client
 
 __all__ = ["RunArgument", "info", "label"]
 
@@ -21,6 +23,7 @@ def info(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
         number = number_of(client, run)
         found = client.call("runs.get", {"id": number})
         ranks = client.call("runs.ranks", {"id": number}) if found.get("distributed") else {}
+        environment = _environment(client, found) if found.get("environment") else ""
     if json:
         output.as_json(found)
         return
@@ -47,7 +50,7 @@ def info(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
             ("Description", found.get("description")),
             ("Mounts", "; ".join(map(_mount, found.get("mounts", [])))),
             *_dependencies(found.get("dependencies") or {}),
-            ("Environment", found.get("environment")),
+            ("Environment", environment),
             ("Outputs", _outputs(found)),
             ("Ranks", found.get("distributed") or ""),
             *(_rank(one) for one in ranks.get("ranks", [])),
@@ -57,7 +60,7 @@ def info(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
 
 def _rank(rank: dict[str, Any]) -> tuple[str, str]:
     running = f"running, process {rank['pid']}"
-    state = running if rank["exit_code"] is None else rank["message"]
+    state = running if rank["ended"] is None else rank["message"]
     lasted = (rank["ended"] or time.time()) - rank["started"]
     return f"Rank {rank['rank']}", f"{state}, {values.elapsed(lasted)}"
 
@@ -77,6 +80,7 @@ def _circumstances(run: dict[str, Any]) -> list[tuple[str, object]]:
         ("Auto-Resume", "yes" if run.get("auto_resume") else ""),
         ("Resumed From Run", run.get("resumed_from")),
         ("Resumed As Run", run.get("resumed_as")),
+        ("Source", run.get("source")),
         ("Stop Conditions", "; ".join(run.get("stop_conditions", []))),
         ("TensorBoard", run.get("tensorboard")),
         ("Link", run.get("link")),
@@ -100,8 +104,24 @@ def _dependencies(needs: dict[str, Any]) -> list[tuple[str, object]]:
         ("Python", needs.get("python")),
         ("Pip Packages", ", ".join(needs.get("pip", []))),
         ("Requirements", f"{len(needs.get('requirements', '').splitlines()) or ''}"),
+        ("Conda Packages", ", ".join(needs.get("conda", []))),
+        ("Conda Env File", f"{len(needs.get('conda_file', '').splitlines()) or ''}"),
+        ("Apt Packages", ", ".join(needs.get("apt", []))),
+        ("Image", needs.get("image")),
         ("Setup", "; ".join(needs.get("setup", []))),
+        ("Lock", "of an environment as it was" if needs.get("lock") else ""),
     ]
+
+
+def _environment(client: Client, run: dict[str, Any]) -> str:
+    """The key of a run's environment, whether it was there, and what it took to make."""
+    key = run["environment"]
+    try:
+        told = client.call("environments.show", {"name": str(run["id"])})
+    except NotFound:  # an engine before this one noted nothing of it
+        return key
+    made = f"made in {values.number(told['seconds'], 3)} s" if told["seconds"] else "as it is"
+    return f"{key}, {'from the cache, ' if told['cached'] and told['seconds'] else ''}{made}"
 
 
 def _outputs(run: dict[str, Any]) -> str:

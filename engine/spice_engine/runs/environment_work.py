@@ -18,6 +18,7 @@ from spice_engine.runs.pip_configuration import uv_variables
 from spice_engine.runs.systems import System
 from spice_runtime import process
 
+_FOR_UV = ("UV_", "PIP_", "SSL_CERT")
 _ELSEWHERE = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", process.SOFT_FILES)
 
 
@@ -101,6 +102,23 @@ def pythons() -> Path:
     given = os.environ.get("UV_PYTHON_INSTALL_DIR")
     data = os.environ.get("XDG_DATA_HOME")
     return Path(given or Path(data or Path.home() / ".local" / "share") / "uv" / "python")
+
+
+def cache_places(variables: Mapping[str, str]) -> dict[str, Path]:
+    """Where uv keeps packages and interpreters, by the variables that say so."""
+    cache = Path(variables.get("UV_CACHE_DIR") or Path.home() / ".cache" / "uv")
+    return {"UV_CACHE_DIR": cache, "UV_PYTHON_INSTALL_DIR": pythons()}
+
+
+def files_of(variables: Mapping[str, str]) -> list[Path]:
+    """The files and folders of this machine that variables for uv name. Blocks."""
+    words = (
+        word
+        for name, value in variables.items()
+        if name.startswith(_FOR_UV)
+        for word in value.split()
+    )
+    return [Path(word) for word in words if word.startswith("/") and Path(word).exists()]
 
 
 def job_variables(environment: Mapping[str, str]) -> dict[str, str]:

@@ -40,6 +40,8 @@ from spice_engine.runs.environment_wishes import (
 )
 from spice_engine.runs.environment_work import (
     Work,
+    cache_places,
+    files_of,
     is_python,
     job_variables,
     of_lock,
@@ -131,6 +133,13 @@ class Environments:
         wanted = of_lock(dependencies)[0]
         self.layers.check(wanted)
         return self._key(dependencies, base, None)
+
+    def is_there(self, dependencies: Dependencies, base: Collection[str] = BASE) -> bool:
+        """Whether it is made already; False where only its system could tell. Blocks."""
+        if dependencies.apt or dependencies.image or is_path(dependencies.python):
+            return False
+        key = self._key(dependencies, base, None)
+        return folders.read_ready(self.folder / key) is not None
 
     def _key(self, dependencies: Dependencies, base: Collection[str], system: System | None) -> str:
         if is_path(dependencies.python):
@@ -260,13 +269,12 @@ class Environments:
         views: list[dict[str, str]] = []
         variables = work.variables
         if work.system is not None:
-            cache = Path(variables.get("UV_CACHE_DIR") or Path.home() / ".cache" / "uv")
-            keep = [self._root, self._state, Path(self._uv()).parent, cache, pythons()]
-            cache.mkdir(parents=True, exist_ok=True)
-            pythons().mkdir(parents=True, exist_ok=True)
-            views = work.system.views(attempt / LAYER, keep)
-            places = {"UV_CACHE_DIR": str(cache), "UV_PYTHON_INSTALL_DIR": str(pythons())}
-            variables = {**variables, **places}
+            places = cache_places(variables)
+            keep = [self._root, self._state, Path(self._uv()).parent, *places.values()]
+            for place in places.values():
+                place.mkdir(parents=True, exist_ok=True)
+            views = work.system.views(attempt / LAYER, [*keep, *files_of(variables)])
+            variables = {**variables, **{name: str(path) for name, path in places.items()}}
         return Job(
             argv=("/bin/sh", str(attempt / "make.sh")),
             env=variables,

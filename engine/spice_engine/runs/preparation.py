@@ -177,6 +177,14 @@ class Preparation:
                 f"Cannot mount resource {resource[:200]!r}: {error.message}", hint=error.hint
             ) from None
 
+    async def is_cached(self, row: RunRow) -> bool:
+        """Whether a run's environment is there already, as far as that is known at once."""
+        if row.dependencies is None:
+            return False
+        return await asyncio.to_thread(
+            self.environments.is_there, Dependencies(**row.dependencies), ()
+        )
+
     async def make(self, row: RunRow, folder: Path) -> Prepared:
         """Make a run's environment and files, in its folder.
 

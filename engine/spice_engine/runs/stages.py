@@ -48,7 +48,9 @@ class Stages:
         """Make the files and the environment of a run; None if it is over instead."""
         state = "building" if row.dependencies else "mounting" if row.mounts else ""
         if state:
-            self._answer(await self._known.preparing(row.id, state))
+            cached = state == "building" and await self._preparation.is_cached(row)
+            message = "retrieves its cached environment." if cached else ""
+            self._answer(await self._known.preparing(row.id, state, message))
         task = asyncio.create_task(self._preparation.make(row, self._folder(row.id)))
         self._preparing[row.id] = task
         try:
