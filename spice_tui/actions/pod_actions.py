@@ -94,7 +94,7 @@ POD: tuple[Action, ...] = (
 
 RUN: tuple[Action, ...] = (
     Action("run.start", "Run", "Run a command.", (), "run", "COMMAND"),
-    Action("run.rerun", "Run again", "Run the chosen run's command again.", ("a",), "rerun"),
+    Action("run.rerun", "Run again", "Run it again, as it was asked for.", ("a",), "rerun"),
     Action("run.show_log", "Log", "Show its log.", ("L",), footer=True),
     Action("run.show_metrics", "Metrics", "Show its metrics.", ("m",), footer=True),
     Action(
@@ -102,6 +102,25 @@ RUN: tuple[Action, ...] = (
     ),
     Action("run.kill", "Kill", "End it at once.", ("K",), "kill", "[RUN]", dangerous=True),
     Action("run.label", "Label", "Add a label to it.", (), "label", "LABEL"),
+    Action("run.unlabel", "Take label away", "Take a label away.", (), "unlabel", "LABEL"),
+    Action("run.archive", "Archive", "Put it out of sight.", ("A",), "archive", "[RUN]"),
+    Action(
+        "run.beside",
+        "Log, metrics, outputs",
+        "Show its log, metrics or outputs beside it.",
+        ("b",),
+        "beside",
+        "[log|charts|outputs]",
+    ),
+    Action(
+        "run.project",
+        "Project",
+        "Show the runs of a project only, and what they came to; none: all runs.",
+        ("p",),
+        "project",
+        "[NAME]",
+    ),
+    Action("run.add_to_project", "Add to project", "Put it into a project.", (), "add-to", "NAME"),
     Action(
         "run.workspaces",
         "Workspaces",

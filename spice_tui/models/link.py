@@ -201,7 +201,8 @@ class Link:
                 feed.close()
 
     def want(self, *topics: str) -> None:
-        """Have `servers`, `models` or `comparisons` in the world: the first paint does without."""
+        """Have `servers`, `models`, `searches` or `comparisons` in the world, which the first paint
+        does without."""
         for topic in topics:
             if topic in self._wanted:
                 continue

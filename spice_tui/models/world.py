@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from spice_engine.protocol.models import ModelInfo
     from spice_engine.protocol.pods import Episode, PodInfo, TrainingInfo
     from spice_engine.protocol.runs import RunInfo
+    from spice_engine.protocol.searches import SearchInfo
     from spice_engine.protocol.servers import ServerInfo
 
 OF_TOPICS = {
@@ -32,6 +33,7 @@ OF_TOPICS = {
     "servers": "servers.ServerInfo",
     "models": "models.ModelInfo",
     "comparisons": "judging.ComparisonProgress",
+    "searches": "searches.SearchInfo",
 }
 """What the items of topics are. Their modules are imported when the first item comes: classes by
 the dozen take longer to make than the first screen has."""
@@ -61,8 +63,8 @@ def _nothing() -> Mapping[Any, Any]:
 class World:
     """Everything the screens show. Trainings and episodes are keyed `pod/number`.
 
-    Servers, models and comparisons (those that train now) are there from when a part of the screen
-    first wanted them.
+    Servers, models, searches and comparisons (those that train now) are there from when a part of
+    the screen first wanted them.
     """
 
     connection: Connection = field(default_factory=Connection)
@@ -75,6 +77,7 @@ class World:
     servers: Mapping[str, ServerInfo] = field(default_factory=_nothing)
     models: Mapping[str, ModelInfo] = field(default_factory=_nothing)
     comparisons: Mapping[int, ComparisonProgress] = field(default_factory=_nothing)
+    searches: Mapping[int, SearchInfo] = field(default_factory=_nothing)
 
     def trainings_of(self, pod: str) -> list[TrainingInfo]:
         """The pod's training runs with their episodes, oldest first."""
@@ -126,6 +129,7 @@ class Keeper:
         self._servers: dict[str, ServerInfo] = {}
         self._models: dict[str, ModelInfo] = {}
         self._comparisons: dict[int, ComparisonProgress] = {}
+        self._searches: dict[int, SearchInfo] = {}
         self._engine: EngineStatus | None = None
         self._connection = Connection()
         self.changed: set[str] = set()
@@ -168,6 +172,8 @@ class Keeper:
             _merge(self._models, kind, data, topic, str)
         elif topic == "comparisons":
             _merge(self._comparisons, kind, data, topic, int)
+        elif topic == "searches":
+            _merge(self._searches, kind, data, topic, int)
         elif topic == "trainings":
             # A snapshot holds the recent ones only; older ones that are known stay.
             changes = data if kind == "delta" else {"set": data}
@@ -211,6 +217,7 @@ class Keeper:
             "servers": self._servers,
             "models": self._models,
             "comparisons": self._comparisons,
+            "searches": self._searches,
         }
         for name, live in maps.items():
             if name in self.changed:
