@@ -22,6 +22,7 @@ def info(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
     with session_of(ctx).connect() as client:
         number = number_of(client, run)
         found = client.call("runs.get", {"id": number})
+        asked = client.call("runs.asked", {"id": number})
         ranks = client.call("runs.ranks", {"id": number}) if found.get("distributed") else {}
         environment = _environment(client, found) if found.get("environment") else ""
     if json:
@@ -41,6 +42,8 @@ def info(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
             ("Command", values.command_text(found["command"])),
             ("Directory", found.get("cwd")),
             *_circumstances(found),
+            ("Limits", _limits(asked)),
+            ("Environment Vars", ", ".join(f"{key}={text}" for key, text in asked["env"].items())),
             ("Created", values.clock(found.get("created"))),
             ("Start Time", values.clock(started)),
             ("End Time", values.clock(ended)),
@@ -86,6 +89,15 @@ def _circumstances(run: dict[str, Any]) -> list[tuple[str, object]]:
         ("Link", run.get("link")),
         ("Archived", values.clock(run.get("archived"))),
     ]
+
+
+def _limits(asked: dict[str, Any]) -> str:
+    parts = [
+        f"{values.number(asked['cpu'])} cores" if asked.get("cpu") else "",
+        f"{values.size_text(asked['memory'])} of memory" if asked.get("memory") else "",
+        f"{values.number(asked['timeout'])} s of running" if asked.get("timeout") else "",
+    ]
+    return ", ".join(part for part in parts if part)
 
 
 def _mount(text: str) -> str:

@@ -143,6 +143,8 @@ async def test_a_stop_reaches_every_rank_and_a_kill_of_the_launcher_ends_them(ru
     os.kill(shim["child"], signal.SIGKILL)
     ended = await runs.wait_over(started.id)
     assert (ended.outcome, ended.exit_code) == ("failed", 137)
+    left = (await list_ranks(runs, RunId(ended.id))).ranks
+    assert [(one.message, one.exit_code) for one in left] == [("ended with the run", None)] * 2
     assert not any(process.identity(one.pid) for one in found)
 
 

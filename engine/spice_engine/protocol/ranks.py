@@ -9,7 +9,8 @@ from spice_engine.records import record
 
 @record
 class RankInfo:
-    """One rank; times are Unix seconds. `exit_code` is None while it runs."""
+    """One rank; times are Unix seconds. `exit_code` is None while it runs, and where nobody saw
+    its end."""
 
     rank: int
     pid: int

@@ -67,17 +67,18 @@ def check_rank(row: RunRow, rank: int) -> None:
         raise NotFound(f"run {row.id} has no rank {rank}: it has {has}.")
 
 
-def ranks_of(folder: Path) -> RankList:
-    """What is known of the ranks of a run; those that did not start are left out. Blocks."""
+def ranks_of(folder: Path, over: float | None = None) -> RankList:
+    """What is known of the ranks of a run; those that did not start are left out. `over` is when
+    the run was, if it is: a launcher that was killed told nothing of its ranks' end. Blocks."""
     told = process.read_json(str(folder), ranks.STATUS) or {}
     found = [
         RankInfo(
             rank=one["rank"],
             pid=one["pid"],
             started=one["started"],
-            ended=one["ended"],
+            ended=one["ended"] or over,
             exit_code=one["exit_code"],
-            message=one["message"],
+            message=one["message"] or ("ended with the run" if over else ""),
             log_bytes=_size(log_of(folder, one["rank"])),
         )
         for one in told.get("ranks", [])

@@ -19,4 +19,4 @@ async def list_ranks(runs: Runs, request: RunId) -> RankList:
     if not 0 < request.id < 2**63:
         raise InvalidRequest(f"{request.id} is no run's number.")
     row = await runs.database.read(lambda connection: table.get(connection, request.id))
-    return await asyncio.to_thread(ranks_of, runs.folder(row.id))
+    return await asyncio.to_thread(ranks_of, runs.folder(row.id), row.ended)

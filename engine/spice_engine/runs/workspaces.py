@@ -72,7 +72,7 @@ class Workspaces:
         self._words: dict[str, str] = {}
         self._changing = asyncio.Lock()
         self._woken: dict[str, asyncio.Event] = {}
-        self._watchers: dict[str, asyncio.Task[None]] = {}
+        self._watchers: set[asyncio.Task[None]] = set()
         self._topic = bus.topic("workspaces", "state", self._snapshot)
         self._leave = runs.listen(self._heard)
 
@@ -85,16 +85,15 @@ class Workspaces:
         for row in reversed(rows):
             self._heard(run_info_of(row))
         for name, run in self._known.items():
-            if not is_over(run) or has_died(run):
+            if has_died(run):
                 self._watch(name, run.id)
 
     async def close(self) -> None:
         """Look after them no longer; their runs are the runs' own matter."""
         self._leave()
-        tasks = list(self._watchers.values())
-        for task in tasks:
+        for task in self._watchers:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._watchers, return_exceptions=True)
 
     # -- what is known
 
@@ -166,14 +165,13 @@ class Workspaces:
                 raise InvalidRequest(f"{time_name}: between 0 (never) and 30 days.")
         if wanted["interface"] not in server.MODULES:
             raise InvalidRequest("interface: lab or notebook.")
-        run = await self._run(name, wanted, request.port)
+        await self._run(name, wanted, request.port)
         if last is not None:
             with suppress(SpiceError):
                 await self._runs.archive(last.id, archived=True)
-        self._watch(name, run.id)
         return self.info(name)
 
-    async def _run(self, name: str, wanted: Mapping[str, Any], port: int | None) -> RunInfo:
+    async def _run(self, name: str, wanted: Mapping[str, Any], port: int | None) -> None:
         interface, needed = wanted["interface"], _needed(wanted)
         taken = [port_of(run) for run in self._known.values() if not is_over(run)]
         port = await asyncio.to_thread(server.free_port, port, wanted["port"], taken)
@@ -205,7 +203,7 @@ class Workspaces:
         )
         self._words.pop(name, None)
         self._seen.pop(name, None)
-        return await self._runs.start(request, await self._taken(request))
+        await self._runs.start(request, await self._taken(request))
 
     async def _taken(self, request: StartRun) -> Taken:
         """What a workspace is asked for with: as a run in the folder itself, and its mounts."""
@@ -258,40 +256,39 @@ class Workspaces:
 
     def _watch(self, name: str, number: int) -> None:
         task = asyncio.create_task(self._look_after(name, number), name=f"workspace {name}")
-        self._watchers[name] = task
-        task.add_done_callback(lambda done: self._unwatch(name, done))
+        self._watchers.add(task)
+        task.add_done_callback(self._unwatch)
 
-    def _unwatch(self, name: str, task: asyncio.Task[None]) -> None:
-        if self._watchers.get(name) is task:
-            del self._watchers[name]
-            self._woken.pop(name, None)
+    def _unwatch(self, task: asyncio.Task[None]) -> None:
+        self._watchers.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("workspace %s is no longer looked after", name, exc_info=error)
+            log.error("a workspace is no longer looked after", exc_info=error)
 
     async def _look_after(self, name: str, number: int) -> None:
         over = asyncio.create_task(self._runs.wait_over(number))
         token = await asyncio.to_thread(self._folders.token, name)
+        woken = self._woken.setdefault(name, asyncio.Event())
         try:
-            while not over.done():
+            # A newer run may take the name, and then this one is only waited for.
+            while not over.done() and self._is_newest(name, number):
+                woken.clear()
                 run = self._known[name]
                 if run.state == "running":
                     await self._look(name, run, token)
-                await self._rest(name, run, over)
-            await self._ended(name, over.result())
+                await self._rest(over, woken, self._pause(name, run))
+            await self._ended(name, await over)
         finally:
             over.cancel()
 
-    async def _rest(self, name: str, run: RunInfo, over: asyncio.Task[RunInfo]) -> None:
+    def _is_newest(self, name: str, number: int) -> bool:
+        return name in self._known and self._known[name].id == number
+
+    @staticmethod
+    async def _rest(over: asyncio.Task[RunInfo], woken: asyncio.Event, seconds: float) -> None:
         """Wait for the next look, which a new state of the run or `hurry` brings about at once."""
-        woken = self._woken.setdefault(name, asyncio.Event())
-        woken.clear()
         wake = asyncio.create_task(woken.wait())
         try:
-            await asyncio.wait(
-                {over, wake},
-                timeout=self._pause(name, run),
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            await asyncio.wait({over, wake}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             wake.cancel()
 
@@ -343,7 +340,7 @@ class Workspaces:
             chunk = await asyncio.to_thread(read_chunk, folder / LOG_NAME, 0, 0, _WORDS)
             words = last_words(chunk.text)
         # Somebody may have started it again meanwhile.
-        if name in self._known and self._known[name].id == run.id:
+        if self._is_newest(name, run.id):
             self._seen.pop(name, None)
             self._words[name] = words
             self._publish(name)
@@ -362,11 +359,15 @@ class Workspaces:
         if run.archived is None:
             self._known[run.name] = run
             self._publish(run.name)
-            self.hurry(run.name)
+            if is_over(run) or (newest is not None and newest.id == run.id):
+                self.hurry(run.name)
+            else:
+                self._watch(run.name, run.id)
         elif newest is not None:
             del self._known[run.name]
             self._seen.pop(run.name, None)
             self._words.pop(run.name, None)
+            self._woken.pop(run.name, None)
             self._topic.remove(run.name)
 
     def _publish(self, name: str) -> None:
