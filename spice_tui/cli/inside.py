@@ -25,10 +25,10 @@ def joined(request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         inner = cwd.relative_to(files) if cwd.is_relative_to(files) else None
         if inner is not None:
             request = {**request, "cwd": str(inner)}
-    if workflow.isdecimal() and not request.get("in_place"):
-        return "workflows.start_run", {"id": int(workflow), "run": request}
     if number.isdecimal() and files is not None:
         request = {**request, "parent": int(number)}
+    if workflow.isdecimal() and not request.get("in_place"):
+        return "workflows.start_run", {"id": int(workflow), "run": request}
     return "runs.start", request
 
 

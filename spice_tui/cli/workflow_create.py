@@ -109,10 +109,13 @@ def create(
         "dependencies": dependencies_of(given) or None,
     }
     if local:
+        # The connection is held meanwhile: an engine that nobody uses would leave.
         with session.connect(make=True) as client:
             made = client.call("workflows.create", request)
             variables = client.call("workflows.variables", {"id": made["id"]})["variables"]
-        raise typer.Exit(_run_here(session, made, variables, request))
+            code = _run_here(made, variables, request)
+        _finish(session, made["id"], code)
+        raise typer.Exit(code)
     client = session.connect(FollowingClient, make=True)
     made = client.call("workflows.create", request)
     if background:
@@ -155,12 +158,9 @@ def _absolute(source: str) -> str:
     return str(path if path.is_absolute() else Path.cwd() / path)
 
 
-def _run_here(
-    session: Session, made: dict[str, Any], variables: dict[str, str], request: dict[str, Any]
-) -> int:
-    """Run the script in this terminal, and tell the engine how it ended."""
-    number = made["id"]
-    output.note(f"Workflow {number} begins here.")
+def _run_here(made: dict[str, Any], variables: dict[str, str], request: dict[str, Any]) -> int:
+    """Run the script in this terminal; its exit code."""
+    output.note(f"Workflow {made['id']} begins here.")
     python_path = os.pathsep.join(
         part for part in (os.environ.get("PYTHONPATH", ""), variables["PYTHONPATH"]) if part
     )
@@ -173,12 +173,15 @@ def _run_here(
         )
     except OSError as error:
         output.error_line(f"The script cannot be run: {error.strerror}: {command}")
-        code = 127
+        return 127
     except KeyboardInterrupt:
-        code = ExitCode.INTERRUPTED
-    code = 128 - code if code < 0 else code
+        return ExitCode.INTERRUPTED
+    return 128 - code if code < 0 else code
+
+
+def _finish(session: Session, number: int, code: int) -> None:
+    """Tell the engine how the script ended, unless the workflow was ended before."""
     with session.connect(Client) as client:
-        found = client.call("workflows.get", {"id": number})
-        if found["state"] in {"running", "stopping", "killing"}:
+        state = client.call("workflows.get", {"id": number})["state"]
+        if state in {"running", "stopping", "killing"}:
             client.call("workflows.finish", {"id": number, "exit_code": code})
-    return code

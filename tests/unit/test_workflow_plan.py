@@ -181,7 +181,7 @@ def workflows(draw: st.DrawFn) -> dict[str, StepSpec]:
     return {name: steps[name] for name in order}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(workflows(), st.data())
 def test_every_workflow_comes_to_an_end_and_no_step_runs_before_its_time(
     steps: dict[str, StepSpec], data: st.DataObject

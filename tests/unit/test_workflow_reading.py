@@ -83,7 +83,7 @@ def findings(text: str) -> list[str]:
             "steps:\n  a:\n    command: x\n    environment: {pipp: numpy}\n",
             [
                 "4:19 There is no key 'pipp'. Known: pip, pip_req, python, setup, conda, "
-                "conda_file, apt."
+                "conda_file, channels, apt, image."
             ],
         ),
         (
@@ -119,7 +119,7 @@ JSON = st.recursive(
 KEYS = ("command", "needs", "mounts", "foreach", "when", "params", "env", "environment", "code")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["a", "b", "steps", "", "ü"]),

@@ -77,8 +77,8 @@ class FinishWorkflow:
 
 @record
 class StartWorkflowRun:
-    """Start a run of a script's workflow. It runs on the workflow's snapshot of the folder, or on
-    the code of a label."""
+    """Start a run that the script or a step of a workflow asks for. It runs on the workflow's
+    snapshot of the folder, or on the code of a label."""
 
     id: int
     run: StartRun

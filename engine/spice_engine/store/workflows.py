@@ -228,7 +228,7 @@ def set_step(
 def run_of_step(connection: sqlite3.Connection, number: int, step: StepRow) -> int | None:
     """The run that was started for a step, also when the engine died before it noted that."""
     found = connection.execute(
-        "SELECT max(id) FROM runs WHERE made_by = ? AND name = ? AND id > ?",
+        "SELECT max(id) FROM runs WHERE made_by = ? AND name = ? AND id > ? AND parent IS NULL",
         (f"workflow:{number}", step.key, step.since),
     ).fetchone()
     return found[0]

@@ -90,11 +90,11 @@ class RunsService(States):
         label = given.pop("commit_label", None) or ""
         workflow = given.pop("workflow_id", None) or self._workflow
         request = run_request(given)
+        if self._parent is not None:
+            request["parent"] = self._parent
         if workflow is not None:
             found = self._door.post(f"workflows/{workflow}/runs", {"run": request, "label": label})
             return Run(self._door, found)
-        if self._parent is not None:
-            request["parent"] = self._parent
         return Run(self._door, self._door.post("runs", request))
 
     def template(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -315,8 +315,8 @@ _ATTRIBUTES = {
     "user_exit_code": lambda info: info.get("exit_code"),
     "command": lambda info: " ".join(info["command"]),
     "gpu": lambda info: info.get("machine_type"),
-    "git_commit_hash": lambda info: info.get("source", "").partition("@")[2] or None,
-    "github_url": lambda info: info.get("source", "").partition("@")[0] or None,
+    "git_commit_hash": lambda info: info.get("source", "").rpartition("@")[2] or None,
+    "github_url": lambda info: info.get("source", "").rpartition("@")[0] or None,
     "docker_image": lambda info: (info.get("dependencies") or {}).get("image") or None,
     "created_at": _moment("created"),
     "started_at": _moment("started"),

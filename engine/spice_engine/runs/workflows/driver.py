@@ -178,10 +178,15 @@ class Driver:
         for key, step in list(self.steps.items()):
             if step.state == WAITING:
                 await self._set(key, STOPPED, "The workflow was stopped before its turn.")
-            elif step.state == RUNNING and step.run is not None and step.run not in self._ended:
-                self._ended.add(step.run)
+        # Those of the steps, and what these have made.
+        made = await self._runs.database.read(
+            lambda connection: table.active_runs_of(connection, self._row.id)
+        )
+        for run in made:
+            if run not in self._ended:
+                self._ended.add(run)
                 try:
-                    await self._runs.end(step.run, kill=self._ending == "kill")
+                    await self._runs.end(run, kill=self._ending == "kill")
                 except (Conflict, NotFound):
                     self._changed.set()  # it ended just now
 

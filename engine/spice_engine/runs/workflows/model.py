@@ -32,7 +32,9 @@ class EnvironmentSpec:
     setup: Texts | None = _meaning("Commands that complete it, once.")
     conda: Texts | None = _meaning("Conda packages.")
     conda_file: str | None = _meaning("A conda environment file in the app folder.")
+    channels: Texts | None = _meaning("Where conda's packages come from.")
     apt: Texts | None = _meaning("Packages of the system.")
+    image: str | None = _meaning("The root file system: a folder, a tar file, or an image.")
 
 
 @record
@@ -68,6 +70,8 @@ class StepSpec:
     )
     timeout: str | int | float | None = _meaning("`90s`, `2h`; a bare number counts minutes.")
     retries: int | None = _meaning("How often it is tried again when it fails.")
+    auto_resume: bool = _meaning("When its run is lost, it goes on with that run's files.", False)
+    distributed: int = _meaning("It is started as this many ranks.", 0)
     cache: bool | None = _meaning("Whether an equal run that succeeded may stand for it; true.")
     priority: int = _meaning("Of the runs that wait, a higher one goes first.", 0)
     labels: Texts = _meaning("Labels of its runs.", "")

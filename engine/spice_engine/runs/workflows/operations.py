@@ -118,7 +118,7 @@ async def archive(workflows: Workflows, request: WorkflowId) -> WorkflowInfo:
 
 @operation("workflows.start_run", http="POST /api/v1/workflows/{id}/runs")
 async def start_run(workflows: Workflows, request: StartWorkflowRun) -> RunInfo:
-    """Start a run of a script's workflow, on the folder as it was when that began."""
+    """Start a run of a workflow, on the folder as it was when that began."""
     return await workflows.scripts.start_run(request)
 
 

@@ -118,19 +118,18 @@ class ScriptWorkflows:
         return await self._known.info(await self._known.row(row.id))
 
     async def start_run(self, request: StartWorkflowRun) -> RunInfo:
-        """Start a run of a script's workflow, on its code.
+        """Start a run of a workflow that its script, or a step, asks for, on the workflow's code.
 
         Raises:
-            Conflict: the workflow is over, or declared.
+            Conflict: the workflow is over.
             NotFound: it has no such label.
             SpiceError: as `Runs.start`.
         """
         row = await self._known.row(request.id)
         if row.state != "running":
             raise Conflict(f"workflow {row.id} is over or ends ({row.state}).")
-        if row.kind == "declared":
-            raise Conflict(f"workflow {row.id} is declared: its steps make its runs.")
-        run = dataclasses.replace(request.run, parent=row.run, made_by=f"workflow:{row.id}")
+        parent = row.run if request.run.parent is None else request.run.parent
+        run = dataclasses.replace(request.run, parent=parent, made_by=f"workflow:{row.id}")
         if run.in_place or run.git or run.code_of is not None:
             return await self._runs.start(run)
         code = row.code

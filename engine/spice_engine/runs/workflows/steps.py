@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from spice_engine.errors import InvalidRequest, NotFound
 from spice_engine.protocol.machine_types import DEFAULT_MACHINE_TYPE
@@ -86,6 +85,8 @@ class StepMaker:
             made_by=f"workflow:{self._row.id}",
             priority=spec.priority,
             retries=retries or 0,
+            auto_resume=spec.auto_resume,
+            distributed=spec.distributed,
         )
         command = command_of(request)
         root = self._runs.location.root
@@ -117,20 +118,21 @@ class StepMaker:
     async def _dependencies(self, spec: EnvironmentSpec | None) -> Dependencies | None:
         if spec is None:
             return None
-        found: dict[str, Any] = {}
-        for name in ("pip", "setup", "apt", "conda"):
-            if words := texts(getattr(spec, name)):
-                found[name] = words
-        if spec.python:
-            found["python"] = spec.python
-        for name, field in (("pip_req", "requirements"), ("conda_file", "conda_file")):
-            if path := getattr(spec, name):
-                found[field] = await asyncio.to_thread(self._text_of, name, path)
-        known = Dependencies.__dataclass_fields__
-        unknown = next((name for name in found if name not in known), None)
-        if unknown is not None:
-            raise InvalidRequest(f"environment: {unknown} cannot be had here.")
-        return Dependencies(**found)
+        files = {"pip_req": "", "conda_file": ""}
+        for key in files:
+            if path := getattr(spec, key):
+                files[key] = await asyncio.to_thread(self._text_of, key, path)
+        return Dependencies(
+            pip=texts(spec.pip),
+            requirements=files["pip_req"],
+            python=spec.python or "",
+            setup=texts(spec.setup),
+            conda=texts(spec.conda),
+            conda_file=files["conda_file"],
+            channels=texts(spec.channels),
+            apt=texts(spec.apt),
+            image=spec.image or "",
+        )
 
     def _text_of(self, key: str, path: str) -> str:
         root = self._runs.location.root
