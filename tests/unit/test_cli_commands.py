@@ -157,7 +157,9 @@ def test_info_label_and_metrics(engine: SmallEngine, cli: Cli) -> None:
     engine.on_loop(lambda: engine.shelf.add_run(labels=["good"]))
     code, out, _ = cli("info", "runs/1")
     assert code == 0
-    assert "Duration      2 seconds" in out
+    assert "Duration          2 seconds" in out
+    assert "Limits            0.5 cores, 90 s of running" in out
+    assert "Environment Vars  A=b" in out
     assert "Project" not in out
     assert cli("label", "1", "best")[1] == "Successfully added label best to run 1.\n"
     assert json.loads(cli("info", "1", "--json")[1])["labels"] == ["good", "best"]
