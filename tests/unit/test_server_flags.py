@@ -80,13 +80,14 @@ def test_every_option_that_means_something_changes_something(
     file = tmp_path / "file"
     file.write_text("a: 1\n")
     monkeypatch.setenv("VIRTUAL_ENV", "")
-    texts = {"config": str(file), "pip_req": str(file), "conda_file": str(file)}
+    texts = {name: str(file) for name in ("config", "pip_req", "conda_file", "env_lock")}
     texts |= {"ram_request": "1", "ram_limit": "1", "max_body": "1", "num_processes": "2"}
     texts |= {"scale_down_after": "1", "deadline": "1", "start_timeout": "1"}
-    texts |= {"auth": "none", "retry": "never", "python": "3.12"}
+    texts |= {"auth": "none", "retry": "never", "python": "3.12", "image": "debian:12"}
     silent = {"open_", "force", "verbose", "github_url", "github_ref", "commit_ref"}
     for name in FLAGS.keys() - silent - {"deps_from_env"}:
-        many = name in {"env", "mount", "pip", "apt", "setup", "cors"}
+        lists = {"env", "mount", "pip", "apt", "setup", "cors", "conda", "conda_channel"}
+        many = name in lists
         value: Any = ["a"] if many else texts.get(name, 1)
         assert changes({name: value}), name
     assert changes({"open_": True, "force": True}) == {}
@@ -153,19 +154,43 @@ def test_requirements_include_each_other(tmp_path: Path) -> None:
         changes({"pip_req": str(tmp_path / "all.txt")})
 
 
-def test_dependencies_that_exclude_each_other(tmp_path: Path) -> None:
-    with pytest.raises(InvalidSettings, match="exclude each other"):
-        changes({"conda_file": "env.yaml", "pip_req": "r.txt"})
+@pytest.mark.parametrize(
+    ("one", "other", "conda"),
+    [
+        ("conda_file", "pip_req", False),
+        ("conda_file", "deps_from_env", False),
+        ("conda", "pip_req", False),
+        ("conda_file", "image", False),
+        ("deps_from_env", "pip", True),
+        ("deps_from_env", "pip_req", True),
+        ("env_lock", "pip", False),
+    ],
+)
+def test_dependencies_that_exclude_each_other(
+    monkeypatch: pytest.MonkeyPatch, one: str, other: str, conda: bool
+) -> None:
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    monkeypatch.setenv("CONDA_PREFIX", "/opt/conda" if conda else "")
+    with pytest.raises(InvalidSettings, match="exclude each other") as caught:
+        changes({one: "x", other: "y"})
+    assert caught.value.exit_code == 3
 
 
-def test_the_active_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_active_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VIRTUAL_ENV", raising=False)
     monkeypatch.delenv("CONDA_PREFIX", raising=False)
     with pytest.raises(InvalidSettings, match="Could not find an active conda environment"):
         changes({"deps_from_env": True})
+    conda = tmp_path / "conda"
+    conda.write_text("#!/bin/sh\nprintf '%s\\n' \"# $*\" 'dependencies: [numpy]'\n")
+    conda.chmod(0o755)
     monkeypatch.setenv("CONDA_PREFIX", "/opt/conda")
-    with pytest.raises(InvalidSettings, match="--python"):
-        str(changes({"deps_from_env": True}))
+    monkeypatch.setenv("CONDA_EXE", str(conda))
+    asked = changes({"deps_from_env": True})["dependencies"]
+    assert asked == {"conda_file": "# env export --from-history\ndependencies: [numpy]\n"}
+    monkeypatch.setenv("CONDA_EXE", str(tmp_path / "gone"))
+    with pytest.raises(InvalidSettings, match="gone"):
+        changes({"deps_from_env": True})
 
 
 @pytest.mark.parametrize(
