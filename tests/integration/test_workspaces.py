@@ -198,7 +198,7 @@ async def test_a_mount_appears_in_the_folder_itself_and_leaves_no_trace(root: Pa
         assert list((root / "data").iterdir()) == []
         await workspaces.stop("notes")
         await in_state(workspaces, "notes", "stopped")
-        await until(lambda: not (root / "data").exists())
+        await until(lambda: not (root / "data").exists(), 30.0)
 
 
 def test_an_environment_gets_a_notebook_server_unless_it_names_one() -> None:
