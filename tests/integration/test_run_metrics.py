@@ -122,6 +122,18 @@ send_metric("name 01", 1)
     assert page.values[-1] == "x" * 60_000
 
 
+async def test_attempts_add_to_the_same_series(runs: Runs, metrics: RunMetrics) -> None:
+    script = """
+import os, sys
+from spice_runtime import send_metric
+send_metric("attempt", int(os.environ["SPICE_RUN_ATTEMPT"]))
+sys.exit(os.environ["SPICE_RUN_ATTEMPT"] != "3")
+"""
+    run = await ran(runs, script, retries=3)
+    assert (run.outcome, run.attempt) == ("success", 3)
+    assert await points(metrics, run.id, "attempt") == [(0, 1.0), (1, 2.0), (2, 3.0)]
+
+
 async def test_no_point_is_lost_or_doubled_over_the_end_of_an_engine(
     runs: Runs, metrics: RunMetrics
 ) -> None:

@@ -18,6 +18,7 @@ from spice_engine.runs.service import Runs
 from spice_engine.runs.usage import RunUsage, RunUsages
 from spice_engine.store import runs as table
 from spice_engine.store.series import MEASURED, Point
+from spice_engine.store.tracking import EXTERNAL
 from spice_engine.workers.devices import devices_in
 from spice_runtime import process
 
@@ -63,7 +64,7 @@ class Hardware:
                 await self._task
 
     def _hear(self, info: RunInfo) -> None:
-        if info.state in _LIVE:
+        if info.state in _LIVE and info.kind != EXTERNAL:
             self._living.add(info.id)
             self._some.set()
         elif info.id in self._living:
