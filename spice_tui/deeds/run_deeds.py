@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict
 from typing import TYPE_CHECKING, cast
 
 from spice_engine.errors import NotFound
+from spice_engine.protocol.projects import ProjectDetails
 from spice_tui.base import Base, Refused
+from spice_tui.models.project_words import project_words
 from spice_tui.models.world import ACTIVE_RUN
 
 if TYPE_CHECKING:
     from spice_engine.protocol.runs import RunInfo
     from spice_tui.app import SpiceApp
+    from spice_tui.screens.runs_view import RunsView
 
 
 class RunDeeds(Base):
@@ -37,20 +39,53 @@ class RunDeeds(Base):
         self.say(f"Run {run['id']} began: {command}")
 
     async def action_rerun(self) -> None:
-        """Run the chosen run's command again."""
+        """Run the chosen run again, as it was asked for."""
         run = self.run_named()
-        command = run.command[0] if len(run.command) == 1 else run.command
-        again = await self.ask(
-            "runs.start",
-            command=command,
-            cwd=run.cwd,
-            name=run.name,
-            machine_type=run.machine_type,
-            mounts=run.mounts,
-            in_place=run.in_place,
-            dependencies=None if run.dependencies is None else asdict(run.dependencies),
-        )
+        again = await self.ask("runs.start", **await self.ask("runs.asked", id=run.id))
         self.say(f"Run {again['id']} began: {shlex.join(run.command)}")
+
+    async def action_archive(self, number: str = "") -> None:
+        """Put a run out of sight: what it left is there, but nowhere shown."""
+        run = self.run_named(number)
+        await self.ask("runs.archive", id=run.id)
+        self.say(f"Run {run.id} is archived: spice-tui archive --undo {run.id} takes it back.")
+
+    async def action_beside(self, page: str = "") -> None:
+        """Show the chosen run's log, metrics or outputs beside it; none: the next of them."""
+        view = await self._runs_view()
+        if page and page not in view.deck.names:
+            raise Refused(f"{page!r} is none of {', '.join(view.deck.names)}.")
+        if page:
+            await view.turn_to(page)
+        else:
+            await view.deck.turn(1)
+        self.draw()
+
+    async def action_project(self, name: str = "") -> None:
+        """Show the runs of a project only; none: of the chosen run's project, or again all."""
+        view = await self._runs_view()
+        if not name and not view.project:
+            name = self.run_named().project
+            if not name:
+                raise Refused("the chosen run is in no project.", hint="Name one: :project NAME.")
+        if name:
+            found = await self.fetch(ProjectDetails, "projects.get", name=name, number=0)
+            name = found.project.name
+            self.say(project_words(found))
+        view.choose_project(name)
+
+    async def action_add_to_project(self, name: str) -> None:
+        """Put the chosen run into a project."""
+        run = self.run_named()
+        await self.ask("projects.add_runs", name=name, runs=[run.id])
+        self.say(f"Run {run.id} is in project {name} now.")
+
+    async def _runs_view(self) -> RunsView:
+        from spice_tui.screens.runs_view import RunsView
+
+        view = await cast("SpiceApp", self).show_view("runs")
+        assert isinstance(view, RunsView)
+        return view
 
     def action_stop(self, number: str = "") -> None:
         """Ask a run to end, after a while in which that can be taken back."""
@@ -104,3 +139,9 @@ class RunDeeds(Base):
         run = self.run_named()
         await self.ask("runs.label", id=run.id, add=[label])
         self.say(f"Run {run.id} is labelled {label} now.")
+
+    async def action_unlabel(self, label: str) -> None:
+        """Take a label of the chosen run away."""
+        run = self.run_named()
+        await self.ask("runs.label", id=run.id, remove=[label])
+        self.say(f"Run {run.id} is not labelled {label} any more.")

@@ -29,25 +29,55 @@ def of_run(run: RunInfo, now: float) -> str:
         (
             ("run", run.id),
             ("name", run.name),
+            ("kind", run.kind if run.kind != "run" else ""),
             ("state", run.state),
             ("outcome", run.outcome),
             ("exit code", run.exit_code),
             ("message", run.message),
+            ("attempt", f"{run.attempt} of {run.retries + 1}" if run.retries else ""),
             ("command", " ".join(run.command)),
             ("in", run.cwd),
             ("machine", run.machine_type),
-            ("ranks", run.distributed or None),
-            ("open at", run.link),
+            ("ranks", run.distributed or ""),
+            ("priority", run.priority or ""),
+            ("after", ", ".join(map(str, run.after))),
+            ("made by", _made_by(run)),
+            ("goes on from", run.resumed_from),
+            ("went on as", run.resumed_as),
             ("began", f"{moment(run.created)} ({ago(run.created, now)})"),
             ("took", took if run.ended is not None else None),
+            ("stages", ", ".join(_stages(run))),
+            ("parameters", ", ".join(f"{name} = {value}" for name, value in run.params.items())),
             ("labels", " ".join(run.labels)),
             ("project", run.project),
             ("note", run.description),
+            ("code", run.source),
             ("mounts", "; ".join(run.mounts)),
             ("environment", run.environment),
+            ("stops when", " OR ".join(run.stop_conditions)),
             ("outputs", _outputs(run)),
         )
     )
+
+
+def _made_by(run: RunInfo) -> str:
+    parent = f"run {run.parent}" if run.parent is not None else ""
+    return ", ".join(filter(None, (run.made_by, parent)))
+
+
+def _stages(run: RunInfo) -> list[str]:
+    return [
+        f"{name} {cell_of('duration', seconds).text}"
+        for name, seconds in sorted(run.stages.items(), key=_stage_order)
+    ]
+
+
+_STAGES = ("snapshot", "environment", "files", "running", "saving")
+
+
+def _stage_order(stage: tuple[str, float]) -> tuple[int, str]:
+    name = stage[0]
+    return (_STAGES.index(name) if name in _STAGES else len(_STAGES), name)
 
 
 def _outputs(run: RunInfo) -> str | None:

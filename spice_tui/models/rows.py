@@ -19,16 +19,6 @@ PODS = (
     Column("name", "pod", weight=1, least=8),
     Column("regret", "closed", "percent", least=6, most=6),
 )
-RUNS = (
-    Column("state", "state", "state", least=10, most=12, importance=8),
-    Column("id", "run", "number", least=4, most=8, importance=9),
-    Column("command", "command", weight=1, least=12, most=60, importance=7),
-    Column("exit", "exit", "number", least=4, most=5),
-    Column("created", "began", "time", least=8, most=12, importance=6),
-    Column("took", "took", "duration", least=6, most=9),
-    Column("labels", "labels", least=6, most=24, importance=3),
-    Column("project", "project", least=6, most=16, importance=2),
-)
 TRIALS = (
     Column("state", "state", "state", least=10, most=12, importance=8),
     Column("pod", "pod", least=10, most=24, importance=9),
@@ -80,26 +70,6 @@ def _pod(pod: PodInfo) -> Row:
 def run_state(run: RunInfo) -> str:
     """The state a person wants to know: a run that ended badly is not just complete."""
     return run.outcome or run.state
-
-
-def run_rows(world: World) -> list[Row]:
-    """One row a run, newest first."""
-    return [
-        Row(
-            str(run.id),
-            {
-                "state": run_state(run),
-                "id": run.id,
-                "command": run.name or " ".join(run.command),
-                "exit": run.exit_code,
-                "created": run.created,
-                "took": run.ended - run.started if run.ended and run.started else None,
-                "labels": " ".join(run.labels),
-                "project": run.project,
-            },
-        )
-        for run in sorted(world.runs.values(), key=lambda run: -run.id)
-    ]
 
 
 def trial_rows(trainings: Iterable[TrainingInfo], world: World) -> list[Row]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 
-from spice_tui.models import clock, details
-from spice_tui.models.rows import RUNS, run_rows
+from spice_tui.models import clock, details, run_rows
+from spice_tui.screens.pages.run_pages import PAGES, RunPage
 from spice_tui.screens.view import View
 from spice_tui.widgets.keys import bindings
-from spice_tui.widgets.pane import Pane
-from spice_tui.widgets.run_log import RunLog
+from spice_tui.widgets.pane import Deck, Page, Pane
 from spice_tui.widgets.table import GridTable
 from spice_tui.widgets.table_pane import TablePane
 from spice_tui.widgets.words import Words
@@ -24,47 +24,84 @@ if TYPE_CHECKING:
 
 
 class RunsView(View):
-    """A table of runs; below it the chosen run's log and details."""
+    """A table of runs; below it the chosen run's log, metrics or outputs, and details."""
 
     CONTEXTS: ClassVar = ("run",)
     BINDINGS: ClassVar = bindings("run")
     DEFAULT_CSS = """
     RunsView #runs { height: 1fr; }
     RunsView .lower { height: 45%; }
-    RunsView #run-log { width: 1fr; }
-    RunsView #run-details { width: 40; }
+    RunsView #run-pages { width: 1fr; }
+    RunsView #run-details { width: 44; }
     RunsView Words { height: 1fr; }
     """
 
     def __init__(self, app: SpiceApp) -> None:
         super().__init__("runs")
         self._app = app
-        self._table = TablePane(RUNS, empty="No runs yet. :run COMMAND starts one.")
+        self.table = TablePane(
+            run_rows.columns_of(()), empty="No runs yet. :run COMMAND starts one."
+        )
         self._details = Words()
-        self._log = RunLog(app)
+        self._made: list[RunPage] = []
+        self.project = ""
+        """Whose runs are shown; empty: all."""
+        self.deck = Deck(
+            [(name, title, partial(self._make, maker)) for name, title, maker in PAGES],
+            id="run-pages",
+            first=app.saved.pages.get("run-pages", ""),
+        )
 
     def compose(self) -> ComposeResult:
-        yield Pane("Runs", self._table, id="runs")
+        yield Pane("Runs", self.table, id="runs")
         with Horizontal(classes="lower", id="runs-lower"):
-            yield Pane("Log", self._log, id="run-log")
+            yield self.deck
             yield Pane("About", self._details, id="run-details")
+
+    async def on_mount(self) -> None:
+        await self.deck.fill()
+        self._show_run()
+
+    def _make(self, maker: type[RunPage]) -> RunPage:
+        page = maker(self._app)
+        self._made.append(page)
+        page.choose(self._app.world.runs.get(self._app.run_number or -1))
+        return page
 
     def show(self, world: World) -> None:
         """Show what is new."""
-        self._table.show(run_rows(world), clock.now())
+        runs = run_rows.shown(world.runs.values(), self.project)
+        columns = run_rows.columns_of(runs)
+        if columns != self.table.table.model.columns:
+            self.table.table.set_columns(columns)
+        self.table.show(run_rows.rows_of(runs), clock.now())
         self._show_run()
+
+    def choose_project(self, project: str) -> None:
+        """Show the runs of a project only; empty: all."""
+        self.project = project
+        title = f"Runs of {project}" if project else "Runs"
+        self.query_one("#runs").border_title = title
+        self.show(self._app.world)
+
+    async def turn_to(self, page: str) -> Page:
+        """Put a page about the chosen run on top."""
+        return await self.deck.turn_to(page)
 
     @on(GridTable.Highlighted)
     def _highlighted(self, event: GridTable.Highlighted) -> None:
-        self._app.run_number = int(event.key) if event.key else None
-        self._show_run()
+        if event.table is self.table.table:
+            self._app.run_number = int(event.key) if event.key else None
+            self._show_run()
 
     @on(GridTable.Chosen)
     def _chosen(self, event: GridTable.Chosen) -> None:
-        self._app.run_number = int(event.key)
-        self._app.begin(self._app.action_show_log())
+        if event.table is self.table.table:
+            self._app.run_number = int(event.key)
+            self._app.begin(self._app.action_show_log())
 
     def _show_run(self) -> None:
         run = self._app.world.runs.get(self._app.run_number or -1)
         self._details.say(details.of_run(run, clock.now()) if run else "")
-        self._log.follow(f"run/{run.id}" if run else "")
+        for page in self._made:
+            page.choose(run)

@@ -1,0 +1,127 @@
+"""Runs as a table: a row a run, with a column for each of the parameters that most of them have."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from spice_tui.models.columns import Column, Row
+from spice_tui.models.rows import run_state
+
+if TYPE_CHECKING:
+    from spice_engine.protocol.runs import RunInfo
+
+MOST_PARAMS = 8
+"""Parameters that have a column."""
+PLAIN = "run"
+"""The kind of runs that is not said where there is no other."""
+
+_FIRST = (
+    Column("state", "state", "state", least=10, most=12, importance=8),
+    Column("id", "run", "number", least=4, most=8, importance=9),
+)
+_KIND = Column("kind", "kind", least=4, most=10, importance=4)
+_MIDDLE = (
+    Column("command", "command", weight=1, least=12, most=60, importance=7),
+    Column("exit", "exit", "number", least=4, most=5),
+    Column("created", "began", "time", least=8, most=12, importance=6),
+    Column("took", "took", "duration", least=6, most=9),
+)
+_WHY = Column("why", "why", least=8, most=40, importance=5)
+_LAST = (
+    Column("labels", "labels", least=6, most=24, importance=3),
+    Column("project", "project", least=6, most=16, importance=2),
+)
+_OWN = frozenset(column.key for column in (*_FIRST, _KIND, *_MIDDLE, _WHY, *_LAST))
+_NAME = re.compile(r"[A-Za-z_][\w.-]*")
+"""What the language of filters takes for a column."""
+
+
+def shown(runs: Iterable[RunInfo], project: str = "") -> list[RunInfo]:
+    """The runs that are not archived, and with a project those in it, newest first."""
+    wanted = project.casefold()
+    return sorted(
+        (
+            run
+            for run in runs
+            if run.archived is None and (not wanted or run.project.casefold() == wanted)
+        ),
+        key=lambda run: -run.id,
+    )
+
+
+def params_of(runs: Sequence[RunInfo]) -> list[str]:
+    """The parameters that have a column: those that most of the runs have, by name."""
+    counts = Counter(name for run in runs for name in run.params if _NAME.fullmatch(name))
+    most = sorted(counts, key=lambda name: (-counts[name], name))[:MOST_PARAMS]
+    return sorted(most)
+
+
+def columns_of(runs: Sequence[RunInfo]) -> tuple[Column, ...]:
+    """The columns for these runs: kinds and reasons to wait only where there are some."""
+    names = params_of(runs)
+    kinds = (_KIND,) if any(run.kind != PLAIN for run in runs) else ()
+    why = (_WHY,) if any(_waits(run) for run in runs) else ()
+    params = (
+        Column(
+            key_of(name),
+            name,
+            "number" if _are_numbers(run.params.get(name) for run in runs) else "text",
+            least=4,
+            most=14,
+            importance=4,
+        )
+        for name in names
+    )
+    return (*_FIRST, *kinds, *_MIDDLE, *why, *params, *_LAST)
+
+
+def rows_of(runs: Sequence[RunInfo]) -> list[Row]:
+    """One row a run, in their order."""
+    names = params_of(runs)
+    return [
+        Row(
+            str(run.id),
+            {
+                "state": run_state(run),
+                "id": run.id,
+                "kind": run.kind,
+                "command": run.name or " ".join(run.command),
+                "exit": run.exit_code,
+                "created": run.created,
+                "took": run.ended - run.started if run.ended and run.started else None,
+                "why": run.message if _waits(run) else None,
+                "labels": " ".join(run.labels),
+                "project": run.project,
+                **{key_of(name): _cell(run.params.get(name)) for name in names},
+            },
+        )
+        for run in runs
+    ]
+
+
+def key_of(name: str) -> str:
+    """A parameter's name in filters: its own, or `param.NAME` where a column has it."""
+    return f"param.{name}" if name in _OWN else name
+
+
+def _waits(run: RunInfo) -> bool:
+    return run.state in {"requested", "queued"} and bool(run.message)
+
+
+def _are_numbers(values: Iterable[Any]) -> bool:
+    return all(isinstance(_cell(value), int | float) for value in values if value is not None)
+
+
+def _cell(value: Any) -> Any:
+    """A number where it reads as one: the command line has texts only."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    if isinstance(value, bool) or value is None or isinstance(value, int | float):
+        return value
+    return str(value)

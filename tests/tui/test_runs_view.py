@@ -1,0 +1,127 @@
+"""The view of runs, on a real engine: what stands in it, what is done in it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from spice_tui.screens.pages.run_pages import RunChartsPage, RunOutputsPage
+from spice_tui.screens.runs_view import RunsView
+from tests.conftest import EngineFixture
+from tests.tui.app_driver import Driver, open_app
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineFixture]:
+    base = tmp_path_factory.mktemp("runs-view")
+    (base / "app").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(base / "state-home"))
+        fixture = EngineFixture(base / "app")
+        fixture.start()
+        with fixture.client() as client:
+            client.call("projects.create", {"name": "Digits"})
+            line = "echo a line of the log; mkdir deep; echo left > deep/left.txt"
+            for lr, depth in (("0.5", 3), ("0.01", 7)):
+                params = {"lr": lr, "depth": depth}
+                request = {"command": line, "params": params, "labels": ["good"]}
+                made = client.call("runs.start", {**request, "project": "digits"})
+                points = [{"name": "loss", "value": float(lr), "index": 0}]
+                client.call("runs.add_metrics", {"id": made["id"], "points": points})
+            client.call("runs.start", {"command": "sleep 300", "machine_type": "cpu-huge"})
+            client.call("runs.start", {"command": "sleep 301", "machine_type": "cpu-huge"})
+        yield fixture
+        fixture.stop()
+
+
+@pytest.fixture
+async def opened(engine: EngineFixture) -> AsyncIterator[Driver]:
+    async with open_app(engine, (180, 50), view="runs") as driver:
+        await driver.shows("Just look around")
+        await driver.press("escape")
+        await driver.shows("sleep 301")
+        yield driver
+
+
+def view_of(driver: Driver) -> RunsView:
+    view = driver.app.current_view
+    assert isinstance(view, RunsView)
+    return view
+
+
+def rows(driver: Driver) -> list[str]:
+    return [row.key for row in view_of(driver).table.table.model.rows]
+
+
+async def test_parameters_reasons_and_what_is_known(opened: Driver) -> None:
+    view = view_of(opened)
+    await opened.until(lambda: rows(opened) == ["4", "3", "2", "1"], "all runs")
+    keys = [column.key for column in view.table.table.model.columns]
+    assert keys.index("depth") < keys.index("lr") < keys.index("labels")
+    assert "kind" not in keys  # all of them are plain runs
+    await opened.shows("waits for")  # why the fourth does not begin
+    # Filters and sorts go over parameters as over all else.
+    table = view.table.table
+    table.set_filter("lr<0.1 state=success label:good")
+    assert table.model.filter.problem != ""  # the column is called labels
+    table.set_filter("lr<0.1 labels:good")
+    assert rows(opened) == ["2"]
+    table.set_filter("")
+    table.go_to("1")
+    await opened.shows("depth = 3", "stages", "snapshot")
+
+
+async def test_log_metrics_and_outputs_stand_beside(opened: Driver) -> None:
+    view = view_of(opened)
+    view.table.table.go_to("1")
+    await opened.shows("a line of the log")
+    await opened.command("beside charts")
+    assert isinstance(view.deck.top, RunChartsPage)
+    await opened.shows("loss")
+    await opened.command("beside outputs")
+    page = view.deck.top
+    assert isinstance(page, RunOutputsPage)
+    await opened.shows("deep/")
+    page.table.table.focus()
+    await opened.press("enter")
+    await opened.shows("left.txt")
+    assert opened.app.run_number == 1
+    await opened.press("backspace")
+    await opened.shows("deep/")
+    await opened.command("beside nothing")
+    await opened.until(lambda: any("none of" in text for text in opened.said), "a refusal")
+    await opened.command("beside log")
+
+
+async def test_labels_projects_and_what_is_out_of_sight(opened: Driver) -> None:
+    view = view_of(opened)
+    view.table.table.go_to("1")
+    await opened.command("label checked")
+    await opened.until(lambda: "checked" in opened.app.world.runs[1].labels, "the label")
+    await opened.command("unlabel checked")
+    await opened.until(lambda: opened.app.world.runs[1].labels == ["good"], "the label is gone")
+    await opened.command("project DIGITS")
+    await opened.until(lambda: rows(opened) == ["2", "1"], "the project's runs")
+    await opened.until(
+        lambda: any(
+            "Digits: 2 runs, 2 complete; loss is lowest in run 2" in t for t in opened.said
+        ),
+        "what they came to",
+    )
+    await opened.command("archive 1")
+    await opened.until(lambda: rows(opened) == ["2"], "the rest")
+    await opened.command("project")
+    await opened.until(lambda: rows(opened) == ["4", "3", "2"], "all again")
+    # Run again: as it was asked for.
+    view.table.table.go_to("2")
+    await opened.until(lambda: opened.app.run_number == 2, "the second run")
+    await opened.command("rerun")
+    await opened.until(lambda: rows(opened)[:1] == ["5"], "another run")
+    await opened.until(lambda: opened.app.world.runs[5].outcome == "success", "its end")
+    again = opened.app.world.runs[5]
+    assert (again.params, again.labels, again.project) == (
+        {"lr": "0.01", "depth": 7},
+        ["good"],
+        "Digits",
+    )
