@@ -16,6 +16,7 @@ import keys_page
 import manifest_page
 import tapes_page
 import typer
+import workflow_page
 
 import spice_engine.app  # noqa: F401 - fills the operation table
 from spice_engine.operations import TABLE
@@ -151,6 +152,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "tapes.md": tapes_page.page,
     "keys.md": keys_page.page,
     json_schema.FILE: json_schema.as_text,
+    "workflows.md": workflow_page.page,
+    workflow_page.SCHEMA_FILE: workflow_page.schema,
 }
 
 
