@@ -15,9 +15,10 @@ from spice_engine.runs import tracking_filter as filters
 from spice_engine.runs.tracking_filter import Clause, Order
 from spice_engine.runs.tracking_pages import Page, offset_of, page_of, sorted_by
 from spice_engine.runs.tracking_views import (
-    NAME,
+    NOBODY,
     USER,
     artifact_uri,
+    name_of,
     status_of,
     tags_of,
     text_of,
@@ -73,9 +74,9 @@ class _Known:
             case "run_id":
                 return row.uuid
             case "run_name":
-                return tags_of(row, {})[NAME]
+                return name_of(row)
             case "user_id":
-                return self.tags[USER].get(row.number) or tags_of(row, {})[USER]
+                return self.tags[USER].get(row.number, NOBODY)
             case "status":
                 return status_of(row)
             case "artifact_uri":

@@ -17,6 +17,8 @@ from spice_engine.store.tracking_inputs import DatasetRow, ModelUse
 NAME, NOTE, USER = "mlflow.runName", "mlflow.note.content", "mlflow.user"
 PARENT, SOURCE = "mlflow.parentRunId", "mlflow.source.name"
 NUMBER = "spice.run"
+NOBODY = "local"
+"""The user of a run that no client made."""
 
 STATES: Final[Mapping[str, tuple[str, str | None]]] = {
     "RUNNING": ("running", None),
@@ -89,9 +91,14 @@ def state_of(status: str) -> tuple[str, str | None]:
         ) from None
 
 
+def name_of(row: TrackedRow) -> str:
+    """A run's name; one without has one for clients."""
+    return row.name or f"run-{row.number}"
+
+
 def tags_of(row: TrackedRow, stored: Mapping[str, str]) -> dict[str, str]:
     """A run's tags: those that were set, and what is known of it otherwise."""
-    found = {NAME: row.name or f"run-{row.number}", USER: "local", NUMBER: str(row.number)}
+    found = {NAME: name_of(row), USER: NOBODY, NUMBER: str(row.number)}
     if row.description:
         found[NOTE] = row.description
     if row.command:

@@ -34,7 +34,8 @@ JOIN experiments e ON e.project = coalesce(r.project, '')
 
 @dataclass(frozen=True, slots=True)
 class TrackedRow:
-    """A run as stored, in a client's terms. Times are unix seconds; `params` may hold any JSON."""
+    """A run as stored, in a client's terms. Times are unix seconds. A search goes through all of
+    them, and reads the JSON of few."""
 
     number: int
     uuid: str
@@ -48,9 +49,19 @@ class TrackedRow:
     ended: float | None
     archived: float | None
     experiment: int
-    params: Mapping[str, Any]
-    command: tuple[str, ...]
+    params_text: str
+    command_text: str
     parent: str | None
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """Name to any JSON."""
+        return from_json(self.params_text)
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The words of its command; none of a run whose process is not ours."""
+        return tuple(from_json(self.command_text))
 
 
 def uuid_of(number: int) -> str:
@@ -88,7 +99,7 @@ def get_all(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[Trac
         for row in connection.execute(
             f"SELECT {_COLUMNS} FROM {_TABLES} WHERE r.id IN ({placeholders(some)})", some
         ):
-            found[row[0]] = _tracked(row)
+            found[row[0]] = TrackedRow(*row)
     return [found[number] for number in numbers if number in found]
 
 
@@ -103,7 +114,7 @@ def of_experiments(
         f" {stage[archived]} ORDER BY coalesce(r.started, r.created) DESC, 2",
         tuple(experiments),
     )
-    return (_tracked(row) for row in cursor)
+    return (TrackedRow(*row) for row in cursor)
 
 
 def tags_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, dict[str, str]]:
@@ -200,12 +211,3 @@ def going_on(connection: sqlite3.Connection, final: Iterable[str]) -> list[int]:
         (EXTERNAL, *states),
     )
     return [row[0] for row in rows]
-
-
-def _tracked(row: tuple[Any, ...]) -> TrackedRow:
-    return TrackedRow(
-        *row[:12],
-        params=from_json(row[12]),
-        command=tuple(from_json(row[13])),
-        parent=row[14],
-    )
