@@ -108,14 +108,14 @@ The same works in a notebook of a workspace, and under Spell's names: `import sp
 
 - `runs`: `new`, `get`, `list`. A run has `refresh`, `stop`, `kill`, `wait_status`, `wait_metric`,
   `metrics`, `logs`, `cp`, `add_label`, `remove_label`.
-- `hyper`: `new_grid_search`, `new_random_search`, `new_bayesian_search`, `get`, `list`, `archive`. A
-  search has `runs`, `refresh`, `stop`, `kill`, `metrics`, `metric_names`.
+- `hyper`: `new_grid_search`, `new_random_search`, `new_bayesian_search`, `get`, `list`, `archive`.
+  A search has `runs`, `refresh`, `stop`, `kill`, `metrics`, `metric_names`.
 - `models`: `new`, `get`, `list`, `rm`. A version has `download`.
 - `servers`: `serve`, `get`, `list`, `rm`. A server has `predict`, `healthcheck`, `update`, `start`,
   `stop`, `wait_status`, `metrics`.
 - `resources`: `ls`, `cp`.
-- `workflows`: `run`, `new`, `get`, `list`. A workflow has `runs`, `managing_run`, `refresh`, `stop`,
-  `kill`, `resume`, `wait`.
+- `workflows`: `run`, `new`, `get`, `list`. A workflow has `runs`, `managing_run`, `refresh`,
+  `stop`, `kill`, `resume`, `wait`.
 
 `runs.new` takes Spell's arguments (`machine_type pip_packages requirements_file apt_packages
 conda_file envvars docker_image attached_resources labels cwd params timeout idempotent
