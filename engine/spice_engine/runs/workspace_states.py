@@ -42,7 +42,12 @@ def last_words(log: str) -> str:
     """Why a server died, as the end of its log tells it."""
     if any(f"No module named {module}" in log for module in MODULES.values()):
         return "its environment has no notebook server; add one: --pip jupyterlab (or notebook)."
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    # Jupyter begins a line with its level; what only informs is no reason.
+    lines = [
+        line.strip()
+        for line in log.splitlines()
+        if line.strip() and not line.startswith(("[I ", "[D "))
+    ]
     return lines[-1][:200] if lines else ""
 
 
@@ -90,6 +95,8 @@ def info_of(run: RunInfo, seen: Activity | NoAnswer | None, words: str | None) -
         state = "stopped" if fine else "failed"
         if words:
             message = f"The server {message}: {words}"
+        elif has_died(run):
+            message = f"The server {message}."
     elif run.state == "running":
         match seen:
             case Activity():

@@ -336,7 +336,8 @@ class Workspaces:
         folder = self._runs.folder(run.id)
         await asyncio.to_thread(self._runs.preparation.files.clear_places, folder)
         words = ""
-        if has_died(run):
+        # A signal is its own reason.
+        if has_died(run) and run.message.startswith("exited"):
             chunk = await asyncio.to_thread(read_chunk, folder / LOG_NAME, 0, 0, _WORDS)
             words = last_words(chunk.text)
         # Somebody may have started it again meanwhile.
