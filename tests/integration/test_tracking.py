@@ -14,8 +14,13 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
+from spice_engine.events import Bus
+from spice_engine.runs.projects import Projects
+from spice_engine.runs.service import Runs
+from spice_engine.runs.tracking import Tracking
 from spice_tui.cli.main import main as command_line
 from tests.conftest import EngineFixture, wait_for
+from tests.integration.run_services import runs_of
 
 CLIENT = Path(__file__).with_name("tracking_client.py")
 QUIET = {
@@ -35,7 +40,7 @@ def told(shared_engine: EngineFixture) -> dict[str, Any]:
         "runs.start", command=[sys.executable, CLIENT.name], env=QUIET, name="script"
     )
     assert run["id"] == 1
-    wait_for(lambda: info(shared_engine, 1)["ended"], "the client", 60)
+    wait_for(lambda: info(shared_engine, 1)["ended"], "the client", 110)
     log = shared_engine.call("runs.log", id=1, tail=40)["text"]
     assert info(shared_engine, 1)["exit_code"] == 0, log
     return json.loads((shared_engine.location.state / "runs/1/outputs/told.json").read_text())
@@ -183,20 +188,30 @@ def test_runs_and_experiments_are_put_away_and_taken_back(
     assert (found["gone"], found["into_gone"]) == ("deleted", "RESOURCE_CONFLICT")
 
 
-def test_an_unfinished_run_outlives_the_engine_and_is_ended_here(
-    shared_engine: EngineFixture, told: dict[str, Any]
-):
-    path = f"{API}/runs/get?run_id={told['away']['left']}"
-    uri = ask(shared_engine, "GET", path)[1]["run"]["info"]["artifact_uri"]
-    number = int(uri.rpartition("/")[2])
-    assert info(shared_engine, number)["name"] == "unfinished"
-    shared_engine.kill()
-    shared_engine.start()
-    assert info(shared_engine, number)["state"] == "running"
-    run = shared_engine.call("runs.stop", id=number)
-    assert (run["state"], run["outcome"]) == ("stopped", "stopped")
-    status, answer = ask(shared_engine, "GET", path)
-    assert (status, answer["run"]["info"]["status"]) == (200, "KILLED")
+async def test_an_unfinished_run_outlives_the_engine_and_is_ended_here(tmp_path: Path):
+    (tmp_path / ".spice").mkdir()
+    async with runs_of(tmp_path) as runs:
+        tracking = tracking_of(runs)
+        assert not tracking.busy
+        made = await tracking.create(0, name="long", user="me", started=None, tags={})
+    async with runs_of(tmp_path) as runs:
+        tracking = tracking_of(runs)
+        assert await runs.adopt_all() == 0
+        await tracking.open()
+        assert tracking.busy
+        assert (await tracking.get(made.row.uuid)).status == "RUNNING"
+        run = await runs.end(made.row.number, kill=False)
+        assert (run.state, run.outcome) == ("stopped", "stopped")
+        assert (await tracking.get(made.row.uuid)).status == "KILLED"
+        assert not tracking.busy
+        # Its client may go on all the same.
+        again = await tracking.update(made.row.uuid, status="RUNNING", ended=None, name="")
+        assert (again.status, again.row.ended) == ("RUNNING", None)
+        assert tracking.busy
+
+
+def tracking_of(runs: Runs) -> Tracking:
+    return Tracking(runs, Projects(runs.database, runs.metrics, runs.known, Bus()))
 
 
 # -- bad requests

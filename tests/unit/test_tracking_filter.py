@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spice_engine.errors import InvalidRequest
@@ -21,6 +21,7 @@ from spice_engine.runs.tracking_filter import (
 )
 from spice_engine.runs.tracking_pages import Page, offset_of, page_of, sorted_by
 from spice_engine.runs.tracking_points import Sent, Times, moment_of, seconds_of
+from tests.examples import examples
 
 plain = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}(\.[A-Za-z0-9_]{1,5})?", fullmatch=True)
 odd = st.text(st.characters(exclude_characters="`\0", exclude_categories=("Cs",)), min_size=1)
@@ -48,6 +49,7 @@ def clauses(draw: st.DrawFn) -> tuple[str, Clause]:
     )
 
 
+@settings(max_examples=examples(40))
 @given(st.lists(clauses(), min_size=1, max_size=4), st.sampled_from([" AND ", " and ", "\nAnd\t"]))
 def test_a_filter_is_read_as_it_was_written(wanted: list[tuple[str, Clause]], joint: str):
     assert parse(joint.join(text for text, _ in wanted), RUNS) == tuple(c for _, c in wanted)
