@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import importlib.util
 import json
 import os
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from spice_engine import __version__
 from spice_engine.app_folder import prepare, read_holder
-from spice_engine.errors import SpiceError
+from spice_engine.errors import InvalidRequest, SpiceError
 from spice_engine.protocol.engine import Diagnosis, Finding
 from spice_engine.protocol.location import (
     NETWORK_FILE_SYSTEMS,
@@ -29,6 +30,7 @@ from spice_engine.protocol.location import (
     is_locked,
     locate,
 )
+from spice_engine.runs import systems
 from spice_engine.runs.run_files import ways_in
 from spice_engine.settings import load_settings
 from spice_engine.workers.limits import detect
@@ -53,6 +55,7 @@ def diagnose(location: Location) -> Diagnosis:
         _environments,
         _model_places,
         _run_files,
+        _systems,
         _settings,
         _tls,
         _engine,
@@ -149,7 +152,8 @@ def _environments(_: Location) -> Finding:
     try:
         from uv import find_uv_bin
 
-        return Finding("environments", "ok", f"made by {find_uv_bin()}")
+        conda = "by rattler" if importlib.util.find_spec("rattler") else "none: no py-rattler"
+        return Finding("environments", "ok", f"made by {find_uv_bin()}; those of conda {conda}")
     except (ImportError, FileNotFoundError):
         detail = "uv is not installed: no Python environment can be made for servers"
         return Finding("environments", "missing", detail, "pip install uv")
@@ -171,18 +175,42 @@ def _model_places(_: Location) -> Finding:
 
 
 def _run_files(location: Location) -> Finding:
-    beside = location.state if location.state.is_dir() else location.root
-    try:
-        with tempfile.TemporaryDirectory(dir=beside, prefix=".spice-doctor-") as folder:
-            ways = ways_in(Path(folder))
-    except OSError as error:
-        return Finding("files of runs", "warning", f"cannot be tried in {beside}: {error.strerror}")
+    ways = _ways(location)
+    if isinstance(ways, Finding):
+        return ways
     if ways[views.OVERLAY]:
         return Finding("files of runs", "ok", "by an overlay over the folder as it was")
     detail = "by a copy of the folder for each run"
     if ways[views.BIND]:
         return Finding("files of runs", "ok", detail)
     return Finding("files of runs", "warning", f"{detail}; mounts at absolute paths are refused")
+
+
+@functools.cache
+def _ways(location: Location) -> dict[str, bool] | Finding:
+    """What commands can have of private mounts here."""
+    beside = location.state if location.state.is_dir() else location.root
+    try:
+        with tempfile.TemporaryDirectory(dir=beside, prefix=".spice-doctor-") as folder:
+            return ways_in(Path(folder))
+    except OSError as error:
+        return Finding("files of runs", "warning", f"cannot be tried in {beside}: {error.strerror}")
+
+
+def _systems(location: Location) -> Finding:
+    ways = _ways(location)
+    try:
+        systems.check(apt=False, overlays=not isinstance(ways, Finding) and ways[views.OVERLAY])
+    except InvalidRequest as error:
+        return Finding("systems of runs", "warning", error.message.rstrip("."))
+    podman = "podman's" if shutil.which("podman") else "no podman, so none of its images"
+    images = f"images: folders, tar files, {podman}"
+    try:
+        systems.check(apt=True, overlays=True)
+        systems.host(location.state)
+    except InvalidRequest as error:
+        return Finding("systems of runs", "ok", f"{images}; {error.message.rstrip('.')}")
+    return Finding("systems of runs", "ok", f"{images}; packages of apt, over this machine's")
 
 
 def _settings(location: Location) -> Finding:

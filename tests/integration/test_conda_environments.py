@@ -16,6 +16,7 @@ from spice_engine.workers.placement import UNCOUNTED, LocalPlacement
 from spice_engine.workers.shims import ShimHost
 from tests.integration.conda_channel import make_channel
 from tests.integration.test_environments import output
+from tests.integration.wheels import make_wheel
 
 pytest.importorskip("rattler", reason="py-rattler (extra: conda) is not installed")
 
@@ -114,28 +115,3 @@ async def test_a_damaged_package_leaves_nothing_half(
         await environments.ensure(Dependencies(conda=["tool=2.0"]), ())
     assert not list(environments.folder.glob("*/*/venv"))
     assert not list(environments.folder.glob("*/ready"))
-
-
-def make_wheel(folder: Path) -> Path:
-    """A wheel that holds one line."""
-    import base64
-    import hashlib
-    import zipfile
-
-    files = {
-        "tiny.py": "NAME = 'tiny'\n",
-        "tiny-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n",
-        "tiny-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\n"
-        "Tag: py3-none-any\n",
-    }
-    record = "".join(
-        f"{name},sha256={base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip('=')},"
-        f"{len(text)}\n"
-        for name, text in files.items()
-    )
-    wheel = folder / "tiny-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
-        archive.writestr("tiny-1.0.dist-info/RECORD", f"{record}tiny-1.0.dist-info/RECORD,,\n")
-    return wheel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from spice_engine.errors import InvalidRequest
 from spice_engine.protocol.servers import Dependencies
 from spice_engine.runs import conda_file, environment_lock
 from spice_engine.runs import environment_script as scripts
@@ -90,6 +92,21 @@ def of_lock(dependencies: Dependencies) -> tuple[Dependencies, Lock | None]:
         python=python, apt=list(lock.apt), image=lock.image, setup=list(lock.setup)
     )
     return wanted, lock
+
+
+def check_conda(dependencies: Dependencies) -> None:
+    """Refuse conda's packages where rattler is not installed.
+
+    Raises:
+        InvalidRequest: it is not.
+    """
+    _, lock = of_lock(dependencies)
+    wanted = has_conda(dependencies) or (lock is not None and lock.conda)
+    if wanted and importlib.util.find_spec("rattler") is None:
+        raise InvalidRequest(
+            "conda environments are made by py-rattler, which is not installed.",
+            hint="Install it beside spice-tui: pip install 'spice-tui[conda]'.",
+        )
 
 
 def is_python(spec: str) -> bool:

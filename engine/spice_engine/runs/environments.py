@@ -41,6 +41,7 @@ from spice_engine.runs.environment_wishes import (
 from spice_engine.runs.environment_work import (
     Work,
     cache_places,
+    check_conda,
     files_of,
     is_python,
     job_variables,
@@ -132,6 +133,7 @@ class Environments:
         check(dependencies)
         wanted = of_lock(dependencies)[0]
         self.layers.check(wanted)
+        check_conda(dependencies)
         return self._key(dependencies, base, None)
 
     def is_there(self, dependencies: Dependencies, base: Collection[str] = BASE) -> bool:
@@ -180,6 +182,7 @@ class Environments:
             StorageError: the disk is full or broken.
         """
         check(dependencies)
+        check_conda(dependencies)
         wanted, lock = of_lock(dependencies)
         variables = await asyncio.to_thread(job_variables, os.environ)
         await asyncio.to_thread(self.layers.check, wanted)

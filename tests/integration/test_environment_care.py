@@ -1,0 +1,121 @@
+"""Environments that are kept: who has which, how two differ, what goes, and one made again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from spice_engine.errors import Conflict, NotFound
+from spice_engine.protocol.environments import PackageChange
+from spice_engine.protocol.runs import StartRun
+from spice_engine.protocol.servers import Dependencies
+from spice_engine.runs.environment_care import EnvironmentCare
+from spice_engine.runs.service import Runs
+from tests.integration.run_services import runs_of
+from tests.integration.test_run_files import ended, log_of, run, running
+from tests.integration.wheels import make_wheel
+
+VERSION = "python -c 'import tiny; print(tiny.VERSION)'"
+
+
+@dataclass(frozen=True)
+class World:
+    runs: Runs
+    care: EnvironmentCare
+    wheels: tuple[Path, Path]
+
+    def needs(self, which: int, **more: object) -> Dependencies:
+        return Dependencies(pip=[str(self.wheels[which])], **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    (tmp_path / "app").mkdir()
+    async with runs_of(tmp_path / "app", stop=True) as runs:
+        care = EnvironmentCare(runs.preparation.environments, runs)
+        yield World(runs, care, (make_wheel(tmp_path), make_wheel(tmp_path, "2.0")))
+        await runs.preparation.environments.close()
+
+
+async def test_what_each_run_had_and_how_they_differ(world: World) -> None:
+    one = await run(world.runs, VERSION, dependencies=world.needs(0), name="first")
+    two = await run(world.runs, VERSION, dependencies=world.needs(1))
+    assert [log_of(world.runs, found.id) for found in (one, two)] == ["1.0\n", "2.0\n"]
+    first, second = [wheel.as_uri() for wheel in world.wheels]
+    changes = (await world.care.diff("first", str(two.id))).changes
+    assert changes == [PackageChange("pip", "tiny", first, second)]
+    assert (await world.care.diff(f"runs/{one.id}", one.environment)).changes == []
+    told = await world.care.show("first")
+    assert (told.run, told.key, told.cached) == (one.id, one.environment, False)
+    assert told.seconds > 0
+    kept = await world.care.list()
+    assert [info.key for info in kept.environments] == [one.environment, two.environment]
+    assert kept.environments[0].asked == {"pip": [str(world.wheels[0])]}
+    assert kept.environments[0].size >= kept.environments[0].own > 0
+    bare = await run(world.runs, "true")
+    for name in (str(bare.id), "99", "0" * 16, "nobody"):
+        with pytest.raises(NotFound):
+            await world.care.show(name)
+
+
+async def test_the_same_again_comes_from_the_cache(world: World) -> None:
+    first = await run(world.runs, "true", dependencies=world.needs(0))
+    started = await world.runs.start(StartRun("true", dependencies=world.needs(0)))
+    assert started.message == "retrieves its cached environment."
+    second = await ended(world.runs, started.id)
+    told = await world.care.show(str(second.id))
+    assert (told.key, told.cached) == (first.environment, True)
+    assert told.seconds == (await world.care.show(str(first.id))).seconds
+
+
+async def test_a_setup_command_is_a_layer_of_its_own(world: World) -> None:
+    root = world.runs.location.root
+    (root / "more.py").write_text("print('made 1')")
+    lines = [f"echo {word} > $VIRTUAL_ENV/word" for word in ("one", "two")]
+    say = "cat $VIRTUAL_ENV/word; " + VERSION
+    for line, word in zip(lines, ("one", "two"), strict=True):
+        found = await run(world.runs, say, dependencies=world.needs(0, setup=[line]))
+        assert log_of(world.runs, found.id) == f"{word}\n1.0\n"
+    # Both stand on what one without them holds: its packages were looked for once.
+    assert len((await world.care.list()).environments) == 3
+    reads = world.needs(0, setup=["python more.py"])
+    before = await run(world.runs, "true", dependencies=reads)
+    (root / "more.py").write_text("print('made another')")
+    after = await run(world.runs, "true", dependencies=reads)
+    assert before.environment != after.environment
+
+
+async def test_what_is_in_use_stays_and_a_lock_outlives_its_environment(world: World) -> None:
+    started = await world.runs.start(StartRun("sleep 300", dependencies=world.needs(0)))
+    await running(world.runs, started.id)
+    key = world.runs.known[started.id].environment
+    with pytest.raises(Conflict, match="in use"):
+        await world.care.remove([key], 0.0)
+    assert (await world.care.remove([], 0.0)).keys == []
+    assert [info.in_use for info in (await world.care.list()).environments] == [True]
+    await world.runs.end(started.id, kill=True)
+    await ended(world.runs, started.id)
+    gone = await world.care.remove([key], 0.0)
+    assert gone.keys == [key]
+    assert gone.bytes > 0
+    with pytest.raises(NotFound):
+        await world.care.remove([key], 0.0)
+    with pytest.raises(NotFound):
+        await world.care.show(key)
+    lock = (await world.care.show(str(started.id))).lock
+    again = await run(world.runs, VERSION, dependencies=Dependencies(lock=lock))
+    assert log_of(world.runs, again.id) == "1.0\n"
+    assert (await world.care.diff(str(started.id), str(again.id))).changes == []
+    assert (await world.care.remove([], 0.0)).keys == [again.environment]
+
+
+async def test_what_fails_leaves_its_log_and_nothing_else(world: World) -> None:
+    failed = await run(world.runs, "true", dependencies=world.needs(0, setup=["exit 3"]))
+    assert failed.state == "build_failed"
+    assert "'exit 3' failed" in failed.message
+    folder = world.runs.preparation.environments.folder
+    assert len(list(folder.glob("*/*/venv"))) == 1  # what the command would have stood on
+    assert len((await world.care.list()).environments) == 1
