@@ -1,5 +1,5 @@
 """`import`: take in a trained pod from a `.spicepod` file, a run from an archive, or runs from a
-folder of MLflow's."""
+folder of MLflow's or of TensorBoard's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ def import_pod(
         typer.Argument(metavar="FILE", help="The .spicepod file, or the mlruns folder."),
     ],
     folder: Annotated[
-        str, typer.Argument(metavar="[FOLDER]", help="After mlflow: its folder; after run: a file.")
+        str,
+        typer.Argument(
+            metavar="[FOLDER]", help="After mlflow or tensorboard: its folder; after run: a file."
+        ),
     ] = "",
     tag: Annotated[
         str, typer.Option("--tag", metavar="ALIAS", help="Another name for the version.")
@@ -44,10 +47,13 @@ def import_pod(
     if folder and file in {"run", "runs"}:
         _import_run(session, source, json=json)
         return
+    if folder and file == "tensorboard":
+        _import_events(session, source, json=json)
+        return
     if folder and file != "mlflow":
         raise InvalidRequest(
             f"there is nothing to import as {file!r}.",
-            hint="Such as: import mlflow mlruns/, import run FILE.",
+            hint="Such as: import mlflow mlruns/, import tensorboard logs/, import run FILE.",
         )
     if folder or source.is_dir():
         _import_runs(session, source, json=json)
@@ -75,6 +81,17 @@ def _import_run(session: Session, file: Path, *, json: bool) -> None:
         output.as_json(taken)
         return
     output.line(f"Imported run {taken['was']} as run {taken['run']['id']}")
+
+
+def _import_events(session: Session, folder: Path, *, json: bool) -> None:
+    if not folder.is_dir():
+        raise NotFound(f"there is no folder {str(folder)!r}.")
+    with session.connect(make=True) as client:
+        run = client.call("runs.import_events", {"path": str(folder)}, timeout=LONG)
+    if json:
+        output.as_json(run)
+        return
+    output.line(f"Imported run {run['id']}: spice-tui metrics {run['id']}")
 
 
 def _import_runs(session: Session, folder: Path, *, json: bool) -> None:

@@ -23,6 +23,7 @@ LEFT_OUT = {
     "samples.add": "writes into the folder",
     "store.export": "writes into the folder",
     "runs.export_metrics": "writes a file anywhere",
+    "runs.import_events": "looks through whole disks",
 }
 document = openapi.build(TABLE)
 

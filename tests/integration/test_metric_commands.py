@@ -13,6 +13,7 @@ from pathlib import Path
 import polars
 import pytest
 
+from spice_engine.learning.event_file import EventFile
 from spice_tui.cli.main import main
 from spice_tui.screens.metrics_view import MetricsView
 from tests.conftest import EngineFixture
@@ -151,6 +152,26 @@ def test_a_runs_address_is_for_its_own_metrics_only(
         urllib.request.urlopen(urllib.request.Request(address, b"{}"))
     assert refused.value.code == 401
     refused.value.close()
+
+
+def test_a_folder_of_event_files_is_taken_in(cli: Cli, folder: Path) -> None:
+    for part in ("train", "val"):
+        file = EventFile(folder / "old logs" / part, 1000.0)
+        for step in range(3):
+            file.scalars(step, 1000.0 + step, {"loss": 3.0 - step})
+        file.close()
+    code, out, err = cli("import", "tensorboard", "old logs")
+    assert code == 0, err
+    run = out.split()[2].rstrip(":")
+    assert [line.split()[:4] for line in cli("metrics", run)[1].splitlines()[1:]] == [
+        ["train/loss", "3", "2", "1"],
+        ["val/loss", "3", "2", "1"],
+    ]
+    found = json.loads(cli("info", run, "--json")[1])
+    assert (found["kind"], found["state"], found["name"]) == ("external", "complete", "old logs")
+    assert (found["created"], found["ended"]) == (1000.0, 1002.0)
+    (folder / "empty").mkdir()
+    assert cli("import", "tensorboard", "empty")[0] == 5
 
 
 async def test_the_screen_draws_what_a_run_sends(

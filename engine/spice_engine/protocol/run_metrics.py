@@ -79,6 +79,14 @@ class ExportedMetrics:
 
 
 @record
+class ImportEvents:
+    """Take in the numbers of TensorBoard's event files below `path` (absolute) as a run's."""
+
+    path: str
+    name: str = ""
+
+
+@record
 class WaitMetric:
     """Wait until a point of a run's metric meets a condition: eq, gt, gte, lt, lte a value."""
 

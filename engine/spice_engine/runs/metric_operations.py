@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from spice_engine.errors import InvalidRequest
 from spice_engine.operations import operation
@@ -14,6 +15,7 @@ from spice_engine.protocol.engine import Accepted
 from spice_engine.protocol.run_metrics import (
     ExportedMetrics,
     ExportMetrics,
+    ImportEvents,
     MetricFigures,
     MetricFiguresList,
     MetricPoints,
@@ -22,7 +24,15 @@ from spice_engine.protocol.run_metrics import (
     RunStats,
     WaitMetric,
 )
-from spice_engine.protocol.runs import AddMetrics, MetricList, MetricSeries, ReadMetrics, RunId
+from spice_engine.protocol.runs import (
+    AddMetrics,
+    MetricList,
+    MetricSeries,
+    ReadMetrics,
+    RunId,
+    RunInfo,
+)
+from spice_engine.runs import event_import
 from spice_engine.runs.metric_feeds import owner_of
 from spice_engine.runs.metric_service import RunMetrics
 from spice_engine.store import runs as table
@@ -188,6 +198,14 @@ async def export_metrics(metrics: RunMetrics, request: ExportMetrics) -> Exporte
         raise InvalidRequest("path: must be absolute.")
     points = await metrics.export(request.id, request.name, request.path, request.format)
     return ExportedMetrics(request.path, points)
+
+
+@operation("runs.import_events", http="POST /api/v1/run-imports/events")
+async def import_events(metrics: RunMetrics, request: ImportEvents) -> RunInfo:
+    """Take a folder of TensorBoard's event files in, as a run that is over."""
+    if not request.path.startswith("/") or "\0" in request.path:
+        raise InvalidRequest("path: must be absolute.")
+    return await event_import.import_events(metrics.runs, Path(request.path), request.name)
 
 
 @operation("runs.wait_metric", http="POST /api/v1/runs/{id}/wait-metric")
