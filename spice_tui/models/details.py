@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from spice_tui.models.cells import cell_of
 from spice_tui.models.moments import ago, moment
+from spice_tui.models.run_rows import PLAIN
 
 if TYPE_CHECKING:
     from spice_engine.protocol.pods import TrainingInfo
@@ -29,7 +30,7 @@ def of_run(run: RunInfo, now: float) -> str:
         (
             ("run", run.id),
             ("name", run.name),
-            ("kind", run.kind if run.kind != "run" else ""),
+            ("kind", run.kind if run.kind not in PLAIN else ""),
             ("state", run.state),
             ("outcome", run.outcome),
             ("exit code", run.exit_code),

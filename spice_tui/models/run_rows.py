@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 MOST_PARAMS = 8
 """Parameters that have a column."""
-PLAIN = "run"
-"""The kind of runs that is not said where there is no other."""
+PLAIN = frozenset({"run", "command"})
+"""Kinds of runs that are not said where there is no other; the second is of earlier engines."""
 
 _FIRST = (
     Column("state", "state", "state", least=10, most=12, importance=8),
@@ -62,7 +62,7 @@ def params_of(runs: Sequence[RunInfo]) -> list[str]:
 def columns_of(runs: Sequence[RunInfo]) -> tuple[Column, ...]:
     """The columns for these runs: kinds and reasons to wait only where there are some."""
     names = params_of(runs)
-    kinds = (_KIND,) if any(run.kind != PLAIN for run in runs) else ()
+    kinds = (_KIND,) if any(run.kind not in PLAIN for run in runs) else ()
     why = (_WHY,) if any(_waits(run) for run in runs) else ()
     params = (
         Column(

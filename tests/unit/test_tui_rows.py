@@ -19,7 +19,7 @@ from spice_engine.protocol.pods import (
 )
 from spice_engine.protocol.runs import MetricSeries, RunInfo
 from spice_engine.protocol.views import BadRow, Grid, GridColumn
-from spice_tui.models import details, grid_rows, metric_series, rows, sql_answer, verdict
+from spice_tui.models import details, grid_rows, metric_series, rows, run_rows, sql_answer, verdict
 from spice_tui.models.build import build
 from spice_tui.models.columns import Row
 from spice_tui.models.moments import ago, moment
@@ -56,7 +56,7 @@ def test_pods_by_name_and_one_with_errors_counts_as_failed() -> None:
 def test_runs_newest_first_with_what_became_of_them() -> None:
     done = replace(RUN, id=9, state="complete", outcome="failed", exit_code=2, ended=15.0)
     world = World(runs={7: RUN, 9: done})
-    first, second = rows.run_rows(world)
+    first, second = run_rows.rows_of(run_rows.shown(world.runs.values()))
     assert values(first, "id", "state", "exit", "took", "command") == (
         9,
         "failed",
@@ -65,6 +65,27 @@ def test_runs_newest_first_with_what_became_of_them() -> None:
         "make all",
     )
     assert values(second, "id", "state", "took") == (7, "running", None)
+
+
+def test_runs_have_columns_for_what_is_there() -> None:
+    plain = run_rows.columns_of([RUN])
+    keys = [column.key for column in plain]
+    assert not {"kind", "why"} & set(keys)
+    waiting = replace(RUN, id=8, state="queued", message="waits", kind="trial")
+    some = [
+        replace(RUN, params={"lr": "0.1", "state": "x", "a b": 1, "flag": True}, project="P"),
+        replace(waiting, params={"lr": 2}),
+        replace(RUN, id=9, archived=5.0),
+    ]
+    shown = run_rows.shown(some)
+    assert [run.id for run in shown] == [8, 7]
+    assert [run.id for run in run_rows.shown(some, "p")] == [7]
+    kinds = {column.key: column.kind for column in run_rows.columns_of(shown)}
+    assert (kinds["lr"], kinds["param.state"], kinds["kind"]) == ("number", "text", "text")
+    assert "a b" not in kinds  # the language of filters could not name it
+    first, second = run_rows.rows_of(shown)
+    assert values(first, "lr", "kind", "why") == (2, "trial", "waits")
+    assert values(second, "lr", "state", "param.state", "why") == (0.1, "running", "x", None)
 
 
 def test_trainings_newest_first_with_their_best_score() -> None:
