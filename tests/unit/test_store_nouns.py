@@ -7,11 +7,12 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from spice_engine.errors import NotFound
-from spice_engine.store import policies, references, runs, training, values
+from spice_engine.store import policies, references, run_lists, runs, training, values
 from spice_engine.store.migrate import load_migrations, migrate
 
 
@@ -99,19 +100,16 @@ class TestRuns:
                 kind="notebook" if number == 5 else "command",
             )
         assert [run.id for run in runs.list_newest(db, 2)] == [6, 5]
-        assert [run.id for run in runs.list_newest(db, 2, before=5)] == [4, 3]
-        assert [run.id for run in runs.list_newest(db, states=["running"])] == [6, 4, 2]
-        assert [run.id for run in runs.list_newest(db, labels=["zero", "odd"])] == [
-            6,
-            5,
-            4,
-            3,
-            2,
-            1,
-        ]
-        assert [run.id for run in runs.list_newest(db, labels=["odd"], project="p")] == [4, 2]
-        assert [run.id for run in runs.list_newest(db, kinds=["notebook"])] == [6]
-        assert runs.list_newest(db, states=["killed"]) == ()
+
+        def found(**chosen: Any) -> list[int]:
+            return [run.id for run in run_lists.newest(db, run_lists.Filter(**chosen), 50)]
+
+        assert found(before=5) == [4, 3, 2, 1]
+        assert found(states=["running"]) == [6, 4, 2]
+        assert found(labels=["zero", "odd"]) == [6, 5, 4, 3, 2, 1]
+        assert found(labels=["odd"], project="p") == [4, 2]
+        assert found(kinds=["notebook"]) == [6]
+        assert found(states=["killed"]) == []
 
     def test_labels_are_a_set(self, db: sqlite3.Connection) -> None:
         run = add_run(db, labels=["a"]).id

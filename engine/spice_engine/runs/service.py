@@ -20,6 +20,7 @@ from spice_engine.errors import Conflict, InvalidRequest, NotFound
 from spice_engine.events import Bus
 from spice_engine.protocol.location import Location
 from spice_engine.protocol.runs import RunInfo, StartRun
+from spice_engine.runs.insertion import store_run
 from spice_engine.runs.known_runs import RECENT, KnownRuns
 from spice_engine.runs.life import Life
 from spice_engine.runs.listeners import Listener
@@ -32,7 +33,7 @@ from spice_engine.runs.requests import command_of
 from spice_engine.runs.sameness import key_of
 from spice_engine.runs.stages import Stages
 from spice_engine.runs.states import STOPPED_AS, info_of
-from spice_engine.store import projects, run_life, run_lists
+from spice_engine.store import run_life, run_lists
 from spice_engine.store import runs as table
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
@@ -161,7 +162,7 @@ class Runs:
             if request.idempotent and (found := run_lists.same(connection, key)) is not None:
                 return found, True
             table.get_all(connection, request.after)
-            return self._stored(connection, request, command, cwd, taken, key), False
+            return store_run(connection, request, command, cwd, taken, key), False
 
         row, existed = await self.database.write(insert)
         if existed:
@@ -170,51 +171,6 @@ class Runs:
         self._starting[row.id] = started
         self._accept(row)
         return started
-
-    def _stored(
-        self,
-        connection: sqlite3.Connection,
-        request: StartRun,
-        command: tuple[str, ...],
-        cwd: Path,
-        taken: Taken,
-        key: str,
-    ) -> RunRow:
-        row = table.create(
-            connection,
-            kind=request.kind,
-            name=request.name,
-            command=command,
-            cwd=str(cwd),
-            state="requested",
-            created=time.time(),
-            env=request.env,
-            limits={"cpu": request.cpu, "memory": request.memory, "timeout": request.timeout},
-            project=projects.name_for_run(connection, request.project),
-            machine_type=request.machine_type,
-            labels=request.labels,
-            description=request.description,
-            code=taken.code,
-            dependencies=taken.dependencies,
-            mounts=taken.mounts,
-            params=request.params,
-            parent=request.parent,
-            made_by=request.made_by,
-            priority=request.priority,
-            after=sorted(set(request.after)),
-            after_ok=request.after_ok,
-            retries=request.retries,
-            idempotent=key,
-            auto_resume=request.auto_resume,
-            stop_conditions=request.stop_conditions,
-            tensorboard=request.tensorboard,
-            distributed=request.distributed,
-            source=taken.source or request.source,
-            link=request.link,
-        )
-        if taken.code and taken.seconds:
-            table.note_stage(connection, row.id, "snapshot", taken.seconds)
-        return row
 
     def _accept(self, row: RunRow) -> None:
         """Begin to start a run that is stored."""

@@ -205,39 +205,9 @@ def get_all(connection: sqlite3.Connection, runs: Sequence[int]) -> tuple[RunRow
     return rows
 
 
-def list_newest(
-    connection: sqlite3.Connection,
-    count: int = 50,
-    *,
-    kinds: Sequence[str] = (),
-    states: Sequence[str] = (),
-    labels: Sequence[str] = (),
-    project: str | None = None,
-    before: int | None = None,
-) -> tuple[RunRow, ...]:
-    """The newest `count` runs, newest first. Each filter left empty lets everything through.
-
-    A run with any of `labels` is let through. `before` gives the page after run `before`.
-    """
-    clauses: list[str] = []
-    values: list[object] = []
-    for column, wanted in (("kind", kinds), ("state", states)):
-        if wanted:
-            clauses.append(f"{column} IN ({placeholders(list(wanted))})")
-            values += wanted
-    if labels:
-        clauses.append(
-            f"id IN (SELECT run_id FROM run_labels WHERE label IN ({placeholders(list(labels))}))"
-        )
-        values += labels
-    if project is not None:
-        clauses.append("project = ?")
-        values.append(project)
-    if before is not None:
-        clauses.append("id < ?")
-        values.append(before)
-    where = f"WHERE {' AND '.join(clauses)}" if clauses else ""
-    return select(connection, f"{where} ORDER BY id DESC LIMIT ?", (*values, count))
+def list_newest(connection: sqlite3.Connection, count: int) -> tuple[RunRow, ...]:
+    """The newest `count` runs, newest first; see `run_lists` for those that match."""
+    return select(connection, "ORDER BY id DESC LIMIT ?", (count,))
 
 
 def active(connection: sqlite3.Connection) -> tuple[RunRow, ...]:
