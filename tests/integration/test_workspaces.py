@@ -162,6 +162,7 @@ async def test_what_cannot_be_is_refused(
             (StartWorkspace("notes", port=70000), InvalidRequest, "no port"),
             (StartWorkspace("notes", cwd=str(tmp_path)), InvalidRequest, "no folder in"),
             (StartWorkspace("notes", mounts=["runs/9"]), NotFound, "runs/9"),
+            (StartWorkspace("notes", machine_type="tpu"), NotFound, "no machine type"),
         ]
         for request, error, words in refused:
             with pytest.raises(error, match=words):
@@ -179,6 +180,7 @@ async def test_what_cannot_be_is_refused(
         with pytest.raises(NotInstalled, match="is not installed"):
             await workspaces.start(StartWorkspace("notes"))
         assert workspaces.names() == []
+        assert not list(root.glob(".spice/workspaces/*"))
 
 
 async def test_a_mount_appears_in_the_folder_itself_and_leaves_no_trace(root: Path) -> None:

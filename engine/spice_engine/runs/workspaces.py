@@ -203,7 +203,12 @@ class Workspaces:
         )
         self._words.pop(name, None)
         self._seen.pop(name, None)
-        await self._runs.start(request, await self._taken(request))
+        try:
+            await self._runs.start(request, await self._taken(request))
+        except SpiceError:
+            if name not in self._known:
+                await asyncio.to_thread(self._folders.remove, name)
+            raise
 
     async def _taken(self, request: StartRun) -> Taken:
         """What a workspace is asked for with: as a run in the folder itself, and its mounts."""
