@@ -39,6 +39,8 @@ ARCHIVE = Words(
 )
 BACK = Words("Run {} is listed again.", "unarchive", "listed again", refused="Not archived")
 
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but what went wrong.")]
+
 
 def _numbers(ctx: typer.Context, runs: list[str]) -> list[int]:
     """Numbers of runs; an engine is asked only where a name is given."""
@@ -50,7 +52,13 @@ def _numbers(ctx: typer.Context, runs: list[str]) -> list[int]:
 
 
 def _act(
-    ctx: typer.Context, operation: str, requests: list[dict[str, Any]], words: Words, *, json: bool
+    ctx: typer.Context,
+    operation: str,
+    requests: list[dict[str, Any]],
+    words: Words,
+    *,
+    quiet: bool,
+    json: bool,
 ) -> None:
     """Call an operation once a run; one that fails does not keep the others from it.
 
@@ -70,6 +78,9 @@ def _act(
                 failed.append((request["id"], error))
     if json:
         output.as_json(changed)
+    elif quiet:
+        for _, error in failed:
+            failures.report(error)
     elif len(requests) == 1:
         output.line(words.one.format(changed[0]["id"]))
     else:
@@ -103,28 +114,37 @@ def stop(
     grace: Annotated[
         str, typer.Option(metavar="TIME", help="After this long it is killed: 30s, 2m.")
     ] = "10s",
+    quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Ask runs to end; what they wrote is kept."""
     seconds = option(grace, values.duration, "--grace")
     requests = [{"id": number, "grace": seconds} for number in _numbers(ctx, runs)]
-    _act(ctx, "runs.stop", requests, STOP, json=json)
+    _act(ctx, "runs.stop", requests, STOP, quiet=quiet, json=json)
 
 
-def kill(ctx: typer.Context, runs: RunArguments, json: Json = False) -> None:
+def kill(ctx: typer.Context, runs: RunArguments, quiet: Quiet = False, json: Json = False) -> None:
     """End runs at once; what they wrote is not kept."""
-    _act(ctx, "runs.kill", [{"id": number} for number in _numbers(ctx, runs)], KILL, json=json)
+    _act(
+        ctx,
+        "runs.kill",
+        [{"id": number} for number in _numbers(ctx, runs)],
+        KILL,
+        quiet=quiet,
+        json=json,
+    )
 
 
 def archive(
     ctx: typer.Context,
     runs: RunArguments,
     undo: Annotated[bool, typer.Option("--undo", help="Take them back into lists.")] = False,
+    quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Put runs that are over away: lists leave them out, and nothing of them is removed."""
     requests = [{"id": number, "archived": not undo} for number in _numbers(ctx, runs)]
-    _act(ctx, "runs.archive", requests, BACK if undo else ARCHIVE, json=json)
+    _act(ctx, "runs.archive", requests, BACK if undo else ARCHIVE, quiet=quiet, json=json)
 
 
 def wait(

@@ -68,7 +68,12 @@ def list_runs(
     ] = "",
     desc: Annotated[bool, typer.Option("--desc", help="Sort the largest first.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="More columns.")] = False,
-    no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Show whole commands.")] = False,
+    trunc: Annotated[
+        bool | None,
+        typer.Option(
+            "--trunc/--no-trunc", help="Cut long commands, or not. Default: cut on a terminal."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """List the newest runs, oldest of them first; or the first of an order."""
@@ -92,7 +97,7 @@ def list_runs(
     if json:
         output.as_json(runs)
         return
-    whole = no_trunc or not output.is_terminal()
+    whole = not (output.is_terminal() if trunc is None else trunc)
     heads = ["ID", "NAME", "COMMAND", "STATUS", "CREATED"]
     kinds = verbose or any(run["kind"] != "run" for run in runs)
     if kinds:

@@ -198,6 +198,11 @@ def test_stop_and_kill_try_every_run(engine: SmallEngine, cli: Cli) -> None:
     assert engine.shelf.asked[1][1].grace == 60.0
     engine.on_loop(lambda: engine.shelf.add_run(state="running", ended=None, exit_code=None))
     assert cli("kill", "3") == (0, "3\n", "")
+    assert cli("kill", "3", "-q") == (0, "", "")
+    code, out, err = cli("stop", "-q", "1", "9")
+    assert (code, out) == (6, "")
+    assert "run 1 has ended already" in err
+    assert "there is no run 9" in err
     code, _, err = cli("stop", "x")
     assert (code, "there is no run named 'x'" in err) == (5, True)
     assert cli("stop", "-3")[0] == 2
