@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from spice_engine.protocol.machine_types import DEFAULT_MACHINE_TYPE
 from spice_engine.protocol.runs import RunInfo
 from spice_engine.protocol.servers import Dependencies
 from spice_engine.protocol.workspaces import WorkspaceInfo
-from spice_engine.runs.notebook_server import MODULES, Activity, NoAnswer
+from spice_engine.runs.notebook_server import MODULES, Activity, NoAnswer, needs
 from spice_engine.store.runs import FINAL_STATES, RunRow
 
 KIND = "workspace"
@@ -82,6 +84,18 @@ def settings_of(row: RunRow | None) -> dict[str, Any]:
         "no_activity_timeout": row.params.get("no_activity_timeout", IDLE_SECONDS),
         "port": row.params.get("port"),
     }
+
+
+def needed_by(wanted: Mapping[str, Any]) -> Dependencies | None:
+    """The environment of its own, which has what serves notebooks; None for none."""
+    needed: Dependencies | None = wanted["dependencies"]
+    if needed is None or needed == Dependencies():
+        return None
+    if needed.conda_file:
+        return needed
+    named = [*needed.pip, *needed.requirements.splitlines()]
+    more = needs(wanted["interface"], named)
+    return dataclasses.replace(needed, pip=[*needed.pip, *more])
 
 
 def info_of(run: RunInfo, seen: Activity | NoAnswer | None, words: str | None) -> WorkspaceInfo:

@@ -20,7 +20,6 @@ from typing import Any
 from spice_engine.errors import Conflict, InvalidRequest, NotFound, SpiceError
 from spice_engine.events import Bus
 from spice_engine.protocol.runs import RunInfo, StartRun
-from spice_engine.protocol.servers import Dependencies
 from spice_engine.protocol.workspaces import (
     StartWorkspace,
     WorkspaceAddress,
@@ -40,6 +39,7 @@ from spice_engine.runs.workspace_states import (
     info_of,
     is_over,
     last_words,
+    needed_by,
     port_of,
     settings_of,
     timeouts_of,
@@ -172,7 +172,7 @@ class Workspaces:
         return self.info(name)
 
     async def _run(self, name: str, wanted: Mapping[str, Any], port: int | None) -> None:
-        interface, needed = wanted["interface"], _needed(wanted)
+        interface, needed = wanted["interface"], needed_by(wanted)
         taken = [port_of(run) for run in self._known.values() if not is_over(run)]
         port = await asyncio.to_thread(server.free_port, port, wanted["port"], taken)
         if needed is None:
@@ -389,15 +389,3 @@ class Workspaces:
             there = f"There are: {', '.join(self.names())}." if self._known else "There are none."
             raise NotFound(f"there is no workspace {name[:80]!r}.", hint=there)
         return run
-
-
-def _needed(wanted: Mapping[str, Any]) -> Dependencies | None:
-    """The environment of its own, which has what serves notebooks; None for none."""
-    needed: Dependencies | None = wanted["dependencies"]
-    if needed is None or needed == Dependencies():
-        return None
-    if needed.conda_file:
-        return needed
-    named = [*needed.pip, *needed.requirements.splitlines()]
-    more = server.needs(wanted["interface"], named)
-    return dataclasses.replace(needed, pip=[*needed.pip, *more])
