@@ -211,6 +211,7 @@ class Engine:
                 self.http.begin(self.stop)
             await self._ending.wait()
             self.control.draining = True
+            self.parts.let_go()
             log.info("restarting" if self.restarting else "stopping")
         if self.restarting:
             self._hand_over()

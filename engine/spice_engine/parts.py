@@ -115,6 +115,10 @@ class Parts:
             "machine_types": self.runs.machines.names,
         }
 
+    def let_go(self) -> None:
+        """Have nobody wait for an answer that may be long in coming: the engine ends."""
+        self.run_metrics.watches.let_go()
+
     async def open(self) -> None:
         """Take up what an earlier engine left: runs, pods, models, servers."""
         await self.runs.machines.open()

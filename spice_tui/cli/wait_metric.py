@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import typer
 
-from spice_engine.errors import InvalidRequest
+from spice_engine.errors import EngineUnavailable, InvalidRequest
 from spice_tui.cli import output, values
 from spice_tui.cli.exit_codes import ExitCode
-from spice_tui.cli.following import FollowingClient
+from spice_tui.cli.following import Patience
 from spice_tui.cli.session import Session
 
 _CONDITION = re.compile(r"(.+?)\s*(<=|>=|==|<|>)\s*([^<>=]+)", re.DOTALL)
+ANSWER_SECONDS = 120.0
+"""Longer than the engine lets anybody wait for an answer."""
+PAUSE_SECONDS = 0.2
 _NAMES = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte", "==": "eq"}
 
 
@@ -45,19 +49,39 @@ def wait(session: Session, runs: Sequence[int], text: str, *, json: bool) -> Non
     """
     wanted = parsed(text)
     told: list[dict[str, Any]] = []
-    with session.connect(FollowingClient) as client:
-        for run in runs:
-            answer = client.call_watching(
-                "runs.wait_metric", {"id": run, **wanted}, lambda _topic, _event: None
-            )
-            told.append({"id": run, **answer})
-            if not json and answer["reached"]:
-                number = values.number(answer["value"], 6)
-                name = output.safe(wanted["name"])
-                output.line(f"{run}  {name} is {number} at index {answer['index']}")
-            elif not json:
-                output.error_line(answer["error"][:1].upper() + answer["error"][1:])
+    for run in runs:
+        answer = _until_known(session, {"id": run, **wanted})
+        told.append({"id": run, **answer})
+        if json:
+            continue
+        if answer["reached"]:
+            number, name = values.number(answer["value"], 6), output.safe(wanted["name"])
+            output.line(f"{run}  {name} is {number} at index {answer['index']}")
+        else:
+            output.error_line(answer["error"][:1].upper() + answer["error"][1:])
     if json:
         output.as_json(told)
     if not all(one["reached"] for one in told):
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _until_known(session: Session, request: dict[str, Any]) -> dict[str, Any]:
+    """The answer, however long it takes; the engine may be replaced meanwhile.
+
+    Raises:
+        SpiceError: there is no such run, or the engine stays away.
+    """
+    patience = Patience()
+    while True:
+        try:
+            with session.connect() as client:
+                patience.renewed()
+                while True:
+                    answer = client.call("runs.wait_metric", request, timeout=ANSWER_SECONDS)
+                    patience.renewed()
+                    if answer["reached"] or answer["over"]:
+                        return answer
+        except EngineUnavailable:
+            if patience.over:
+                raise
+        time.sleep(PAUSE_SECONDS)

@@ -88,19 +88,25 @@ class ImportEvents:
 
 @record
 class WaitMetric:
-    """Wait until a point of a run's metric meets a condition: eq, gt, gte, lt, lte a value."""
+    """Wait until a point of a run's metric meets a condition: eq, gt, gte, lt, lte a value.
+
+    The answer comes after `timeout` seconds (at most 3600) at the latest: ask again then.
+    """
 
     id: int
     name: str
     condition: Condition
     value: float
+    timeout: float = 60.0
 
 
 @record
 class MetricReached:
-    """The point that met it; not `reached`: the run ended first, and `error` says how."""
+    """The point that met it. Not `reached` and `over`: the run ended first, and `error` says how;
+    not `over` either: nothing came yet."""
 
     reached: bool
+    over: bool = False
     index: int | None = None
     value: float | None = None
     error: str = ""

@@ -41,6 +41,7 @@ from spice_engine.store.series import Point, Sample, StoredPoint
 
 MOST_POINTS = 50_000
 MOST_ADDED = 10_000
+LONGEST_WAIT = 3600.0
 MOST_ANSWERED = 200_000
 """Points of all series of an answer together."""
 LONGEST_SHOWN = 200
@@ -214,7 +215,11 @@ async def wait_metric(metrics: RunMetrics, request: WaitMetric) -> MetricReached
     await _checked(metrics, request.id)
     if not request.name or math.isnan(request.value):
         raise InvalidRequest("a name and a number are needed to wait for.")
-    return await metrics.watches.wait(request.id, request.name, request.condition, request.value)
+    if not 0 <= request.timeout <= LONGEST_WAIT:
+        raise InvalidRequest(f"timeout: between 0 and {LONGEST_WAIT:g} seconds.")
+    return await metrics.watches.wait(
+        request.id, request.name, request.condition, request.value, request.timeout
+    )
 
 
 @operation("runs.stats", http="GET /api/v1/runs/{id}/stats")

@@ -47,6 +47,7 @@ class MetricWatches:
         self._catch_up = catch_up
         self._watched: dict[int, Callable[[], None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._leaving = asyncio.Event()
         self._end_listening = runs.listen(self._hear)
 
     async def close(self) -> None:
@@ -119,10 +120,15 @@ class MetricWatches:
 
     # -- those who wait
 
+    def let_go(self) -> None:
+        """Have nobody wait any longer: the engine ends, and the next one is asked again."""
+        self._leaving.set()
+
     async def wait(
-        self, number: int, name: str, condition: Condition, value: float
+        self, number: int, name: str, condition: Condition, value: float, seconds: float
     ) -> MetricReached:
-        """Wait until a point of a run's metric meets a condition, or the run is over.
+        """Wait until a point of a run's metric meets a condition, the run is over, or `seconds`
+        have passed.
 
         A point that came before counts, so that it does not matter who was first.
 
@@ -136,28 +142,34 @@ class MetricWatches:
             for _, metric, index, _, found in points:
                 if metric == name and not isinstance(found, str) and term.holds(found):
                     if not met.done():
-                        met.set_result(MetricReached(True, index, found))
+                        met.set_result(_reached(index, found))
                     return
 
         end = self._metrics.watch(owner_of(number), see)
         over = asyncio.ensure_future(self._runs.wait_over(number))
+        leaving = asyncio.ensure_future(self._leaving.wait())
         try:
             if (reached := await self._reached(number, term)) is not None:
                 return reached
-            await asyncio.wait([met, over], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                [met, over, leaving], timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+            )
             if met.done():
                 return met.result()
+            if not over.done():
+                return MetricReached(False)
             run = over.result()
             reached = await self._reached(number, term)
         finally:
             end()
-            over.cancel()
-            with contextlib.suppress(asyncio.CancelledError, SpiceError):
-                await over
+            for task in (over, leaving):
+                task.cancel()
+            await asyncio.gather(over, leaving, return_exceptions=True)
         if reached is not None:
             return reached
         how = run.state.replace("_", " ")
-        return MetricReached(False, error=f"run {number} is {how}, and {term} was never met.")
+        error = f"run {number} is {how}, and {term} was never met."
+        return MetricReached(False, over=True, error=error)
 
     async def _reached(self, number: int, term: Term) -> MetricReached | None:
         await self._catch_up(number)
@@ -169,4 +181,8 @@ class MetricWatches:
         )
         if point is None or isinstance(point.value, str):
             return None
-        return MetricReached(True, point.index, point.value)
+        return _reached(point.index, point.value)
+
+
+def _reached(index: int, value: float) -> MetricReached:
+    return MetricReached(True, index=index, value=value)

@@ -221,12 +221,13 @@ class Run:
         Raises:
             WaitError: the run ends first.
         """
-        found = self._door.post(
-            self._path("/wait-metric"),
-            {"name": metric_name, "condition": condition, "value": value},
-        )
-        if not found["reached"]:
-            raise WaitError(found.get("error") or "The run ended first.", found)
+        wanted = {"name": metric_name, "condition": condition, "value": value}
+        while True:
+            found = self._door.post(self._path("/wait-metric"), wanted)
+            if found["reached"]:
+                return
+            if found["over"]:
+                raise WaitError(found["error"], found)
 
     def metrics(
         self, metric_name: str, follow: bool = False, start: int | None = None
