@@ -10,13 +10,13 @@ from spice_engine.protocol.resources import ResourceInfo
 from spice_engine.runs import resource_paths as paths
 from spice_engine.runs.requests import SHELL
 from spice_engine.runs.resource_files import Resource
-from spice_engine.runs.run_files import CHANGES, INNER, OUTPUTS, WORK
+from spice_engine.runs.run_files import CHANGES, INNER, MADE, OUTPUTS, WORK
 from spice_engine.store import run_lists
 from spice_engine.store import runs as run_table
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
 from spice_engine.store.runs import FINAL_STATES, RunRow
-from spice_runtime import process
+from spice_runtime import process, ranks
 
 SHIMS_FILES = frozenset(
     {
@@ -26,6 +26,8 @@ SHIMS_FILES = frozenset(
         process.EXIT,
         process.SOCKET,
         process.SHIM_LOG,
+        ranks.STATUS,
+        MADE,
         f"{process.LOG}.idx",
     }
 )
