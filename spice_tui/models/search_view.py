@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from spice_tui.models import scale
 from spice_tui.models.columns import Column, Row
-from spice_tui.models.plot import Plotter
+from spice_tui.models.plot import Plotter, gutter
 from spice_tui.models.plot_page import View
 from spice_tui.models.series import Series
 from spice_tui.models.styled import LABEL, TITLE, Line, bar
@@ -61,7 +61,7 @@ def trial_columns(search: SearchInfo) -> tuple[Column, ...]:
         Column("state", "state", "state", least=8, most=10, importance=8),
         Column("value", search.metric or "value", "number", least=8, most=14, importance=9),
         *(
-            Column(f"param:{one.name}", one.name, least=5, most=16, importance=7)
+            Column(f"param:{one.name}", one.name, least=8, most=16, importance=7)
             for one in search.parameters
         ),
         Column("took", "took", "duration", least=6, most=9, importance=4),
@@ -202,7 +202,7 @@ class SearchPictures:
             lines,
             (),
             View(0, len(names), y_lo=0.0, y_hi=1.0),
-            (width - 1, _AXES_ROWS),
+            (width - 1 + gutter(width), _AXES_ROWS),
             axis=False,
             place=False,
         )
@@ -214,7 +214,7 @@ class SearchPictures:
         labels = [*names, search.metric or "value"]
         tops = [*(_end(search, name, high=True) for name in names), scale.number(high)]
         bottoms = [*(_end(search, name, high=False) for name in names), scale.number(low)]
-        room = width - 1 - picture.left
+        room = len(body[0].text)
         return [
             Line().add("Parallel coordinates", TITLE).add(", the best tenth in colour", LABEL),
             _spread(labels, room, TITLE),
