@@ -7,6 +7,7 @@ is told so, with the code it expects.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
@@ -16,7 +17,7 @@ from spice_engine.api import json_text
 from spice_engine.api import mlflow_messages as messages
 from spice_engine.api.bodies import JSON_LIMIT, BodyReader
 from spice_engine.api.mlflow_artifacts import ArtifactRoutes
-from spice_engine.api.mlflow_fields import Fields
+from spice_engine.api.mlflow_fields import Fields, experiment_number, experiment_numbers
 from spice_engine.api.mlflow_messages import Message
 from spice_engine.api.mlflow_models import ModelRoutes
 from spice_engine.api.replies import json_response
@@ -31,7 +32,9 @@ BASES = ("", r"/api/runs/{run:\d{1,18}}")
 API = "/api/2.0/mlflow"
 _OURS = ("/api/2.0/", "/api/3.0/", "/api/runs/")
 
-Handler = Callable[[Fields, "int | None"], Awaitable[Message]]
+Handler = Callable[[Fields, "int | None"], Awaitable["Message | Callable[[], Message]"]]
+"""Answers a request that code of a run sent, or (None) other code. What takes long to put
+together is given as a function, for a thread."""
 
 _VIEWS: dict[str, bool | None] = {
     "": False,
@@ -116,9 +119,11 @@ class TrackingRoutes:
                 data = json_text.parse_object(body)
             inside = request.match_info.get("run")
             data.update({k: v for k, v in request.match_info.items() if k != "run"})
-            return json_response(
-                await handler(Fields(data), None if inside is None else int(inside))
-            )
+            answer = await handler(Fields(data), None if inside is None else int(inside))
+            if not callable(answer):
+                return json_response(answer)
+            text = await asyncio.to_thread(lambda: json_text.dumps(answer()))
+            return web.Response(body=text, content_type="application/json", charset="utf-8")
 
         return handle
 
@@ -207,7 +212,7 @@ class TrackingRoutes:
     async def _create_run(self, given: Fields, inside: int | None) -> Message:
         started = given.integer("start_time")
         made = await self._tracking.create(
-            experiment_number(given) if given.has("experiment_id") else 0,
+            experiment_number(given, "0"),
             name=given.text("run_name"),
             user=given.text("user_id"),
             started=started / 1000 if started else None,
@@ -218,10 +223,10 @@ class TrackingRoutes:
     async def _run(self, given: Fields, inside: int | None) -> Message:
         return {"run": messages.run(await self._tracking.get(run_id(given), inside))}
 
-    async def _search_runs(self, given: Fields, inside: int | None) -> Message:
+    async def _search_runs(self, given: Fields, inside: int | None) -> Callable[[], Message]:
         page = await self._tracking.search(
             Query(
-                [int(text) for text in given.texts("experiment_ids") if text.isdecimal()],
+                experiment_numbers(given),
                 given.text("filter"),
                 given.texts("order_by"),
                 _view(given, "run_view_type"),
@@ -230,7 +235,7 @@ class TrackingRoutes:
             )
         )
         token = {"next_page_token": page.token} if page.token else {}
-        return {"runs": [messages.run(one) for one in page.items], **token}
+        return lambda: {"runs": [messages.run(one) for one in page.items], **token}
 
     async def _update_run(self, given: Fields, inside: int | None) -> Message:
         ended = given.integer("end_time")
@@ -261,9 +266,12 @@ class TrackingRoutes:
         return {}
 
     async def _log_batch(self, given: Fields, inside: int | None) -> Message:
+        found = given.records("metrics")
+        # A thousand points take longer than the loop has time.
+        points = await asyncio.to_thread(lambda: [_sent(one) for one in found])
         await self._tracking.log(
             run_id(given),
-            points=[_sent(one) for one in given.records("metrics")],
+            points=points,
             params=given.pairs("params"),
             tags=given.pairs("tags"),
         )
@@ -298,7 +306,7 @@ class TrackingRoutes:
         await self._tracking.log(run_id(given), tags={"mlflow.log-model.history": f"[{model}]"})
         return {}
 
-    async def _history(self, given: Fields, inside: int | None) -> Message:
+    async def _history(self, given: Fields, inside: int | None) -> Callable[[], Message]:
         name = given.required("metric_key")
         page = await self._tracking.history(
             run_id(given),
@@ -307,7 +315,10 @@ class TrackingRoutes:
             token=given.text("page_token"),
         )
         token = {"next_page_token": page.token} if page.token else {}
-        return {"metrics": [messages.metric(name, point) for point in page.items], **token}
+        return lambda: {
+            "metrics": [messages.metric(name, point) for point in page.items],
+            **token,
+        }
 
     async def _list_artifacts(self, given: Fields, inside: int | None) -> Message:
         run = await self._tracking.get(run_id(given))
@@ -318,20 +329,6 @@ class TrackingRoutes:
 def run_id(given: Fields) -> str:
     """The run that a request is about."""
     return given.required("run_id", "run_uuid")
-
-
-def experiment_number(given: Fields) -> int:
-    """The experiment that a request is about.
-
-    Raises:
-        InvalidRequest: it is no number.
-    """
-    text = given.required("experiment_id")
-    if not (text.isascii() and text.isdecimal() and len(text) < 19):
-        raise InvalidRequest(
-            f"Invalid experiment ID {text[:100]!r}. Experiment ID must be a valid integer."
-        )
-    return int(text)
 
 
 def _view(given: Fields, name: str) -> bool | None:

@@ -11,7 +11,9 @@ from typing import Any, cast
 
 from spice_engine.errors import InvalidRequest
 
-MOST_RECORDS = 10_000
+MOST_RECORDS = 1000
+"""In one request, as for a server of MLflow's; its client sends more in parts."""
+MOST_TEXTS = 10_000
 _INFINITIES = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -90,14 +92,14 @@ class Fields:
 
     def texts(self, name: str) -> list[str]:
         """A list of texts."""
-        found = self._list(name)
+        found = self._list(name, MOST_TEXTS)
         if not all(isinstance(item, str) for item in found):
             raise _wrong(name, "a list of texts")
         return cast("list[str]", found)
 
     def records(self, name: str) -> list[Fields]:
         """A list of messages."""
-        found = self._list(name)
+        found = self._list(name, MOST_RECORDS)
         if not all(isinstance(item, dict) for item in found):
             raise _wrong(name, "a list of objects")
         return [Fields(cast("dict[str, Any]", item)) for item in found]
@@ -121,16 +123,39 @@ class Fields:
             found[key] = value
         return found
 
-    def _list(self, name: str) -> list[Any]:
+    def _list(self, name: str, most: int) -> list[Any]:
         value = self._data.get(name)
         if value is None:
             return []
         if not isinstance(value, list):
             raise _wrong(name, "a list")
         found = cast("list[Any]", value)
-        if len(found) > MOST_RECORDS:
-            raise InvalidRequest(f"{name}: more than {MOST_RECORDS} in one request.")
+        if len(found) > most:
+            raise InvalidRequest(f"{name}: more than {most} in one request.")
         return found
+
+
+def experiment_number(given: Fields, default: str = "") -> int:
+    """The experiment that a request is about.
+
+    Raises:
+        InvalidRequest: it is no number.
+    """
+    text = given.text("experiment_id") or default
+    if not _is_number(text):
+        raise InvalidRequest(
+            f"Invalid experiment ID {text[:100]!r}. Experiment ID must be a valid integer."
+        )
+    return int(text)
+
+
+def experiment_numbers(given: Fields) -> list[int]:
+    """The experiments that are searched; others than ours have no runs here."""
+    return [int(text) for text in given.texts("experiment_ids") if _is_number(text)]
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 19
 
 
 def _wrong(name: str, wanted: str) -> InvalidRequest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from spice_engine.api import mlflow_messages as messages
-from spice_engine.api.mlflow_fields import Fields
+from spice_engine.api.mlflow_fields import Fields, experiment_number, experiment_numbers
 from spice_engine.api.mlflow_messages import Message
 from spice_engine.errors import InvalidRequest
 from spice_engine.runs.tracking_models import LoggedModels
@@ -34,11 +34,8 @@ class ModelRoutes:
         }
 
     async def _create(self, given: Fields, inside: int | None) -> Message:
-        experiment = given.text("experiment_id") or "0"
-        if not experiment.isdecimal():
-            raise InvalidRequest(f"Invalid experiment ID {experiment[:100]!r}.")
         made = await self._models.create(
-            int(experiment),
+            experiment_number(given, "0"),
             name=given.text("name"),
             kind=given.text("model_type"),
             run=given.text("source_run_id"),
@@ -77,7 +74,7 @@ class ModelRoutes:
                 "logged models cannot be searched by datasets.", hint="Search the runs they are of."
             )
         page = await self._models.search(
-            [int(text) for text in given.texts("experiment_ids") if text.isdecimal()],
+            experiment_numbers(given),
             filter_=given.text("filter"),
             orders=[
                 (one.required("field_name"), one.flag("ascending", True))

@@ -216,7 +216,7 @@ class Tracking:
         number = await self.number(uuid)
         place = place_of(token)
         step, at = place.get("step"), place.get("time")
-        if token and not (isinstance(step, int) and isinstance(at, float)):
+        if token and not (isinstance(step, int) and abs(step) < 2**63 and isinstance(at, float)):
             raise InvalidRequest("Invalid page token.", hint="Send the one of the page before.")
         after = (step, at) if isinstance(step, int) and isinstance(at, float) else None
         most = max(1, min(count or HISTORY_POINTS, HISTORY_POINTS))
@@ -292,7 +292,7 @@ class Tracking:
                 change.
         """
         params, tags = params or {}, tags or {}
-        check_points(points)
+        await asyncio.to_thread(check_points, points)
         check_params(params)
         check_tags(tags)
         number = await self.number(uuid)

@@ -30,6 +30,8 @@ from spice_engine.store.metrics import MetricStore
 from spice_engine.store.tracking import TrackedRow
 
 MOST_RESULTS = 50_000
+PAGE = 2000
+"""Runs in one answer at most; the next ones come with its token."""
 MOST_EXPERIMENTS = 10_000
 CONTEXT = "mlflow.data.context"
 """The tag of a dataset that says what it was used for."""
@@ -123,7 +125,7 @@ async def search(database: Database, metrics: MetricStore, query: Query) -> Page
         found = _matching(connection, rows, clauses, known)
         if orders:
             found = sorted_by(list(found), orders, known.value)
-        page = page_of(found, start, query.count)
+        page = page_of(found, start, min(query.count, PAGE))
         return Page([row.number for row in page.items], page.token)
 
     return await database.read(read)
