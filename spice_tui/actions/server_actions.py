@@ -197,6 +197,14 @@ RESOURCE: tuple[Action, ...] = (
         "copy-out",
         "[FOLDER]",
     ),
+    Action(
+        "resource.copy_mount",
+        "Copy mount",
+        "Copy the option that shows it to a run.",
+        ("y",),
+        "copy-mount",
+        footer=True,
+    ),
     Action("resource.link", "Link", "Give it a short name.", (), "link", "[NAME]"),
     Action("resource.unlink", "Unlink", "Take a short name away.", (), "unlink", "NAME"),
     Action(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from spice_tui.base import Refused
 from spice_tui.deeds.model_deeds import ModelDeeds
+from spice_tui.models import resource_words
 
 if TYPE_CHECKING:
     from spice_engine.protocol.resources import ResourceInfo
@@ -55,6 +56,10 @@ class ResourceDeeds(ModelDeeds):
         if target:
             done = await self.ask("resources.copy", path=one.path, destination=target)
             self.say(f"{done['copied']} files were copied to {target}.")
+
+    def action_copy_mount(self) -> None:
+        """Copy the option that shows the chosen resource to a run."""
+        self.copy(resource_words.mount_option(self.resource_chosen().path), "the mount")
 
     async def action_upload(self, path: str = "", name: str = "") -> None:
         """Take a file or folder of this machine into the store."""

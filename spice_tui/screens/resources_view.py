@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 
 from spice_engine.errors import SpiceError
-from spice_engine.protocol.resources import ResourceInfo, ResourceList
+from spice_engine.protocol.resources import (
+    ResourceInfo,
+    ResourceList,
+    ResourceSize,
+    ResourceText,
+)
 from spice_engine.protocol.views import GetLineage, Lineage, LineageNode
-from spice_engine.units import format_size
-from spice_tui.models import clock, details
+from spice_tui.models import clock, details, resource_words
 from spice_tui.models.model_rows import (
     RESOURCES,
     lineage_rows,
@@ -18,7 +22,6 @@ from spice_tui.models.model_rows import (
     resource_rows,
     run_of,
 )
-from spice_tui.models.moments import moment
 from spice_tui.screens.list_view import ListView
 from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.table import GridTable
@@ -43,7 +46,9 @@ class ResourcesView(ListView):
         """Where in the tree one is; empty at its top."""
         self._lineage = Lineage([], [])
         self._entries: dict[str, ResourceInfo] = {}
-        self._told = ""
+        self._texts: dict[str, ResourceText] = {}
+        self._holds: dict[str, ResourceSize] = {}
+        self._looked_at: set[str] = set()
         self._known: object = None
 
     def opened(self) -> None:
@@ -68,6 +73,9 @@ class ResourcesView(ListView):
         self.path = path
         self._known = (self.spice.world.pods, len(self.spice.world.runs), path)
         self._entries = {one.path: one for one in found.entries}
+        self._texts.clear()
+        self._holds.clear()
+        self._looked_at.clear()
         rows = resource_rows(found.entries)
         if not path:
             rows += lineage_rows(self._lineage.nodes)
@@ -101,19 +109,30 @@ class ResourcesView(ListView):
         one = self._entries.get(name)
         if one is None:
             return ""
-        size = format_size(one.size) if one.size is not None else ""
-        about = details.lines(
-            (
-                ("path", one.path),
-                ("kind", one.kind),
-                ("size", size),
-                ("changed", moment(one.modified) if one.modified else ""),
-                ("link to", one.link_target),
-                ("", one.info),
-            )
-        )
-        hint = ":create-model NAME " + one.path if "/" in one.path else ""
-        return f"{about}\n\n{hint}".rstrip()
+        return resource_words.about(one, self._texts.get(one.path), self._holds.get(one.path))
+
+    def tell(self) -> None:
+        """Say what there is to say, and look into the file or folder that the cursor is on."""
+        super().tell()
+        one = self.chosen
+        if one is not None and "/" in one.path and one.path not in self._looked_at:
+            self._looked_at.add(one.path)
+            self.spice.begin(self._look(one))
+
+    async def _look(self, one: ResourceInfo) -> None:
+        """Read what a file begins with, or measure a folder, for what stands beside."""
+        path = one.path
+        try:
+            if one.kind == "file":
+                text = await self.spice.fetch(ResourceText, "resources.read", path=path)
+                self._texts[path] = text
+            else:
+                size = await self.spice.fetch(ResourceSize, "resources.measure", path=path)
+                self._holds[path] = size
+        except SpiceError:
+            return  # a link that leads nowhere, or it is gone: there is nothing to say
+        if self.is_attached:
+            super().tell()
 
     def _describe_node(self, name: str) -> str:
         node = self._node(name)

@@ -10,7 +10,9 @@ import pytest
 
 from spice_engine.errors import InvalidRequest, InvalidSettings, NotFound
 from spice_engine.events import Bus
+from spice_engine.protocol.resources import ReadResource, ResourcePath
 from spice_engine.protocol.runs import RunInfo, StartRun
+from spice_engine.runs import resource_operations
 from spice_engine.runs.public_folders import PublicFolders
 from spice_engine.runs.resource_uploads import Uploads
 from spice_engine.runs.resources import ResourceTree
@@ -175,3 +177,28 @@ async def test_mounts_of_folders_files_and_links(world: World) -> None:
         with pytest.raises((InvalidRequest, NotFound), match="mount"):
             await world.runs.start(StartRun("true", mounts=[bad]))
     assert (data / "a.txt").read_text() == "a\n"
+
+
+async def test_what_is_in_a_file_and_how_much_in_a_folder(world: World) -> None:
+    data = world.folder / "data"
+    (data / "sub").mkdir(parents=True)
+    (data / "a.txt").write_text("ünder" * 10)
+    (data / "sub" / "b.bin").write_bytes(b"\0" * 300)
+    await world.uploads.upload(str(data), "data")
+    found = await world.run("mkdir deep; echo left > deep/x.txt; echo more > y.txt")
+    text = await resource_operations.read(world.tree, ReadResource("uploads/data/a.txt", limit=7))
+    assert (text.text, text.size, text.binary) == ("ünder", 60, False)  # half a letter is none
+    binary = await resource_operations.read(world.tree, ReadResource("uploads/data/sub/b.bin"))
+    assert (binary.text, binary.size, binary.binary) == ("", 300, True)
+    left = await resource_operations.read(world.tree, ReadResource(f"runs/{found.id}/y.txt"))
+    assert (left.text, left.size) == ("more\n", 5)
+    with pytest.raises(InvalidRequest, match="is a folder"):
+        await resource_operations.read(world.tree, ReadResource("uploads/data"))
+    for path, files, size in (
+        ("uploads/data", 2, 360),
+        (f"runs/{found.id}", 2, 10),
+        (f"runs/{found.id}/deep", 1, 5),
+        ("uploads/data/a.txt", 1, 60),
+    ):
+        measured = await resource_operations.measure(world.tree, ResourcePath(path))
+        assert (measured.files, measured.bytes) == (files, size), path

@@ -42,6 +42,34 @@ class ResourcePath:
 
 
 @record
+class ReadResource:
+    """The beginning of a file of the resource tree, at most `limit` bytes of it."""
+
+    path: str
+    limit: int = 16384
+
+
+@record
+class ResourceText:
+    """What a file begins with; `binary`: it is no text, and `text` is empty. `size` is the whole
+    file's bytes."""
+
+    path: str
+    text: str
+    size: int
+    binary: bool = False
+
+
+@record
+class ResourceSize:
+    """How much a folder or a file of the resource tree holds; `bytes` as they are, not on disk."""
+
+    path: str
+    files: int
+    bytes: int
+
+
+@record
 class UploadResource:
     """Take a file or folder of this machine into the store as `uploads/NAME`."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from spice_engine.operations import operation
 from spice_engine.protocol.engine import Accepted, Nothing
 from spice_engine.protocol.resources import (
@@ -12,19 +14,45 @@ from spice_engine.protocol.resources import (
     LinkList,
     LinkResource,
     ListResources,
+    ReadResource,
     ResourceInfo,
     ResourceList,
     ResourcePath,
+    ResourceSize,
+    ResourceText,
     UploadResource,
 )
+from spice_engine.runs import resource_reading
 from spice_engine.runs.resource_uploads import Uploads
 from spice_engine.runs.resources import ResourceTree
+
+MOST_READ = 2**20
 
 
 @operation("resources.list", http="GET /api/v1/resources")
 async def list_resources(tree: ResourceTree, request: ListResources) -> ResourceList:
     """List what lies at a path of the resource tree; without one, its roots and the links."""
     return await tree.list(request.path)
+
+
+@operation("resources.read", http="GET /api/v1/resources/text")
+async def read(tree: ResourceTree, request: ReadResource) -> ResourceText:
+    """Read the beginning of a file of the resource tree."""
+    limit = max(0, min(request.limit, MOST_READ))
+    found = await tree.resolve(request.path)
+    data, size = await asyncio.to_thread(resource_reading.beginning, tree.objects, found, limit)
+    text = resource_reading.text_of(data)
+    return ResourceText(found.path, text or "", size, binary=text is None)
+
+
+@operation("resources.measure", http="GET /api/v1/resources/size")
+async def measure(tree: ResourceTree, request: ResourcePath) -> ResourceSize:
+    """Tell how much a folder or a file of the resource tree holds."""
+    found = await tree.resolve(request.path)
+    count, size = await asyncio.to_thread(
+        resource_reading.measured, tree.objects, found, tree.go_on
+    )
+    return ResourceSize(found.path, count, size)
 
 
 @operation("resources.copy", http="POST /api/v1/resources/copy")

@@ -151,7 +151,7 @@ class RunOutputs:
             ResourceInfo(
                 f"runs/{row.id}",
                 "folder",
-                None,
+                row.outputs.size if row.outputs is not None else None,
                 row.ended or row.created,
                 info=f"{row.state}: {row.name or _command(row)}"[:80],
             )
