@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 LEFT_OUT = {
     "runs.start": "would run arbitrary commands",
+    "workspaces.start": "would start notebook servers",
     "engine.stop": "ends the engine",
     "engine.restart": "ends the engine",
     "samples.add": "writes into the folder",
