@@ -8,22 +8,13 @@ and gymnasium. The GPU's row is `bench/learning_gpu.py`.
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
-import os
-import platform
 import statistics
-import subprocess
 import sys
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-HERE = Path(__file__).resolve().parent
-Figures = dict[str, Any]
-Line = tuple[str, str, str]
-"""What, the bar, what was measured."""
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from figure_pages import Figures, Line, Page, Part
 
 
 def kernels(figures: Figures) -> list[Line]:
@@ -171,64 +162,29 @@ def calibration(figures: Figures) -> list[Line]:
 
 PEERS = "PEERS"
 """Stands for the peers' virtual environment."""
-PARTS: dict[str, tuple[Callable[[Any], list[Line]], str, tuple[str, ...]]] = {
-    "kernels": (kernels, "--out", ()),
-    "simulated": (simulated, "--out", ()),
-    "auto": (auto, "--json", ("--rows", "200000", "2000000")),
-    "networks": (networks, "--json", ("--peers", PEERS)),
-    "gym": (gym, "--out", ()),
-    "calibration": (calibration, "--json", ()),
-    "trader": (trader, "--json", ("--peers", PEERS)),
-}
-
-
-def measure(name: str, peers: Path) -> Any:
-    """One script's figures."""
-    _, option, more = PARTS[name]
-    arguments = [str(peers) if one == PEERS else one for one in more]
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / "figures.json"
-        command = [sys.executable, str(HERE / f"learning_{name}.py"), option, str(file)]
-        # One thread for BLAS, as trainers have it.
-        surroundings = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
-        # A script's exit code says whether its bar was held; the page says so too.
-        subprocess.run([*command, *arguments], check=False, env=surroundings)
-        return json.loads(file.read_text())
-
-
-def page(taken: dict[str, Figures]) -> str:
-    """The page in Markdown."""
-    rows = [
-        f"| {what} | {bar} | {measured} |"
-        for name, (lines, _, _) in PARTS.items()
-        if name in taken
-        for what, bar, measured in lines(taken[name]["figures"])
-    ]
-    days = sorted({one["taken"] for one in taken.values()})
-    return "\n".join(
-        [
-            "# Learning's figures",
-            "",
-            "<!-- Made by bench/learning.py from learning.json. -->",
-            "",
-            f"Taken {' and '.join(days)} on {platform.system()}, {os.cpu_count()} shared cores, "
-            f"Python {platform.python_version()}, gcc -O3 -march=native",
-            "for what is compared with C. The machine is a small virtual one: expect ratios to "
-            "hold, not milliseconds.",
-            "",
-            "| What | Bar | Measured |",
-            "|---|---|---|",
-            *rows,
-            "",
-            "On a GPU: not measured yet, for want of one. `python bench/learning_gpu.py --out "
-            "docs/benchmarks/learning_gpu.json`",
-            "does it in one command: that CPU and GPU agree to the bit, 512 states x 16 k members "
-            "(bar ≥ 100 G updates/s), a",
-            "population of networks (bar ≥ 30 times two cores), and the shares of the device's "
-            "roofs.",
-            "",
-        ]
-    )
+PAGE = Page(
+    "learning",
+    "Learning's figures",
+    {
+        "kernels": Part(kernels, "--out"),
+        "simulated": Part(simulated, "--out"),
+        "auto": Part(auto, arguments=("--rows", "200000", "2000000")),
+        "networks": Part(networks, arguments=("--peers", PEERS)),
+        "gym": Part(gym, "--out"),
+        "calibration": Part(calibration),
+        "trader": Part(trader, arguments=("--peers", PEERS)),
+    },
+    ", gcc -O3 -march=native\nfor what is compared with C. The machine is a small virtual one: "
+    "expect ratios to hold, not milliseconds.",
+    (
+        "",
+        "On a GPU: not measured yet, for want of one. `python bench/learning_gpu.py --out "
+        "docs/benchmarks/learning_gpu.json`",
+        "does it in one command: that CPU and GPU agree to the bit, 512 states x 16 k members "
+        "(bar ≥ 100 G updates/s), a",
+        "population of networks (bar ≥ 30 times two cores), and the shares of the device's roofs.",
+    ),
+)
 
 
 def main() -> None:
@@ -236,16 +192,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--peers", type=Path, required=True, help="a virtual environment")
     parser.add_argument("--out", type=Path, required=True, help="a folder")
-    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--only", nargs="+", choices=list(PAGE.parts), default=list(PAGE.parts))
     given = parser.parse_args()
-    file = given.out / "learning.json"
-    taken: dict[str, Figures] = json.loads(file.read_text()) if file.exists() else {}
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    for name in given.only:
-        print(f"-- {name}", flush=True)
-        taken[name] = {"taken": today, "figures": measure(name, given.peers)}
-        file.write_text(json.dumps(taken, indent=1) + "\n")
-        (given.out / "learning.md").write_text(page(taken))
+    PAGE.measure(given.out, given.only, {PEERS: str(given.peers)})
 
 
 if __name__ == "__main__":
