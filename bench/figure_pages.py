@@ -1,4 +1,4 @@
-"""A page of figures that several scripts measure: each kept with its day, so that one can be repeated.
+"""A page of figures of several scripts: each kept with its day, so that one can be repeated.
 
 The figures are in `NAME.json` beside the page `NAME.md`.
 """
