@@ -1,4 +1,4 @@
-"""The options that have something run on a commit, not on the folder as it is."""
+"""The options that take a commit's files, not the folder as it is."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from spice_engine.errors import InvalidSettings
 from spice_tui.cli.session import Session, expand
 
 Text = str | None
+HERE = "."
 
 GIT: dict[str, Any] = {
     "git": Annotated[
@@ -20,7 +21,7 @@ GIT: dict[str, Any] = {
             "--git",
             "--github-url",
             metavar="URL|PATH",
-            help="Run on a git repository: an address, or a path of this machine.",
+            help="Take the files of a git repository: an address, or a path of this machine.",
         ),
     ],
     "github_ref": Annotated[
@@ -35,7 +36,7 @@ GIT: dict[str, Any] = {
             "--commit-ref",
             "-c",
             metavar="REF",
-            help="Run on the folder as it was at this commit, branch or tag.",
+            help="Take the folder as it was at this commit, branch or tag.",
         ),
     ],
 }
@@ -48,6 +49,21 @@ def commit_of(session: Session, given: Mapping[str, Any], cwd: str) -> dict[str,
     Raises:
         InvalidSettings: two options exclude each other.
     """
+    found = repository_of(given)
+    if not found:
+        return {}
+    if found["git"] == HERE:
+        return {**found, "git": str(session.location.root)}
+    # Where the command was called says nothing about another repository.
+    return {**found, "cwd": cwd}
+
+
+def repository_of(given: Mapping[str, Any]) -> dict[str, str]:
+    """The repository and the commit that these options name; `HERE` is the app folder's.
+
+    Raises:
+        InvalidSettings: two options exclude each other.
+    """
     place, ref, at = given.get("git"), given.get("github_ref"), given.get("commit_ref")
     if ref and not place:
         raise InvalidSettings(
@@ -56,9 +72,8 @@ def commit_of(session: Session, given: Mapping[str, Any], cwd: str) -> dict[str,
     if ref and at:
         raise InvalidSettings("--github-ref and --commit-ref exclude each other.")
     if place:
-        # Where the command was called says nothing about another repository.
-        return {"git": _absolute(place), "git_ref": ref or at or "", "cwd": cwd}
-    return {"git": str(session.location.root), "git_ref": at} if at else {}
+        return {"git": _absolute(place), "git_ref": ref or at or ""}
+    return {"git": HERE, "git_ref": at} if at else {}
 
 
 def _absolute(place: str) -> str:

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from spice_engine.errors import InvalidRequest, InvalidSettings
+from spice_engine.errors import InvalidSettings
 from spice_tui.cli import server_files, values
 from spice_tui.cli.dependency_options import DEPENDENCIES, dependencies_of
+from spice_tui.cli.git_options import GIT, repository_of
 from spice_tui.cli.light import option
 
 Text = str | None
@@ -181,9 +182,7 @@ FLAGS: dict[str, Any] = {
             help="Keep a line of JSON for each request (logs --requests).",
         ),
     ],
-    "github_url": Annotated[Text, _opt("--github-url", help="Not there.", hidden=True)],
-    "github_ref": Annotated[Text, _opt("--github-ref", help="Not there.", hidden=True)],
-    "commit_ref": Annotated[Text, _opt("--commit-ref", "-c", help="Not there.", hidden=True)],
+    **GIT,
     "open_": Annotated[Flag, _opt("--open/--no-open", help="Does nothing here.", hidden=True)],
     "force": Annotated[Flag, _opt("--force", "-f", help="Ask nothing.", hidden=True)],
     "verbose": Annotated[Flag, _opt("--verbose", "-v", help="Does nothing.", hidden=True)],
@@ -227,7 +226,6 @@ _SIZES = {
     "ram_limit": "limits.memory_limit",
     "max_body": "door.max_body",
 }
-_GIT = ("github_url", "github_ref", "commit_ref")
 
 
 def changes(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -238,8 +236,7 @@ def changes(given: Mapping[str, Any]) -> dict[str, Any]:
         InvalidSettings: a file cannot be used, or two options exclude each other.
         InvalidRequest: an option means something that is not here.
     """
-    _refuse_git(given)
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = dict(repository_of(given))
     for name, field in _PLAIN.items():
         if name in given:
             _put(found, field, given[name])
@@ -322,16 +319,6 @@ def _put(found: dict[str, Any], field: str, value: Any) -> None:
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
-
-
-def _refuse_git(given: Mapping[str, Any]) -> None:
-    for name in _GIT:
-        if name in given:
-            raise InvalidRequest(
-                f"{_flag(name)} is not there: a server runs what lies in the app folder, "
-                "committed or not.",
-                hint="Check the commit out, or clone the repository, and serve from there.",
-            )
 
 
 def _dependencies(given: Mapping[str, Any], found: dict[str, Any]) -> None:

@@ -61,7 +61,8 @@ def serve(
     session = session_of(ctx)
     changed = server_flags.changes(given)
     words = [*(model or []), entrypoint]
-    models, file = sources(session, words, str(changed.get("type", "")))
+    kind, elsewhere = str(changed.get("type", "")), "git" in changed
+    models, file = sources(session, words, kind, elsewhere=elsewhere)
     definition = {
         **changed,
         "name": name or name_of(models),
@@ -112,7 +113,8 @@ def update(
     if model:
         changed["models"] = [tag(item) for item in model]
     if entrypoint:
-        changed["entrypoint"] = inside(session, entrypoint)
+        elsewhere = "git" in changed
+        changed["entrypoint"] = entrypoint if elsewhere else inside(session, entrypoint)
     code = update_repo or update_spell_version or bool(entrypoint)
     if not changed and not code:
         raise typer.BadParameter("give at least one option that changes something.", ctx=ctx)

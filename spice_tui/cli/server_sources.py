@@ -11,8 +11,11 @@ from spice_tui.cli.session import Session, expand
 KINDS = ("script", "onnx", "sklearn", "torchscript", "pod")
 
 
-def sources(session: Session, names: list[str], kind: str) -> tuple[list[str], str]:
-    """The models, and the entrypoint relative to the app folder, of the words of `serve`.
+def sources(
+    session: Session, names: list[str], kind: str, *, elsewhere: bool = False
+) -> tuple[list[str], str]:
+    """The models, and the entrypoint relative to the app folder, of the words of `serve`;
+    `elsewhere`: relative to the first folder of a repository, in which it is not looked for here.
 
     Raises:
         InvalidSettings: a word is neither, or there is no such kind of server.
@@ -24,7 +27,9 @@ def sources(session: Session, names: list[str], kind: str) -> tuple[list[str], s
     last = names[-1]
     is_file = kind in {"", "script"} and (last.endswith(".py") or ":" not in last)
     models = [tag(item) for item in (names[:-1] if is_file else names)]
-    return models, inside(session, last) if is_file else ""
+    if not is_file:
+        return models, ""
+    return models, Path(last).as_posix() if elsewhere else inside(session, last)
 
 
 def inside(session: Session, path: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from spice_engine.errors import SpiceError
 from tests.conftest import EngineFixture
-from tests.integration.server_world import ServerWorld
+from tests.integration.server_world import ECHO, HERE, ServerWorld
+from tests.integration.test_git_sources import commit, git
 
 READER = """
 from pathlib import Path
@@ -85,3 +87,24 @@ def test_a_stopped_server_starts_with_the_files_it_was_made_with(world: ServerWo
     assert world.predict("reader")[1]["w"] == "w1"
     world.remove("reader")
     assert world.call("models.get", name="cifar")["versions"][1]["servers"] == []
+
+
+def test_a_server_of_a_commit(world: ServerWorld, tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet", "--initial-branch=main")
+    one = commit(tmp_path, **{"echo.py": ECHO})
+    commit(tmp_path, **{"echo.py": ECHO.replace("factor=2", "factor=3")})
+    more: dict[str, Any] = {"entrypoint": "echo.py", "dependencies": HERE, "git": str(tmp_path)}
+    definition = {"name": "committed", "git_ref": one[:9], **more}
+    info = world.call("servers.serve", definition=definition, wait=True)
+    assert info["state"] == "running", info["message"]
+    assert world.predict("committed", 1)[1] == {"got": 1, "factor": 2}
+    world.update("committed", git_ref="main")
+    assert world.predict("committed", 1)[1]["factor"] == 3
+    for changes, said in (
+        ({"git_ref": "v9"}, "Could not resolve commit"),
+        ({"entrypoint": "gone.py"}, "no file 'gone.py' in"),
+    ):
+        with pytest.raises(SpiceError, match=said):
+            world.update("committed", **changes)
+    assert world.predict("committed", 1)[1]["factor"] == 3
+    world.remove("committed")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer
 
-from spice_engine.errors import InvalidRequest, InvalidSettings
+from spice_engine.errors import InvalidSettings
 from spice_engine.protocol.location import Location
 from spice_tui.cli.server_flags import FLAGS, changes, megabytes, mount
 from spice_tui.cli.server_serve import merged
@@ -84,7 +84,8 @@ def test_every_option_that_means_something_changes_something(
     texts |= {"ram_request": "1", "ram_limit": "1", "max_body": "1", "num_processes": "2"}
     texts |= {"scale_down_after": "1", "deadline": "1", "start_timeout": "1"}
     texts |= {"auth": "none", "retry": "never", "python": "3.12", "image": "debian:12"}
-    silent = {"open_", "force", "verbose", "github_url", "github_ref", "commit_ref"}
+    texts |= {"git": "https://example.org/x.git", "commit_ref": "v1"}
+    silent = {"open_", "force", "verbose", "github_ref"}
     for name in FLAGS.keys() - silent - {"deps_from_env"}:
         lists = {"env", "mount", "pip", "apt", "setup", "cors", "conda", "conda_channel"}
         many = name in lists
@@ -107,9 +108,14 @@ def test_a_value_that_cannot_be_read_is_a_usage_error(given: dict[str, Any], sai
         changes(given)
 
 
-def test_git_options_are_refused_with_the_reason() -> None:
-    with pytest.raises(InvalidRequest, match="app folder"):
-        changes({"github_url": "https://example.org/x.git"})
+def test_a_repository_and_a_commit() -> None:
+    url = "https://example.org/x.git"
+    assert changes({"git": url}) == {"git": url, "git_ref": ""}
+    assert changes({"git": url, "github_ref": "v1"})["git_ref"] == "v1"
+    assert changes({"commit_ref": "v1"}) == {"git": ".", "git_ref": "v1"}
+    for given in ({"github_ref": "v1"}, {"git": url, "github_ref": "a", "commit_ref": "b"}):
+        with pytest.raises(InvalidSettings):
+            changes(given)
 
 
 @pytest.mark.parametrize(

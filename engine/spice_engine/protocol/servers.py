@@ -80,7 +80,9 @@ class ServerDefinition:
 
     `type`: script, onnx, sklearn, torchscript, or pod. `models` are `NAME:VERSION`; `entrypoint`
     is relative to the app folder; `mounts` are resource → destination below /mounts.
-    `config` are the keyword arguments of the predictor's `__init__`.
+    `config` are the keyword arguments of the predictor's `__init__`. With `git` the code is not the
+    app folder's as it is but that of a repository, an address or a path (`.`: the app folder's), at
+    `git_ref`, a branch, tag or commit; HEAD if empty.
     """
 
     name: str
@@ -105,6 +107,8 @@ class ServerDefinition:
     start_timeout: float = 300.0
     request_log: bool = False
     """Keep a line of JSON for each request."""
+    git: str = ""
+    git_ref: str = ""
 
 
 @record

@@ -171,7 +171,7 @@ def _identity(definition: ServerDefinition) -> Iterator[_Finding]:
 
 def _sources(definition: ServerDefinition, root: Path) -> Iterator[_Finding]:
     if definition.type == "script":
-        yield from _entrypoint(definition.entrypoint, root)
+        yield from _entrypoint(definition.entrypoint, None if definition.git else root)
         return
     if definition.entrypoint:
         yield f"a server of type {definition.type} has no entrypoint", ""
@@ -181,7 +181,7 @@ def _sources(definition: ServerDefinition, root: Path) -> Iterator[_Finding]:
         yield "a pod's policy takes neither mounts nor a class", ""
 
 
-def _entrypoint(entrypoint: str, root: Path) -> Iterator[_Finding]:
+def _entrypoint(entrypoint: str, root: Path | None) -> Iterator[_Finding]:
     path = PurePosixPath(entrypoint)
     if not entrypoint:
         yield "it needs an entrypoint: a Python file with a Predictor", ""
@@ -192,7 +192,7 @@ def _entrypoint(entrypoint: str, root: Path) -> Iterator[_Finding]:
         )
     elif path.suffix != ".py":
         yield "Predictor must be in a Python file", ""
-    elif not (root / entrypoint).is_file():
+    elif root is not None and not (root / entrypoint).is_file():
         yield f"there is no file {entrypoint[:200]!r} in {root}", ""
     elif not all(part.isidentifier() for part in path.with_suffix("").parts[-1:]):
         yield f"Invalid python path element {path.stem}", "Give the file a name Python can import."

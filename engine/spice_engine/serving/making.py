@@ -10,6 +10,7 @@ from pathlib import Path
 
 from spice_engine.errors import InvalidRequest
 from spice_engine.protocol.servers import ServerDefinition
+from spice_engine.runs.git_sources import address_of
 from spice_engine.runs.resources import ResourceTree
 from spice_engine.serving import definitions, server_code
 from spice_engine.serving.models import Models
@@ -65,7 +66,8 @@ class Making:
 
         Raises:
             InvalidRequest: the definition cannot be used.
-            NotFound: a model, resource or node group is not there.
+            NotFound: a model, resource, node group or commit is not there.
+            GitFailed: git cannot get the commit.
             StorageError: the code cannot be read, or the disk is full.
         """
         await asyncio.to_thread(definitions.check, definition, self.root)
@@ -96,7 +98,9 @@ class Making:
         if definition.type != "script":
             return Made(definition, "", models, mounts)
         taken = before.code if before is not None else ""
-        if code or not taken:
+        if (code or not taken) and definition.git:
+            taken = await self._commit(definition)
+        elif code or not taken:
             snapshot = await asyncio.to_thread(
                 server_code.snapshot, self.workshop.objects, self.root, definition.entrypoint
             )
@@ -108,6 +112,17 @@ class Making:
                     ", ".join(snapshot.left_out)[:500],
                 )
         return Made(definition, taken, models, mounts)
+
+    async def _commit(self, definition: ServerDefinition) -> str:
+        """The code of the commit that a definition names."""
+        git = definition.git
+        place = git if address_of(git) else str((self.root / Path(git).expanduser()).resolve())
+        got = await self.workshop.sources.take(place, definition.git_ref)
+        objects = self.workshop.objects
+        await asyncio.to_thread(
+            server_code.check_entrypoint, objects, got.tree, definition.entrypoint, got.source
+        )
+        return got.tree
 
     async def _model(self, tag: str) -> tuple[str, int, str, str]:
         found = await self.models.resolve(tag)

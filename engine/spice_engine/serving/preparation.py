@@ -11,6 +11,7 @@ from pathlib import Path
 from spice_engine.errors import InternalError, SpiceError
 from spice_engine.protocol.servers import ServerDefinition
 from spice_engine.runs.environments import Environments
+from spice_engine.runs.git_sources import GitSources
 from spice_engine.runs.log_sources import REQUESTS
 from spice_engine.serving import definitions, server_code
 from spice_engine.serving.replica_files import ReplicaSpec, ServedModel
@@ -37,6 +38,7 @@ class Workshop:
     environments: Environments
     materialized: Materialized
     request_logs: RequestLogs
+    sources: GitSources
 
     def request_log(self, server: str) -> RequestLog:
         """The log of a server's requests, should it be kept."""

@@ -11,6 +11,7 @@ from spice_engine.events import Bus
 from spice_engine.pods.advisor import Advisor
 from spice_engine.protocol.location import Location
 from spice_engine.runs.environments import Environments
+from spice_engine.runs.git_sources import GitSources
 from spice_engine.serving import tidying
 from spice_engine.serving.assembly import ModelServices
 from spice_engine.serving.directory import Directory
@@ -74,6 +75,7 @@ def build_server_services(
     objects: ObjectStore,
     placement: Placement,
     environments: Environments,
+    sources: GitSources,
     devices: Devices,
     bundles: ModelServices,
     advisor: Advisor,
@@ -103,7 +105,7 @@ def build_server_services(
             metrics,
             bundles.tree,
             bundles.models,
-            Workshop(location.state, database, objects, environments, materialized, logs),
+            Workshop(location.state, database, objects, environments, materialized, logs, sources),
             Surroundings(placement, groups, Places(ahead, max(1, int(machine.cpu)))),
             directory,
             advisor,

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from spice_engine.errors import StorageError
+from spice_engine.errors import NotFound, StorageError
 from spice_engine.runs.folder_ignore import FolderIgnore
 from spice_engine.store import trees
 from spice_engine.store.copying import clone_or_copy
@@ -47,6 +47,19 @@ def snapshot(objects: ObjectStore, root: Path, entrypoint: str) -> CodeSnapshot:
             hint=f"Take it out of .gitignore, or write !{entrypoint} into .spiceignore.",
         )
     return CodeSnapshot(taken.hash, taken.files, taken.size, tuple(ignore.left_out))
+
+
+def check_entrypoint(objects: ObjectStore, code: str, entrypoint: str, source: str) -> None:
+    """Refuse code of a repository that has no such file.
+
+    Raises:
+        NotFound: it has none.
+    """
+    if not _holds(objects, code, PurePosixPath(entrypoint)):
+        raise NotFound(
+            f"there is no file {entrypoint[:200]!r} in {source}.",
+            hint="Name the entrypoint relative to the first folder of the repository.",
+        )
 
 
 def changed_files(

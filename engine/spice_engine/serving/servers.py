@@ -270,7 +270,8 @@ class Servers:
                 "a server of a pod's policy cannot become another one, nor the other way round.",
                 hint="Remove it, and serve anew.",
             )
-        code = code or definition.entrypoint != before.entrypoint
+        sources = [(one.entrypoint, one.git, one.git_ref) for one in (definition, before)]
+        code = code or sources[0] != sources[1]
         found = await self.making.find(definition, deployment.version, code=code, again=again)
         now, scaling = time.time(), definition.scaling
         pods = max(1, min(scaling.max_pods, max(scaling.min_pods, deployment.row.pods)))
