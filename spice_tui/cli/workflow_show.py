@@ -96,19 +96,10 @@ def _row(step: dict[str, Any]) -> list[str]:
 
 
 def _drawn(graph: dict[str, Any]) -> list[str]:
-    """The graph in columns, as the screen draws it, with the state behind each name."""
-    from spice_engine.protocol.views import Lineage, LineageEdge, LineageNode
+    """The graph in columns, as the screen draws it."""
+    from spice_engine.protocol.views import Lineage
+    from spice_tui.models.build import build
     from spice_tui.models.lineage_view import LineageView
 
-    nodes = [
-        LineageNode(
-            one["id"],
-            one["kind"],
-            f"{one['title']} ({one['state']})" if one["state"] else one["title"],
-            one["state"],
-        )
-        for one in graph["nodes"]
-    ]
-    edges = [LineageEdge(one["source"], one["target"]) for one in graph["edges"]]
-    lines = LineageView(Lineage(nodes, edges)).lines(WIDTH, "")
+    lines = LineageView(build(Lineage, graph)).lines(WIDTH, "")
     return [line.text.rstrip() for line in lines]

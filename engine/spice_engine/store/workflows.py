@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, Final
 
 from spice_engine.errors import NotFound
@@ -53,7 +53,7 @@ class WorkflowRow:
 @dataclass(frozen=True, slots=True)
 class StepRow:
     """One instance of a step. `since` is the newest run there was when its own was about to
-    start; `fingerprint` a hash of all that decides what it does."""
+    start; `fingerprint` a hash of all that decides what it does; `files` how many its run left."""
 
     key: str
     state: str
@@ -61,6 +61,7 @@ class StepRow:
     since: int = 0
     fingerprint: str = ""
     message: str = ""
+    files: int | None = None
 
 
 def create(
@@ -185,19 +186,16 @@ def put_steps(connection: sqlite3.Connection, number: int, steps: Sequence[StepR
     connection.execute("DELETE FROM workflow_steps WHERE workflow = ?", (number,))
     connection.executemany(
         "INSERT INTO workflow_steps"
-        " (workflow, position, key, state, run, since, fingerprint, message)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (number, position, row.key, row.state, row.run, row.since, row.fingerprint, row.message)
-            for position, row in enumerate(steps)
-        ],
+        " (workflow, position, key, state, run, since, fingerprint, message, files)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [(number, position, *astuple(row)) for position, row in enumerate(steps)],
     )
 
 
 def steps(connection: sqlite3.Connection, number: int) -> tuple[StepRow, ...]:
     """The steps of a workflow, in order."""
     rows = connection.execute(
-        "SELECT key, state, run, since, fingerprint, message FROM workflow_steps"
+        "SELECT key, state, run, since, fingerprint, message, files FROM workflow_steps"
         " WHERE workflow = ? ORDER BY position",
         (number,),
     )
@@ -219,8 +217,10 @@ def set_step(
         "UPDATE workflow_steps SET state = ?, run = ?, message = ?,"
         " fingerprint = coalesce(?, fingerprint),"
         " since = CASE WHEN ? = 'starting' THEN (SELECT coalesce(max(id), 0) FROM runs)"
-        " ELSE since END WHERE workflow = ? AND key = ?",
-        (state, run, message, fingerprint, state, number, key),
+        " ELSE since END,"
+        " files = (SELECT json_extract(outputs, '$.files') FROM runs WHERE id = ?)"
+        " WHERE workflow = ? AND key = ?",
+        (state, run, message, fingerprint, state, run, number, key),
     )
     return next(row for row in steps(connection, number) if row.key == key)
 
@@ -235,14 +235,25 @@ def run_of_step(connection: sqlite3.Connection, number: int, step: StepRow) -> i
 
 
 def same_step(connection: sqlite3.Connection, fingerprint: str) -> int | None:
-    """The newest run that a step with this fingerprint had, and that succeeded."""
+    """The newest run that a step with this fingerprint had, that succeeded, and of which what it
+    left is still there."""
     found = connection.execute(
         "SELECT max(runs.id) FROM workflow_steps JOIN runs ON runs.id = workflow_steps.run"
         " WHERE fingerprint = ? AND runs.state = 'complete' AND outcome = 'success'"
-        " AND archived IS NULL",
+        " AND archived IS NULL AND files IS json_extract(outputs, '$.files')",
         (fingerprint,),
     ).fetchone()
     return found[0]
+
+
+def emptied(connection: sqlite3.Connection, number: int) -> frozenset[str]:
+    """The steps whose runs no longer have what they left."""
+    rows = connection.execute(
+        "SELECT key FROM workflow_steps JOIN runs ON runs.id = workflow_steps.run"
+        " WHERE workflow = ? AND files IS NOT json_extract(outputs, '$.files')",
+        (number,),
+    )
+    return frozenset(row[0] for row in rows)
 
 
 def runs_of(connection: sqlite3.Connection, number: int) -> tuple[int, ...]:
@@ -270,6 +281,16 @@ def children_of(connection: sqlite3.Connection, runs: Sequence[int]) -> tuple[in
         rows = connection.execute("SELECT id FROM runs WHERE parent = ?", (run,))
         found += [row[0] for row in rows]
     return tuple(sorted(found))
+
+
+def searches_of(connection: sqlite3.Connection, number: int) -> tuple[int, ...]:
+    """The searches whose trials say that a run of the workflow asked for them."""
+    rows = connection.execute(
+        "SELECT DISTINCT made_by FROM runs WHERE made_by LIKE 'search:%'"
+        " AND parent IN (SELECT id FROM runs WHERE made_by = ?)",
+        (f"workflow:{number}",),
+    )
+    return tuple(sorted(int(row[0].partition(":")[2]) for row in rows))
 
 
 def active_runs_of(connection: sqlite3.Connection, number: int) -> tuple[int, ...]:

@@ -42,9 +42,9 @@ class Door:
         """What lies at a path below /api/v1; parameters of None are left out."""
         return self._call("GET", path, query, None)
 
-    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Have something done."""
-        return self._call("POST", path, {}, body or {})
+    def post(self, path: str, body: dict[str, Any] | None = None, *, again: bool = False) -> Any:
+        """Have something done; `again`: it may be asked once more when the engine has gone."""
+        return self._call("POST", path, {}, body or {}, again=again)
 
     def put(self, path: str, body: dict[str, Any]) -> Any:
         """Set something."""
@@ -54,13 +54,15 @@ class Door:
         """Remove something."""
         return self._call("DELETE", path, query, None)
 
-    def _call(self, method: str, path: str, query: dict[str, Any], body: Any) -> Any:
+    def _call(
+        self, method: str, path: str, query: dict[str, Any], body: Any, *, again: bool = False
+    ) -> Any:
         whole = "/api/v1/" + quote(path)
         given = {name: value for name, value in query.items() if value is not None}
         if given:
             whole += "?" + urlencode(given, doseq=True)
         data = None if body is None else json.dumps(body).encode()
-        status, text = self._sent(method, whole, data)
+        status, text = self._sent(method, whole, data, again=again or method == "GET")
         try:
             answer = json.loads(text) if text else None
         except ValueError as error:
@@ -72,7 +74,9 @@ class Door:
         message = " ".join(str(said[key]) for key in ("message", "hint") if said.get(key))
         raise of_status(status, message or f"HTTP status {status}.", answer)
 
-    def _sent(self, method: str, path: str, data: bytes | None) -> tuple[int, bytes]:
+    def _sent(
+        self, method: str, path: str, data: bytes | None, *, again: bool
+    ) -> tuple[int, bytes]:
         deadline = time.monotonic() + PATIENCE
         while True:
             connection = self._connection()
@@ -85,7 +89,7 @@ class Door:
                 return response.status, response.read()
             except (OSError, http.client.HTTPException) as error:
                 # What was sent may have been done: only what changes nothing is asked again.
-                if (sent and method != "GET") or time.monotonic() > deadline:
+                if (sent and not again) or time.monotonic() > deadline:
                     raise ServerError(
                         f"The engine cannot be reached: {error}.", None, error
                     ) from error

@@ -18,6 +18,7 @@ from spice_engine.store import workflows as table
 MOST_INSTANCES = 12
 """Of one step that are drawn each for itself; more are one node."""
 MOST_RUNS = 300
+_FIRST = ("failed", "killed", "stopped", "running", "starting", "queued", "waiting", "skipped")
 
 
 def of_plan(plan: Plan, steps: Iterable[StepInfo]) -> Lineage:
@@ -30,7 +31,8 @@ def of_plan(plan: Plan, steps: Iterable[StepInfo]) -> Lineage:
         if len(own) > MOST_INSTANCES:
             ident = f"step/{step.name}"
             names |= {one.key: ident for one in own}
-            nodes[ident] = _crowd(ident, step.name, own)
+            title = f"{len(own)} of {step.name}"
+            nodes[ident] = _crowd(ident, "step", title, [one.state for one in own])
             continue
         for one in own:
             names[one.key] = ident = f"step/{one.key}"
@@ -54,12 +56,12 @@ def _step(ident: str, step: StepInfo) -> LineageNode:
     return LineageNode(ident, "step", step.key, step.state, "\n".join(lines))
 
 
-def _crowd(ident: str, name: str, steps: list[StepInfo]) -> LineageNode:
-    counts = Counter(step.state for step in steps)
-    order = ("failed", "stopped", "running", "starting", "waiting", "skipped", "complete", "cached")
-    state = next((one for one in order if counts[one]), "")
+def _crowd(ident: str, kind: str, title: str, states: list[str]) -> LineageNode:
+    """One node of many; its state is the one to look at first."""
+    counts = Counter(states)
+    state = next((one for one in _FIRST if counts[one]), states[0])
     detail = ", ".join(f"{count} {one}" for one, count in counts.items())
-    return LineageNode(ident, "step", f"{len(steps)} of {name}", state, detail)
+    return LineageNode(ident, kind, title, state, detail)
 
 
 def runs_of(connection: sqlite3.Connection, info: WorkflowInfo) -> list[RunInfo]:
@@ -72,7 +74,8 @@ def runs_of(connection: sqlite3.Connection, info: WorkflowInfo) -> list[RunInfo]
 
 
 def of_runs(info: WorkflowInfo, runs: Iterable[RunInfo]) -> Lineage:
-    """The graph of a script's workflow: what its runs mounted of each other, and who made them."""
+    """The graph of a script's workflow: what its runs mounted of each other, and who made them.
+    Many trials of one search are one node."""
     found = {run.id: run for run in runs}
     nodes: dict[str, LineageNode] = {}
     top = f"workflow/{info.id}"
@@ -80,46 +83,68 @@ def of_runs(info: WorkflowInfo, runs: Iterable[RunInfo]) -> Lineage:
         nodes[top] = LineageNode(
             top, "workflow", info.name or " ".join(info.command), info.state, info.message
         )
-    for run in found.values():
-        nodes[f"run/{run.id}"] = _run(run)
+    names = _names(nodes, found.values())
     edges: dict[tuple[str, str], LineageEdge] = {}
+    given: set[str] = set()
     for run in found.values():
-        here = f"run/{run.id}"
-        for source in _sources(nodes, found, run):
-            _join(edges, source, here)
-        given = any(
-            edge.target == here and edge.source.startswith("run/") for edge in edges.values()
-        )
-        if not given and run.id != info.run:
+        for source in _sources(nodes, names, run):
+            _join(edges, source, names[run.id])
+            if source in names.values():
+                given.add(names[run.id])
+    for run in found.values():
+        if names[run.id] not in given and run.id != info.run:
             maker = run.parent if run.parent in found else info.run
-            _join(edges, top if maker is None else f"run/{maker}", here)
+            _join(edges, top if maker is None else names[maker], names[run.id])
     return Lineage(list(nodes.values()), list(edges.values()))
 
 
+def _names(nodes: dict[str, LineageNode], runs: Iterable[RunInfo]) -> dict[int, str]:
+    """The node of each run."""
+    trials: dict[str, list[RunInfo]] = {}
+    for run in runs:
+        if run.made_by.startswith("search:"):
+            trials.setdefault(run.made_by, []).append(run)
+    names: dict[int, str] = {}
+    for made_by, some in trials.items():
+        if len(some) > MOST_INSTANCES:
+            ident = made_by.replace(":", "/")
+            names |= {run.id: ident for run in some}
+            title = f"{len(some)} trials of search {made_by.partition(':')[2]}"
+            nodes[ident] = _crowd(ident, "run", title, [_state(run) for run in some])
+    for run in runs:
+        if run.id not in names:
+            names[run.id] = f"run/{run.id}"
+            nodes[names[run.id]] = _run(run)
+    return names
+
+
 def _sources(
-    nodes: dict[str, LineageNode], runs: Mapping[int, RunInfo], run: RunInfo
+    nodes: dict[str, LineageNode], names: Mapping[int, str], run: RunInfo
 ) -> Iterable[str]:
     for text in run.mounts:
         resource = text.rpartition(":")[0]
         kind, _, rest = resource.partition("/")
         number = rest.partition("/")[0]
-        if kind == "runs" and number.isdecimal() and int(number) in runs:
-            yield f"run/{number}"
+        if kind == "runs" and number.isdecimal() and int(number) in names:
+            yield names[int(number)]
         else:
             yield _data(nodes, resource)
     for number in run.after:
-        if number in runs:
-            yield f"run/{number}"
+        if number in names:
+            yield names[number]
+
+
+def _state(run: RunInfo) -> str:
+    return "failed" if run.state == "complete" and run.outcome != "success" else run.state
 
 
 def _run(run: RunInfo) -> LineageNode:
-    state = "failed" if run.state == "complete" and run.outcome != "success" else run.state
     title = run.name or " ".join(run.command)
     lines = [f"{name} = {value}" for name, value in run.params.items()]
     if run.message:
         lines.append(run.message)
     kind = "workflow" if run.kind == "workflow" else "run"
-    return LineageNode(f"run/{run.id}", kind, f"{run.id}: {title}", state, "\n".join(lines))
+    return LineageNode(f"run/{run.id}", kind, f"{run.id}: {title}", _state(run), "\n".join(lines))
 
 
 def _data(nodes: dict[str, LineageNode], resource: str) -> str:

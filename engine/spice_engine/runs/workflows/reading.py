@@ -44,8 +44,8 @@ def locate(root: Path, wanted: str) -> str:
     if _NAME.fullmatch(wanted):
         named += [f"{FOLDER}/{wanted}", *(f"{FOLDER}/{wanted}{suffix}" for suffix in SUFFIXES)]
     for path in named:
-        found = (root / path).resolve()
-        if found.is_file():
+        found = _file(root / path)
+        if found is not None:
             if not found.is_relative_to(root.resolve()):
                 raise InvalidRequest(
                     f"{wanted[:200]!r} lies outside of the app folder.",
@@ -59,6 +59,14 @@ def locate(root: Path, wanted: str) -> str:
         f"there is no workflow {wanted[:200]!r}.",
         hint=f"There are: {there}." if there else f"Write {FOLDER}/NAME.yaml.",
     )
+
+
+def _file(path: Path) -> Path | None:
+    try:
+        found = path.resolve()
+        return found if found.is_file() else None
+    except (OSError, RuntimeError):  # too long a name, a loop of links
+        return None
 
 
 def read(root: Path, file: str, given: Mapping[str, Scalar]) -> Declared:

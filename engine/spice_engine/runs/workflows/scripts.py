@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import os
 import sqlite3
 import time
-from pathlib import PurePosixPath
+from collections.abc import Awaitable, Callable
+from pathlib import Path, PurePosixPath
 
 from spice_engine.errors import Conflict, InvalidRequest, NotFound, SpiceError
 from spice_engine.protocol.runs import RunInfo, StartRun
@@ -17,6 +19,7 @@ from spice_engine.protocol.workflows import (
     StartWorkflowRun,
     WorkflowInfo,
 )
+from spice_engine.runs.requests import command_of
 from spice_engine.runs.service import Runs
 from spice_engine.runs.states import info_of
 from spice_engine.runs.workflows.known import KnownWorkflows
@@ -26,6 +29,9 @@ from spice_engine.store import workflows as table
 from spice_engine.store.objects import ObjectStore
 from spice_engine.store.runs import FINAL_STATES
 from spice_engine.store.workflows import WorkflowRow
+
+EndSearch = Callable[[int, bool], Awaitable[object]]
+"""Number, and whether it is killed."""
 
 ENDED_AS = {"stopping": "stopped", "killing": "killed"}
 
@@ -39,6 +45,8 @@ class ScriptWorkflows:
         self._known = known
         self._repos = Repos(runs.location.root, objects, runs.preparation.sources)
         self._managing: set[int] = set()
+        self.end_search: EndSearch = _no_searches
+        """Ends a search that a script made; set when there are searches."""
 
     async def take_up(self, row: WorkflowRow) -> None:
         """Find what became of the script of a workflow that an earlier engine left."""
@@ -78,9 +86,10 @@ class ScriptWorkflows:
             dependencies=request.dependencies,
             mounts=request.mounts,
         )
+        command_of(run)
         root = self._runs.location.root
-        cwd = (root / request.cwd).resolve()
-        if not cwd.is_relative_to(root.resolve()) or not await asyncio.to_thread(cwd.is_dir):
+        cwd = Path(os.path.normpath(root / request.cwd))
+        if not cwd.is_relative_to(root) or not await asyncio.to_thread(os.path.isdir, cwd):
             raise InvalidRequest(
                 f"{request.cwd[:200]!r} is no directory of the app folder.", hint="Set another cwd."
             )
@@ -199,6 +208,12 @@ class ScriptWorkflows:
         )
         # The script first, so that it makes no more.
         await self.end_runs(sorted(made, key=lambda run: run != row.run), kill=kill)
+        searches = await self._runs.database.read(
+            lambda connection: table.searches_of(connection, row.id)
+        )
+        for number in searches:
+            with contextlib.suppress(Conflict, NotFound):
+                await self.end_search(number, kill)
         if row.kind == "local":
             await self._known.end(row.id, "killed" if kill else "stopped", "")
 
@@ -207,3 +222,7 @@ class ScriptWorkflows:
         for number in numbers:
             with contextlib.suppress(Conflict, NotFound):
                 await self._runs.end(number, kill=kill)
+
+
+async def _no_searches(number: int, kill: bool) -> None:  # noqa: ARG001
+    raise NotFound(f"there is no search {number}.")

@@ -31,6 +31,7 @@ CREATE TABLE workflow_steps (
   run          INTEGER,
   since        INTEGER NOT NULL DEFAULT 0,       -- the newest run when it was about to start
   fingerprint  TEXT NOT NULL DEFAULT '',         -- hash of all that decides what it does
+  files        INTEGER,                          -- how many its run left, once it is complete
   message      TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (workflow, key)
 ) STRICT, WITHOUT ROWID;
