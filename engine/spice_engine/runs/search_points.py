@@ -18,6 +18,11 @@ MOST_JUDGED = 10_000
 """Trials that importance is computed from, the newest ones."""
 
 
+Seen = tuple[Any, ...]
+"""Of one trial its state, value, point, and the step and value it was pruned at; empty where no
+sampler is asked."""
+
+
 @record
 class Point:
     """Values by name, how they were chosen, and what the next point goes on from."""
@@ -33,15 +38,15 @@ def study_name(search: int) -> str:
 
 
 async def next_point(
-    pool: ChildPool, search: int, plan: Plan, trials: Sequence[TrialRow], state: bytes | None
+    pool: ChildPool, search: int, plan: Plan, history: Sequence[Seen], state: bytes | None
 ) -> Point:
-    """The point after `trials`, which are all there were so far.
+    """The point after the trials of `history`, which are all there were so far.
 
     Raises:
         InvalidRequest: Optuna is not there.
         ChildFailed, Overloaded: it cannot be computed now.
     """
-    number = len(trials) + 1
+    number = len(history) + 1
     if plan.asked.method == "grid":
         return Point(search_space.grid_point(plan.parameters, number), {"by": "grid"})
     if plan.asked.method == "random":
@@ -57,7 +62,7 @@ async def next_point(
             "sampler": dict(plan.asked.sampler_options),
             "pruner": [plan.asked.pruner, dict(plan.asked.pruner_options)],
             "state": state,
-            "trials": [_seen(plan, trial) for trial in trials],
+            "trials": list(history),
         },
     )
     params = {
@@ -67,11 +72,13 @@ async def next_point(
     return Point(params, found["why"], found["state"])
 
 
-def _seen(plan: Plan, trial: TrialRow) -> list[Any]:
-    """A trial as the sampler is told of it."""
+def seen(plan: Plan, trial: TrialRow, before: Seen | None) -> Seen:
+    """A trial as the sampler is told of it; `before` is what it was told last."""
+    if plan.asked.method != "bayesian":
+        return ()
     state = _SHOWN_AS.get(trial.state, "failed")
-    point = search_space.points_of(plan.parameters, trial.params)
-    return [state, trial.value, point, None if trial.last is None else list(trial.last)]
+    point = before[2] if before else search_space.points_of(plan.parameters, trial.params)
+    return state, trial.value, point, trial.last
 
 
 async def importance(

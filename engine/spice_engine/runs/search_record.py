@@ -53,6 +53,7 @@ class Record:
         self._changed = changed
         self._asking = asyncio.Lock()
         self._keys: dict[str, int] = {}
+        self._history: list[search_points.Seen] = []
         for trial in trials:
             self._keep(trial)
 
@@ -122,7 +123,7 @@ class Record:
             if not self.going_on or self.all_asked:
                 return None
             point = await search_points.next_point(
-                self._pool, self.id, self.plan, self.trials, self.row.sampler_state
+                self._pool, self.id, self.plan, self._history, self.row.sampler_state
             )
             state = "running" if self.plan.source == "code" else "asked"
 
@@ -189,9 +190,12 @@ class Record:
     def _keep(self, trial: TrialRow) -> None:
         if trial.number > len(self.trials):
             self.trials.append(trial)
+            self._history.append(search_points.seen(self.plan, trial, None))
         else:
             self.counts[self.trial(trial.number).state] -= 1
             self.trials[trial.number - 1] = trial
+            before = self._history[trial.number - 1]
+            self._history[trial.number - 1] = search_points.seen(self.plan, trial, before)
         self.counts[trial.state] += 1
         if trial.key:
             self._keys[trial.key] = trial.number
