@@ -19,6 +19,7 @@ from spice_engine.runs import metric_feeds
 from spice_engine.runs import metric_operations as operations
 from spice_engine.runs.metric_service import RunMetrics, run_of_token, run_token
 from spice_engine.runs.service import Runs
+from spice_engine.store.series import Point
 from tests.integration.run_services import runs_of
 
 SECRET = "s" * 40
@@ -198,6 +199,21 @@ time.sleep(600)
         await runs.start(StartRun("true", stop_conditions=["loss ~ 3"]))
 
 
+async def test_what_no_engine_judged_is_judged_by_the_next(runs: Runs) -> None:
+    run = await started(runs, "import time; time.sleep(600)", stop_conditions=["loss < 1"])
+    runs.metrics.add(f"runs/{run.id}", [Point("loss", 0.5, 1.0), Point("loss", 7.0, 2.0)])
+    await runs.metrics.flush()
+    await runs.close(stop=False)
+    async with runs_of(runs.location.root, stop=True) as later:
+        metrics = RunMetrics(later, SECRET, lambda: "http://127.0.0.1:8000")
+        await metrics.open()
+        await later.adopt_all()
+        async with asyncio.timeout(60):
+            ended = await later.wait_over(run.id)
+        assert ended.message == "Stop condition met: loss < 1 (loss is 0.5 at index 0)."
+        await metrics.close()
+
+
 async def test_waiting_for_a_value(runs: Runs, metrics: RunMetrics) -> None:
     script = """
 from spice_runtime import send_metric
@@ -232,6 +248,13 @@ time.sleep(600)
     async with asyncio.timeout(60):
         await operations.wait_metric(metrics, WaitMetric(run.id, "ready", "eq", 1))
         found = await operations.stats(metrics, RunId(run.id))
+        # Nothing came yet; and the engine's end has nobody wait.
+        none = await operations.wait_metric(metrics, WaitMetric(run.id, "ready", "gt", 5, 0))
+        assert (none.reached, none.over) == (False, False)
+        asking = operations.wait_metric(metrics, WaitMetric(run.id, "ready", "gt", 5))
+        waiting = asyncio.create_task(asking)
+        metrics.watches.let_go()
+        assert not (await waiting).over
     assert found.memory > 40_000_000
     assert found.memory_total >= found.memory
     assert found.cpu_percent > 0
