@@ -96,6 +96,8 @@ def test_code_in_a_run_attaches_to_that_run(shared_engine: EngineFixture, told: 
     assert run["params"] == {"depth": "3"}
     (series,) = shared_engine.call("runs.read_metrics", id=1, name="height")["series"]
     assert (series["indexes"], series["values"]) == ([4], [2.5])
+    more = info(shared_engine, int(attached["more"]))
+    assert (more["kind"], more["state"], more["parent"]) == ("external", "failed", 1)
     outputs = shared_engine.location.state / "runs/1/outputs"
     assert (outputs / "notes/fruit.txt").read_text() == "pears"
     assert run["output_files"] == 2

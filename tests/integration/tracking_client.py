@@ -44,7 +44,10 @@ def attached(client: MlflowClient) -> dict[str, Any]:
         # Where the command leaves a file of its own at its end.
         mlflow.log_text("gone", "told.json/clash.txt")
     again = client.get_run(run.info.run_id)
+    more = client.create_run("0", run_name="made inside")
+    client.set_terminated(more.info.run_id, "FAILED")
     return {
+        "more": more.data.tags["spice.run"],
         "id": run.info.run_id,
         "status": again.info.status,
         "experiment": client.get_experiment(again.info.experiment_id).name,

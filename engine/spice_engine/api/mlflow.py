@@ -217,6 +217,7 @@ class TrackingRoutes:
             user=given.text("user_id"),
             started=started / 1000 if started else None,
             tags=given.pairs("tags"),
+            inside=inside,
         )
         return {"run": messages.run(made)}
 

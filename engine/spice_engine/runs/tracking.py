@@ -109,9 +109,10 @@ class Tracking:
         user: str,
         started: float | None,
         tags: Mapping[str, str],
-        uuid: str = "",
+        inside: int | None = None,
     ) -> TrackedRun:
-        """Make a run that a client is going to follow.
+        """Make a run that a client is going to follow; one that the code of a run makes has that
+        run as its parent.
 
         Raises:
             NotFound: there is no such experiment.
@@ -127,7 +128,8 @@ class Tracking:
             )
         check_tags({NAME: name, USER: user})
         begun = time.time() if started is None else started
-        uuid = uuid or uuids.uuid4().hex
+        uuid = uuids.uuid4().hex
+        parent = inside if inside is not None and inside in self.runs.known else None
         kept = {**tags, **({USER: user} if user else {}), **({NAME: name} if name else {})}
 
         def change(connection: sqlite3.Connection) -> RunRow:
@@ -139,6 +141,7 @@ class Tracking:
                 created=begun,
                 state="running",
                 project=one.project or None,
+                parent=parent,
             )
             table.note(connection, row.id, uuid)
             table.set_external(connection, row.id, "running", None, None)

@@ -27,6 +27,8 @@ class TrackingVariables:
         found = {
             ADDRESS: f"{self.url()}/api/runs/{row.id}",
             "MLFLOW_TRACKING_TOKEN": self.token,
+            # Clients print addresses of pages that MLflow's own server has.
+            "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         }
         if row.kind != "workspace":  # its kernels make runs of their own
             found["MLFLOW_RUN_ID"] = uuid_of(row.id)
