@@ -15,6 +15,7 @@ and false are the infinities, a string is a text. An index of null is one more t
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 import time
@@ -114,9 +115,9 @@ def _value(value: Any) -> str:
     if isinstance(value, str):
         return _text(value[:LONGEST_TEXT])
     number = value if type(value) is float else as_number(value)
-    if number - number == 0:  # finite
+    if math.isfinite(number):
         return repr(float(number))
-    return "null" if number != number else "true" if number > 0 else "false"
+    return "null" if math.isnan(number) else "true" if number > 0 else "false"
 
 
 def _index(index: Any) -> int:

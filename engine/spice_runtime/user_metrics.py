@@ -38,7 +38,7 @@ def in_server() -> bool:
 
 def serve() -> None:
     """From now on `values` is asked for."""
-    global _asked  # noqa: PLW0603 - of the process, for good
+    global _asked
     _asked = True
 
 
