@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated, Any
 
 import typer
 
-from spice_tui.cli import hyper_show, output
+from spice_tui.cli import output
 from spice_tui.cli.following import FollowingClient
 from spice_tui.cli.groups import group
+from spice_tui.cli.hyper_follow import SearchFollower, exit_code
 from spice_tui.cli.hyper_options import RUN, SEARCH, request_of
 from spice_tui.cli.lazy import Entry
 from spice_tui.cli.option_table import with_options
@@ -100,24 +102,36 @@ def _start(
     json: bool,
 ) -> None:
     session = session_of(ctx)
-    with session.connect(FollowingClient, make=True) as client:
+    with contextlib.ExitStack() as stack:
+        client = stack.enter_context(session.connect(FollowingClient, make=True))
         request = request_of(session, client, method, command or (), given)
         search = client.call("searches.start", request)
-        number = int(search["id"])
-        if not json and not wait and not output.is_terminal():
-            output.line(str(number))
-            return
-        if not json:
-            sign = "\U0001f4ab " if output.has_unicode() else ""
-            output.line(f"{sign}Casting hyperparameter search #{number}…")
         if wait:
-            search = hyper_show.follow(client, number, quiet=json)
-        if json:
+            stack.pop_all()  # it goes on to follow
+    number = int(search["id"])
+    _tell(search, wait=wait, json=json)
+    if not wait:
+        return
+    ended = SearchFollower(session, number, quiet=json).follow(client)
+    if json:
+        output.as_json(ended)
+    raise typer.Exit(exit_code(ended))
+
+
+def _tell(search: dict[str, Any], *, wait: bool, json: bool) -> None:
+    """Say that a search began."""
+    number = search["id"]
+    if json:
+        if not wait:
             output.as_json(search)
-        elif not wait:
-            output.line(
-                f"Its trials: spice-tui hyper describe {number}   Follow it: "
-                f"spice-tui hyper wait {number}   Stop it: spice-tui hyper stop {number}"
-            )
-    if wait:
-        raise typer.Exit(hyper_show.exit_code(search))
+        return
+    if not wait and not output.is_terminal():
+        output.line(str(number))
+        return
+    sign = "\U0001f4ab " if output.has_unicode() else ""
+    output.line(f"{sign}Casting hyperparameter search #{number}…")
+    if not wait:
+        output.line(
+            f"Its trials: spice-tui hyper describe {number}   Follow it: "
+            f"spice-tui hyper wait {number}   Stop it: spice-tui hyper stop {number}"
+        )

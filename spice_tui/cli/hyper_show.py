@@ -10,16 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from spice_tui.cli import completion, output, values
-from spice_tui.cli.exit_codes import ExitCode
-from spice_tui.cli.following import FollowingClient
 from spice_tui.cli.light import option
 from spice_tui.cli.output import Json
 from spice_tui.cli.session import session_of
 from spice_tui.client import Client
-
-ACTIVE = frozenset({"running", "stopping", "killing"})
-"""States of a search that is not over."""
-_UNDER_WAY = frozenset({"asked", "running"})
 
 SearchArgument = Annotated[
     str,
@@ -212,68 +206,10 @@ def direction_text(direction: float | None) -> str:
 
 def wait(ctx: typer.Context, search: SearchArgument, json: Json = False) -> None:
     """Follow a search to its end: a line a trial; exit code 1 unless it is complete."""
+    from spice_tui.cli.hyper_follow import SearchFollower, exit_code
+
     number = option(search, number_of, "SEARCH")
-    with session_of(ctx).connect(FollowingClient) as client:
-        found = follow(client, number, quiet=json)
+    found = SearchFollower(session_of(ctx), number, quiet=json).follow()
     if json:
         output.as_json(found)
     raise typer.Exit(exit_code(found))
-
-
-def exit_code(search: Mapping[str, Any]) -> int:
-    """0 of a search that came to its end."""
-    return ExitCode.OK if search["state"] == "complete" else ExitCode.FAILED
-
-
-def follow(client: FollowingClient, number: int, *, quiet: bool) -> dict[str, Any]:
-    """Print each trial when it is over; gives the search when it is.
-
-    Raises:
-        SpiceError: there is no such search, or the engine went away.
-    """
-    found = client.call("searches.get", {"id": number})
-    client.subscribe("searches")
-    printed: set[int] = set()
-    names = [one["name"] for one in found["parameters"]]
-    try:
-        while True:
-            if not quiet:
-                _print_ended(client, number, names, printed)
-            if found["state"] not in ACTIVE:
-                break
-            found = _next_state(client, number)
-    except KeyboardInterrupt:
-        output.error_line(
-            f"\nSearch {number} goes on. Look again: spice-tui hyper wait {number}   "
-            f"Stop it: spice-tui hyper stop {number}"
-        )
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
-    if not quiet:
-        output.line(f"Search {number}: {status_text(found)}. {found['message']}".rstrip())
-        if best := best_text(found):
-            output.line(f"Best: {output.safe(best)}")
-    return found
-
-
-def _next_state(client: FollowingClient, number: int) -> dict[str, Any]:
-    """The search once something of it changed."""
-    while True:
-        topic, event = client.next_event()
-        data = event.data if isinstance(event.data, dict) else {}
-        changed = data if event.kind == "snapshot" else data.get("set", {})
-        if topic == "searches" and str(number) in changed:
-            return changed[str(number)]
-
-
-def _print_ended(client: FollowingClient, number: int, names: list[str], printed: set[int]) -> None:
-    first = next((one for one in range(1, len(printed) + 2) if one not in printed), 1)
-    request = {"id": number, "first": first}
-    for trial in client.call("searches.trials", request)["trials"]:
-        if trial["state"] in _UNDER_WAY or trial["number"] in printed:
-            continue
-        printed.add(trial["number"])
-        params = ", ".join(f"{name}={text(trial['params'][name])}" for name in names)
-        value = "" if trial["value"] is None else f" {values.number(trial['value'], 8)}"
-        note = f" {trial['message']}" if trial["message"] else ""
-        line = f"Trial {trial['number']}: {trial['state']}{value} ({params}){note}"
-        output.line(output.safe(line))

@@ -138,7 +138,8 @@ def test_no_trial_is_lost_or_done_twice_when_the_engine_is_killed(
         shared_engine.kill()
         shared_engine.start()
     code, out, err = cli("hyper", "wait", str(number))
-    assert code == 0, err
+    assert (code, err) == (0, "")
+    assert "Trial 6: complete" in out
     told = json.loads(cli("hyper", "describe", str(number), "--json")[1])
     expected = sorted(str(trial["params"]["n"]) for trial in told["trial_list"])
     assert sorted(marks.read_text().split()) == expected

@@ -68,8 +68,8 @@ class Searches:
 
     @property
     def active(self) -> int:
-        """Searches that are not over."""
-        return len(self._drives)
+        """Searches whose trials the engine has to do; others wait for a script to ask."""
+        return sum(one.record.plan.source != "code" for one in self._drives.values())
 
     def names(self) -> list[str]:
         """Numbers of recent searches, newest first."""
