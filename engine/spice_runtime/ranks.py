@@ -259,7 +259,8 @@ def rank_views(plan: list[dict[str, str]], number: int) -> list[dict[str, str]]:
         upper, spare = own / "changes", own / "spare"
         for folder in (upper, spare):
             folder.mkdir(parents=True, exist_ok=True)
-        upper.chmod(Path(view["upper"]).stat().st_mode & 0o777)
+        if views.SYSTEM not in view:
+            upper.chmod(Path(view["upper"]).stat().st_mode & 0o777)
         found.append({**view, "upper": str(upper), "spare": str(spare)})
     return found
 

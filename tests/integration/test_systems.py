@@ -84,6 +84,15 @@ async def test_a_run_in_an_image_sees_the_image_its_files_and_its_mounts(
     assert note["lock"]["image"] == str(image)
 
 
+async def test_each_rank_has_the_image_to_itself(runs: Runs, image: Path) -> None:
+    line = "cat /etc/name; echo $RANK > /etc/name; cat /etc/name"
+    found = await run(runs, line, dependencies=Dependencies(image=str(image)), distributed=2)
+    assert found.outcome == "success", log_of(runs, found.id)
+    said = log_of(runs, found.id)
+    assert said.count("image") == 2
+    assert (image / "etc" / "name").read_text() == "image\n"
+
+
 async def test_an_image_in_a_tar_file_is_unpacked_once(
     runs: Runs, image: Path, tmp_path: Path
 ) -> None:
