@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from spice_engine.errors import Conflict, InvalidRequest, NotFound
+from spice_engine.errors import Conflict, EngineUnavailable, InvalidRequest, NotFound
 from spice_tui.cli import output, values
+from spice_tui.cli.following import Patience
 from spice_tui.cli.output import Json
-from spice_tui.cli.session import expand, session_of
+from spice_tui.cli.session import Session, expand, session_of
 from spice_tui.cli.which_run import RunArgument, number_of
 from spice_tui.client import Client
 
@@ -45,18 +46,19 @@ def metrics(
     target = expand(export) if export else None
     if target is not None:
         _check_target(target, force=force)
-    with session_of(ctx).connect() as client:
+    session = session_of(ctx)
+    with session.connect() as client:
         number = number_of(client, run)
         if name and not follow:
             _check_name(client, number, name)
         if target is not None:
             _export(client, number, name, target, json=json)
-        elif follow:
-            _follow(client, number, name, json=json)
-        elif name:
+        elif name and not follow:
             _points(client, number, name, points, json=json)
-        else:
+        elif not follow:
             _series(client, number, json=json)
+    if follow:
+        _follow(session, number, name, json=json)
 
 
 def _check_target(target: Path, *, force: bool) -> None:
@@ -115,8 +117,8 @@ def _series(client: Client, run: int, *, json: bool) -> None:
 
 def _points(client: Client, run: int, name: str, count: int, *, json: bool) -> None:
     found: list[list[Any]] = []
-    reader = _Reader(client, run, name)
-    while piece := reader.next():
+    reader = _Reader(run, name)
+    while piece := reader.next(client):
         found = (found + piece)[-max(1, count) :]
     if json:
         output.as_json([_plain(point) for point in found])
@@ -128,20 +130,40 @@ def _points(client: Client, run: int, name: str, count: int, *, json: bool) -> N
     )
 
 
-def _follow(client: Client, run: int, name: str, *, json: bool) -> None:
-    """Print what comes, a line a point, until the run has ended and all is printed."""
+def _follow(session: Session, run: int, name: str, *, json: bool) -> None:
+    """Print what comes, a line a point, until the run has ended and all is printed. The engine may
+    be replaced meanwhile.
+
+    Raises:
+        SpiceError: there is no such run, or the engine stays away.
+    """
     readers: dict[str, _Reader] = {}
+    patience = Patience()
     while True:
-        ended = client.call("runs.get", {"id": run})["state"] not in values.ACTIVE
-        for one in client.call("runs.list_metrics", {"id": run})["series"]:
-            if name in {"", one["name"]}:
-                reader = readers.setdefault(one["name"], _Reader(client, run, one["name"]))
-                while piece := reader.next():
-                    _print(one["name"], piece, json=json)
-        output.flush()
-        if ended:
-            return
+        try:
+            with session.connect() as client:
+                while not _print_new(client, run, name, readers, json=json):
+                    patience.renewed()
+                    time.sleep(LOOK_SECONDS)
+                return
+        except EngineUnavailable:
+            if patience.over:
+                raise
         time.sleep(LOOK_SECONDS)
+
+
+def _print_new(
+    client: Client, run: int, name: str, readers: dict[str, _Reader], *, json: bool
+) -> bool:
+    """Print what is new; whether there will be no more."""
+    ended = client.call("runs.get", {"id": run})["state"] not in values.ACTIVE
+    for one in client.call("runs.list_metrics", {"id": run})["series"]:
+        if name in {"", one["name"]}:
+            reader = readers.setdefault(one["name"], _Reader(run, one["name"]))
+            while piece := reader.next(client):
+                _print(one["name"], piece, json=json)
+    output.flush()
+    return ended
 
 
 def _print(name: str, points: list[list[Any]], *, json: bool) -> None:
@@ -166,13 +188,12 @@ def _plain(point: list[Any]) -> dict[str, Any]:
 class _Reader:
     """Reads one series on and on."""
 
-    def __init__(self, client: Client, run: int, name: str) -> None:
-        self._client = client
+    def __init__(self, run: int, name: str) -> None:
         self._request: dict[str, Any] = {"id": run, "name": name, "limit": PIECE}
 
-    def next(self) -> list[list[Any]]:
+    def next(self, client: Client) -> list[list[Any]]:
         """The next points; none when all were read."""
-        answer = self._client.call("runs.metric_points", self._request)
+        answer = client.call("runs.metric_points", self._request)
         columns = (answer["indexes"], answer["times"], answer["values"])
         found = [list(point) for point in zip(*columns, strict=True)]
         if found:

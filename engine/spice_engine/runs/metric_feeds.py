@@ -130,6 +130,7 @@ class MetricFeeds:
                 await self._take(feed, ended=False, events=events)
             except SpiceError as error:
                 log.warning("run %s: its metrics wait: %s", feed.number, error)
+                await asyncio.sleep(AGAIN_SECONDS)
 
     async def _settle(self, row: RunRow) -> None:
         """Take in the rest of what a run wrote; its process has ended."""
