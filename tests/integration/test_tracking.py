@@ -335,6 +335,10 @@ def store(folder: Path) -> str:
     (run / "tags/colour").write_text("green")
     (run / "artifacts/model/w.bin").write_bytes(b"w")
     (run / "artifacts/out").symlink_to("/etc/passwd")
+    model = folder / "77/models/m-1"
+    (model / "artifacts").mkdir(parents=True)
+    (model / "artifacts/MLmodel").write_text("flavors: {}")
+    (model / "meta.yaml").write_text(f"model_id: m-1\nname: bark\nsource_run_id: {uuid}\n")
     broken = folder / "77" / ("b2" * 16)
     broken.mkdir()
     (broken / "meta.yaml").write_text("[")
@@ -365,12 +369,29 @@ def test_a_folder_is_taken_in_once(
     )
     assert [one["value"] for one in answer["metrics"]] == [0.5, "NaN", "Infinity"]
     outputs = shared_engine.location.state / f"runs/{number}/outputs"
-    assert [path.name for path in outputs.rglob("*")] == ["model", "w.bin"]
+    files = [path for path in outputs.rglob("*") if path.is_file() or path.is_symlink()]
+    assert sorted(str(path.relative_to(outputs)) for path in files) == [
+        "model/w.bin",
+        "models/bark/MLmodel",
+    ]
+    _, answer = ask(shared_engine, "GET", f"{API}/logged-models/m-1")
+    uri = answer["model"]["info"]["artifact_uri"]
+    assert uri == f"mlflow-artifacts:/runs/{number}/models/bark"
 
     assert command_line([*folder, "import", str(tmp_path / "mlruns"), "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
     assert (again["new"], again["known"]) == (0, 1)
     assert len(again["notes"]) == 1
+
+    # One whose import was cut short is taken in anew, and nothing of it twice.
+    tag = {"run_id": uuid, "key": "spice.import", "value": "not finished"}
+    assert ask(shared_engine, "POST", f"{API}/runs/set-tag", tag)[0] == 200
+    assert command_line([*folder, "import", str(tmp_path / "mlruns"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["new"] == 1
+    _, answer = ask(shared_engine, "GET", f"{API}/runs/get?run_id={uuid}")
+    assert answer["run"]["info"]["artifact_uri"] == found["info"]["artifact_uri"]
+    assert answer["run"]["data"]["metrics"] == found["data"]["metrics"]
+    assert (outputs / "model/w.bin").read_bytes() == b"w"
 
 
 def test_what_is_no_store_is_refused(shared_engine: EngineFixture, tmp_path: Path):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from aiohttp import web
 
@@ -28,6 +29,8 @@ from spice_engine.runs.tracking_points import Sent
 from spice_engine.runs.tracking_search import Query
 from spice_engine.store.tracking_inputs import DatasetRow, ModelUse
 
+HISTORY = "mlflow.log-model.history"
+"""The tag in which clients before MLflow 3 keep what models a run logged."""
 BASES = ("", r"/api/runs/{run:\d{1,18}}")
 API = "/api/2.0/mlflow"
 _OURS = ("/api/2.0/", "/api/3.0/", "/api/runs/")
@@ -303,8 +306,13 @@ class TrackingRoutes:
 
     async def _log_model(self, given: Fields, inside: int | None) -> Message:
         """Clients before MLflow 3 say so that a folder of the artifacts is a model."""
-        model = given.required("model_json")
-        await self._tracking.log(run_id(given), tags={"mlflow.log-model.history": f"[{model}]"})
+        model = json_text.parse_object(given.required("model_json").encode())
+        run = await self._tracking.get(run_id(given))
+        history = json_text.parse(run.tags.get(HISTORY, "[]").encode())
+        known = cast("list[object]", history) if isinstance(history, list) else []
+        await self._tracking.log(
+            run.row.uuid, tags={HISTORY: json_text.dumps([*known, model]).decode()}
+        )
         return {}
 
     async def _history(self, given: Fields, inside: int | None) -> Callable[[], Message]:

@@ -7,6 +7,7 @@ short is taken in anew.
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import shutil
 import sqlite3
@@ -146,7 +147,7 @@ class TrackingImport:
             table.put_away(connection, number, time.time() if found.deleted else None)
             run_table.note_outputs(connection, number, left)
             for model in models:
-                _note_model(connection, number, model, found.started)
+                _note_model(connection, number, model, _folder_of(model, models), found.started)
             table.remove_tag(connection, number, UNFINISHED)
             return run_table.get(connection, number)
 
@@ -168,7 +169,9 @@ class TrackingImport:
         return row.id
 
 
-def _note_model(connection: sqlite3.Connection, number: int, model: FoundModel, at: float) -> None:
+def _note_model(
+    connection: sqlite3.Connection, number: int, model: FoundModel, folder: str, at: float
+) -> None:
     try:
         tracking_inputs.get_model(connection, model.uuid)
     except NotFound:
@@ -178,7 +181,7 @@ def _note_model(connection: sqlite3.Connection, number: int, model: FoundModel, 
                 model.uuid,
                 number,
                 model.name,
-                f"{FOLDER}/{model.uuid}",
+                folder,
                 "",
                 "LOGGED_MODEL_READY",
                 at,
@@ -190,6 +193,13 @@ def _note_model(connection: sqlite3.Connection, number: int, model: FoundModel, 
         )
 
 
+def _folder_of(model: FoundModel, models: list[FoundModel]) -> str:
+    """Where in a run's outputs the files of one of its models go."""
+    alone = [one.name for one in models].count(model.name) == 1
+    plain = re.fullmatch(r"[\w -][\w .-]{0,199}", model.name)
+    return f"{FOLDER}/{model.name if alone and plain else model.uuid}"
+
+
 def _copy(found: FoundRun, models: list[FoundModel], beside: Path, folder: Path) -> None:
     """Put a run's files into its outputs, all at once. Blocks.
 
@@ -199,7 +209,7 @@ def _copy(found: FoundRun, models: list[FoundModel], beside: Path, folder: Path)
     try:
         _copy_tree(found.folder / reading.ARTIFACTS, beside)
         for model in models:
-            _copy_tree(model.files, beside / FOLDER / model.uuid)
+            _copy_tree(model.files, beside / _folder_of(model, models))
         if folder.exists():
             shutil.rmtree(folder)
         if beside.is_dir():
