@@ -18,6 +18,7 @@ import pytest
 
 from spice_engine.errors import Conflict, InvalidRequest, NotFound, NotInstalled
 from spice_engine.events import Bus
+from spice_engine.protocol.servers import Dependencies
 from spice_engine.protocol.workspaces import StartWorkspace, WorkspaceInfo
 from spice_engine.runs import notebook_server
 from spice_engine.runs.service import Runs
@@ -162,6 +163,11 @@ async def test_what_cannot_be_is_refused(
             (StartWorkspace("notes", port=70000), InvalidRequest, "no port"),
             (StartWorkspace("notes", cwd=str(tmp_path)), InvalidRequest, "no folder in"),
             (StartWorkspace("notes", mounts=["runs/9"]), NotFound, "runs/9"),
+            (
+                StartWorkspace("notes", dependencies=Dependencies(apt=["ffmpeg"])),
+                InvalidRequest,
+                "no system of its own",
+            ),
             (StartWorkspace("notes", machine_type="tpu"), NotFound, "no machine type"),
         ]
         for request, error, words in refused:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from spice_engine.errors import InvalidRequest
 from spice_engine.protocol.machine_types import DEFAULT_MACHINE_TYPE
 from spice_engine.protocol.runs import RunInfo
 from spice_engine.protocol.servers import Dependencies
@@ -87,14 +88,26 @@ def settings_of(row: RunRow | None) -> dict[str, Any]:
 
 
 def needed_by(wanted: Mapping[str, Any]) -> Dependencies | None:
-    """The environment of its own, which has what serves notebooks; None for none."""
+    """The environment of its own, which has what serves notebooks; None for none.
+
+    Raises:
+        InvalidRequest: it would have a system of its own.
+    """
     needed: Dependencies | None = wanted["dependencies"]
     if needed is None or needed == Dependencies():
         return None
-    if needed.conda_file:
+    if needed.apt or needed.image:
+        raise InvalidRequest(
+            "a workspace works in the app folder itself, and can have no system of its own "
+            "(--apt, --from).",
+            hint="Take packages of pip or conda.",
+        )
+    if needed.conda_file or needed.lock:
         return needed
-    named = [*needed.pip, *needed.requirements.splitlines()]
+    named = [*needed.pip, *needed.conda, *needed.requirements.splitlines()]
     more = needs(wanted["interface"], named)
+    if needed.conda:
+        return dataclasses.replace(needed, conda=[*needed.conda, *more])
     return dataclasses.replace(needed, pip=[*needed.pip, *more])
 
 
