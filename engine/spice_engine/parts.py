@@ -19,6 +19,7 @@ from spice_engine.pods.assembly import PodServices, build_pod_services
 from spice_engine.pods.pools import make_pools
 from spice_engine.protocol.location import Location
 from spice_engine.runs.client_variables import ClientVariables
+from spice_engine.runs.disk_guard import DiskGuard
 from spice_engine.runs.environment_care import EnvironmentCare
 from spice_engine.runs.environments import CHANNELS, Environments
 from spice_engine.runs.log_views import Logs
@@ -75,6 +76,7 @@ class Parts:
     workspaces: Workspaces
     searches: Searches
     disk: Disk
+    guard: DiskGuard
     environments: EnvironmentCare
     archives: RunArchives
     logs: Logs
@@ -125,6 +127,7 @@ class Parts:
         await self.projects.open()
         await self.tracking.open()
         await self.run_metrics.open()
+        self.guard.start()
         # Runs are known before anybody can ask for them; they are followed from here on.
         taken_up = await self.runs.adopt_all()
         if taken_up:
@@ -160,8 +163,7 @@ async def build_parts(
     stack.push_async_callback(metrics.close)
     objects = await asyncio.to_thread(ObjectStore, state / "objects")
     maintenance = Maintenance(database, metrics, objects)
-    upkeep = asyncio.create_task(maintenance.run(), name="maintenance")
-    stack.push_async_callback(end, upkeep)
+    stack.push_async_callback(end, asyncio.create_task(maintenance.run(), name="maintenance"))
 
     support = await asyncio.to_thread(detect)
     await asyncio.to_thread(sweep, support)
@@ -248,6 +250,7 @@ async def build_parts(
         workspaces,
         searches,
         Disk(location, database, objects, runs.known, maintenance.once),
+        _guarded(stack, runs),
         EnvironmentCare(environments, runs, serving.environments_in_use),
         RunArchives(runs, projects, pools["loader"], bundles.tree.go_on),
         logs,
@@ -257,6 +260,12 @@ async def build_parts(
         pools["query"],
         sources,
     )
+
+
+def _guarded(stack: contextlib.AsyncExitStack, runs: Runs) -> DiskGuard:
+    guard = DiskGuard(runs)
+    stack.push_async_callback(guard.close)
+    return guard
 
 
 async def end(task: asyncio.Task[None]) -> None:

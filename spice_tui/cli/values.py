@@ -166,6 +166,7 @@ def status_color(run: Mapping[str, Any]) -> str:
 def run_exit_code(run: Mapping[str, Any]) -> int:
     """The code a command that followed this run ends with."""
     code = run.get("exit_code")
-    if isinstance(code, int):
+    # A command that ended well while it was killed has left nothing all the same.
+    if isinstance(code, int) and (code or run.get("state") != "killed"):
         return 128 - code if -128 < code < 0 else code & 0xFF
     return {"complete": 0, "stopped": 143, "killed": 137}.get(str(run.get("state")), 1)

@@ -238,3 +238,25 @@ def test_servers_on_a_full_disk_serve_and_come_back(full_engine: EngineFixture) 
     ballast(full_engine).unlink()
     wait_for(lambda: place.predict("loud", 1)[0] == 200, "it to serve again")
     wait_for(lambda: not place.info("loud")["message"], "the reason to be gone")
+
+
+def test_a_run_that_fills_the_disk_is_killed_and_disturbs_nobody(full_engine: EngineFixture):
+    engine = full_engine
+    (engine.location.root / "code.txt").write_text("code")
+    beside = engine.call("runs.start", command="cat; echo mine > mine.txt", name="beside")
+    greedy = engine.call("runs.start", command="head -c 10G /dev/zero > big; sleep 300")
+
+    def state(run: dict[str, object]) -> object:
+        return engine.call("runs.get", id=run["id"])["state"]
+
+    wait_for(lambda: state(greedy) == "killed", "the end of the run that fills the disk")
+    found = engine.call("runs.get", id=greedy["id"])
+    assert found["message"].startswith("Killed, for it filled the disk: it wrote ")
+    # Nothing of it is left, and there is room again for all others.
+    assert not (engine.location.state / "runs" / str(greedy["id"]) / "outputs").exists()
+    assert shutil.disk_usage(engine.location.root).free > 16 * 2**20
+    wait_for(lambda: state(beside) == "complete", "the end of the other run")
+    (left,) = engine.call("resources.list", path=f"runs/{beside['id']}")["entries"]
+    assert left["path"] == f"runs/{beside['id']}/mine.txt"
+    after = engine.call("runs.start", command=["true"])
+    wait_for(lambda: state(after) == "complete", "a run after it")

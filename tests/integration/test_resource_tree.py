@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from spice_engine.errors import InvalidRequest, InvalidSettings, NotFound
+from spice_engine.errors import Conflict, InvalidRequest, InvalidSettings, NotFound
 from spice_engine.events import Bus
 from spice_engine.protocol.resources import ReadResource, ResourcePath
 from spice_engine.protocol.runs import RunInfo, StartRun
@@ -202,3 +204,36 @@ async def test_what_is_in_a_file_and_how_much_in_a_folder(world: World) -> None:
     ):
         measured = await resource_operations.measure(world.tree, ResourcePath(path))
         assert (measured.files, measured.bytes) == (files, size), path
+
+
+async def test_an_upload_that_is_cut_off_leaves_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = world.folder / "data"
+    data.mkdir()
+    for number in range(20):
+        (data / f"{number}.txt").write_text(f"file {number}")
+    begun, go_on = threading.Event(), threading.Event()
+    taken: list[int] = []
+
+    def wait(_: ResourceTree, size: int) -> None:
+        taken.append(size)
+        begun.set()
+        assert go_on.wait(60)
+
+    monkeypatch.setattr(ResourceTree, "go_on", wait)
+    first = asyncio.create_task(world.uploads.upload(str(data), "data"))
+    assert await asyncio.to_thread(begun.wait, 60)
+    with pytest.raises(Conflict, match="just being uploaded"):
+        await world.uploads.upload(str(data), "data")
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert (await world.tree.list("uploads")).entries == []
+    go_on.set()
+    # The name is free again, and nobody takes the first in any more.
+    made = await world.uploads.upload(str(data), "data")
+    assert (made.path, made.info) == ("uploads/data", "20 files")
+    assert len(taken) == 21
+    with pytest.raises(Conflict, match="is there already"):
+        await world.uploads.upload(str(data), "data")

@@ -126,7 +126,7 @@ class KnownRuns:
         """Note that a run's outputs are kept now, and how it ended; not of one that was killed."""
         info = self._recent[number]
         _, outcome, message = ending_of(info.state, exit_)
-        if outcome == "stopped":
+        if outcome in {"stopped", "killed"}:
             message = info.message or message
 
         def change(connection: sqlite3.Connection) -> RunRow:
@@ -148,7 +148,7 @@ class KnownRuns:
         """Record how a run's process ended, and what it left."""
         info = self._recent[number]
         final, outcome, message = ending_of(info.state, exit_, info.outcome)
-        if outcome == "stopped":
+        if outcome in {"stopped", "killed"}:
             message = info.message or message
         started = exit_.started or None
 

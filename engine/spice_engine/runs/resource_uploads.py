@@ -84,7 +84,11 @@ class Uploads:
             found = files.machine_resource(source, self._tree.location.state)
             return files.stored(self._tree.objects, found, counter.add)
 
-        return await asyncio.to_thread(work)
+        try:
+            return await asyncio.to_thread(work)
+        except asyncio.CancelledError:
+            counter.stop()  # a thread cannot be cancelled: it ends at its next file
+            raise
 
     async def remove(self, path: str) -> None:
         """Remove an upload; models and servers made of it keep what they need.
@@ -126,14 +130,21 @@ class _Counter:
         self._files = 0
         self._size = 0
         self._next = 0.0
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Nobody wants it any more."""
+        self._stopped = True
 
     def add(self, size: int) -> None:
         """One more file, of so many bytes.
 
         Raises:
-            Conflict: the engine is stopping.
+            Conflict: the engine is stopping, or nobody wants it any more.
         """
         self._go_on(size)
+        if self._stopped:
+            raise Conflict("the upload was cut off.", hint="Begin it again.")
         self._files += 1
         self._size += size
         if self._told is not None and time.monotonic() >= self._next:

@@ -280,6 +280,14 @@ class Runs:
         await self._life.signal(number, info.state, grace)
         return info
 
+    async def pause(self, number: int) -> None:
+        """Have a run's processes do nothing more until they are killed.
+
+        Raises:
+            ChildFailed, Overloaded: it could not be told.
+        """
+        await self._life.pause(number)
+
     async def tell_waiting(self, machine_type: str) -> None:
         """Say anew what the runs wait for that wait for a machine of a type that changed."""
         await self._life.tell_waiting(machine_type)

@@ -1,0 +1,109 @@
+"""Keeps a run from filling the disk: the one that writes most is killed before all else stops.
+
+On a full disk nothing can be stored: neither what other runs send nor how any of them ends. So
+some room is kept: a file of the engine's, which goes when room is needed to record that a run is
+killed. What others than runs write is not ours to end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+from pathlib import Path
+
+from spice_engine.errors import SpiceError
+from spice_engine.protocol.runs import RunInfo
+from spice_engine.runs import disk_use
+from spice_engine.runs.service import Runs
+from spice_engine.units import format_size
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 0.5
+LARGEST_MARGIN = 64 * 2**20
+LARGEST_RESERVE = 8 * 2**20
+_LIVE = frozenset({"running", "stopping"})
+
+
+class DiskGuard:
+    """Looks at the disk while runs are at work. `start` first, `close` at the end."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+        self._state = runs.location.state
+        self._reserve = runs.location.state / "reserve"
+        self._living: set[int] = set()
+        self._some = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._end_listening = runs.listen(self._hear)
+
+    def start(self) -> None:
+        """Begin; on the running loop."""
+        self._task = asyncio.create_task(self._watch(), name="guard of the disk")
+
+    async def close(self) -> None:
+        """End it."""
+        self._end_listening()
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def _hear(self, info: RunInfo) -> None:
+        if info.state in _LIVE:
+            self._living.add(info.id)
+            self._some.set()
+        else:
+            self._living.discard(info.id)
+            if not self._living:
+                self._some.clear()
+
+    async def _watch(self) -> None:
+        while True:
+            await self._some.wait()
+            try:
+                await self.look()
+            except (SpiceError, OSError) as error:
+                log.warning("the disk could not be looked after: %s", error)
+            await asyncio.sleep(EVERY_SECONDS)
+
+    async def look(self) -> None:
+        """Kill the run that writes most, if the disk is all but full.
+
+        Raises:
+            SpiceError: it could not be told.
+            OSError: the disk cannot be looked at.
+        """
+        found = await asyncio.to_thread(shutil.disk_usage, self._state)
+        margin = min(LARGEST_MARGIN, found.total // 50)
+        if found.free > margin:
+            await asyncio.to_thread(self._make_room, min(LARGEST_RESERVE, margin // 2))
+            return
+        number, size = await asyncio.to_thread(self._largest, tuple(self._living))
+        if size < margin:
+            return  # it is not the runs that fill it
+        log.warning("the disk is all but full: run %s is killed, with %d bytes", number, size)
+        await self._runs.pause(number)
+        await asyncio.to_thread(self._reserve.unlink, missing_ok=True)
+        reason = f"Killed, for it filled the disk: it wrote {format_size(size)}."
+        await self._runs.end(number, kill=True, reason=reason)
+
+    def _make_room(self, size: int) -> None:
+        """Have a file that takes some room. Blocks."""
+        if self._reserve.exists():
+            return
+        with self._reserve.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, max(1, size))
+
+    def _largest(self, runs: tuple[int, ...]) -> tuple[int, int]:
+        """The run that takes most of the disk, and its bytes. Blocks."""
+        sizes = {number: _size(self._runs.folder(number)) for number in runs}
+        number = max(sizes, key=lambda one: sizes[one], default=0)
+        return number, sizes.get(number, 0)
+
+
+def _size(folder: Path) -> int:
+    return disk_use.measured(folder).bytes
