@@ -152,6 +152,11 @@ def test_what_the_client_is_refused(shared_engine: EngineFixture) -> None:
         client.runs.new(command="true", requirements_file="/nowhere.txt")
     with pytest.raises(errors.NotFound, match="no workflow 'nothing'"):
         client.workflows.run("nothing")
+    with pytest.raises(errors.BadRequest, match="param 'n' must be a text, a number or a truth"):
+        client.workflows.run("nothing", {"n": [1]})
+    for source in ("~nobody-here/x", "/nowhere", "\0"):
+        with pytest.raises(errors.BadRequest, match="no directory|no repository"):
+            client.workflows.new("true", repos={"a": source})
 
 
 def test_a_script_and_steps_outlive_an_engine_that_is_killed(shared_engine: EngineFixture) -> None:

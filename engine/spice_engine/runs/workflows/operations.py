@@ -53,7 +53,9 @@ async def create(workflows: Workflows, request: CreateWorkflow) -> WorkflowInfo:
 @operation("workflows.run", http="POST /api/v1/workflows/run")
 async def run(workflows: Workflows, request: RunWorkflow) -> WorkflowInfo:
     """Carry out the steps that a file declares."""
-    return await workflows.declared.begin(request.file, request.params, fresh=request.fresh)
+    return await workflows.declared.begin(
+        request.file, values_of(request.params), fresh=request.fresh
+    )
 
 
 @operation("workflows.check", http="POST /api/v1/workflows/check")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,13 +48,13 @@ class Repos:
     async def _one(self, source: str) -> tuple[str, str]:
         if "\0" in source or not source:
             raise InvalidRequest(f"{source[:200]!r} is no repository.")
-        folder = self._root / Path(source).expanduser()
-        if await asyncio.to_thread(folder.is_dir):
+        folder = self._root / _expanded(source)
+        if await asyncio.to_thread(os.path.isdir, folder):  # also False for what is no path
             return source, await asyncio.to_thread(self._folder, folder)
         place, ref = split(source)
         if not address_of(place if "://" in place or "@" in place else str(self._root / place)):
-            folder = self._root / Path(place).expanduser()
-            if not await asyncio.to_thread(folder.is_dir):
+            folder = self._root / _expanded(place)
+            if not await asyncio.to_thread(os.path.isdir, folder):
                 raise InvalidRequest(
                     f"{place[:200]!r} is no directory.", hint="PATH[:COMMIT], or URL[:REF]."
                 )
@@ -63,6 +64,14 @@ class Repos:
 
     def _folder(self, folder: Path) -> str:
         return self._objects.put_tree(folder, FolderIgnore(folder, most_bytes=MOST_BYTES)).hash
+
+
+def _expanded(text: str) -> Path:
+    """A path, its `~` replaced; that of an unknown user stays as it is."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
 
 
 def split(source: str) -> tuple[str, str]:
