@@ -260,3 +260,31 @@ async def test_a_run_that_a_pruner_condemns_is_stopped_and_its_trial_pruned(
         found = await until(searches, info.id, over)
         assert (found.state, found.counts) == ("complete", {"complete": 3, "pruned": 2})
         assert [one.value for one in await searches.trials(info.id, 4, 9)] == [100.0, 100.0]
+
+
+async def test_all_trials_run_on_the_folder_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "value").write_text("before")
+    gate = tmp_path.parent / f"{tmp_path.name}.gate"
+    async with runs_of(tmp_path) as runs, searches_on(runs) as searches:
+        values = [SearchParameter("n", values=[1, 2])]
+        line = f"until [ -e {gate} ]; do sleep 0.02; done; cat value > out:n:"
+        run = StartRun(line, labels=["tuning"], description="a note")
+        info = await searches.start(StartSearch("grid", values, run=run, parallel=1))
+        await until(searches, info.id, lambda one: one.counts.get("running", 0) == 1)
+        (tmp_path / "value").write_text("after")
+        gate.touch()
+        found = await until(searches, info.id, over)
+        assert found.counts == {"complete": 2}
+        for number, trial in enumerate(await searches.trials(info.id, 1, 2), 1):
+            assert trial.run is not None
+            outputs = runs.folder(trial.run) / "outputs"
+            assert (outputs / f"out{number}").read_text() == "before"
+            row = await runs.wait_over(trial.run)
+            assert (row.labels, row.description, row.kind) == (["tuning"], "a note", "trial")
+        run = StartRun("cat value; true :n:", code_of=1)
+        again = await searches.start(StartSearch("grid", values, run=run))
+        found = await until(searches, again.id, over)
+        assert found.counts == {"complete": 2}
+        newest = (await searches.trials(again.id, 1, 1))[0].run
+        assert newest is not None
+        assert (runs.folder(newest) / "logs.txt").read_text() == "before"

@@ -11,7 +11,9 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from spice_engine.runs import pruning
+from spice_engine.runs import pruning, search_worker
+from spice_engine.runs.search_plan import SAMPLER_OPTIONS
+from spice_engine.workers.child import LocalReport
 
 
 def optunas(name: str, options: Mapping[str, int]) -> Any:
@@ -106,3 +108,43 @@ def test_what_was_judged_before_is_learned_from_and_not_judged_again(
     for trial in range(50, 60):
         again.seen(trial, 4, 1e9)
     assert any(again.condemns(trial) for trial in range(50, 60))
+
+
+def test_the_sampler_learns_from_ended_trials_as_optunas_does() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    options = pruning.check("hyperband", {"max_steps": 9})
+    study = optuna.create_study(
+        study_name="search-1",
+        sampler=optuna.samplers.TPESampler(seed=5),
+        pruner=optunas("hyperband", options),
+    )
+    space = {"a": optuna.distributions.FloatDistribution(0, 1)}
+    asked: dict[str, Any] = {
+        "study": "search-1",
+        "space": [{"name": "a", "low": 0.0, "high": 1.0, "log": False, "whole": False}],
+        "goal": "min",
+        "seed": 5,
+        "sampler": dict(SAMPLER_OPTIONS),
+        "pruner": ["hyperband", options],
+        "state": None,
+    }
+    ours, trials, ended = pruning.make("hyperband", options, "min", "search-1"), [], 0
+    for number in range(1, 31):
+        trial = study.ask(space)
+        found = search_worker.ask({**asked, "trials": trials}, LocalReport())
+        asked["state"] = found["state"]
+        assert found["point"] == [trial.params["a"]], number
+        for step in range(1, 10):
+            value = (trial.params["a"] - 0.3) ** 2 + 1 / step
+            trial.report(value, step)
+            ours.seen(number, step, value)
+            if ours.condemns(number):
+                break
+        if trial.should_prune():
+            study.tell(trial, state=TrialState.PRUNED)
+            trials.append(["pruned", value, found["point"], [step, value]])
+            ended += 1
+        else:
+            study.tell(trial, value)
+            trials.append(["complete", value, found["point"], None])
+    assert 5 < ended < 30

@@ -9,10 +9,8 @@ import asyncio
 import dataclasses
 import importlib.util
 import logging
-import os
 import sqlite3
 import time
-from pathlib import Path
 from typing import Any
 
 from spice_engine.errors import Conflict, InvalidRequest
@@ -26,9 +24,8 @@ from spice_engine.protocol.searches import (
     TrialInfo,
 )
 from spice_engine.runs import search_plan, search_points
-from spice_engine.runs.preparation import Taken
-from spice_engine.runs.requests import command_of
 from spice_engine.runs.search_drive import Drive, PodTrainer
+from spice_engine.runs.search_frozen import frozen
 from spice_engine.runs.search_plan import Plan
 from spice_engine.runs.search_record import Record
 from spice_engine.runs.search_views import info_of, info_of_record, trial_info_of
@@ -113,7 +110,7 @@ class Searches:
             if self.pods is None:
                 raise InvalidRequest("this engine has no pods.")
             await self.pods.check(plan)
-        plan, taken = await self._frozen(plan)
+        plan, taken = await frozen(self.runs, plan)
 
         def insert(connection: sqlite3.Connection) -> SearchRow:
             return table.create(
@@ -131,28 +128,6 @@ class Searches:
 
         row = await self.database.write(insert)
         return self._note(info_of_record(self._drive(row, plan, ()).record))
-
-    async def _frozen(self, plan: Plan) -> tuple[Plan, Taken]:
-        """What all its runs run on, as it is now: the folder may change while they go on."""
-        asked = plan.asked.run
-        if asked is None:
-            return plan, Taken()
-        command_of(asked)
-        ranks = max(1, asked.distributed)
-        self.runs.machines.check(asked.machine_type, asked.cpu, asked.memory, ranks)
-        preparation = self.runs.preparation
-        if asked.git:
-            cwd, taken = await preparation.take_commit(asked)
-        else:
-            cwd = Path(os.path.normpath(self.runs.location.root / asked.cwd))
-            if not await asyncio.to_thread(os.path.isdir, cwd):
-                raise InvalidRequest(
-                    f"{str(cwd)[:200]} is not a directory.", hint="Set another cwd."
-                )
-            taken = await preparation.take(asked, cwd)
-        source = taken.source or asked.source
-        run = dataclasses.replace(asked, cwd=str(cwd), git="", git_ref="", source=source)
-        return dataclasses.replace(plan, asked=dataclasses.replace(plan.asked, run=run)), taken
 
     def _drive(self, row: SearchRow, plan: Plan, trials: tuple[TrialRow, ...]) -> Drive:
         metrics = self.runs.metrics
