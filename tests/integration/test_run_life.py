@@ -128,6 +128,20 @@ async def test_a_run_that_is_stopped_is_not_tried_again(runs: Runs) -> None:
     assert (ended.state, ended.attempt) == ("stopped", 1)
 
 
+async def test_a_stop_between_two_attempts_keeps_what_the_first_left(runs: Runs) -> None:
+    asked: list[asyncio.Task[RunInfo]] = []
+
+    def stop(info: RunInfo) -> None:
+        if info.attempt == 2 and not asked:
+            asked.append(asyncio.create_task(runs.end(info.id, kill=False)))
+
+    runs.listen(stop)
+    line = "test $SPICE_RUN_ATTEMPT = 2 && sleep 60; echo 1 > model; exit 1"
+    ended = await run(runs, line, retries=3)
+    assert (ended.state, ended.attempt, ended.output_files) == ("stopped", 2, 1)
+    assert (runs.folder(ended.id) / "outputs" / "attempt-1" / "model").read_text() == "1\n"
+
+
 @pytest.mark.parametrize("noted", [False, True])
 async def test_an_attempt_of_an_earlier_engine_is_followed_by_the_next(
     tmp_path: Path, noted: bool

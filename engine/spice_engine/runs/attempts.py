@@ -72,13 +72,14 @@ def clear(folder: Path, attempt: int) -> None:
             remove(entry)
 
 
-def gather(folder: Path) -> None:
-    """Put what the failed attempts left beside the outputs of the last one.
+def gather(folder: Path, attempt: int, tries: int) -> None:
+    """Put what the attempts before `attempt` left beside its outputs.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written.
     """
     try:
+        _turn(folder, attempt, tries)
         for left in sorted((folder / ATTEMPTS).glob(f"*/{OUTPUTS}")):
             place = folder / OUTPUTS / f"attempt-{left.parent.name}"
             place.parent.mkdir(exist_ok=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -110,6 +111,17 @@ class Life:
         except (ChildFailed, Overloaded) as error:
             log.warning("run %s could not be told to stop: %s", number, error)
 
+    async def pause(self, number: int) -> None:
+        """Have a run's processes do nothing more until they are killed.
+
+        Raises:
+            ChildFailed, Overloaded: it could not be told.
+        """
+        placed = self._placed.get(number)
+        if placed is not None:
+            with contextlib.suppress(Conflict):  # it ended just now
+                await self._placement.signal(placed, signal.SIGSTOP)
+
     async def tell_waiting(self, machine_type: str) -> None:
         """Say anew what the runs wait for that wait for a machine of a type that changed."""
         for number in self._machines.queue.waiting(machine_type):
@@ -122,16 +134,15 @@ class Life:
         try:
             reason = await self._predecessors.wait(row)
             if reason:
-                self._answer(await self._known.over(row.id, "failed", reason))
+                await self._stages.not_begun(row, "failed", reason)
                 return
             machine = await self._machine_for(row)
             if machine is None:
-                state = STOPPED_AS[self._known[row.id].state]
-                self._answer(await self._known.over(row.id, state, "Stopped before it began."))
+                await self._stages.stopped(row, STOPPED_AS[self._known[row.id].state])
                 return
             reservation = self._placement.reserve([self._machines.room(row)])
         except (Overloaded, InvalidRequest, NotFound) as error:
-            await self._not_started(row.id, error)
+            await self._not_started(row, error)
             return
         try:
             await asyncio.to_thread(attempts.make_room, folder, row.attempt, 1 + row.retries)
@@ -146,7 +157,7 @@ class Life:
             # A shim may have got to work all the same, or may yet: its folder decides.
             await self._take_up(row, error)
         except (InvalidRequest, StorageError) as error:
-            await self._not_started(row.id, error)
+            await self._not_started(row, error)
         else:
             if not await self._follow(row, placed):
                 await self._take_up(row)
@@ -173,9 +184,9 @@ class Life:
         machine = await turn
         return None if self._known[row.id].state in STOPPED_AS else machine
 
-    async def _not_started(self, number: int, error: SpiceError) -> None:
-        log.warning("run %s was not started: %s", number, error)
-        self._answer(await self._known.over(number, "failed", str(error)))
+    async def _not_started(self, row: RunRow, error: SpiceError) -> None:
+        log.warning("run %s was not started: %s", row.id, error)
+        await self._stages.not_begun(row, "failed", str(error))
 
     async def _take_up(self, row: RunRow, failure: SpiceError | None = None) -> None:
         """Find out what became of a run, and follow it to its end.
@@ -214,13 +225,13 @@ class Life:
         info = self._known[row.id]
         begun = row.started is not None and row.attempt == 1
         if failure is not None:
-            await self._not_started(row.id, failure)
+            await self._not_started(row, failure)
         elif info.state in WAITING:
             # Accepted, but the engine died before its process was there: it starts now.
             await asyncio.to_thread(attempts.clear, self._folder(row.id), row.attempt)
             await self._launch(row)
         elif info.state in STOPPED_AS and not begun:
-            await self._known.over(row.id, STOPPED_AS[info.state], "Stopped before it began.")
+            await self._stages.stopped(row, STOPPED_AS[info.state])
         else:
             # It ran once and must not run again.
             await self._lost(row, "Its folder is gone, and its end with it.")

@@ -58,11 +58,11 @@ class Stages:
         except asyncio.CancelledError:
             if (state := self._known[row.id].state) not in STOPPED_AS:
                 raise
-            await self._not_begun(row, STOPPED_AS[state], "Stopped before it began.")
+            await self.stopped(row, STOPPED_AS[state])
         except EnvironmentFailed as error:
-            await self._not_begun(row, "build_failed", str(error))
+            await self.not_begun(row, "build_failed", str(error))
         except (NotFound, InvalidRequest) as error:
-            await self._not_begun(row, "mount_failed", str(error))
+            await self.not_begun(row, "mount_failed", str(error))
         else:
             await self._known.prepared(row.id, prepared)
             return prepared
@@ -75,6 +75,19 @@ class Stages:
         """Prepare a run no longer; its state says that it is to end."""
         if number in self._preparing:
             self._preparing[number].cancel()
+
+    async def stopped(self, row: RunRow, state: str) -> None:
+        """End a run, or an attempt of it, that was stopped or killed before its command began."""
+        word = "began" if row.attempt == 1 else "was tried again"
+        await self.not_begun(row, state, f"{state.capitalize()} before it {word}.")
+
+    async def not_begun(self, row: RunRow, state: str, message: str) -> None:
+        """End a run, or an attempt of it, whose command does not begin. What earlier attempts left
+        is kept, unless it was killed."""
+        await self._dropped(row)
+        kept = row.code and row.attempt > 1 and state != "killed"
+        outputs = await self._saved(row, last=True) if kept else None
+        self._answer(await self._known.over(row.id, state, message, outputs))
 
     async def settle(self, row: RunRow) -> None:
         """Take in what the process of a run sent before it ended."""
@@ -119,17 +132,13 @@ class Stages:
         code = await self._preparation.code_after(row, self._folder(row.id)) if resume else ""
         return await self._known.lost(row, message, outputs, code, resume=resume)
 
-    async def _not_begun(self, row: RunRow, state: str, message: str) -> None:
-        await self._dropped(row)
-        self._answer(await self._known.over(row.id, state, message))
-
     async def _saved(self, row: RunRow, *, last: bool) -> OutputsRow:
         """What a run left, however long the disk refuses it; with `last`, in all its attempts."""
         folder = self._folder(row.id)
         while True:
             try:
                 if last and row.attempt > 1:
-                    await asyncio.to_thread(attempts.gather, folder)
+                    await asyncio.to_thread(attempts.gather, folder, row.attempt, 1 + row.retries)
                 return await self._preparation.save(row, folder)
             except StorageError as error:
                 log.warning("run %s: its outputs wait for the disk: %s", row.id, error)
