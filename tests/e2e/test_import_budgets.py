@@ -14,8 +14,8 @@ from tests.conftest import REPOSITORY, EngineFixture
 
 pytestmark = pytest.mark.e2e
 
-MODULES_OF_THE_ENGINE = 600
-"""Measured 547, and a tenth."""
+MODULES_OF_THE_ENGINE = 800
+"""Measured 735, more than half of them small ones of our own, and a tenth."""
 
 
 def modules_after(code: str, *, flags: tuple[str, ...] = ("-I",)) -> set[str]:
