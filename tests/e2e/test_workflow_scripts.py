@@ -155,7 +155,7 @@ def test_what_the_client_is_refused(shared_engine: EngineFixture) -> None:
     with pytest.raises(errors.BadRequest, match="param 'n' must be a text, a number or a truth"):
         client.workflows.run("nothing", {"n": [1]})
     for source in ("~nobody-here/x", "/nowhere", "\0"):
-        with pytest.raises(errors.BadRequest, match="no directory|no repository"):
+        with pytest.raises(errors.BadRequest, match=r"no directory|no repository"):
             client.workflows.new("true", repos={"a": source})
 
 
@@ -192,15 +192,9 @@ def test_a_script_and_steps_outlive_an_engine_that_is_killed(shared_engine: Engi
     shared_engine.start()
     (root / "go").touch()
 
-    def over() -> bool:
-        states = [
-            shared_engine.call("workflows.get", id=one["id"])["state"]  # type: ignore[index]
-            for one in (script, declared)
-        ]
-        assert set(states) <= {"running", "complete"}
-        return states == ["complete", "complete"]
-
-    wait_for(over, "both to be complete", 60)
+    client = client_of(shared_engine)
+    for one in (script, declared):
+        assert client.workflows.get(one["id"]).wait() == "complete"
     for one, count in ((script, 3), (declared, 2)):
         made: Any = shared_engine.call("runs.list", made_by=f"workflow:{one['id']}")
         assert [run["outcome"] for run in made["runs"]] == ["success"] * count

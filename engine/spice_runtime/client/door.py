@@ -80,7 +80,7 @@ class Door:
         deadline = time.monotonic() + PATIENCE
         while True:
             connection = self._connection()
-            sent = False
+            began, sent = time.monotonic(), False
             try:
                 connection.connect()
                 sent = True
@@ -88,6 +88,8 @@ class Door:
                 response = connection.getresponse()
                 return response.status, response.read()
             except (OSError, http.client.HTTPException) as error:
+                if time.monotonic() - began > PATIENCE:
+                    deadline = time.monotonic() + PATIENCE  # it waited long for its answer
                 # What was sent may have been done: only what changes nothing is asked again.
                 if (sent and not again) or time.monotonic() > deadline:
                     raise ServerError(

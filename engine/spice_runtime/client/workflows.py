@@ -6,15 +6,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spice_runtime.client.door import Door
 from spice_runtime.client.errors import WaitError
 from spice_runtime.client.runs import Run
-
-_OVER = ("complete", "failed", "stopped", "killed")
 
 
 class WorkflowsService:
@@ -94,11 +91,7 @@ class Workflow:
         Raises:
             WaitError: it did not end well.
         """
-        pause = 0.05
-        while self._info["state"] not in _OVER:
-            time.sleep(pause)
-            pause = min(1.5 * pause, 0.5)
-            self.refresh()
+        self._info = self._door.post(f"workflows/{self._info['id']}/wait", again=True)
         if self._info["state"] != "complete":
             raise WaitError(
                 f"Workflow {self._info['id']} is {self._info['state']}. {self._info['message']}",

@@ -88,6 +88,12 @@ async def get(workflows: Workflows, request: WorkflowId) -> WorkflowInfo:
     return await workflows.known.info(await workflows.known.row(request.id))
 
 
+@operation("workflows.wait", http="POST /api/v1/workflows/{id}/wait")
+async def wait(workflows: Workflows, request: WorkflowId) -> WorkflowInfo:
+    """Tell everything about one workflow when it is over; the answer comes then."""
+    return await workflows.known.over(request.id)
+
+
 @operation("workflows.graph", http="GET /api/v1/workflows/{id}/graph")
 async def graph(workflows: Workflows, request: WorkflowId) -> Lineage:
     """Give a workflow as a graph: steps or runs with their states, and what came from what."""
