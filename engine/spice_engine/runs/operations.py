@@ -40,6 +40,12 @@ def _check_number(number: int) -> None:
 @operation("runs.start", http="POST /api/v1/runs")
 async def start(runs: Runs, request: StartRun) -> RunInfo:
     """Start a command; the answer comes when its process runs, waits for a machine, or ended."""
+    if request.kind == "workspace":
+        # Its server has a port and a token of its own.
+        raise InvalidRequest(
+            "a workspace is not started as a run.",
+            hint=f"spice-tui jupyter start {request.name or 'NAME'}",
+        )
     _check_labels(request.labels)
     return await runs.start(request)
 
