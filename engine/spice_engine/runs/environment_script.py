@@ -60,7 +60,11 @@ def script(plan: Plan) -> str:
     """The script of a plan; what is in the environment then it writes to `folder`/packages.txt."""
     uv, folder = shlex.quote(plan.uv), plan.folder
     venv = shlex.quote(str(folder / VENV))
-    lines = [f"cd {shlex.quote(str(plan.root))} || exit {NO_PYTHON}", *_environment(plan, uv, venv)]
+    lines = [
+        leaving_nothing(folder / VENV),
+        f"cd {shlex.quote(str(plan.root))} || exit {NO_PYTHON}",
+        *_environment(plan, uv, venv),
+    ]
     if plan.locked:
         install = _install(uv, venv, folder / LOCKED, exact=True, more=" --no-deps")
         lines.append(f"{install} || exit {NOT_INSTALLED}")
@@ -84,6 +88,12 @@ def script(plan: Plan) -> str:
         "fi",
     ]
     return "\n".join([*lines, ""])
+
+
+def leaving_nothing(made: Path) -> str:
+    """The line of a script that has it remove what it made when it fails: on a full disk not even
+    its end could be noted otherwise."""
+    return f"trap 'code=$?; [ $code = 0 ] || rm -rf {shlex.quote(str(made))}' EXIT"
 
 
 def _environment(plan: Plan, uv: str, venv: str) -> list[str]:

@@ -318,7 +318,7 @@ class Environments:
                 f"{': ' + ended.message if ended.message else ''}).",
                 hint=f"The whole log: {file}.",
             )
-        said = tail(file)
+        said = f"{tail(file)}{ended.log_error}"
         less = tuple(name for name in work.base if name not in _OPTIONAL or name not in said)
         if ended.exit_code == scripts.NOT_INSTALLED and less != work.base:
             without = replace(work, base=less)

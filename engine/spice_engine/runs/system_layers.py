@@ -112,7 +112,8 @@ class SystemLayers:
 def _unpacking(image: Image, root: Path) -> str:
     place = shlex.quote(str(root))
     unpack = f"tar -C {place} --numeric-owner {_DEVICES} -xpf"
-    lines = ["set -e", f"mkdir {place}", "trap 'code=$?; [ $code = 0 ] || exit 79' EXIT"]
+    gone = f"rm -rf {place}; exit {scripts.NO_IMAGE}"
+    lines = ["set -e", f"trap 'code=$?; [ $code = 0 ] || {{ {gone}; }}' EXIT", f"mkdir {place}"]
     if image.tar is not None:
         lines.append(f"{unpack} {shlex.quote(str(image.tar))}")
     else:
@@ -140,6 +141,7 @@ def _installing(root: Path, attempt: Path, packages: Sequence[str]) -> str:
     no_start = "/usr/sbin/policy-rc.d"
     return "\n".join(
         [
+            scripts.leaving_nothing(attempt / LAYER),
             f"cd {shlex.quote(str(root))} || exit {scripts.NO_APT}",
             "export DEBIAN_FRONTEND=noninteractive",
             f"{query} > {before} || exit {scripts.NO_APT}",
@@ -176,7 +178,7 @@ def _failed(attempt: Path, ended: Exit) -> None:
             f"the system was not made: its work was ended ({ended.reason}).",
             hint=f"The whole log: {file}.",
         )
-    raise failure(ended.exit_code, tail(file), (), file)
+    raise failure(ended.exit_code, f"{tail(file)}{ended.log_error}", (), file)
 
 
 def _tidied(attempt: Path) -> None:
