@@ -25,6 +25,7 @@ from spice_runtime.client.errors import (
 PATIENCE = 60.0
 """Seconds in which an engine that is away may come back: it restarts, and runs go on."""
 TIMEOUT = 600.0
+_AWAY = 503
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -86,7 +87,9 @@ class Door:
                 sent = True
                 connection.request(method, path, data, self._headers(data))
                 response = connection.getresponse()
-                return response.status, response.read()
+                # 503: it comes up or leaves just now, and has done nothing.
+                if response.status != _AWAY or time.monotonic() > deadline:
+                    return response.status, response.read()
             except (OSError, http.client.HTTPException) as error:
                 if time.monotonic() - began > PATIENCE:
                     deadline = time.monotonic() + PATIENCE  # it waited long for its answer
