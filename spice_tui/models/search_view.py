@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from spice_tui.models import scale
@@ -15,7 +15,12 @@ from spice_tui.models.series import Series
 from spice_tui.models.styled import LABEL, TITLE, Line, bar
 
 if TYPE_CHECKING:
-    from spice_engine.protocol.searches import Importance, SearchInfo, TrialInfo
+    from spice_engine.protocol.searches import (
+        Importance,
+        SearchInfo,
+        SearchParameter,
+        TrialInfo,
+    )
 
 ACTIVE_SEARCH = frozenset({"running", "stopping", "killing"})
 """States of a search that is not over."""
@@ -119,21 +124,23 @@ def best_so_far(trials: Sequence[TrialInfo], goal: str) -> list[tuple[int, float
     return found
 
 
-def position(search: SearchInfo, name: str, value: Any) -> float:
-    """Where a value stands on its parameter's axis, from 0 to 1."""
-    one = next(one for one in search.parameters if one.name == name)
+def axis_of(one: SearchParameter) -> Callable[[Any], float]:
+    """Tells where a value stands on its parameter's axis, from 0 to 1."""
     if one.values is not None:
-        written = [json.dumps(choice) for choice in one.values]
-        place = written.index(json.dumps(value)) if json.dumps(value) in written else 0
-        return place / max(1, len(written) - 1)
+        places = {json.dumps(choice): place for place, choice in enumerate(one.values)}
+        last = max(1, len(places) - 1)
+        return lambda value: places.get(json.dumps(value), 0) / last
+    return lambda value: _on_range(one, float(value))
+
+
+def _on_range(one: SearchParameter, value: float) -> float:
     low, high = one.low or 0.0, one.high or 0.0
-    number = float(value)
-    if one.scale == "reverse_log":
-        number = low + high - number
+    mirrored = one.scale == "reverse_log"
+    number = low + high - value if mirrored else value
     if one.scale != "linear":
         low, high, number = math.log(low), math.log(high), math.log(max(number, low))
     place = (number - low) / (high - low) if high > low else 0.5
-    return 1.0 - place if one.scale == "reverse_log" else place
+    return 1.0 - place if mirrored else place
 
 
 class SearchPictures:
@@ -180,11 +187,12 @@ class SearchPictures:
         ordered = sorted(trials, key=lambda one: sign * float(one.value or 0.0))[:MOST_LINES]
         good = max(1, round(len(ordered) * _BEST))
         names = [one.name for one in search.parameters]
+        axes = [(one.name, axis_of(one)) for one in search.parameters]
         values = [float(one.value or 0.0) for one in ordered]
         low, high = min(values), max(values)
         lines: list[Series] = []
         for place, one in enumerate(ordered):
-            ys = [position(search, name, one.params[name]) for name in names]
+            ys = [place_of(one.params[name]) for name, place_of in axes]
             value = float(one.value or 0.0)
             ys.append((value - low) / (high - low) if high > low else 0.5)
             color = _BEST_COLOR if place == 0 else _GOOD if place < good else _OTHER

@@ -97,7 +97,8 @@ def test_the_best_so_far_counts_what_has_a_value_and_knows_the_goal() -> None:
     ],
 )
 def test_a_value_stands_on_its_axis_by_the_scale(name: str, value: Any, at: float) -> None:
-    assert search_view.position(search(), name, value) == pytest.approx(at, abs=1e-9)
+    (one,) = (one for one in PARAMETERS if one.name == name)
+    assert search_view.axis_of(one)(value) == pytest.approx(at, abs=1e-9)
 
 
 def test_trials_are_rows_with_a_column_a_parameter_and_why_they_were_chosen() -> None:

@@ -86,8 +86,8 @@ async def archive(searches: Searches, request: SearchId) -> SearchInfo:
 @operation("searches.ask", http="POST /api/v1/searches/{id}/ask")
 async def ask(searches: Searches, request: AskTrial) -> TrialInfo:
     """Ask for the next trial of a search whose trials are done by whoever asks."""
-    if len(request.key) > LONGEST_KEY:
-        raise InvalidRequest(f"key: up to {LONGEST_KEY} characters.")
+    if len(request.key) > LONGEST_KEY or not request.key.isprintable():
+        raise InvalidRequest(f"key: up to {LONGEST_KEY} printable characters.")
     return await searches.ask(_check(request.id), request.key)
 
 

@@ -15,6 +15,7 @@ from spice_engine.records import record
 
 MOST_PARAMETERS = 100
 MOST_VALUES = 10_000
+"""Of all parameters together."""
 SCALES = ("linear", "log", "reverse_log")
 TYPES = ("float", "int")
 LARGEST_WHOLE = 2**53
@@ -100,6 +101,8 @@ def read(given: Iterable[SearchParameter]) -> tuple[Parameter, ...]:
     found = tuple(_read(one) for one in given)
     if not 0 < len(found) <= MOST_PARAMETERS:
         raise InvalidRequest(f"a search needs 1 to {MOST_PARAMETERS} parameters.")
+    if sum(len(one.values) for one in found) > MOST_VALUES:
+        raise InvalidRequest(f"the parameters have more than {MOST_VALUES} values together.")
     names = [one.name for one in found]
     for name in names:
         if names.count(name) > 1:
@@ -144,7 +147,8 @@ def _values(name: str, values: Sequence[Any]) -> Iterable[Any]:
     for value in values:
         try:
             written = json.dumps(value)
-        except (TypeError, ValueError):
+            json.dumps(value, ensure_ascii=False).encode()  # half a character has no form
+        except (TypeError, ValueError, RecursionError):
             raise InvalidRequest(f"{name}: a value has no form in JSON.") from None
         if written in seen:
             raise InvalidRequest(f"{name}: the value {written[:100]} is there twice.")

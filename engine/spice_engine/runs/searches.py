@@ -261,6 +261,8 @@ class Searches:
         """
         if state not in {"complete", "failed", "pruned"}:
             raise InvalidRequest("a trial is told as complete, failed or pruned.")
+        if not _is_text(message):
+            raise InvalidRequest("message: text without null bytes.")
         drive = self._code_drive(number)
         asked = drive.record.plan.asked
         if state == "complete" and value is None and (asked.metric or asked.method == "bayesian"):
@@ -366,5 +368,14 @@ def _check_texts(request: StartSearch) -> None:
         )
     if len(request.metric) > 200 or not request.metric.isprintable():
         raise InvalidRequest("metric: up to 200 printable characters.")
-    if len(request.description) > 10_000 or "\0" in request.description:
+    if len(request.description) > 10_000 or not _is_text(request.description):
         raise InvalidRequest("description: up to 10000 characters.")
+
+
+def _is_text(text: str) -> bool:
+    """Whether it can be stored: JSON has half characters, which SQLite and frames have not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
