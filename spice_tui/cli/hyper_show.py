@@ -71,7 +71,8 @@ def status_text(search: Mapping[str, Any]) -> str:
     if search["state"] == "running":
         begun = sum(count for state, count in search["counts"].items() if state != "asked")
         return "Running" if begun else "Queued"
-    return {"complete": "Finished"}.get(search["state"], search["state"].capitalize())
+    state = str(search["state"])
+    return "Finished" if state == "complete" else state.capitalize()
 
 
 def describe(ctx: typer.Context, search: SearchArgument, json: Json = False) -> None:
