@@ -22,6 +22,7 @@ _COLUMNS = (
     "id, kind, name, state, message, created, ended, run, command, file, definition, params, "
     "code, repos, project, description, fresh, resumed, archived"
 )
+_STEP_COLUMNS = "key, state, run, since, fingerprint, message, files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +196,7 @@ def put_steps(connection: sqlite3.Connection, number: int, steps: Sequence[StepR
 def steps(connection: sqlite3.Connection, number: int) -> tuple[StepRow, ...]:
     """The steps of a workflow, in order."""
     rows = connection.execute(
-        "SELECT key, state, run, since, fingerprint, message, files FROM workflow_steps"
-        " WHERE workflow = ? ORDER BY position",
+        f"SELECT {_STEP_COLUMNS} FROM workflow_steps WHERE workflow = ? ORDER BY position",
         (number,),
     )
     return tuple(StepRow(*row) for row in rows)
@@ -222,7 +222,10 @@ def set_step(
         " WHERE workflow = ? AND key = ?",
         (state, run, message, fingerprint, state, run, number, key),
     )
-    return next(row for row in steps(connection, number) if row.key == key)
+    row = connection.execute(
+        f"SELECT {_STEP_COLUMNS} FROM workflow_steps WHERE workflow = ? AND key = ?", (number, key)
+    ).fetchone()
+    return StepRow(*row)
 
 
 def run_of_step(connection: sqlite3.Connection, number: int, step: StepRow) -> int | None:
