@@ -37,15 +37,19 @@ def _check_number(number: int) -> None:
         raise InvalidRequest(f"{number} is no run's number.")
 
 
+def _refuse_workspace(kind: str, name: str) -> None:
+    # Its server has a port and a token of its own.
+    if kind == "workspace":
+        raise InvalidRequest(
+            "a workspace is not started as a run.",
+            hint=f"spice-tui jupyter start {name or 'NAME'}",
+        )
+
+
 @operation("runs.start", http="POST /api/v1/runs")
 async def start(runs: Runs, request: StartRun) -> RunInfo:
     """Start a command; the answer comes when its process runs, waits for a machine, or ended."""
-    if request.kind == "workspace":
-        # Its server has a port and a token of its own.
-        raise InvalidRequest(
-            "a workspace is not started as a run.",
-            hint=f"spice-tui jupyter start {request.name or 'NAME'}",
-        )
+    _refuse_workspace(request.kind, request.name)
     _check_labels(request.labels)
     return await runs.start(request)
 
@@ -73,9 +77,9 @@ async def find(runs: Runs, request: FindRun) -> RunId:
 async def asked(runs: Runs, request: RunId) -> StartRun:
     """What a run was asked for with: the same again, in the folder as it had it."""
     _check_number(request.id)
-    return asked_with(
-        await runs.database.read(lambda connection: table.get(connection, request.id))
-    )
+    row = await runs.database.read(lambda connection: table.get(connection, request.id))
+    _refuse_workspace(row.kind, row.name)
+    return asked_with(row)
 
 
 @operation("runs.archive", http="POST /api/v1/runs/{id}/archive")
