@@ -1,0 +1,34 @@
+"""What is said of an environment that could not be made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spice_engine.runs import environment_script as scripts
+from spice_engine.runs.environment_failure import failure
+
+
+@pytest.mark.parametrize(
+    ("code", "log", "said"),
+    [
+        (scripts.NOT_INSTALLED, "error: a\n  No space left on device (os error 28)", "disk became"),
+        (scripts.NOT_INSTALLED, "error: Failed to build `x`\n  hint: y", "Failed to build `x`"),
+        (scripts.NO_APT, "Reading\nE: Unable to locate package x", "apt cannot install the pack"),
+        (scripts.NO_CONDA, "+ solving\nx.SolverError: no x", "installed: no x"),
+        (scripts.NO_IMAGE, "tar: This does not look like a tar archive", "the image cannot be"),
+        (scripts.NO_PYTHON, "", "there is no Python for this environment"),
+        (scripts.SETUP_FAILED + 1, "no luck", "the setup command 'two' failed: no luck"),
+    ],
+)
+def test_the_reason_is_in_the_message(code: int, log: str, said: str) -> None:
+    error = failure(code, log, ["one", "two"], Path("/x/logs.txt"))
+    assert said in error.message
+    assert "/x/logs.txt" in error.hint
+
+
+def test_credentials_of_an_index_are_not_told() -> None:
+    log = "error: Failed to fetch https://ann:secret@example.org/simple"
+    error = failure(scripts.NOT_INSTALLED, log, [], Path("/x/logs.txt"))
+    assert "secret" not in f"{error}"
