@@ -172,7 +172,7 @@ def _run_here(made: dict[str, Any], variables: dict[str, str], request: dict[str
             env={**os.environ, **variables, "PYTHONPATH": python_path, **request["env"]},
         )
     except OSError as error:
-        output.error_line(f"The script cannot be run: {error.strerror}: {command}")
+        output.error_line(f"The script cannot be run: {error.strerror}: {command[0]}")
         return 127
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
