@@ -23,7 +23,10 @@ LEFT_OUT = {
     "engine.restart": "ends the engine",
     "samples.add": "writes into the folder",
     "store.export": "writes into the folder",
+    "runs.export": "writes a file anywhere",
     "runs.export_metrics": "writes a file anywhere",
+    "runs.export_run": "writes a file anywhere",
+    "runs.import": "would add runs",
     "runs.import_events": "looks through whole disks",
 }
 document = openapi.build(TABLE)

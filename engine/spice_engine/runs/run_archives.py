@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
 import secrets
 import shutil
 import sqlite3
@@ -123,7 +124,7 @@ class RunArchives:
         row = await self._runs.database.read(lambda found: run_table.get(found, number))
         if row.state not in FINAL_STATES:
             raise Conflict(f"run {number} is not over ({row.state}).", hint="Wait for its end.")
-        if not replace and await asyncio.to_thread(target.exists):
+        if not replace and await asyncio.to_thread(os.path.exists, target):
             raise Conflict(f"{target} is there already.", hint="Replace it with --overwrite.")
         # Without its variables, which may hold secrets.
         about = dataclasses.asdict(info_of(row)) | {"command": list(row.command)}
@@ -158,7 +159,7 @@ class RunArchives:
             StorageError: the disk is full.
         """
         source = self._target(path)
-        if not await asyncio.to_thread(source.is_file):
+        if not await asyncio.to_thread(os.path.isfile, source):  # also False for what is no path
             raise NotFound(f"there is no file {path[:200]}.")
         async with self._space() as space:
             found = await asyncio.to_thread(archive_files.unpack, source, space, self._go_on)
@@ -199,7 +200,7 @@ class RunArchives:
 
     def _target(self, path: str) -> Path:
         target = Path(path)
-        if "\0" in path or not target.is_absolute() or ".." in target.parts:
+        if "\0" in path or not path.isprintable() or not target.is_absolute() or ".." in target.parts:
             raise InvalidRequest(f"{path[:200]!r} is no absolute path.", hint="From / on.")
         if target.is_relative_to(self._runs.location.state):
             raise InvalidRequest("the engine's own state is no place for files.")
