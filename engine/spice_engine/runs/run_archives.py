@@ -200,7 +200,7 @@ class RunArchives:
 
     def _target(self, path: str) -> Path:
         target = Path(path)
-        if "\0" in path or not path.isprintable() or not target.is_absolute() or ".." in target.parts:
+        if not path.isprintable() or not target.is_absolute() or ".." in target.parts:
             raise InvalidRequest(f"{path[:200]!r} is no absolute path.", hint="From / on.")
         if target.is_relative_to(self._runs.location.state):
             raise InvalidRequest("the engine's own state is no place for files.")
