@@ -80,6 +80,8 @@ def test_the_command_line_has_them_too(
     assert "token" not in found[0]["address"]
     assert "notes" in call("list")[1]
     assert call("notes", "--lab")[0] == 6
+    assert main(["clone", str(found[0]["run"])]) == 2
+    assert "jupyter start notes" in capsys.readouterr().err
     assert call("rm", "notes")[0] == 6
     assert call("stop", "notes")[0] == 0
     Path("die").touch()
