@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -14,11 +15,9 @@ from spice_tui.cli.hyper_show import SearchArgument, all_trials, number_of
 from spice_tui.cli.light import option
 from spice_tui.cli.output import Json
 from spice_tui.cli.session import expand, session_of
+from spice_tui.client import Client
 
 HEADER = ("run_id", "metric_name", "timestamp", "index", "value")
-MOST_POINTS = 100_000
-"""Of one series; of longer ones as many, spread over all."""
-
 SearchArguments = Annotated[
     list[str],
     typer.Argument(
@@ -90,17 +89,23 @@ def download_metrics(
                 writer = csv.writer(file)
                 writer.writerow(HEADER)
                 for run in runs:
-                    request = {"id": run, "points": MOST_POINTS}
-                    for series in client.call("runs.read_metrics", request)["series"]:
-                        writer.writerows(_rows(run, series))
+                    for one in client.call("runs.list_metrics", {"id": run})["series"]:
+                        writer.writerows(_rows(client, run, one["name"]))
         except OSError as error:
             raise typer.BadParameter(f"{dest}: {error.strerror}.", param_hint="--dest") from None
     output.line(f"The metrics of {len(runs)} runs are in {output.safe(dest)}.")
 
 
-def _rows(run: int, series: dict[str, Any]) -> list[tuple[Any, ...]]:
-    points = zip(series["times"], series["indexes"], series["values"], strict=True)
-    return [(run, series["name"], time, index, _plain(value)) for time, index, value in points]
+def _rows(client: Client, run: int, name: str) -> Iterator[tuple[Any, ...]]:
+    """All points of a run's metric, a page at a time."""
+    request: dict[str, Any] = {"id": run, "name": name}
+    while True:
+        page = client.call("runs.metric_points", request)
+        if not page["indexes"]:
+            return
+        for time, index, value in zip(page["times"], page["indexes"], page["values"], strict=True):
+            yield run, name, time, index, _plain(value)
+        request |= {"after_index": page["indexes"][-1], "after_time": page["times"][-1]}
 
 
 def _plain(value: Any) -> Any:
