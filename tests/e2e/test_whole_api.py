@@ -19,6 +19,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 LEFT_OUT = {
     "runs.start": "would run arbitrary commands",
     "workspaces.start": "would start notebook servers",
+    "workflows.create": "would run arbitrary commands",
+    "workflows.start_run": "would run arbitrary commands",
     "engine.stop": "ends the engine",
     "engine.restart": "ends the engine",
     "samples.add": "writes into the folder",
