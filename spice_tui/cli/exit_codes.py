@@ -50,7 +50,6 @@ OF_CODES: dict[str, ExitCode] = {
     "method_not_allowed": ExitCode.USAGE,
     "needs_trust": ExitCode.CONFLICT,
     "not_enough_data": ExitCode.USAGE,
-    "not_installed": ExitCode.CONFLICT,
     "pod_exists": ExitCode.CONFLICT,
     "pod_not_trained": ExitCode.CONFLICT,
     "registry_unreachable": ExitCode.NO_ENGINE,

@@ -245,7 +245,7 @@ def complete(folder: Path, words: str) -> list[str]:
 
 
 def test_completion_of_commands_pods_and_runs(folder: Path, engine: SmallEngine) -> None:
-    assert complete(folder, "spice-tui re") == ["recommend", "rewards"]
+    assert complete(folder, "spice-tui re") == ["resources", "recommend", "rewards"]
     assert complete(folder, "spice-tui engine st") == ["start", "stop", "status"]
     assert complete(folder, "spice-tui train al") == ["alpha"]
     assert complete(folder, f"spice-tui -C {folder} info ") == ["1"]
