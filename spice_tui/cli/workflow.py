@@ -22,7 +22,7 @@ COMMANDS = {
     "describe": Entry("workflow_show", "describe", "Show a workflow, its steps and its graph."),
     "stop": Entry("workflow_end", "stop", "Stop workflows and the runs they made."),
     "kill": Entry("workflow_end", "kill", "End workflows and the runs they made at once."),
-    "rm": Entry("workflow_end", "remove", "Put workflows that are over away; their runs stay."),
+    "rm": Entry("workflow_end", "remove", "Put workflows that are over away, and their runs."),
 }
 
 

@@ -33,7 +33,7 @@ def kill(ctx: typer.Context, workflows: Numbers, *, json: Json = False) -> None:
 
 
 def remove(ctx: typer.Context, workflows: Numbers, *, json: Json = False) -> None:
-    """Put workflows that are over away; their runs stay."""
+    """Put workflows that are over away, and the runs they made."""
     _each(ctx, workflows, "workflows.archive", "Workflow {} is archived.", json=json)
 
 

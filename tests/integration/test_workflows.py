@@ -205,6 +205,8 @@ async def test_stopped_it_begins_nothing_more(workflows: Workflows) -> None:
     await workflows.archive(begun.id)
     assert await workflows.known.listed(10, archived=False) == []
     assert [one.id for one in await workflows.known.listed(10, archived=True)] == [begun.id]
+    made = await workflows.runs.database.read(lambda c: table.runs_of(c, begun.id))
+    assert all(workflows.runs.known[one].archived for one in made)
 
 
 async def runs_with(workflows: Workflows, number: int, count: int) -> None:

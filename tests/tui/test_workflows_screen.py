@@ -37,12 +37,11 @@ async def test_a_workflow_is_carried_out_drawn_and_gone_on_with(
         await driver.shows("4 complete", "✓ train[1]")
         await driver.press("R")
         await driver.shows("nothing is left to do")
-        await driver.press("D")
-        await driver.shows("Workflow 1 is put away.", "No workflow yet.")
         await driver.press("escape")
-
         await driver.command("workflows flow")
         await driver.shows("4 cached", "✓ report")
+        await driver.press("D")
+        await driver.shows("Workflow 2 is put away.")
         # To the graph, along its links, and to the log of a step.
         await driver.press("enter", "right", "right", "enter")
         await driver.shows("the-report")

@@ -250,10 +250,11 @@ def same_step(connection: sqlite3.Connection, fingerprint: str) -> int | None:
 
 
 def emptied(connection: sqlite3.Connection, number: int) -> frozenset[str]:
-    """The steps whose runs no longer have what they left."""
+    """The steps whose runs no longer have what they left, or are put away."""
     rows = connection.execute(
         "SELECT key FROM workflow_steps JOIN runs ON runs.id = workflow_steps.run"
-        " WHERE workflow = ? AND files IS NOT json_extract(outputs, '$.files')",
+        " WHERE workflow = ?"
+        " AND (archived IS NOT NULL OR files IS NOT json_extract(outputs, '$.files'))",
         (number,),
     )
     return frozenset(row[0] for row in rows)

@@ -120,7 +120,7 @@ async def kill(workflows: Workflows, request: WorkflowId) -> WorkflowInfo:
 
 @operation("workflows.archive", http="DELETE /api/v1/workflows/{id}")
 async def archive(workflows: Workflows, request: WorkflowId) -> WorkflowInfo:
-    """Put a workflow that is over away; its runs stay."""
+    """Put a workflow that is over away, and the runs it made."""
     return await workflows.archive(request.id)
 
 

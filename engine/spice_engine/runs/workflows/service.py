@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -115,7 +116,7 @@ class Workflows:
         }
 
     async def archive(self, number: int) -> WorkflowInfo:
-        """Put a workflow away; its runs stay.
+        """Put a workflow away, and the runs it made that are over.
 
         Raises:
             NotFound: there is none.
@@ -127,7 +128,12 @@ class Workflows:
         if row.archived is not None:
             raise Conflict(f"workflow {number} is archived already.")
         now = time.time()
-        return await self.known.write(lambda connection: table.archive(connection, number, now))
+        info = await self.known.write(lambda connection: table.archive(connection, number, now))
+        made = await self.runs.database.read(lambda connection: table.runs_of(connection, number))
+        for run in made:
+            with contextlib.suppress(Conflict):  # it goes on, or is put away already
+                await self.runs.archive(run, archived=True)
+        return info
 
 
 def workflow_of(made_by: str) -> int | None:
