@@ -17,9 +17,9 @@ INTRODUCTION = """\
 <!-- Made by docs/generate.py from spice_engine/runs/workflows/model.py. -->
 
 A workflow is runs that belong together: declared as steps in a YAML file, or made by a script.
-Both are stopped and put away as one (`spice-tui workflow stop N`, `rm N`), shown as a graph (`workflow describe N`,
-and on the screen `F` in the view of runs), and outlive the engine: one that was killed goes on
-where it was, and no step that succeeded is carried out again.
+Both are stopped and put away as one (`spice-tui workflow stop N`, `rm N`), shown as a graph
+(`workflow describe N`, and on the screen `F` in the view of runs), and outlive the engine: one that
+was killed goes on where it was, and no step that succeeded is carried out again.
 
 ## Steps in a file
 
