@@ -16,7 +16,8 @@ from spice_runtime import linux_mounts
 
 OVERLAY, BIND, SYSTEM = "overlay", "bind", "keep"
 
-_OF_THE_MACHINE = ("/dev", "/proc", "/sys", "/etc/resolv.conf", "/etc/hosts")
+_OF_THE_MACHINE = ("/dev", "/proc", "/sys")
+_FOR_THE_NETWORK = ("/etc/resolv.conf", "/etc/hosts")
 """What another root has from this machine."""
 _MOST_LINKS = 40
 
@@ -76,11 +77,17 @@ def enter(views: list[dict[str, str]]) -> None:
 
 def _new_root(libc: Any, root: str, keep: list[str], outside: dict[str, str]) -> None:
     """Makes a folder the root, with paths of the old one, and with what is bound to places."""
-    for path in (*_OF_THE_MACHINE, *keep):
-        if Path(path).exists():
+    for path in (*_OF_THE_MACHINE, *_FOR_THE_NETWORK, *keep):
+        if not Path(path).exists():
+            continue
+        try:
             place = _place_in(root, path)
             _make_place(path, place)
             linux_mounts.bind(libc, path, place)
+        except OSError:
+            # An image of another user's may have no room for these; it may have them, too.
+            if path not in _FOR_THE_NETWORK:
+                raise
     for at, source in outside.items():
         place = _place_in(root, at)
         _make_place(source, place)
