@@ -19,7 +19,8 @@ from typing import BinaryIO, Final
 
 from spice_engine.errors import NotFound, Place, StorageError
 from spice_engine.store.copying import clone_or_copy
-from spice_engine.store.disk import storage_error, sync_folder, write_all
+from spice_engine.store.disk import storage_error, write_all
+from spice_engine.store.putting import Put
 from spice_engine.store.sqlite_errors import storage_failure
 from spice_engine.store.stat_cache import StatCache
 
@@ -78,8 +79,8 @@ class Blobs:
         Raises:
             StorageError: the disk is full or the folder cannot be written; nothing is left.
         """
-        with self._putting("store an object") as touched:
-            return self._put_bytes(data, touched)
+        with self._putting("store an object") as put:
+            return self._put_bytes(data, put)
 
     def put_all(self, make: Callable[[Callable[[bytes], str]], str]) -> str:
         """Calls `make` with a function that stores bytes and gives their hash, and gives what it
@@ -88,8 +89,8 @@ class Blobs:
         Raises:
             StorageError: the disk is full or the folder cannot be written.
         """
-        with self._putting("store objects") as touched:
-            return make(lambda data: self._put_bytes(data, touched))
+        with self._putting("store objects") as put:
+            return make(lambda data: self._put_bytes(data, put))
 
     def put_file(self, path: Path) -> str:
         """Stores the file's content and gives its hash; a link is followed.
@@ -98,7 +99,7 @@ class Blobs:
             NotFound: there is no such file.
             StorageError: it cannot be read, or the disk is full; nothing is left.
         """
-        with self._putting("store a file") as touched:
+        with self._putting("store a file") as put:
             absolute = path.absolute()
             if not absolute.is_file():
                 raise NotFound(f"there is no file {path}.")
@@ -107,7 +108,7 @@ class Blobs:
                 digest = self._cache.get(absolute, stat)
                 if digest is not None and self._keep(digest):
                     return digest
-                digest, stat = self._put_file(absolute, touched)
+                digest, stat = self._put_file(absolute, put)
             except (FileNotFoundError, GoneError) as error:
                 raise NotFound(f"there is no file {path}.") from error
         # Not before all of it is on disk: what is known here is not synced again.
@@ -148,7 +149,7 @@ class Blobs:
             place=Place(str(self.path_of(object_hash))),
         )
 
-    def _put_file(self, path: Path, touched: set[Path]) -> tuple[str, os.stat_result]:
+    def _put_file(self, path: Path, put: Put) -> tuple[str, os.stat_result]:
         for attempt in range(1, _ATTEMPTS + 1):
             beside = self._temporary / uuid.uuid4().hex
             try:
@@ -159,31 +160,30 @@ class Blobs:
                         # The copy is hashed, not the source: what is stored is what was hashed.
                         target.seek(0)
                         digest = hash_of(target)
-                        after = os.fstat(source.fileno())
-                        settled = _same_content(before, after)
-                        if settled or attempt == _ATTEMPTS:
-                            os.fsync(target.fileno())
+                    settled = _same_content(before, os.fstat(source.fileno()))
                 if settled or attempt == _ATTEMPTS:
-                    self._give_name(beside, digest, touched)
+                    put.add(beside, digest)
                     return digest, before
-            finally:
+                beside.unlink()
+            except BaseException:
                 beside.unlink(missing_ok=True)
+                raise
         raise AssertionError("the last attempt returns")
 
-    def _put_bytes(self, data: bytes, touched: set[Path]) -> str:
+    def _put_bytes(self, data: bytes, put: Put) -> str:
         digest = hashlib.sha256(data).hexdigest()
         if self._keep(digest):
             # The put that made it may not have synced the names yet.
-            touched |= {self.folder, self.path_of(digest).parent}
+            put.touched |= {self.folder, self.path_of(digest).parent}
             return digest
         beside = self._temporary / uuid.uuid4().hex
         try:
             with beside.open("xb", buffering=0) as target:
                 write_all(target.fileno(), data)
-                os.fsync(target.fileno())
-            self._give_name(beside, digest, touched)
-        finally:
+            put.add(beside, digest)
+        except BaseException:
             beside.unlink(missing_ok=True)
+            raise
         return digest
 
     def _keep(self, digest: str) -> bool:
@@ -198,25 +198,19 @@ class Blobs:
             return False
         return True
 
-    def _give_name(self, beside: Path, digest: str, touched: set[Path]) -> None:
-        final = self.path_of(digest)
-        beside.chmod(0o444)
-        os.utime(beside)
-        final.parent.mkdir(exist_ok=True)
-        beside.replace(final)
-        touched |= {self.folder, final.parent}
-
     @contextlib.contextmanager
-    def _putting(self, doing: str) -> Generator[set[Path]]:
-        """Keeps collections away. Gives a set for the folders in which names were made; they are
-        synced once, at the end, which is before the caller learns a hash."""
-        touched: set[Path] = set()
+    def _putting(self, doing: str) -> Generator[Put]:
+        """Keeps collections away. What is put is synced and named at the end, which is before the
+        caller learns a hash; nothing of it is left when that fails."""
+        put = Put(self.folder)
         try:
             with self._lock_path.open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH)
-                yield touched
-                for folder in touched:
-                    sync_folder(folder)
+                try:
+                    yield put
+                    put.finish()
+                finally:
+                    put.drop()
         except OSError as error:
             raise storage_error(error, doing, self.folder) from error
 

@@ -23,6 +23,7 @@ from spice_engine.store import trees
 from spice_engine.store.blobs import Blobs, GoneError, hash_of, unreadable
 from spice_engine.store.copying import clone_or_copy
 from spice_engine.store.disk import storage_error
+from spice_engine.store.putting import Put
 from spice_engine.store.stat_cache import Known, identity_of, key_of
 from spice_engine.store.trees import Entry
 
@@ -76,9 +77,9 @@ class ObjectStore(Blobs):
         if not path.is_dir():
             raise NotFound(f"there is no folder {path}.")
         root = path.absolute()
-        walk = _TreeWalk(self._cache.below(root), ignore, told)
         try:
-            with self._putting("take a snapshot") as walk.touched:
+            with self._putting("take a snapshot") as put:
+                walk = _TreeWalk(put, self._cache.below(root), ignore, told)
                 digest = self._put_folder(walk, str(root), PurePosixPath())
         except GoneError as error:
             raise NotFound(f"there is no folder {path}.") from error
@@ -123,7 +124,7 @@ class ObjectStore(Blobs):
         if known is not None and known[0] == identity and self._keep(known[1]):
             digest = known[1]
         else:
-            digest, stat = self._put_file(Path(path), walk.touched)
+            digest, stat = self._put_file(Path(path), walk.put)
             identity = identity_of(stat)
         walk.hashed[key] = identity, digest
         walk.files += 1
@@ -137,7 +138,7 @@ class ObjectStore(Blobs):
         known: Known = (_NO_FILE, hashlib.sha256(data).hexdigest())
         key = f"{key_of(folder)}/"
         if walk.before.get(key) != known or not self._keep(known[1]):
-            self._put_bytes(data, walk.touched)
+            self._put_bytes(data, walk.put)
         walk.hashed[key] = known
         return known[1]
 
@@ -283,17 +284,18 @@ class _TreeWalk:
 
     def __init__(
         self,
+        put: Put,
         before: dict[str, Known],
         ignore: Ignore | None,
         told: Callable[[int], None] | None,
     ) -> None:
+        self.put = put
         self.before = before
         self.ignore = ignore
         self.told = told
         self.files = 0
         self.size = 0
         self.skipped: list[str] = []
-        self.touched: set[Path] = set()
         self.hashed: dict[str, Known] = {}
 
 
