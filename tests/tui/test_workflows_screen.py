@@ -20,7 +20,10 @@ async def test_a_workflow_is_carried_out_drawn_and_gone_on_with(
     (root / "workflows" / "flow.yaml").write_text(
         "steps:\n"
         "  prepare: {command: 'echo made > data'}\n"
-        f"  train: {{command: 'test -e {root.parent}/go', mounts: [steps.prepare:d], foreach: [1, 2]}}\n"
+        "  train:\n"
+        f"    command: test -e {root.parent}/go\n"
+        "    mounts: [steps.prepare:d]\n"
+        "    foreach: [1, 2]\n"
         "  report: {command: 'echo the-report', needs: train}\n"
     )
     engine.start()

@@ -20,8 +20,9 @@ from spice_engine.runs.workflows import selection
 from spice_engine.runs.workflows.conditions import OUTCOME, Reference
 from spice_engine.runs.workflows.model import EnvironmentSpec, WorkflowSpec, as_text, texts
 from spice_engine.runs.workflows.mounts import StepMount
-from spice_engine.runs.workflows.plan import Node, Plan, fill, seconds_of
+from spice_engine.runs.workflows.plan import Node, Plan
 from spice_engine.runs.workflows.progress import GOOD, outcome_of
+from spice_engine.runs.workflows.values import fill, seconds_of
 from spice_engine.store.objects import ObjectStore
 from spice_engine.store.workflows import StepRow, WorkflowRow
 
