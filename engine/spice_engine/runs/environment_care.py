@@ -25,6 +25,7 @@ from spice_engine.runs.environment_folder import Ready
 from spice_engine.runs.environment_record import LOCK, NOTE
 from spice_engine.runs.environments import Environments
 from spice_engine.runs.service import Runs
+from spice_engine.runs.system_layers import added_by
 from spice_engine.store import runs as table
 from spice_engine.store.runs import FINAL_STATES
 from spice_runtime import process
@@ -69,7 +70,8 @@ class EnvironmentCare:
         if _KEY.fullmatch(name):
             place = self._environments.folder / name
             ready = await asyncio.to_thread(folders.read_ready, place)
-            if ready is not None and (text := await asyncio.to_thread(_lock_in, ready)):
+            if ready is not None:
+                text = await asyncio.to_thread(_lock_in, ready)
                 return _details(name, None, text, cached=True, waited=0.0, seconds=ready.seconds)
             raise NotFound(
                 f"there is no environment {name}.",
@@ -154,8 +156,12 @@ class EnvironmentCare:
 
 
 def _lock_in(ready: Ready) -> str:
+    """The text of a lock; that of a layer of a system is made of what it was asked for."""
     file: Path = ready.attempt / LOCK
-    return file.read_text(encoding="utf-8") if file.is_file() else ""
+    if file.is_file():
+        return file.read_text(encoding="utf-8")
+    apt = added_by(ready.attempt) if ready.asked.get("apt") else ()
+    return environment_lock.Lock(image=str(ready.asked.get("image", "")), apt=apt).text()
 
 
 def _details(

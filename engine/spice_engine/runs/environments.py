@@ -202,7 +202,7 @@ class Environments:
                 lambda attempt: self._write(attempt, work, before),
                 lambda attempt, ended: self._failed(attempt, ended, work, before),
                 lambda attempt: composed(attempt, wanted, system),
-                asdict(wanted),
+                {**asdict(wanted), "lock": lock is not None},
                 below,
             )
 

@@ -106,7 +106,7 @@ class SystemLayers:
 
         ready, _ = await self._builds.made(key, lambda attempt: (attempt / LAYER).is_dir(), recipe)
         made = system.over(ready.attempt / LAYER, key)
-        return System(made.places, made.image, made.image_id, _added(ready.attempt), made.keys)
+        return System(made.places, made.image, made.image_id, added_by(ready.attempt), made.keys)
 
 
 def _unpacking(image: Image, root: Path) -> str:
@@ -191,7 +191,7 @@ def _tidied(attempt: Path) -> None:
                 file.unlink()
 
 
-def _added(attempt: Path) -> tuple[str, ...]:
+def added_by(attempt: Path) -> tuple[str, ...]:
     """What apt installed, or installed in another version, as `NAME=VERSION`."""
     try:
         before = set((attempt / BEFORE).read_text(encoding="utf-8").splitlines())
