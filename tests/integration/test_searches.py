@@ -288,3 +288,19 @@ async def test_all_trials_run_on_the_folder_as_it_was(tmp_path: Path) -> None:
         newest = (await searches.trials(again.id, 1, 1))[0].run
         assert newest is not None
         assert (runs.folder(newest) / "logs.txt").read_text() == "before"
+
+
+async def test_a_trial_that_was_stopped_with_its_engine_is_done_again(tmp_path: Path) -> None:
+    marks, gate = tmp_path / "marks", tmp_path / "gate"
+    line = f"echo :n: >> {marks}; until [ -e {gate} ]; do sleep 0.02; done"
+    async with runs_of(tmp_path, stop=True) as runs, searches_on(runs) as searches:
+        info = await searches.start(grid_over(line, parallel=2))
+        await until(searches, info.id, lambda one: one.counts.get("running", 0) == 2)
+    gate.touch()
+    async with runs_of(tmp_path) as runs:
+        await runs.adopt_all()
+        async with searches_on(runs) as searches:
+            found = await until(searches, info.id, over)
+            assert (found.state, found.counts) == ("complete", {"complete": 5})
+            trials = await searches.trials(info.id, 1, 5)
+            assert [one.attempt for one in trials] == [2, 2, 1, 1, 1]

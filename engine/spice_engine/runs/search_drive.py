@@ -73,14 +73,19 @@ class Drive:
         """Carry it out to its end."""
         record = self.record
         await record.insist(lambda: record.watch.take_up(record.trials))
-        for trial in record.unfinished():
-            self._begin(trial)
-        if not record.going_on:
-            await self._end_trials()
-        while not record.over:
-            self._wake.clear()
-            if await self._step():
-                await self._wake.wait()
+        try:
+            for trial in record.unfinished():
+                self._begin(trial)
+            if not record.going_on:
+                await self._end_trials()
+            while not record.over:
+                self._wake.clear()
+                if await self._step():
+                    await self._wake.wait()
+        finally:
+            # None is left when it is over; after a defect nobody would end them.
+            for task in self._tasks.values():
+                task.cancel()
 
     async def close(self) -> None:
         """Let go of it; another engine may take it up."""

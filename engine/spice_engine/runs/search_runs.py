@@ -53,6 +53,8 @@ class TrialRuns:
         """Find or start a trial's run, follow it, and record what came out."""
         number = trial.number
         run, attempt = await self._find(number)
+        if run is not None and await self._went_with_engine(trial, run):
+            run = None
         while True:
             if run is None:
                 run = await self._start(number)
@@ -86,6 +88,13 @@ class TrialRuns:
         """The newest run that was started for a trial, and how many were."""
         mark, name = self._record.mark, self._record.name_of(number)
         return await self._record.read(lambda connection: table.runs_named(connection, mark, name))
+
+    async def _went_with_engine(self, trial: TrialRow, run: int) -> bool:
+        """Whether a run was stopped when nobody looked: at the end of the engine that had the
+        search, not by a person, whose stop is seen at once. The trial is done again then."""
+        row = await self._record.read(lambda connection: runs_table.get(connection, run))
+        stopped = (row.state, row.outcome) == ("stopped", "stopped")
+        return stopped and trial.last is None and self._record.going_on
 
     async def _start(self, number: int) -> int | None:
         """Start a trial's run; None if it is not to begin any more."""

@@ -158,11 +158,12 @@ class Searches:
     async def close(self) -> None:
         """Let go of all searches; their runs are not touched."""
         self._end_listening()
-        tasks = list(self._tasks.values())
+        tasks, drives = list(self._tasks.values()), list(self._drives.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*(drive.close() for drive in list(self._drives.values())))
+        # Those whose task is gone are known no more; their trials are still followed.
+        await asyncio.gather(*(drive.close() for drive in drives))
 
     # -- what is asked of them
 
