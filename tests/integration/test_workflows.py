@@ -266,6 +266,9 @@ async def test_bad_workflows_begin_nothing(workflows: Workflows) -> None:
     write(workflows, "steps:\n  a: {command: x, machine_type: huge}\n")
     with pytest.raises(NotFound, match="huge"):
         await workflows.declared.begin("w", {}, fresh=False)
+    write(workflows, "project: none\nsteps:\n  a: {command: x}\n")
+    with pytest.raises(NotFound, match="Unknown project 'none'"):
+        await workflows.declared.begin("w", {}, fresh=False)
     assert await workflows.known.listed(10, archived=True) == []
     # What shows only when its turn is fails the step.
     write(workflows, "steps:\n  a: {command: x, cwd: nowhere}\n  b: {command: x, needs: a}\n")

@@ -17,6 +17,7 @@ from spice_engine.runs.workflows import progress, reading, selection
 from spice_engine.runs.workflows.driver import Driver
 from spice_engine.runs.workflows.known import KnownWorkflows
 from spice_engine.runs.workflows.reading import Declared
+from spice_engine.store import projects
 from spice_engine.store import workflows as table
 from spice_engine.store.objects import ObjectStore
 from spice_engine.store.workflows import StepRow, WorkflowRow
@@ -63,7 +64,7 @@ class DeclaredWorkflows:
         """Read a workflow's file.
 
         Raises:
-            NotFound: it is not there, or a step's machine type is not.
+            NotFound: it is not there, or its project or a step's machine type is not.
             InvalidWorkflow: something in it is wrong.
         """
         root = self._runs.location.root
@@ -73,6 +74,8 @@ class DeclaredWorkflows:
         kinds |= {step.machine_type for step in declared.spec.steps.values()}
         for name in kinds - {None}:
             self._runs.machines.check(str(name), None, None)
+        if project := declared.spec.project:
+            await self._runs.database.read(lambda connection: projects.get(connection, project))
         return declared
 
     async def begin(self, file: str, params: Mapping[str, Any], *, fresh: bool) -> WorkflowInfo:

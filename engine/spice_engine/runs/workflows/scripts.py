@@ -24,6 +24,7 @@ from spice_engine.runs.service import Runs
 from spice_engine.runs.states import info_of
 from spice_engine.runs.workflows.known import KnownWorkflows
 from spice_engine.runs.workflows.repos import Repos
+from spice_engine.store import projects
 from spice_engine.store import runs as run_table
 from spice_engine.store import workflows as table
 from spice_engine.store.objects import ObjectStore
@@ -87,6 +88,9 @@ class ScriptWorkflows:
             mounts=request.mounts,
         )
         command_of(run)
+        self._runs.machines.check(request.machine_type, None, None)
+        if project := request.project:
+            await self._runs.database.read(lambda connection: projects.get(connection, project))
         root = self._runs.location.root
         cwd = Path(os.path.normpath(root / request.cwd))
         if not cwd.is_relative_to(root) or not await asyncio.to_thread(os.path.isdir, cwd):
