@@ -15,6 +15,7 @@ import asyncio
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -25,10 +26,13 @@ from typing import Any
 
 from uv import find_uv_bin
 
+from spice_engine.protocol.location import locate
 from spice_engine.protocol.servers import Dependencies
 from spice_engine.runs.environments import Environments
 from spice_engine.workers.placement import UNCOUNTED, LocalPlacement
 from spice_engine.workers.shims import ShimHost
+from spice_tui.client import Client
+from spice_tui.launch import start_engine
 
 Figures = dict[str, Any]
 PACKAGES = ("numpy", "pandas")
@@ -72,6 +76,36 @@ def theirs(folder: Path, packages: list[str]) -> float:
     return seconds
 
 
+def runs_in_one(packages: list[str], count: int = 40) -> Figures:
+    """`run true` in an environment that is there: asked → its process starts, asked → over."""
+    root = Path(tempfile.mkdtemp(prefix="bench-environments-")).resolve()
+    location = locate(root)
+    start_engine(location, ["--http-port", "0"])
+    request = {"command": ["true"], "dependencies": {"pip": packages}}
+    begins: list[float] = []
+    ends: list[float] = []
+    try:
+        with Client(location) as client:
+            for number in range(count + 1):
+                asked = time.time()
+                run = client.call("runs.start", request)
+                while run["ended"] is None or run["state"] != "complete":
+                    time.sleep(0.002)
+                    run = client.call("runs.get", {"id": run["id"]})
+                if number:  # the first one makes it
+                    begins.append(1000 * (run["started"] - asked))
+                    ends.append(1000 * (time.time() - asked))
+            client.call("engine.stop", {"runs": "stop"})
+        while location.socket.exists():
+            time.sleep(0.02)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    return {
+        "run_to_process_ms": round(statistics.median(begins), 1),
+        "run_to_complete_ms": round(statistics.median(ends), 1),
+    }
+
+
 def _check(python: Path, packages: list[str]) -> None:
     names = ", ".join(name.partition("=")[0] for name in packages)
     subprocess.run([str(python), "-I", "-c", f"import {names}"], check=True)
@@ -112,6 +146,7 @@ def main() -> None:
         "venv_and_pip_s": round(statistics.median(pip), 3),
         "times_faster_than_pip": round(statistics.median(pip) / statistics.median(cold), 1),
     }
+    figures |= runs_in_one(options.packages)
     for figure, value in figures.items():
         print(f"{figure:24} {value}")
     if options.json:
