@@ -87,7 +87,11 @@ LINES = st.lists(
     min_size=1,
     max_size=5,
 )
-NAMES = st.lists(st.text("ab.", min_size=1, max_size=3), min_size=1, max_size=3)
+NAMES = st.lists(
+    st.text("ab.", min_size=1, max_size=3).filter(lambda name: name not in {".", ".."}),
+    min_size=1,
+    max_size=3,
+)
 
 
 @settings(max_examples=60, deadline=None)
