@@ -16,6 +16,7 @@ import pytest
 
 from spice_engine.errors import InvalidRequest
 from spice_engine.protocol.servers import Dependencies
+from spice_engine.runs import environment_builds
 from spice_engine.runs.environment_folder import READY
 from spice_engine.runs.environments import BASE, EnvironmentFailed, Environments
 from spice_engine.runs.pip_configuration import uv_variables
@@ -255,6 +256,21 @@ async def test_the_next_engine_takes_up_what_is_being_made(root: Path) -> None:
         assert made.python.exists()
         assert (root / "made").read_text() == "once\n"
         await second.close()
+
+
+async def test_what_nobody_waits_for_is_given_up_and_made_anew_for_who_asks(
+    environments: Environments, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment_builds, "PATIENCE_SECONDS", 0.0)
+    line = "if [ -e again ]; then exit 0; fi; touch again; sleep 60"
+    waiting = asyncio.create_task(environments.ensure(Dependencies(setup=[line]), ()))
+    await _appears(root, "again")
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    made = await environments.ensure(Dependencies(setup=[line]), ())
+    assert made.python.exists()
+    assert environments.building == ()
 
 
 async def test_close_ends_what_is_being_made(host: ShimHost, root: Path) -> None:

@@ -11,13 +11,14 @@ import asyncio
 import logging
 import shutil
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spice_engine.errors import Conflict
+from spice_engine.errors import ChildFailed, Conflict, Overloaded
 from spice_engine.runs import environment_folder as folders
 from spice_engine.runs.environment_folder import Ready
 from spice_engine.runs.environment_script import EnvironmentFailed
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 BUILD_SECONDS = 3600.0
 LOG_BYTES = 16 * 2**20
 _AT_ONCE = 4
+PATIENCE_SECONDS = 10.0
+"""How long something is made on for nobody."""
 
 Write = Callable[[Path], Job]
 """Writes what an attempt needs into its folder, and gives its job. Blocks."""
@@ -56,6 +59,9 @@ class Builds:
         self._placement = placement
         self._tasks: dict[str, asyncio.Task[Ready]] = {}
         self._running: dict[str, Placed] = {}
+        self._waiting: Counter[str] = Counter()
+        self._given_up: set[str] = set()
+        self._kills: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(_AT_ONCE)
 
     @property
@@ -72,12 +78,15 @@ class Builds:
         """What a key stands for, and whether it was there; made by the recipe if it was not, or
         if it is not whole any more.
 
-        Requests for the same one share the work; it goes on where one of them is cancelled.
+        Requests for the same one share the work; it goes on where one of them is cancelled, and
+        is given up when all of them were and nobody asks again for a while.
 
         Raises:
             EnvironmentFailed: it cannot be made.
             StorageError: the disk is full or broken.
         """
+        while key in self._given_up:
+            await asyncio.wait([self._tasks[key]])
         if key not in self._tasks:
             ready = await asyncio.to_thread(self._found, key, is_whole)
             if ready is not None:
@@ -86,17 +95,27 @@ class Builds:
             task = asyncio.create_task(self._make(key, is_whole, recipe), name=f"environment {key}")
             self._tasks[key] = task
             task.add_done_callback(lambda done: self._ended(key, done))
-        return await asyncio.shield(self._tasks[key]), False
+        task = self._tasks[key]
+        self._waiting[key] += 1
+        try:
+            return await asyncio.shield(task), False
+        finally:
+            self._waiting[key] -= 1
+            if not self._waiting[key]:
+                del self._waiting[key]
+                if not task.done():
+                    loop = asyncio.get_running_loop()
+                    loop.call_later(PATIENCE_SECONDS, self._look_again, key, task)
 
     async def close(self, *, leave: bool) -> None:
         """Wait for nothing more. With `leave` the next engine takes the work up."""
         if not leave:
             for placed in list(self._running.values()):
-                with suppress(Conflict):
-                    await self._placement.kill(placed)
+                await self._kill(placed)
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*self._kills, return_exceptions=True)
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _found(self, key: str, is_whole: Callable[[Path], bool]) -> Ready | None:
@@ -109,8 +128,28 @@ class Builds:
             folders.use(self.folder / used)
         return ready
 
+    def _look_again(self, key: str, task: asyncio.Task[Ready]) -> None:
+        """Give up what nobody waits for any more."""
+        waited_for = key in self._waiting or key in self._given_up
+        if self._tasks.get(key) is not task or waited_for:
+            return
+        self._given_up.add(key)
+        log.info("environment %s is given up: nobody waits for it", key)
+        placed = self._running.get(key)
+        if placed is None:
+            task.cancel()
+            return
+        kill = asyncio.create_task(self._kill(placed))
+        self._kills.add(kill)
+        kill.add_done_callback(self._kills.discard)
+
+    async def _kill(self, placed: Placed) -> None:
+        with suppress(Conflict, ChildFailed, Overloaded):
+            await self._placement.kill(placed)
+
     def _ended(self, key: str, task: asyncio.Task[Ready]) -> None:
         self._tasks.pop(key, None)
+        self._given_up.discard(key)
         # Those who waited may all have gone; then nobody else asks how it ended.
         if not task.cancelled() and (error := task.exception()) is not None:
             log.warning("environment %s: %s", key, error)

@@ -138,7 +138,7 @@ class Preparations:
         self._task = asyncio.create_task(work, name=f"version of server {version.server}")
 
     def stop(self) -> None:
-        """Nobody waits for what is being prepared; an environment is made all the same."""
+        """Nobody waits for what is being prepared any more."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
