@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+
+from spice_engine.workers.descendants import descendants
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class RunUsages:
         import psutil  # not before a run runs: the engine's start would wait for it
 
         now, wall = time.monotonic(), time.time()
-        pids = tuple(_below(shim))
+        pids = tuple(descendants(shim))
         seconds: dict[int, float] = {}
         disks = self._disks.setdefault(run, {})
         memory = shared = 0
@@ -72,31 +73,3 @@ class RunUsages:
             sum(read for read, _ in disks.values()) if told else None,
             sum(written for _, written in disks.values()) if told else None,
         )
-
-
-def _below(pid: int) -> list[int]:
-    """All processes below one."""
-    found: list[int] = []
-    waiting = [pid]
-    while waiting:
-        for child in _children(waiting.pop()):
-            found.append(child)
-            waiting.append(child)
-    return found
-
-
-def _children(pid: int) -> list[int]:
-    """What any thread of a process forked; a user's program may do so in each."""
-    try:
-        found: list[int] = []
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            with suppress(FileNotFoundError, ProcessLookupError):
-                text = (task / "children").read_text(encoding="ascii")
-                found += [int(one) for one in text.split()]
-    except OSError:
-        import psutil  # see above
-
-        with suppress(psutil.Error):
-            return [child.pid for child in psutil.Process(pid).children()]
-        return []
-    return found

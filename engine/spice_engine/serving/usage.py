@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 
 from spice_engine.serving.server_view import Usage
+from spice_engine.workers.descendants import descendants
 
 
 class UsageReader:
@@ -28,7 +28,7 @@ class UsageReader:
         now = time.monotonic()
         for shim in shims:
             seconds, memory, shared = 0.0, 0, 0
-            for pid in _below(shim):
+            for pid in descendants(shim):
                 with suppress(psutil.Error):
                     process = psutil.Process(pid)
                     with process.oneshot():
@@ -45,27 +45,3 @@ class UsageReader:
             found[shim] = Usage(cpu, memory + shared)
         self._cpu = seen
         return found
-
-
-def _below(pid: int) -> list[int]:
-    """All processes below one."""
-    found: list[int] = []
-    waiting = [pid]
-    while waiting:
-        for child in _children(waiting.pop()):
-            found.append(child)
-            waiting.append(child)
-    return found
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        # What the main thread forked; replicas and shims fork nowhere else.
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-        return [int(one) for one in text.split()]
-    except OSError:
-        import psutil  # see above
-
-        with suppress(psutil.Error):
-            return [child.pid for child in psutil.Process(pid).children()]
-    return []
