@@ -211,6 +211,8 @@ async def test_a_setup_command_that_fails_is_named(environments: Environments) -
         Dependencies(conda=["numpy"], requirements="idna"),
         Dependencies(conda=["numpy"], image="/"),
         Dependencies(lock="{}"),
+        Dependencies(lock="[" * 100_000),
+        Dependencies(python="~nobody-of-that-name/python"),
         Dependencies(lock='{"version":1}', pip=["idna"]),
         Dependencies(pip=["--index-url=http://127.0.0.1"]),
         Dependencies(pip=["a\nb"]),

@@ -253,6 +253,8 @@ async def test_a_run_on_a_commit(runs: Runs, repository: Path) -> None:
         ({"git": root, "cwd": "/"}, InvalidRequest),
         ({"git": root, "in_place": True}, InvalidRequest),
         ({"git": root, "git_ref": "v9"}, NotFound),
+        ({"git": "~nobody-of-that-name/x"}, InvalidRequest),
+        ({"git": "x" * 5000}, NotFound),
     ):
         with pytest.raises(error):
             await runs.start(StartRun("true", **wanted))  # type: ignore[arg-type]

@@ -151,6 +151,8 @@ class EnvironmentCare:
         if not plain.isdecimal():
             return await self._runs.find(name)
         number = int(plain)
+        if number >= 2**63:
+            raise NotFound(f"there is no run {plain[:40]}.")
         await self._runs.database.read(lambda connection: table.get(connection, number))
         return number
 

@@ -73,14 +73,19 @@ def read(text: str) -> Lock:
         return Lock(
             python=str(data["python"]),
             pip=_texts(data, "pip"),
-            conda=tuple({**dict(item), "name": str(item["name"])} for item in data["conda"]),
+            conda=tuple(_record(item) for item in data["conda"]),
             image=str(data["image"]),
             image_id=str(data["image_id"]),
             apt=_texts(data, "apt"),
             setup=_texts(data, "setup"),
         )
-    except (ValueError, TypeError, KeyError) as error:
-        raise InvalidRequest(f"this is no lock of an environment: {error}.") from None
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise InvalidRequest(f"this is no lock of an environment: {error!r}.") from None
+
+
+def _record(item: Any) -> Mapping[str, Any]:
+    record = dict(item)
+    return record | {name: str(record[name]) for name in ("name", "version", "build", "url")}
 
 
 def _texts(data: Mapping[str, Any], name: str) -> tuple[str, ...]:

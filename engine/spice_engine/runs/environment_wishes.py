@@ -83,6 +83,18 @@ def has_conda(dependencies: Dependencies) -> bool:
     return bool(dependencies.conda or dependencies.conda_file)
 
 
+def absolute(root: Path, name: str) -> Path:
+    """A path that a user wrote, which begins in `root` if nowhere else.
+
+    Raises:
+        InvalidRequest: it names the home of a user that is not there.
+    """
+    try:
+        return root / Path(name).expanduser()
+    except RuntimeError as error:
+        raise InvalidRequest(f"{name[:200]!r} is no path: {error}") from None
+
+
 def is_path(python: str) -> bool:
     return "/" in python or python.startswith("~")
 

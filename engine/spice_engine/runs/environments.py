@@ -31,6 +31,7 @@ from spice_engine.runs.environment_interpreter import inspect
 from spice_engine.runs.environment_record import LOCK, composed
 from spice_engine.runs.environment_script import EnvironmentFailed, Plan
 from spice_engine.runs.environment_wishes import (
+    absolute,
     check,
     has_conda,
     is_path,
@@ -338,7 +339,7 @@ class Environments:
 
     def _interpreter(self, dependencies: Dependencies) -> Path:
         # Not resolved: a virtual environment's python is a link, and another place without it.
-        return self._root / Path(dependencies.python).expanduser()
+        return absolute(self._root, dependencies.python)
 
 
 def _bare(key: str, work: Work) -> Environment:

@@ -147,7 +147,7 @@ class GitSources:
     async def _local(self, place: Path, ref: str) -> tuple[str, Mapping[str, str], str]:
         """The commit of a repository on this machine, how its objects are read, and which of its
         folders `place` is."""
-        if not await asyncio.to_thread(place.is_dir):
+        if not await asyncio.to_thread(os.path.isdir, place):  # also False for what is no path
             raise NotFound(f"there is no folder {str(place)[:200]!r}.")
         words = ["rev-parse", "--git-path", "objects", "--show-prefix"]
         try:

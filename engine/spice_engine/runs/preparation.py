@@ -21,6 +21,7 @@ from spice_engine.protocol.runs import StartRun
 from spice_engine.protocol.servers import Dependencies
 from spice_engine.runs import environment_record
 from spice_engine.runs import mounts as mount_texts
+from spice_engine.runs.environment_wishes import absolute
 from spice_engine.runs.environments import Environment, EnvironmentFailed, Environments
 from spice_engine.runs.folder_ignore import FolderIgnore
 from spice_engine.runs.git_sources import GitSources, address_of
@@ -133,7 +134,7 @@ class Preparation:
         if request.in_place:
             raise InvalidRequest("a run on a commit is never in the folder itself.")
         is_address = bool(address_of(request.git))
-        place = request.git if is_address else str(root / Path(request.git).expanduser())
+        place = request.git if is_address else str(absolute(root, request.git))
         got = await self.sources.take(place, request.git_ref)
         inside = cwd.is_relative_to(root) and await asyncio.to_thread(
             self._objects.has_folder, got.tree, PurePosixPath(cwd.relative_to(root))

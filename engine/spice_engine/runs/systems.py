@@ -19,6 +19,7 @@ from pathlib import Path
 
 from spice_engine.errors import InvalidRequest, NotFound
 from spice_engine.runs.environment_script import EnvironmentFailed
+from spice_engine.runs.environment_wishes import absolute
 from spice_runtime import views
 
 LAYER = "system"
@@ -135,7 +136,7 @@ async def find_image(name: str, root: Path) -> Image:
         NotFound: there is none.
         EnvironmentFailed: podman cannot get it.
     """
-    place = root / Path(name).expanduser()
+    place = absolute(root, name)
     found = await asyncio.to_thread(_local, name, place)
     if found is not None:
         return found
@@ -161,14 +162,15 @@ async def find_image(name: str, root: Path) -> Image:
 
 
 def _local(name: str, place: Path) -> Image | None:
-    if place.is_dir():
+    # These two are False for what can be no path at all.
+    if os.path.isdir(place):  # noqa: PTH112
         status = place / STATUS_FILE
         stamps = [str(place.stat().st_mtime_ns)]
         stamps += [str(status.stat().st_mtime_ns)] if status.is_file() else []
         if not any((place / shell).exists() for shell in ("bin/sh", "usr/bin/sh")):
             raise NotFound(f"the folder {name!r} holds no root file system: it has no /bin/sh.")
         return Image(name, "-".join(stamps), folder=place.resolve())
-    if place.is_file():
+    if os.path.isfile(place):  # noqa: PTH113
         status = place.stat()
         return Image(name, f"{status.st_size}-{status.st_mtime_ns}", tar=place.resolve())
     return None

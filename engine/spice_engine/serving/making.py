@@ -10,6 +10,7 @@ from pathlib import Path
 
 from spice_engine.errors import InvalidRequest
 from spice_engine.protocol.servers import ServerDefinition
+from spice_engine.runs.environment_wishes import absolute
 from spice_engine.runs.git_sources import address_of
 from spice_engine.runs.resources import ResourceTree
 from spice_engine.serving import definitions, server_code
@@ -116,7 +117,7 @@ class Making:
     async def _commit(self, definition: ServerDefinition) -> str:
         """The code of the commit that a definition names."""
         git = definition.git
-        place = git if address_of(git) else str((self.root / Path(git).expanduser()).resolve())
+        place = git if address_of(git) else str(absolute(self.root, git).resolve())
         got = await self.workshop.sources.take(place, definition.git_ref)
         objects = self.workshop.objects
         await asyncio.to_thread(
