@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.widgets import Static
 
-from spice_engine.errors import SpiceError
 from spice_engine.protocol.searches import (
     Importance,
     ImportanceList,
@@ -32,7 +29,7 @@ from spice_tui.models.search_view import (
     valued,
 )
 from spice_tui.models.styled import LABEL, Line
-from spice_tui.screens.dialog import Dialog
+from spice_tui.screens.following_dialog import FollowingDialog
 from spice_tui.widgets.scroll_picture import ScrollPicture
 from spice_tui.widgets.table import GridTable
 from spice_tui.widgets.table_pane import TablePane
@@ -40,10 +37,7 @@ from spice_tui.widgets.table_pane import TablePane
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
 
-TOPIC = "searches"
 HINT = "enter: its trials, then the log of one   X stops   K kills   D puts away   esc leaves"
-AGAIN_SECONDS = 0.2
-"""Between two looks at a search whose trials end fast."""
 
 
 class Pictures(ScrollPicture):
@@ -70,9 +64,10 @@ class Pictures(ScrollPicture):
         return self._pictures.lines(self._search, self._trials, self._importance, width)
 
 
-class SearchesScreen(Dialog[int]):
+class SearchesScreen(FollowingDialog[int]):
     """Two tables and pictures. Answers the run whose log a person wants to see."""
 
+    TOPIC = "searches"
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape,q", "leave", "Leave"),
         ("tab", "other", "The other table"),
@@ -90,8 +85,7 @@ class SearchesScreen(Dialog[int]):
     """
 
     def __init__(self, app: SpiceApp, number: int = 0) -> None:
-        super().__init__()
-        self._spice = app
+        super().__init__(app, HINT)
         self._number = number
         self._runs: dict[str, int | None] = {}
         self._columns: tuple[str, ...] = ()
@@ -102,8 +96,6 @@ class SearchesScreen(Dialog[int]):
         )
         self._trials = TablePane(empty="No trial yet.", classes="trials")
         self._pictures = Pictures()
-        self._note = Static(HINT, markup=False)
-        self._dirty = asyncio.Event()
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="frame") as frame:
@@ -112,30 +104,14 @@ class SearchesScreen(Dialog[int]):
             with Horizontal(classes="below"):
                 yield self._trials
                 yield self._pictures
-            yield self._note
+            yield self.note
 
     def on_mount(self) -> None:
         self._table.table.focus()
-        self._spice.link.follow(TOPIC, self._changed)
-        self._dirty.set()
-        self.run_worker(self._keep_up())
 
-    def on_unmount(self) -> None:
-        self._spice.link.unfollow(TOPIC, self._changed)
-
-    def _changed(self, _: Mapping[str, Any]) -> None:
-        self._dirty.set()
-
-    async def _keep_up(self) -> None:
-        """Show what is new; what changes meanwhile is shown by the next look."""
-        while True:
-            await self._dirty.wait()
-            self._dirty.clear()
-            await self._saying(self._load())
-            await asyncio.sleep(AGAIN_SECONDS)
-
-    async def _load(self) -> None:
-        found = await self._spice.fetch(SearchList, "searches.list")
+    async def load(self) -> None:
+        """Show the table and the chosen one anew."""
+        found = await self.spice.fetch(SearchList, "searches.list")
         self._table.show(search_rows(found.searches), clock.now())
         numbers = {one.id for one in found.searches}
         if self._number not in numbers:
@@ -148,11 +124,11 @@ class SearchesScreen(Dialog[int]):
         number = self._number
         if not number:
             return
-        search = await self._spice.fetch(SearchInfo, "searches.get", id=number)
-        trials = (await self._spice.fetch(TrialList, "searches.trials", id=number)).trials
+        search = await self.spice.fetch(SearchInfo, "searches.get", id=number)
+        trials = (await self.spice.fetch(TrialList, "searches.trials", id=number)).trials
         importance: Sequence[Importance] = ()
         if len(valued(trials)) >= 3:
-            told = await self._spice.fetch(ImportanceList, "searches.importance", id=number)
+            told = await self.spice.fetch(ImportanceList, "searches.importance", id=number)
             importance = told.parameters
         if number != self._number:
             return  # another one was chosen meanwhile
@@ -163,16 +139,7 @@ class SearchesScreen(Dialog[int]):
         self._runs = {str(one.number): one.run for one in trials}
         self._trials.show(trial_rows(trials), clock.now())
         self._pictures.show(search, trials, importance)
-        self._note.update(f"Search {number}: {best_words(search)}\n{HINT}")
-
-    def _work(self, work: Coroutine[Any, Any, None]) -> None:
-        self.run_worker(self._saying(work))
-
-    async def _saying(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except SpiceError as error:
-            self._note.update(str(error))
+        self.note.update(f"Search {number}: {best_words(search)}\n{HINT}")
 
     @on(GridTable.Highlighted)
     def _highlighted(self, event: GridTable.Highlighted) -> None:
@@ -180,7 +147,7 @@ class SearchesScreen(Dialog[int]):
         ours = event.control is self._table.table
         if ours and event.key and int(event.key) != self._number:
             self._number = int(event.key)
-            self._work(self._show_search())
+            self.work(self._show_search())
 
     @on(GridTable.Chosen)
     def _chosen(self, event: GridTable.Chosen) -> None:
@@ -190,7 +157,7 @@ class SearchesScreen(Dialog[int]):
             return
         run = self._runs.get(event.key)
         if run is None:
-            self._note.update(f"Trial {event.key} is no run.")
+            self.note.update(f"Trial {event.key} is no run.")
         else:
             self.dismiss(run)
 
@@ -202,8 +169,8 @@ class SearchesScreen(Dialog[int]):
     def action_end(self, how: str) -> None:
         """Stop, kill or archive the chosen search."""
         if self._number:
-            self._work(self._end(how))
+            self.work(self._end(how))
 
     async def _end(self, how: str) -> None:
-        await self._spice.ask(f"searches.{how}", id=self._number)
-        self._dirty.set()
+        await self.spice.ask(f"searches.{how}", id=self._number)
+        self.look_again()

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.widgets import Static
 
-from spice_engine.errors import SpiceError
 from spice_engine.protocol.views import Lineage
 from spice_engine.protocol.workflows import WorkflowInfo, WorkflowList
 from spice_tui.models import clock
 from spice_tui.models.workflow_rows import WORKFLOWS, workflow_rows
-from spice_tui.screens.dialog import Dialog
+from spice_tui.screens.following_dialog import FollowingDialog
 from spice_tui.widgets.lineage import LineageGraph
 from spice_tui.widgets.table import GridTable
 from spice_tui.widgets.table_pane import TablePane
@@ -25,13 +21,13 @@ from spice_tui.widgets.table_pane import TablePane
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
 
-TOPIC = "workflows"
 HINT = "enter: graph, then log of a step   R goes on   X stops   K kills   D puts away   esc leaves"
 
 
-class WorkflowsScreen(Dialog[int]):
+class WorkflowsScreen(FollowingDialog[int]):
     """A table and a graph. Answers the run whose log a person wants to see."""
 
+    TOPIC = "workflows"
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape,q", "leave", "Leave"),
         ("tab", "other", "Table or graph"),
@@ -48,45 +44,27 @@ class WorkflowsScreen(Dialog[int]):
     """
 
     def __init__(self, app: SpiceApp, number: int = 0) -> None:
-        super().__init__()
-        self._spice = app
+        super().__init__(app, HINT)
         self._number = number
         self._info: WorkflowInfo | None = None
         self._table = TablePane(
             WORKFLOWS, empty="No workflow yet. :workflows FILE carries one out."
         )
         self._graph = LineageGraph()
-        self._note = Static(HINT, markup=False)
-        self._dirty = asyncio.Event()
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="frame") as frame:
             frame.border_title = "Workflows"
             yield self._table
             yield self._graph
-            yield self._note
+            yield self.note
 
     def on_mount(self) -> None:
         self._table.table.focus()
-        self._spice.link.follow(TOPIC, self._changed)
-        self._dirty.set()
-        self.run_worker(self._keep_up())
 
-    def on_unmount(self) -> None:
-        self._spice.link.unfollow(TOPIC, self._changed)
-
-    def _changed(self, _: Mapping[str, Any]) -> None:
-        self._dirty.set()
-
-    async def _keep_up(self) -> None:
-        """Show what is new; what changes meanwhile is shown by the next look."""
-        while True:
-            await self._dirty.wait()
-            self._dirty.clear()
-            await self._saying(self._load())
-
-    async def _load(self) -> None:
-        found = await self._spice.fetch(WorkflowList, "workflows.list")
+    async def load(self) -> None:
+        """Show the table and the chosen one anew."""
+        found = await self.spice.fetch(WorkflowList, "workflows.list")
         self._table.show(workflow_rows(found.workflows), clock.now())
         if self._number:
             self._table.table.go_to(str(self._number))
@@ -101,28 +79,19 @@ class WorkflowsScreen(Dialog[int]):
             self._graph.show(Lineage([], []))
             return
         number = self._number
-        info = await self._spice.fetch(WorkflowInfo, "workflows.get", id=number)
-        lineage = await self._spice.fetch(Lineage, "workflows.graph", id=number)
+        info = await self.spice.fetch(WorkflowInfo, "workflows.get", id=number)
+        lineage = await self.spice.fetch(Lineage, "workflows.graph", id=number)
         if number == self._number:
             self._info = info
             self._graph.show(lineage)
-
-    def _work(self, work: Coroutine[Any, Any, None]) -> None:
-        self.run_worker(self._saying(work))
-
-    async def _saying(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except SpiceError as error:
-            self._note.update(str(error))
 
     @on(GridTable.Highlighted)
     def _highlighted(self, event: GridTable.Highlighted) -> None:
         event.stop()
         if event.key and int(event.key) != self._number:
             self._number = int(event.key)
-            self._note.update(HINT)
-            self._work(self._show_graph())
+            self.note.update(HINT)
+            self.work(self._show_graph())
 
     @on(GridTable.Chosen)
     def _chosen(self, event: GridTable.Chosen) -> None:
@@ -134,7 +103,7 @@ class WorkflowsScreen(Dialog[int]):
         event.stop()
         run = self._run_of(event.node.id)
         if run is None:
-            self._note.update(f"{event.node.title} has no run.")
+            self.note.update(f"{event.node.title} has no run.")
         else:
             self.dismiss(run)
 
@@ -152,21 +121,21 @@ class WorkflowsScreen(Dialog[int]):
     async def _do(self, operation: str, said: str) -> None:
         if self._number:
             number = self._number
-            await self._spice.ask(operation, id=number)
-            self._note.update(said.format(number))
+            await self.spice.ask(operation, id=number)
+            self.note.update(said.format(number))
 
     def action_resume(self) -> None:
         """Go on with the chosen one."""
-        self._work(self._do("workflows.resume", "Workflow {} goes on."))
+        self.work(self._do("workflows.resume", "Workflow {} goes on."))
 
     def action_stop(self) -> None:
         """Stop the chosen one and its runs."""
-        self._work(self._do("workflows.stop", "Workflow {} stops."))
+        self.work(self._do("workflows.stop", "Workflow {} stops."))
 
     def action_kill(self) -> None:
         """End the chosen one and its runs at once."""
-        self._work(self._do("workflows.kill", "Workflow {} is killed."))
+        self.work(self._do("workflows.kill", "Workflow {} is killed."))
 
     def action_remove(self) -> None:
         """Put the chosen one away."""
-        self._work(self._do("workflows.archive", "Workflow {} is put away."))
+        self.work(self._do("workflows.archive", "Workflow {} is put away."))
