@@ -60,7 +60,9 @@ COMMANDS: dict[str, Entry] = {
     "model": Entry("models", "app", "Make, list and describe models."),
     "pods": Entry("pods", "app", "List, show and publish the pods of the folder."),
     "train": Entry("train", "train", "Train a pod and follow its episodes."),
-    "tensorboard": Entry("tensorboard", "tensorboard", "Show curves of a pod or of runs in TensorBoard."),
+    "tensorboard": Entry(
+        "tensorboard", "tensorboard", "Show curves of a pod or of runs in TensorBoard."
+    ),
     "recommend": Entry("recommend", "recommend", "Ask a trained pod what to do."),
     "observe": Entry("observe", "observe", "Give a pod observations."),
     "observations": Entry("observe", "observations", "Print the rows a pod has."),

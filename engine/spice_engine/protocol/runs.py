@@ -222,7 +222,7 @@ class LogChunk:
 
 @record
 class MetricPoint:
-    """One value of a metric, a number or a text; `index` defaults to the next one, `time` to now."""
+    """One value of a metric, a number or a text; `index` is by default the next, `time` now."""
 
     name: str
     value: float | str
