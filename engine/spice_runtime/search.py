@@ -23,12 +23,13 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spice_runtime.client.door import PATIENCE, Door
 from spice_runtime.client.errors import ClientException, ConflictRequest, ServerError
 
-Spec = Mapping[str, Any]
+if TYPE_CHECKING:
+    Spec = Mapping[str, Any]
 
 _UNDER_WAY = ("asked", "running")
 _OVER = ("complete", "failed", "build_failed", "mount_failed", "interrupted", "killed", "stopped")

@@ -220,7 +220,7 @@ def test_subscribers_that_never_read_cost_a_bounded_amount(shared: EngineFixture
         def start() -> None:
             with shared.client() as client:
                 for _ in range(75):
-                    client.call("runs.start", {"command": ["true"], "name": "n" * 2000})
+                    client.call("runs.start", {"command": ["true"], "description": "n" * 2000})
 
         starters = [threading.Thread(target=start) for _ in range(4)]
         for starter in starters:

@@ -233,8 +233,12 @@ def test_saves_during_a_training_are_one_more_and_the_newest_wins(
         time.sleep(0.05)
     wait_for(lambda: len(trainings(shared)) > runs, "the next training")
     learned(shared, NAME)
-    done = trainings(shared)[runs - 1 :]
-    assert [run["state"] for run in done] == ["interrupted", "complete"]
+    wait_for(
+        lambda: (
+            [run["state"] for run in trainings(shared)[runs - 1 :]] == ["interrupted", "complete"]
+        ),
+        "the end of both",
+    )
 
 
 def test_a_training_asked_for_is_ended_by_no_save(shared: EngineFixture, second: Path):

@@ -18,6 +18,7 @@ from spice_engine.errors import SpiceError
 from spice_engine.protocol.runs import RunInfo
 from spice_engine.runs import disk_use
 from spice_engine.runs.service import Runs
+from spice_engine.store.runs import FINAL_STATES
 from spice_engine.units import format_size
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 EVERY_SECONDS = 0.5
 LARGEST_MARGIN = 64 * 2**20
 LARGEST_RESERVE = 8 * 2**20
-_LIVE = frozenset({"running", "stopping"})
+_NOT_WRITING = FINAL_STATES | {"killing", "saving"}
 
 
 class DiskGuard:
@@ -53,7 +54,8 @@ class DiskGuard:
                 await self._task
 
     def _hear(self, info: RunInfo) -> None:
-        if info.state in _LIVE:
+        # On a full disk a run may write whose start could not be recorded yet.
+        if info.state not in _NOT_WRITING:
             self._living.add(info.id)
             self._some.set()
         else:

@@ -231,5 +231,10 @@ def _left_behind(path: Path) -> tuple[bool, int]:
 
 
 def _check(connection: sqlite3.Connection) -> tuple[str, ...]:
-    rows = connection.execute("PRAGMA quick_check(20)").fetchall()
+    try:
+        rows = connection.execute("PRAGMA quick_check(20)").fetchall()
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_CORRUPT:
+            raise
+        return (str(error),)  # damaged so that not even the check can go on
     return tuple(text for (text,) in rows if text != "ok")
