@@ -48,7 +48,7 @@ def import_pod(
     source = expand(folder or file).absolute()
     if folder and file in {"run", "runs"}:
         take = _import_table if source.suffix.lower() in TABLES else _import_run
-        take(session, source, json=json)
+        take(session, source.resolve(), json=json)
         return
     if folder and file == "tensorboard":
         _import_events(session, source, json=json)

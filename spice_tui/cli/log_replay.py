@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from spice_engine.errors import NotFound
 from spice_tui.cli import output
 from spice_tui.cli.follow_run import PIECE
 
@@ -30,18 +31,30 @@ def replay(
     source = f"run/{run}" if rank is None else f"run/{run}/{rank}"
     # A character may have been written in two parts.
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    try:
+        offset = _parts(client, source, offset, decoder, sleep)
+    except NotFound:
+        return offset  # a run that came without its log
+    output.write(decoder.decode(b"", final=True))
+    output.flush()
+    return offset
+
+
+def _parts(
+    client: Any,
+    source: str,
+    offset: int,
+    decoder: Decoder,
+    sleep: Callable[[float], object],
+) -> int:
     before: float | None = None
     for start, moment in _moments(client, source, offset):
-        if start > offset:
-            offset = _print_to(client, source, offset, start, decoder)
+        offset = _print_to(client, source, offset, start, decoder)
         if before is not None and moment > before:
             output.flush()
             sleep(moment - before)
         before = moment
-    offset = _print_to(client, source, offset, sys.maxsize, decoder)
-    output.write(decoder.decode(b"", final=True))
-    output.flush()
-    return offset
+    return _print_to(client, source, offset, sys.maxsize, decoder)
 
 
 def _moments(client: Any, source: str, offset: int) -> Iterator[tuple[int, float]]:

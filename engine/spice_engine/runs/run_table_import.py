@@ -10,6 +10,7 @@ from pathlib import Path
 
 from spice_engine.protocol.run_archives import ImportedRunTable
 from spice_engine.runs.projects import Projects
+from spice_engine.runs.requests import SHELL
 from spice_engine.runs.run_rows import ToldRun, origin_of, told
 from spice_engine.runs.service import Runs
 from spice_engine.runs.tracking_import import UNFINISHED
@@ -119,7 +120,7 @@ def _add(connection: sqlite3.Connection, run: ToldRun, projects: dict[str, str])
         connection,
         kind=EXTERNAL,
         name=run.name,
-        command=(run.command,) if run.command else (),
+        command=(*SHELL, run.command) if run.command else (),
         cwd=run.cwd,
         state=run.state,
         created=run.created,

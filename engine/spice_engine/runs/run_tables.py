@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -71,4 +72,7 @@ def _names(maps: Any) -> list[str]:
 
 def _cell(value: Any) -> Any:
     """A command as its line, for it is to be read."""
-    return " ".join(map(str, cast("list[Any]", value))) if isinstance(value, list) else value
+    if not isinstance(value, list):
+        return value
+    words = [str(word) for word in cast("list[Any]", value)]
+    return words[0] if len(words) == 1 else shlex.join(words)
