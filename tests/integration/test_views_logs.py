@@ -120,7 +120,10 @@ def test_a_log_is_told_again_with_its_pauses(
     ((pause, before),) = pauses
     assert before == "a\n"
     assert pause >= 1.0
-    assert main(["-C", str(shared_engine.location.root), "logs", str(number), "-d", "-n", "1", "-v"]) == 0
+    assert (
+        main(["-C", str(shared_engine.location.root), "logs", str(number), "-d", "-n", "1", "-v"])
+        == 0
+    )
     out, err = capsys.readouterr()
     assert out == "c"
     assert err.startswith(f"Run {number}: Complete (0); ")
