@@ -99,7 +99,8 @@ def export_runs(
     Raises:
         typer.BadParameter: the two do not go together.
     """
-    path = expand(file).absolute()
+    place = expand(file).absolute()
+    path = place.parent.resolve() / place.name  # the engine takes no ..
     form = path.suffix.removeprefix(".").lower()
     params: dict[str, object] = {"path": str(path)}
     if what == "runs" and form in FORMATS:

@@ -43,6 +43,10 @@ def report_usage(error: Any) -> int:
         output.error_line(json.dumps(answer, ensure_ascii=False))
         return ExitCode.USAGE
     context = getattr(error, "ctx", None)
+    if context is not None and message == str(context.get_help()).strip():
+        # A group without a command: its help is all there is to say.
+        output.error_line(message)
+        return int(getattr(error, "exit_code", ExitCode.USAGE))
     say(message)
     if context is not None:
         output.error_line(context.get_usage())

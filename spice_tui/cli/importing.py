@@ -1,5 +1,5 @@
 """`import`: take in a trained pod from a `.spicepod` file, a run from an archive, or runs from a
-folder of MLflow's or of TensorBoard's."""
+table or a folder of MLflow's or of TensorBoard's."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from spice_tui.cli.output import Json
 from spice_tui.cli.resources import LONG
 from spice_tui.cli.session import Session, expand, session_of
 
+TABLES = (".csv", ".json", ".parquet")
 LARGEST_SENT = 15 * 2**20
 """Bytes of a file from elsewhere that go to the engine in one message."""
 
@@ -27,7 +28,8 @@ def import_pod(
     folder: Annotated[
         str,
         typer.Argument(
-            metavar="[FOLDER]", help="After mlflow or tensorboard: its folder; after run: a file."
+            metavar="[FOLDER]",
+            help="After mlflow or tensorboard: its folder; after run: a file; after runs: a table.",
         ),
     ] = "",
     tag: Annotated[
@@ -45,7 +47,8 @@ def import_pod(
     session = session_of(ctx)
     source = expand(folder or file).absolute()
     if folder and file in {"run", "runs"}:
-        _import_run(session, source, json=json)
+        take = _import_table if source.suffix.lower() in TABLES else _import_run
+        take(session, source.resolve(), json=json)
         return
     if folder and file == "tensorboard":
         _import_events(session, source, json=json)
@@ -53,7 +56,8 @@ def import_pod(
     if folder and file != "mlflow":
         raise InvalidRequest(
             f"there is nothing to import as {file!r}.",
-            hint="Such as: import mlflow mlruns/, import tensorboard logs/, import run FILE.",
+            hint="Such as: import mlflow mlruns/, import tensorboard logs/, import run FILE, "
+            "import runs TABLE.csv.",
         )
     if folder or source.is_dir():
         _import_runs(session, source, json=json)
@@ -81,6 +85,18 @@ def _import_run(session: Session, file: Path, *, json: bool) -> None:
         output.as_json(taken)
         return
     output.line(f"Imported run {taken['was']} as run {taken['run']['id']}")
+
+
+def _import_table(session: Session, file: Path, *, json: bool) -> None:
+    with session.connect(make=True) as client:
+        taken = client.call("runs.import_table", {"path": str(file)}, timeout=LONG)
+    if json:
+        output.as_json(taken)
+        return
+    new, left = taken["new"], taken["unfinished"]
+    output.line(f"Imported {new} run{'' if new == 1 else 's'}; {taken['known']} were here already.")
+    if left:
+        output.line(f"{left} that had not ended when the table was written were left out.")
 
 
 def _import_events(session: Session, folder: Path, *, json: bool) -> None:

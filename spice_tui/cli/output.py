@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TextIO
@@ -18,6 +19,7 @@ import typer
 from spice_tui.cli.exit_codes import ExitCode
 
 _COLORS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "bold": "1", "dim": "2"}
+_ANSI = re.compile(r"\x1b\[\d*m")
 _wanted = {"json": False}
 
 
@@ -186,6 +188,12 @@ def table(
             for name, cell, width in zip(columns, row, widths, strict=True)
         ]
         write("  ".join(parts).rstrip() + "\n")
+
+
+def raw(rows: Sequence[Sequence[object]]) -> None:
+    """A line a row, its values between commas, for scripts in Spell's manner."""
+    for row in rows:
+        line(",".join(_ANSI.sub("", safe(cell)) for cell in row))
 
 
 def _rich_table(

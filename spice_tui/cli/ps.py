@@ -74,6 +74,7 @@ def list_runs(
             "--trunc/--no-trunc", help="Cut long commands, or not. Default: cut on a terminal."
         ),
     ] = None,
+    raw: Annotated[bool, typer.Option("--raw", hidden=True)] = False,
     json: Json = False,
 ) -> None:
     """List the newest runs, oldest of them first; or the first of an order."""
@@ -97,7 +98,7 @@ def list_runs(
     if json:
         output.as_json(runs)
         return
-    whole = not (output.is_terminal() if trunc is None else trunc)
+    whole = not (output.is_terminal() and not raw if trunc is None else trunc)
     heads = ["ID", "NAME", "COMMAND", "STATUS", "CREATED"]
     kinds = verbose or any(run["kind"] != "run" for run in runs)
     if kinds:
@@ -106,7 +107,11 @@ def list_runs(
         heads += ["PROJECT", "LABELS", "MACHINE", "DESCRIPTION"]
     if any(run["distributed"] for run in runs):
         heads.append("DISTRIBUTED")
-    output.table(heads, [_row(run, heads, whole=whole, verbose=verbose) for run in runs])
+    rows = [_row(run, heads, whole=whole, verbose=verbose) for run in runs]
+    if raw:
+        output.raw(rows)
+    else:
+        output.table(heads, rows)
 
 
 def _moment(text: str) -> float:

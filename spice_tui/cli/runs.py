@@ -48,7 +48,7 @@ def info(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
             ("Start Time", values.clock(started)),
             ("End Time", values.clock(ended)),
             ("Duration", values.elapsed(ended - started) if started and ended else ""),
-            ("Stages", _stages(found.get("stages", {}))),
+            ("Stages", stages_text(found.get("stages", {}))),
             ("Labels", ", ".join(found.get("labels", []))),
             ("Description", found.get("description")),
             ("Mounts", "; ".join(map(_mount, found.get("mounts", [])))),
@@ -105,7 +105,8 @@ def _mount(text: str) -> str:
     return f"{resource} at {path}"
 
 
-def _stages(stages: dict[str, float]) -> str:
+def stages_text(stages: dict[str, float]) -> str:
+    """What each stage of a run took."""
     order = ("snapshot", "environment", "files", "running", "saving")
     found = [(name, stages[name]) for name in order if name in stages]
     return ", ".join(f"{name} {values.number(seconds, 3)} s" for name, seconds in found)

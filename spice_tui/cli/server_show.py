@@ -22,16 +22,24 @@ COLORS = {
 }
 
 
-def list_servers(ctx: typer.Context, json: Json = False) -> None:
+def list_servers(
+    ctx: typer.Context,
+    *,
+    raw: Annotated[bool, typer.Option("--raw", hidden=True)] = False,
+    json: Json = False,
+) -> None:
     """List the servers."""
     with session_of(ctx).connect() as client:
         servers = client.call("servers.list")["servers"]
     if json:
         output.as_json(servers)
+        return
+    rows = [[one["name"], one["url"], pods(one), age(one)] for one in servers]
+    if raw:
+        output.raw(rows)
     elif not servers:
         output.line("There are no model servers to display.")
     else:
-        rows = [[one["name"], one["url"], pods(one), age(one)] for one in servers]
         output.table(["NAME", "URL", "PODS (READY/TOTAL)", "AGE"], rows)
 
 

@@ -61,14 +61,13 @@ def _print(found: dict[str, Any], *, raw: bool, json: bool) -> None:
         return
     row = _row(found)
     if raw:
-        output.line(",".join(row))
+        output.raw([row])
     else:
         output.table(COLUMNS, [row], right=["CPU %", "MEM %", "PROCESSES"])
     if found["gpus"]:
         rows = [_gpu_row(one) for one in found["gpus"]]
         if raw:
-            for one in rows:
-                output.line(",".join(one))
+            output.raw(rows)
         else:
             output.table(GPU_COLUMNS, rows)
 

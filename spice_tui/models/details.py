@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spice_tui.models.cells import cell_of
@@ -18,11 +19,12 @@ def lines(items: Iterable[tuple[str, object]]) -> str:
     """Names and values, one a line; what is empty is left out."""
     shown = [(name, value) for name, value in items if value not in (None, "", [], {})]
     width = max((len(name) for name, _ in shown), default=0)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in shown)
+    indent = "\n" + " " * (width + 2)
+    return "\n".join(f"{name:<{width}}  {value}".replace("\n", indent) for name, value in shown)
 
 
-def of_run(run: RunInfo, now: float) -> str:
-    """A run."""
+def of_run(run: RunInfo, now: float, root: Path | None = None) -> str:
+    """A run; `root` is the app folder, below which places are told from there."""
     took = None
     if run.started is not None:
         took = cell_of("duration", max(0.0, (run.ended or now) - run.started)).text
@@ -37,7 +39,7 @@ def of_run(run: RunInfo, now: float) -> str:
             ("message", run.message),
             ("attempt", f"{run.attempt} of {run.retries + 1}" if run.retries else ""),
             ("command", " ".join(run.command)),
-            ("in", run.cwd),
+            ("in", _place(run.cwd, root)),
             ("machine", run.machine_type),
             ("ranks", run.distributed or ""),
             ("priority", run.priority or ""),
@@ -47,7 +49,7 @@ def of_run(run: RunInfo, now: float) -> str:
             ("went on as", run.resumed_as),
             ("began", f"{moment(run.created)} ({ago(run.created, now)})"),
             ("took", took if run.ended is not None else None),
-            ("stages", ", ".join(_stages(run))),
+            ("stages", _in_pairs(_stages(run))),
             ("parameters", ", ".join(f"{name} = {value}" for name, value in run.params.items())),
             ("labels", " ".join(run.labels)),
             ("project", run.project),
@@ -59,6 +61,13 @@ def of_run(run: RunInfo, now: float) -> str:
             ("outputs", _outputs(run)),
         )
     )
+
+
+def _place(cwd: str, root: Path | None) -> str:
+    if root is None or not Path(cwd).is_relative_to(root):
+        return cwd
+    below = str(Path(cwd).relative_to(root))
+    return "" if below == "." else below
 
 
 def _made_by(run: RunInfo) -> str:
@@ -73,6 +82,11 @@ def _stages(run: RunInfo) -> list[str]:
     ]
 
 
+def _in_pairs(words: list[str]) -> str:
+    """Two in a line, so that no number decides where a line breaks."""
+    return ",\n".join(", ".join(words[at : at + 2]) for at in range(0, len(words), 2))
+
+
 _STAGES = ("snapshot", "environment", "files", "running", "saving")
 
 
@@ -85,7 +99,7 @@ def _outputs(run: RunInfo) -> str | None:
     if not run.output_files or run.output_bytes is None:
         return None
     size = cell_of("bytes", run.output_bytes).text
-    return f"{run.output_files} files, {size}"
+    return f"{run.output_files} {'file' if run.output_files == 1 else 'files'}, {size}"
 
 
 def of_training(info: TrainingInfo) -> str:

@@ -63,10 +63,10 @@ def trial_columns(search: SearchInfo) -> tuple[Column, ...]:
     """The columns of the table of its trials."""
     return (
         Column("number", "trial", "number", least=5, most=7, importance=9),
-        Column("state", "state", "state", least=8, most=10, importance=8),
+        Column("state", "state", "state", least=10, most=10, importance=8),
         Column("value", search.metric or "value", "number", least=8, most=14, importance=9),
         *(
-            Column(f"param:{one.name}", one.name, least=8, most=16, importance=7)
+            Column(f"param:{one.name}", one.name, least=5, most=16, importance=7)
             for one in search.parameters
         ),
         Column("took", "took", "duration", least=6, most=9, importance=4),
@@ -318,7 +318,7 @@ def as_trainings(searches: Iterable[SearchInfo]) -> list[Row]:
 
 
 SEARCHES = (
-    Column("state", "state", "state", least=8, most=10, importance=8),
+    Column("state", "state", "state", least=10, most=10, importance=8),
     Column("id", "search", "number", least=6, most=8, importance=9),
     Column("name", "name", least=4, most=20, importance=5),
     Column("method", "by", least=6, most=9, importance=6),

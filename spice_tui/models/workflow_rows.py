@@ -17,7 +17,7 @@ WORKFLOWS = (
     Column("name", "workflow", least=8, most=30, importance=7),
     Column("kind", "kind", least=5, most=8, importance=4),
     Column("steps", "steps", least=8, most=40, importance=6),
-    Column("created", "created", "time", least=7, most=12, importance=5),
+    Column("created", "began", "time", least=7, most=12, importance=5),
     Column("message", "message", weight=1, least=8, most=80, importance=3),
 )
 

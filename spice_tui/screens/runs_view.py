@@ -32,7 +32,7 @@ class RunsView(View):
     RunsView #runs { height: 1fr; }
     RunsView .lower { height: 45%; }
     RunsView #run-pages { width: 1fr; }
-    RunsView #run-details { width: 44; }
+    RunsView #run-details { width: 46; }
     RunsView Words { height: 1fr; }
     """
 
@@ -102,6 +102,7 @@ class RunsView(View):
 
     def _show_run(self) -> None:
         run = self._app.world.runs.get(self._app.run_number or -1)
-        self._details.say(details.of_run(run, clock.now()) if run else "")
+        root = self._app.settings.root
+        self._details.say(details.of_run(run, clock.now(), root) if run else "")
         for page in self._made:
             page.choose(run)

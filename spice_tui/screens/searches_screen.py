@@ -37,7 +37,10 @@ from spice_tui.widgets.table_pane import TablePane
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
 
-HINT = "enter: its trials, then the log of one   X stops   K kills   D puts away   esc leaves"
+HINT = (
+    "enter: its trials, then the log of one   tab: trials, pictures   X stops   K kills"
+    "   D puts away   esc leaves"
+)
 
 
 class Pictures(ScrollPicture):
@@ -70,7 +73,7 @@ class SearchesScreen(FollowingDialog[int]):
     TOPIC = "searches"
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape,q", "leave", "Leave"),
-        ("tab", "other", "The other table"),
+        ("tab", "other", "The next part"),
         ("X", "end('stop')", "Stop"),
         ("K", "end('kill')", "Kill"),
         ("D", "end('archive')", "Put away"),
@@ -80,7 +83,7 @@ class SearchesScreen(FollowingDialog[int]):
     SearchesScreen .searches { height: 28%; }
     SearchesScreen .below { height: 1fr; border-top: solid $primary; }
     SearchesScreen .trials { width: 1fr; }
-    SearchesScreen Pictures { width: 1fr; }
+    SearchesScreen Pictures { width: 1fr; margin-left: 1; }
     SearchesScreen Static { height: auto; max-height: 3; color: $text-muted; }
     """
 
@@ -162,9 +165,10 @@ class SearchesScreen(FollowingDialog[int]):
             self.dismiss(run)
 
     def action_other(self) -> None:
-        """From the one table to the other."""
-        trials = self._trials.table
-        (self._table.table if trials.has_focus else trials).focus()
+        """From the searches to the trials, to the pictures, and back."""
+        parts = (self._table.table, self._trials.table, self._pictures)
+        at = next((number for number, part in enumerate(parts) if part.has_focus), 0)
+        parts[(at + 1) % len(parts)].focus()
 
     def action_end(self, how: str) -> None:
         """Stop, kill or archive the chosen search."""

@@ -30,6 +30,7 @@ LEFT_OUT = {
     "runs.export_metrics": "writes a file anywhere",
     "runs.export_run": "writes a file anywhere",
     "runs.import": "would add runs",
+    "runs.import_table": "would add runs",
     "runs.import_events": "looks through whole disks",
     "tracking.import": "looks through whole disks",
 }

@@ -71,6 +71,7 @@ def predict(cli: Cli, x: int, server: str = "times") -> object:
 
 def test_a_server_is_served_listed_asked_and_removed(cli: Cli, folder: Path) -> None:
     assert cli("server", "list")[1] == "There are no model servers to display.\n"
+    assert cli("server", "list", "--raw") == (0, "", "")
     code, out, err = cli("server", "serve", "serve.py", "--name", "times")
     assert code == 0, err
     first, last = out.splitlines()

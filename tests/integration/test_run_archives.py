@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import pytest
 
-from spice_engine.data import table_files
+from spice_engine.data import table_files, table_reading
 from spice_engine.errors import Conflict, InvalidRequest, NotFound
 from spice_engine.events import Bus
 from spice_engine.protocol.run_archives import ExportRuns
@@ -23,6 +23,8 @@ from spice_engine.runs import operations
 from spice_engine.runs.projects import Projects
 from spice_engine.runs.run_archives import RunArchives
 from spice_engine.runs.service import Runs
+from spice_engine.runs.states import info_of
+from spice_engine.store import runs as run_table
 from spice_engine.store.series import Point
 from spice_engine.workers.pool import ChildPool
 from tests.integration.run_services import runs_of
@@ -32,8 +34,9 @@ class Loader:
     """The handler that a loader has, called here."""
 
     async def call(self, method: str, params: dict[str, Any], *, deadline: float) -> int:
-        assert (method, deadline > 0) == ("write_parquet", True)
-        return table_files.parquet(params)
+        assert deadline > 0
+        handlers = {"write_parquet": table_files.parquet, "read_table": table_reading.rows_of}
+        return handlers[method](params)
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,68 @@ async def test_tables_have_a_line_a_run(world: World) -> None:
     for bad in ("runs.csv", f"{world.runs.location.state}/x.csv", "/a/../b"):
         with pytest.raises(InvalidRequest):
             await world.archives.export_table(ExportRuns(bad))
+
+
+async def test_a_table_comes_back_in_once_with_what_it_tells(world: World) -> None:
+    first = await a_run(world)
+    await world.runs.start(StartRun("sleep 300", in_place=True))
+    for form in ("csv", "json", "parquet"):
+        path = world.folder / f"back.{form}"
+        await world.archives.export_table(ExportRuns(str(path), form))  # type: ignore[arg-type]
+        here = await world.archives.take_table(str(path))
+        assert (here.new, here.known, here.unfinished) == (0, 1, 1)  # it wrote them itself
+        (world.folder / form).mkdir()
+        async with runs_of(world.folder / form) as runs:
+            other = world_of(runs)
+            await other.runs.wait_over((await other.runs.start(StartRun("true"))).id)
+            taken = await other.archives.take_table(str(path))
+            assert (taken.new, taken.known, taken.unfinished) == (1, 0, 1)
+            run = info_of(await runs.database.read(lambda found: run_table.get(found, 2)))
+            same = ("name", "state", "outcome", "exit_code", "message", "command", "cwd", "labels")
+            same += ("created", "started", "ended", "project", "description", "stages", "params")
+            for name in same:
+                assert getattr(run, name) == getattr(first, name), (form, name)
+            assert run.kind == "external"
+            (loss,) = await runs.metrics.points("runs/2", "loss")
+            assert (loss.value, loss.time) == (0.5, first.ended)
+            again = await other.archives.take_table(str(path))
+            assert (again.new, again.known) == (0, 1)
+            # What it writes of them is known where they came from.
+            returned = world.folder / f"returned.{form}"
+            request = ExportRuns(str(returned), form, runs=[2])  # type: ignore[arg-type]
+            await other.archives.export_table(request)
+        back = await world.archives.take_table(str(returned))
+        assert (back.new, back.known) == (0, 1)
+
+
+GOOD = "complete,1.5,[],x"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.csv", f"state,created,labels,name\n{GOOD}\ndone,2,[],\n", "a.csv:3: state"),
+        ("a.csv", f"state,created,labels,name\n{GOOD}\nfailed,noon,[],\n", "a.csv:3: created"),
+        ("a.csv", f"state,created,labels,name\n{GOOD}\nfailed,2,good,\n", "a.csv:3: labels"),
+        ("a.csv", f"state,created,labels,name\n{GOOD}\nfailed,2\n", "a.csv:3: 2 cells"),
+        ("a.csv", 'state,created\n"complete,1\n', "a.csv:2"),
+        ("a.csv", "state,state\n", "a.csv:1: two columns"),
+        ("a.json", '[\n{"state":"complete","created":1},\n{"state":7,"created":1}\n]\n', "json:3"),
+        ("a.json", '[{"state": "complete", "created": 1}, 7]', "a.json: row 2"),
+        ("a.json", "[\n{,\n]\n", "a.json:2"),
+        ("a.parquet", "no Parquet at all", "a.parquet is no Parquet file"),
+        ("a.txt", "", "no .csv, .json or .parquet"),
+    ],
+)
+async def test_a_bad_row_is_told_and_no_row_is_taken(
+    world: World, name: str, text: str, message: str
+) -> None:
+    path = world.folder / name
+    path.write_text(text)
+    with pytest.raises(InvalidRequest, match=message):
+        await world.archives.take_table(str(path))
+    assert not await world.runs.database.read(lambda found: run_table.list_newest(found, 9))
+    assert not list((world.runs.location.state / "tmp").glob("run-*"))
 
 
 async def test_a_run_that_goes_on_is_not_written(world: World) -> None:

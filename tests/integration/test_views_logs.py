@@ -16,6 +16,8 @@ from spice_engine.runs.log_times import offset_at
 from spice_engine.runs.log_views import Logs
 from spice_engine.workers.pool import ChildPool
 from spice_tui.cli.following import FollowingClient
+from spice_tui.cli.log_replay import replay
+from spice_tui.cli.main import main
 from tests.conftest import EngineFixture, wait_for
 from tests.integration.run_services import runs_of
 
@@ -98,6 +100,33 @@ def test_a_moment_is_found_in_the_engines_log(shared_engine: EngineFixture):
 def test_a_moment_is_found_in_a_runs_log(shared_engine: EngineFixture, run: str):
     assert shared_engine.call("logs.at", source=run, time=0.0) == {"offset": 0, "exact": True}
     assert shared_engine.call("logs.at", source=run, time=time.time())["exact"]
+
+
+def test_a_log_is_told_again_with_its_pauses(
+    shared_engine: EngineFixture, capsys: pytest.CaptureFixture[str]
+):
+    number = shared_engine.call("runs.start", command="echo a; sleep 1.2; printf 'b\nc'")["id"]
+    wait_for(
+        lambda: shared_engine.call("runs.get", id=number)["state"] == "complete", "the run's end"
+    )
+    pauses: list[tuple[float, str]] = []
+    with shared_engine.client() as client:
+
+        def sleep(seconds: float) -> None:
+            pauses.append((seconds, capsys.readouterr().out))
+
+        end = replay(client, number, 0, {}, sleep)
+    assert (capsys.readouterr().out, end) == ("b\nc", 5)
+    ((pause, before),) = pauses
+    assert before == "a\n"
+    assert pause >= 1.0
+    assert (
+        main(["-C", str(shared_engine.location.root), "logs", str(number), "-d", "-n", "1", "-v"])
+        == 0
+    )
+    out, err = capsys.readouterr()
+    assert out == "c"
+    assert err.startswith(f"Run {number}: Complete (0); ")
 
 
 def test_a_child_has_no_times(shared_engine: EngineFixture):

@@ -114,6 +114,20 @@ def test_ps_is_plain_in_a_pipe_and_json_when_asked(engine: SmallEngine, cli: Cli
     assert [run["id"] for run in json.loads(out)] == [1]
 
 
+def test_ps_gives_values_between_commas_when_asked(engine: SmallEngine, cli: Cli) -> None:
+    engine.on_loop(lambda: engine.shelf.add_run(name="first", exit_code=3, state="failed"))
+    code, out, _ = cli("ps", "--raw")
+    assert (code, out) == (0, "1,first,echo 'hello world',Failed (3),2023-11-14\n")
+    assert "--raw" not in cli("ps", "--help")[1]
+
+
+@pytest.mark.parametrize("group", ["server", "hyper", "workflow"])
+def test_a_group_without_a_command_prints_its_help(folder: Path, cli: Cli, group: str) -> None:
+    code, out, err = cli(group)
+    assert (code, out) == (2, "")
+    assert err == cli(group, "--help")[1]
+
+
 def test_run_takes_parameters_once_each(engine: SmallEngine, cli: Cli) -> None:
     code, _, err = cli("run", "-b", "--param", "lr=0.1", "--param", "x-y=", "a :lr: b")
     assert (code, err) == (0, "--param x-y: the command has no :x-y:, so it changes nothing.\n")

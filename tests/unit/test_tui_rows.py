@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -288,5 +289,15 @@ def test_everything_about_one_thing() -> None:
     assert "labels   a b" in text
     assert "exit code" not in text, "what is not known is left out"
     assert "exit code  0" in details.of_run(replace(RUN, exit_code=0), now=75.0)
+    stages = {"running": 2.0, "snapshot": 0.5, "saving": 0.25}
+    text = details.of_run(replace(RUN, stages=stages, cwd="/app/src"), 75.0, Path("/app"))
+    lines = text.split("\n")
+    at = next(number for number, line in enumerate(lines) if line.startswith("stages "))
+    second = lines[at].index("snapshot")
+    assert lines[at].endswith(",")
+    assert lines[at + 1].index("saving") == second, "long values go on where they began"
+    assert "in       src" in text
+    assert "\nin " not in details.of_run(replace(RUN, cwd="/app"), 75.0, Path("/app"))
+    assert "in       /other" in details.of_run(replace(RUN, cwd="/other"), 75.0, Path("/app"))
     assert "0 of 30" in details.of_training(TRAINING)
     assert "still at it" in details.of_training(replace(TRAINING, ended=None))

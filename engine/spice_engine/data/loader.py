@@ -119,6 +119,14 @@ def write_parquet(params: dict[str, Any], report: Report) -> int:
     return table_files.parquet(params)
 
 
+def read_table(params: dict[str, Any], report: Report) -> int:
+    """Handler `read_table`: a table's rows to a file of lines; see `table_reading.rows_of`."""
+    report.check()
+    from spice_engine.data import table_reading
+
+    return table_reading.rows_of(params)
+
+
 def _summary(timeline: Timeline) -> dict[str, Any]:
     return {
         "fields": list(timeline.fields),
@@ -188,6 +196,7 @@ if __name__ == "__main__":
         "observations": observations,
         "grid": grid,
         "write_parquet": write_parquet,
+        "read_table": read_table,
         "export_metrics": export_metrics,
     }
     serve(handlers, warm=warm)

@@ -51,6 +51,24 @@ class ImportRun:
 
 
 @record
+class ImportRunTable:
+    """Take the runs of a table in that `runs.export` wrote to `path` (absolute) on the engine's
+    machine; the end of its name says its format. They become runs of kind external that are over.
+    """
+
+    path: str
+
+
+@record
+class ImportedRunTable:
+    """How many runs are new, were here already, or were not over then and were left out."""
+
+    new: int
+    known: int
+    unfinished: int
+
+
+@record
 class ImportedRun:
     """The run as it is here, and the number that it had."""
 

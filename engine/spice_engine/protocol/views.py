@@ -270,6 +270,27 @@ class LogOffset:
 
 
 @record
+class GetLogTimes:
+    """Ask when the parts of a log from `offset` on were written."""
+
+    source: str
+    offset: int = 0
+
+
+@record
+class LogTimes:
+    """Where parts of a log begin, and when (Unix seconds) each began to be written.
+
+    Parts are a second or 64 KiB apart. The first begins at `offset` or before it; go on from after
+    the last until `done`. A log may have no times.
+    """
+
+    offsets: list[int]
+    times: list[float]
+    done: bool = True
+
+
+@record
 class LineageNode:
     """A thing that came from others. `kind`: data, pod, training, policy, run, model, server."""
 

@@ -9,7 +9,9 @@ from spice_engine.protocol.run_archives import (
     ExportRun,
     ExportRuns,
     ImportedRun,
+    ImportedRunTable,
     ImportRun,
+    ImportRunTable,
 )
 from spice_engine.runs.run_archives import RunArchives
 
@@ -32,3 +34,9 @@ async def export_run(archives: RunArchives, request: ExportRun) -> ExportedRuns:
 async def import_run(archives: RunArchives, request: ImportRun) -> ImportedRun:
     """Take a run in that another engine wrote to a file."""
     return await archives.take(request.path)
+
+
+@operation("runs.import_table", http="POST /api/v1/runs/import-table")
+async def import_table(archives: RunArchives, request: ImportRunTable) -> ImportedRunTable:
+    """Take the runs of a table in: CSV, JSON or Parquet; those that are here already stay."""
+    return await archives.take_table(request.path)

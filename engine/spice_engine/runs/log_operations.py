@@ -6,12 +6,14 @@ from spice_engine.operations import operation
 from spice_engine.protocol.views import (
     GetLineIndex,
     GetLogSources,
+    GetLogTimes,
     LineIndex,
     LogBytes,
     LogMatches,
     LogOffset,
     LogSources,
     LogTime,
+    LogTimes,
     ReadBytes,
     SearchLog,
 )
@@ -46,3 +48,9 @@ async def search(logs: Logs, request: SearchLog) -> LogMatches:
 async def at(logs: Logs, request: LogTime) -> LogOffset:
     """Find the place in a log where something was written at a moment, or after it."""
     return await logs.at(request.source, request.time)
+
+
+@operation("logs.times", http="GET /api/v1/logs/times")
+async def times(logs: Logs, request: GetLogTimes) -> LogTimes:
+    """Tell when the parts of a log were written, as far as that was noted."""
+    return await logs.times(request.source, request.offset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 import re
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from spice_engine.store import appendlog
 
 _STAMP = re.compile(rb"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3})Z ", re.MULTILINE | re.ASCII)
 _PIECE = 64 * 1024
+MOST_TIMES = 10_000
 
 
 def offset_at(path: Path, moment: float, *, stamped: bool) -> tuple[int, bool]:
@@ -31,6 +33,20 @@ def offset_at(path: Path, moment: float, *, stamped: bool) -> tuple[int, bool]:
     if appendlog.LogIndex.load(path).times:
         return appendlog.seek_time(path, moment), True
     return (size if moment > path.stat().st_mtime else 0), False
+
+
+def times_from(path: Path, offset: int) -> tuple[list[int], list[float], bool]:
+    """Where the parts of a log from `offset` on begin, when each was written, and whether these
+    are all. The first may begin before `offset`.
+
+    Raises:
+        StorageError: the index cannot be read.
+    """
+    index = appendlog.LogIndex.load(path)
+    start = max(0, bisect.bisect_right(index.offsets, offset) - 1)
+    stop = start + MOST_TIMES
+    done = stop >= len(index.offsets)
+    return list(index.offsets[start:stop]), list(index.times[start:stop]), done
 
 
 def _by_stamps(path: Path, moment: float, size: int) -> tuple[int, bool]:

@@ -15,10 +15,11 @@ from spice_engine.protocol.views import (
     LogOffset,
     LogSource,
     LogSources,
+    LogTimes,
     SearchLog,
 )
 from spice_engine.runs.log_sources import ENGINE, LogFiles, size_of
-from spice_engine.runs.log_times import offset_at
+from spice_engine.runs.log_times import offset_at, times_from
 from spice_engine.runs.logs import LOG_NAME
 from spice_engine.runs.rank_jobs import log_of
 from spice_engine.runs.service import Runs
@@ -161,6 +162,19 @@ class Logs:
     def _at(self, source: str, moment: float) -> LogOffset:
         offset, exact = offset_at(self._files.path(source), moment, stamped=source == ENGINE)
         return LogOffset(offset, exact)
+
+    async def times(self, source: str, offset: int) -> LogTimes:
+        """When the parts of a log were written.
+
+        Raises:
+            NotFound, InvalidRequest, StorageError: see `LogFiles.path`; it cannot be read.
+        """
+        _check_offset(offset)
+        return await asyncio.to_thread(self._times, source, offset)
+
+    def _times(self, source: str, offset: int) -> LogTimes:
+        offsets, moments, done = times_from(self._files.path(source), offset)
+        return LogTimes(offsets, moments, done)
 
     def _look(self, source: str) -> tuple[Path, int]:
         path = self._files.path(source)

@@ -16,16 +16,22 @@ from typing import Any, TypeVar
 
 from spice_engine.data import table_files
 from spice_engine.errors import Conflict, InvalidRequest, NotFound
-from spice_engine.protocol.run_archives import ExportedRuns, ExportRuns, ImportedRun
+from spice_engine.protocol.run_archives import (
+    ExportedRuns,
+    ExportRuns,
+    ImportedRun,
+    ImportedRunTable,
+)
 from spice_engine.protocol.runs import RunInfo
 from spice_engine.runs import run_archive_files as archive_files
-from spice_engine.runs import run_tables
+from spice_engine.runs import run_table_import, run_tables
 from spice_engine.runs.projects import Projects
 from spice_engine.runs.run_archive_files import Unpacked
 from spice_engine.runs.run_files import OUTPUTS
+from spice_engine.runs.run_rows import origin_of
 from spice_engine.runs.service import Runs
 from spice_engine.runs.states import info_of
-from spice_engine.store import last_values, run_lists
+from spice_engine.store import last_values, run_lists, tracking
 from spice_engine.store import runs as run_table
 from spice_engine.store.disk import storage_error
 from spice_engine.store.runs import FINAL_STATES, OutputsRow, RunRow
@@ -36,6 +42,7 @@ from spice_runtime import process
 
 EXPORT_SECONDS = 600.0
 MOST_RUNS = 100_000
+FORMATS = frozenset({"csv", "json", "parquet"})
 POINTS_AT_ONCE = 10_000
 T = TypeVar("T")
 
@@ -71,8 +78,13 @@ class RunArchives:
         values = await self._runs.metrics.read(
             lambda connection: last_values.of_owners(connection, list(owners))
         )
+        given = await self._runs.database.read(
+            lambda connection: tracking.given(connection, list(owners.values()))
+        )
         columns, cells = run_tables.table(
-            [info_of(row) for row in rows], {owners[owner]: one for owner, one in values.items()}
+            [info_of(row) for row in rows],
+            {owners[owner]: one for owner, one in values.items()},
+            {row.id: given.get(row.id) or origin_of(row.id, row.created) for row in rows},
         )
         if request.format == "parquet":
             params = {
@@ -108,6 +120,27 @@ class RunArchives:
             return run_lists.newest(connection, chosen, count)[::-1]
 
         return await self._runs.database.read(read)
+
+    async def take_table(self, path: str) -> ImportedRunTable:
+        """Take the runs of a table in.
+
+        Raises:
+            NotFound: there is no such file.
+            InvalidRequest: it is no such table, with the line; nothing was taken.
+            TooLarge: it holds too much.
+            StorageError: the disk is full.
+        """
+        source = self._target(path)
+        form = source.suffix.removeprefix(".").lower()
+        if form not in FORMATS:
+            raise InvalidRequest(f"{source.name[:200]} is no .csv, .json or .parquet file.")
+        if not await asyncio.to_thread(os.path.isfile, source):
+            raise NotFound(f"there is no file {path[:200]}.")
+        async with self._space() as space:
+            lines = space / "rows"
+            params = {"path": str(source), "format": form, "out": str(lines), "most": MOST_RUNS}
+            await self._children.call("read_table", params, deadline=EXPORT_SECONDS)
+            return await run_table_import.take(self._runs, self._projects, lines)
 
     # -- one run
 

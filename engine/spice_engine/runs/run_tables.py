@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -37,18 +38,26 @@ _OWN = (
 
 
 def table(
-    runs: Sequence[RunInfo], metrics: Mapping[int, Mapping[str, float]]
+    runs: Sequence[RunInfo],
+    metrics: Mapping[int, Mapping[str, float]],
+    origins: Mapping[int, str],
 ) -> tuple[list[str], list[list[Any]]]:
-    """Columns and rows, a row a run: `param.NAME` and `metric.NAME` where any run has one."""
+    """Columns and rows, a row a run: `param.NAME` and `metric.NAME` where any run has one.
+
+    `params` holds the parameters with their kinds; by its `origin` a run is known where the table
+    is taken in.
+    """
     params = _names(run.params for run in runs)
     measured = _names(metrics.values())
-    columns = [*_OWN, "labels", "stages"]
+    columns = [*_OWN, "labels", "stages", "params", "origin"]
     columns += [f"param.{name}" for name in params] + [f"metric.{name}" for name in measured]
     rows = [
         [
             *(_cell(getattr(run, name)) for name in _OWN),
             run.labels,
             run.stages,
+            run.params,
+            origins[run.id],
             *(run.params.get(name) for name in params),
             *(metrics.get(run.id, {}).get(name) for name in measured),
         ]
@@ -63,4 +72,7 @@ def _names(maps: Any) -> list[str]:
 
 def _cell(value: Any) -> Any:
     """A command as its line, for it is to be read."""
-    return " ".join(map(str, cast("list[Any]", value))) if isinstance(value, list) else value
+    if not isinstance(value, list):
+        return value
+    words = [str(word) for word in cast("list[Any]", value)]
+    return words[0] if len(words) == 1 else shlex.join(words)

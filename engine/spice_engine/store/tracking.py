@@ -75,15 +75,35 @@ def number_of(connection: sqlite3.Connection, uuid: str) -> int:
     Raises:
         NotFound: there is none.
     """
-    row = connection.execute("SELECT run_id FROM tracked_runs WHERE uuid = ?", (uuid,)).fetchone()
-    if row is not None:
-        return row[0]
+    tracked = find(connection, uuid)
+    if tracked is not None:
+        return tracked
     number = int(uuid) if _NUMBER.fullmatch(uuid) and uuid.isascii() else 0
     if 0 < number < 2**63:
         found = connection.execute("SELECT id FROM runs WHERE id = ?", (number,)).fetchone()
         if found is not None:
             return number
     raise NotFound(f"Run with id={uuid[:100]} not found", hint="`spice-tui ps` lists the runs.")
+
+
+def find(connection: sqlite3.Connection, uuid: str) -> int | None:
+    """The number of the run that was given this id."""
+    row = connection.execute("SELECT run_id FROM tracked_runs WHERE uuid = ?", (uuid,)).fetchone()
+    return None if row is None else row[0]
+
+
+def given(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, str]:
+    """The ids that these runs were given, of those that were."""
+    found: dict[int, str] = {}
+    for start in range(0, len(numbers), 1000):
+        some = list(numbers[start : start + 1000])
+        found.update(
+            connection.execute(
+                f"SELECT run_id, uuid FROM tracked_runs WHERE run_id IN ({placeholders(some)})",
+                some,
+            ).fetchall()
+        )
+    return found
 
 
 def note(connection: sqlite3.Connection, number: int, uuid: str) -> None:
