@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -102,7 +103,9 @@ class RunsView(View):
 
     def _show_run(self) -> None:
         run = self._app.world.runs.get(self._app.run_number or -1)
-        root = self._app.settings.root
+        # A recording's runs are of the folder that it was made in.
+        engine = self._app.world.engine
+        root = Path(engine.app_folder) if engine is not None else None
         self._details.say(details.of_run(run, clock.now(), root) if run else "")
         for page in self._made:
             page.choose(run)

@@ -94,7 +94,9 @@ def test_runs_go_into_files_and_come_back(cli: Cli, tmp_path: Path) -> None:
     assert (code, out) == (0, f"Imported run {number} as run {number + 1}\n")
     assert cli("ls", f"runs/{number + 1}")[1].split()[-1] == "left.txt"
     assert cli("export", "runs", str(file))[0] == 2
-    code, _, err = cli("import", "run", str(table))
+    other = tmp_path / "other.spicerun"
+    other.write_text("no run")
+    code, _, err = cli("import", "run", str(other))
     assert (code != 0, "holds no run" in err) == (True, True)
 
 
