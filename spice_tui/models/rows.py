@@ -21,7 +21,7 @@ PODS = (
 )
 TRIALS = (
     Column("state", "state", "state", least=10, most=12, importance=8),
-    Column("pod", "pod", least=10, most=24, importance=9),
+    Column("pod", "pod", least=9, most=24, importance=9),
     Column("number", "training", "number", least=8, most=8, importance=9),
     Column("algorithm", "algorithm", least=9, most=16, importance=7),
     Column("episodes", "episodes", "number", least=8, most=8),
