@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import ctypes
+    from collections.abc import Callable
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
@@ -177,6 +178,21 @@ def _show(libc: ctypes.CDLL, entry: os.DirEntry[str], place: str) -> None:
     # An entry that cannot be bound (a file system of another user's) is empty in here.
     with suppress(OSError):
         bind(libc, entry.path, place)
+
+
+def tried(work: Callable[[], object]) -> bool:
+    """Whether a child of this process, which ends then, could do this."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        except (OSError, AttributeError, KeyError):
+            code = 1
+        finally:
+            os._exit(code)
+    return os.waitpid(pid, 0)[1] == 0
 
 
 def check(result: int, place: str | None = None) -> None:

@@ -64,17 +64,7 @@ def _by_namespace(wanted: dict[str, str]) -> bool:
 def _tried(wanted: dict[str, str]) -> bool:
     if not sys.platform.startswith("linux"):
         return False
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            _enter(wanted)
-            code = 0
-        except (OSError, AttributeError, KeyError):
-            code = 1
-        finally:
-            os._exit(code)
-    return os.waitpid(pid, 0)[1] == 0
+    return linux_mounts.tried(lambda: _enter(wanted))
 
 
 def _enter(wanted: dict[str, str]) -> None:

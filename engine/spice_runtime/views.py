@@ -174,19 +174,12 @@ def possible(folder: str) -> dict[str, bool]:
 
 
 def _tried(views: list[dict[str, str]], written: str) -> bool:
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            enter(views)
-            if written:
-                Path(written).write_text("new")
-            code = 0
-        except (OSError, AttributeError, KeyError):
-            code = 1
-        finally:
-            os._exit(code)
-    return os.waitpid(pid, 0)[1] == 0
+    def work() -> None:
+        enter(views)
+        if written:
+            Path(written).write_text("new")
+
+    return linux_mounts.tried(work)
 
 
 if __name__ == "__main__":

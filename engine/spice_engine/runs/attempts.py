@@ -12,8 +12,9 @@ import shutil
 from pathlib import Path
 
 from spice_engine.runs.logs import LOG_NAME
-from spice_engine.runs.run_files import OUTPUTS, remove
+from spice_engine.runs.run_files import OUTPUTS
 from spice_engine.store.disk import storage_error
+from spice_engine.store.removal import remove
 
 ATTEMPTS = "attempts"
 _KEPT = frozenset({LOG_NAME, f"{LOG_NAME}.idx", ATTEMPTS})

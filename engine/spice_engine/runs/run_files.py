@@ -11,8 +11,6 @@ import contextlib
 import filecmp
 import json
 import os
-import shutil
-import stat
 import subprocess
 import sys
 from collections.abc import Collection, Iterator, Sequence
@@ -28,6 +26,7 @@ from spice_engine.store import trees
 from spice_engine.store.copying import clone_or_copy
 from spice_engine.store.disk import storage_error
 from spice_engine.store.objects import ObjectStore
+from spice_engine.store.removal import remove
 from spice_engine.store.runs import MountRow, OutputsRow
 from spice_runtime import ranks, views
 
@@ -306,21 +305,3 @@ def _stamps(work: Path) -> dict[str, list[int]]:
 def _stamp(path: Path) -> list[int]:
     status = path.lstat()
     return [status.st_size, status.st_mtime_ns, status.st_ino]
-
-
-def remove(top: Path) -> None:
-    """Remove a file or a folder, whatever its permissions, if it is there."""
-    try:
-        status = top.lstat()
-    except FileNotFoundError:
-        return
-    if not stat.S_ISDIR(status.st_mode):
-        top.unlink()
-        return
-    top.chmod(0o700)
-    for path, folders, _ in os.walk(top):
-        for name in folders:
-            inner = Path(path, name)
-            if not inner.is_symlink():
-                inner.chmod(0o700)
-    shutil.rmtree(top)

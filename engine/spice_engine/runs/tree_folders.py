@@ -9,16 +9,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import time
 import uuid
 from collections.abc import Collection
 from pathlib import Path
 
-from spice_engine.store.blobs import HASH
-from spice_engine.store.copying import clone_or_copy
 from spice_engine.store.disk import storage_error
 from spice_engine.store.objects import ObjectStore
+from spice_engine.store.removal import remove, sweep
 from spice_engine.store.trees import Entry
 
 AGE_SECONDS = 3600.0
@@ -47,14 +45,14 @@ class TreeFolders:
         beside = self._folder / f".{uuid.uuid4().hex}.tmp"
         try:
             self._files.mkdir(parents=True, exist_ok=True)
-            self._build(tree, beside, 0o755)
+            self._objects.build(tree, beside, place=self._place)
             os.utime(beside)
             with contextlib.suppress(OSError):  # somebody else made it meanwhile: it is the same
                 beside.rename(folder)
         except OSError as error:
             raise storage_error(error, "lay out a run's files", folder) from error
         finally:
-            _remove(beside)
+            remove(beside)
         return folder
 
     def ensure_file(self, content: str) -> Path:
@@ -79,13 +77,9 @@ class TreeFolders:
         """
         if not self._folder.is_dir():
             return 0
-        before, removed = time.time() - age, 0
+        before = time.time() - age
         try:
-            for folder in list(self._folder.iterdir()):
-                left = folder.name.startswith(".") or HASH.fullmatch(folder.name)
-                if left and folder.name not in needed and folder.stat().st_mtime <= before:
-                    _remove(folder)
-                    removed += 1
+            removed = sweep(self._folder, needed, before)
             for file in list(self._files.iterdir()) if self._files.is_dir() else []:
                 # A new name, too, counts as a change of the file.
                 status = file.stat()
@@ -96,18 +90,6 @@ class TreeFolders:
             raise storage_error(error, "remove old runs' files", self._folder) from error
         return removed
 
-    def _build(self, tree: str, folder: Path, mode: int) -> None:
-        folder.mkdir(mode=0o700)
-        for entry in self._objects.list_tree(tree):
-            path = folder / entry.name
-            if entry.kind == "link":
-                path.symlink_to(entry.content)
-            elif entry.kind == "folder":
-                self._build(entry.content, path, entry.mode)
-            else:
-                self._place(entry, path)
-        folder.chmod(mode)
-
     def _place(self, entry: Entry, path: Path) -> None:
         """Make a file, as one more name of the file with this content and these permissions."""
         try:
@@ -115,7 +97,7 @@ class TreeFolders:
         except OSError as error:
             if error.errno != errno.EMLINK:
                 raise
-            self._copy(entry, path)
+            self._objects.place(entry, path)
 
     def _share(self, entry: Entry) -> Path:
         shared = self._files / f"{entry.content}-{entry.mode:o}"
@@ -123,22 +105,8 @@ class TreeFolders:
             return shared
         beside = shared.with_name(f".{uuid.uuid4().hex}")
         try:
-            self._copy(entry, beside)
+            self._objects.place(entry, beside)
             beside.rename(shared)
         finally:
             beside.unlink(missing_ok=True)
         return shared
-
-    def _copy(self, entry: Entry, path: Path) -> None:
-        with self._objects.open(entry.content) as source, path.open("xb+") as target:
-            clone_or_copy(source, target)
-        path.chmod(entry.mode)
-
-
-def _remove(top: Path) -> None:
-    """Remove a folder, whose folders may be closed to writing, if it is there."""
-    if not top.exists():
-        return
-    for path, _, _ in os.walk(top):
-        Path(path).chmod(0o700)
-    shutil.rmtree(top)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import time
 import uuid
 from collections.abc import Collection
 from pathlib import Path
 
-from spice_engine.store.blobs import HASH
 from spice_engine.store.disk import storage_error
 from spice_engine.store.objects import ObjectStore
+from spice_engine.store.removal import remove, sweep
 
 FOLDER = "models"
 AGE_SECONDS = 3600.0
@@ -52,7 +51,7 @@ class ModelFolders:
             if not folder.is_dir():
                 raise storage_error(error, "make a model's files", folder) from error
         finally:
-            _remove(beside)
+            remove(beside)
         return folder
 
     def sweep(self, needed: Collection[str], age: float = AGE_SECONDS) -> int:
@@ -63,16 +62,10 @@ class ModelFolders:
         """
         if not self._folder.is_dir():
             return 0
-        before, removed = time.time() - age, 0
         try:
-            for folder in list(self._folder.iterdir()):
-                left = folder.name.startswith(".") or HASH.fullmatch(folder.name)
-                if left and folder.name not in needed and folder.stat().st_mtime <= before:
-                    _remove(folder)
-                    removed += 1
+            return sweep(self._folder, needed, time.time() - age)
         except OSError as error:
             raise storage_error(error, "remove a model's files", self._folder) from error
-        return removed
 
 
 def _make_read_only(folder: Path) -> None:
@@ -88,12 +81,3 @@ def _make_read_only(folder: Path) -> None:
         else:
             Path(item.path).chmod(0o555 if item.stat().st_mode & 0o100 else 0o444)
     folder.chmod(0o555)
-
-
-def _remove(top: Path) -> None:
-    """Remove a folder that may be read-only, if it is there."""
-    if not top.exists():
-        return
-    for path, _, _ in os.walk(top):
-        Path(path).chmod(0o700)
-    shutil.rmtree(top)

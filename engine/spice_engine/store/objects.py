@@ -24,6 +24,7 @@ from spice_engine.store.blobs import Blobs, GoneError, hash_of, unreadable
 from spice_engine.store.copying import clone_or_copy
 from spice_engine.store.disk import storage_error
 from spice_engine.store.putting import Put
+from spice_engine.store.removal import remove
 from spice_engine.store.stat_cache import Known, identity_of, key_of
 from spice_engine.store.trees import Entry
 
@@ -191,7 +192,7 @@ class ObjectStore(Blobs):
         beside = destination.with_name(f".{destination.name}.{uuid.uuid4().hex}.tmp")
         try:
             destination.parent.mkdir(parents=True, exist_ok=True)
-            self._build(tree_hash, beside, 0o755)
+            self.build(tree_hash, beside)
             if destination.exists():
                 beside.chmod(destination.stat().st_mode & 0o777)
             beside.replace(destination)  # replaces an empty folder only
@@ -204,22 +205,38 @@ class ObjectStore(Blobs):
                 ) from error
             raise storage_error(error, "make the folder", destination) from error
         finally:
-            if beside.exists():
-                _remove_tree(beside)
+            remove(beside)
 
-    def _build(self, tree_hash: str, folder: Path, mode: int) -> None:
+    def build(
+        self,
+        tree_hash: str,
+        folder: Path,
+        mode: int = 0o755,
+        *,
+        place: Callable[[Entry, Path], None] | None = None,
+    ) -> None:
+        """Make a folder of a tree; `place` makes each file of it, by default as a copy.
+
+        Raises:
+            NotFound: an object is missing.
+            OSError: the folder cannot be written; what was made of it is left.
+        """
         folder.mkdir(mode=0o700)
         for entry in self.list_tree(tree_hash):
             path = folder / entry.name
             if entry.kind == "link":
                 path.symlink_to(entry.content)
             elif entry.kind == "folder":
-                self._build(entry.content, path, entry.mode)
+                self.build(entry.content, path, entry.mode, place=place)
             else:
-                with self.open(entry.content) as source, path.open("xb+") as target:
-                    clone_or_copy(source, target)
-                path.chmod(entry.mode)
+                (place or self.place)(entry, path)
         folder.chmod(mode)
+
+    def place(self, entry: Entry, path: Path) -> None:
+        """Make a new file with an entry's content and permissions; a reflink where that can be."""
+        with self.open(entry.content) as source, path.open("xb+") as target:
+            clone_or_copy(source, target)
+        path.chmod(entry.mode)
 
     # -- collecting ---------------------------------------------------------------------------
 
@@ -321,19 +338,3 @@ def _target(link: str) -> str:
         return os.readlink(link)  # noqa: PTH115 - pathlib would change "./x" and "x/"
     except FileNotFoundError as error:
         raise GoneError from error
-
-
-def _remove_tree(folder: Path) -> None:
-    """Removes a folder that may hold folders without write permission."""
-    for path, _, _ in os.walk(folder):
-        Path(path).chmod(0o700)
-    for path, folders, files in os.walk(folder, topdown=False):
-        for name in files:
-            (Path(path) / name).unlink()
-        for name in folders:
-            below = Path(path) / name
-            if below.is_symlink():
-                below.unlink()
-            else:
-                below.rmdir()
-    folder.rmdir()
