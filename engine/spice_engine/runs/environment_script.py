@@ -90,10 +90,12 @@ def script(plan: Plan) -> str:
     return "\n".join([*lines, ""])
 
 
-def leaving_nothing(made: Path) -> str:
+def leaving_nothing(made: Path, code: str = "$code") -> str:
     """The line of a script that has it remove what it made when it fails: on a full disk not even
-    its end could be noted otherwise."""
-    return f"trap 'code=$?; [ $code = 0 ] || rm -rf {shlex.quote(str(made))}' EXIT"
+    its end could be noted otherwise. It ends with `code` then."""
+    # A function, for a path in quotes does not go into the quotes of a trap.
+    gone = f"rm -rf {shlex.quote(str(made))}; exit {code}"
+    return f"leave() {{ code=$?; [ $code = 0 ] || {{ {gone}; }}; }}; trap leave EXIT"
 
 
 def _environment(plan: Plan, uv: str, venv: str) -> list[str]:

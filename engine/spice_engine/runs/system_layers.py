@@ -112,8 +112,7 @@ class SystemLayers:
 def _unpacking(image: Image, root: Path) -> str:
     place = shlex.quote(str(root))
     unpack = f"tar -C {place} --numeric-owner {_DEVICES} -xpf"
-    gone = f"rm -rf {place}; exit {scripts.NO_IMAGE}"
-    lines = ["set -e", f"trap 'code=$?; [ $code = 0 ] || {{ {gone}; }}' EXIT", f"mkdir {place}"]
+    lines = ["set -e", scripts.leaving_nothing(root, str(scripts.NO_IMAGE)), f"mkdir {place}"]
     if image.tar is not None:
         lines.append(f"{unpack} {shlex.quote(str(image.tar))}")
     else:
