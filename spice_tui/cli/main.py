@@ -156,4 +156,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ended = main()
+    # Python notes that an interrupt went through code that was given as a text (that of a named
+    # tuple in an import, say), and `python -m` then ends by that signal, though we have handled
+    # it and say 130. Another text that comes to its end makes it forget.
+    exec("")
+    sys.exit(ended)

@@ -12,14 +12,21 @@ from tests.e2e import two_pods
 
 @pytest.fixture(scope="module")
 def trained(
-    shared_engine: EngineFixture, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    shared_engine: EngineFixture,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[EngineFixture]:
-    """An engine whose sample pod has learned, with three seconds for a training."""
+    """An engine whose sample pod has learned. A module whose tests have trainings that never end
+    says in TRAINING_SECONDS how long one may take; with others a training takes as long as it does
+    on a busy machine, for nothing would train the pod once more."""
+    settings = ""
+    if (seconds := getattr(request.module, "TRAINING_SECONDS", None)) is not None:
+        settings = f"training_seconds: {seconds}\n"
     with pytest.MonkeyPatch.context() as patch:
         # Which folders are trusted is kept there.
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         shared_engine.stop()
-        (shared_engine.location.root / "spice.config.yaml").write_text("training_seconds: 3\n")
+        (shared_engine.location.root / "spice.config.yaml").write_text(settings)
         shared_engine.start()
         shared_engine.call("samples.add", name="samples/serverops")
         two_pods.learned(shared_engine, two_pods.GOOD)

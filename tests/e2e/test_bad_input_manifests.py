@@ -28,6 +28,8 @@ from tests.e2e.two_pods import (
 
 pytestmark = pytest.mark.e2e
 
+TRAINING_SECONDS = 3
+
 NAME = "second"
 TEXT = sample(NAME)
 ENDLESS = (

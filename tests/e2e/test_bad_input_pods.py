@@ -28,6 +28,8 @@ from tests.e2e.two_pods import (
 
 pytestmark = pytest.mark.e2e
 
+TRAINING_SECONDS = 3
+
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{c}: &{c} [{', '.join([f'*{b}'] * 9)}]\n" for b, c in zip("abcdefgh", "bcdefghi", strict=True)
 )

@@ -31,6 +31,8 @@ from tests.e2e.two_pods import (
 
 pytestmark = pytest.mark.e2e
 
+TRAINING_SECONDS = 3
+
 NAME = "second"
 HEAD = sample(NAME).partition("  reward_init:")[0]
 WITH_FILE = (

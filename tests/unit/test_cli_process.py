@@ -314,3 +314,20 @@ def test_following_the_engines_log(folder: Path) -> None:
         assert line_of(process) == "four\n"
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
+
+
+INTERRUPTED_IN_A_TEXT = """
+from spice_tui.cli import output
+
+def flush():
+    exec("raise KeyboardInterrupt")
+
+output.flush = flush
+"""
+
+
+def test_an_interrupt_in_code_from_a_text_still_ends_with_130(folder: Path):
+    # Modules make named tuples and the like from texts, and some are imported while following.
+    (folder / "sitecustomize.py").write_text(INTERRUPTED_IN_A_TEXT)
+    done = call(folder, "version", PYTHONPATH=str(folder))
+    assert (done.returncode, done.stderr) == (130, "")
