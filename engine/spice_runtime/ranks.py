@@ -6,6 +6,7 @@
     cwd      its folder               views  what rank 0 sees of the disk, see `spice_runtime.views`
     threads  OMP_NUM_THREADS, unless it is set       name   the run's, for TORCHELASTIC_RUN_ID
     grace_s  from SIGTERM to SIGKILL when one failed
+    doors    variables with an address for metrics; `/rankN` after it says who sends
 
 The variables are those of torchrun
 (https://docs.pytorch.org/docs/stable/elastic/run.html#environment-variables). Every rank has
@@ -31,7 +32,7 @@ from typing import Any, NoReturn
 if not __package__:
     sys.path.append(str(Path(__file__).resolve().parent.parent))
 
-from spice_runtime import process, views
+from spice_runtime import process, rank_names, views
 from spice_runtime.shim_command import die_with_parent, outcome, reset_signals
 from spice_runtime.shim_log import LogWriter
 
@@ -130,9 +131,13 @@ class Launcher:
     def _variables(self, number: int) -> dict[str, str]:
         count = str(self._plan["count"])
         threads = self._plan.get("threads") or max(1, _cores() // self._plan["count"])
+        doors = self._plan.get("doors", ())
+        if not number or self._environment.get(rank_names.VARIABLE) == rank_names.TOGETHER:
+            doors = ()
         return {
             "OMP_NUM_THREADS": str(threads),
             **self._environment,
+            **{name: f"{self._environment[name]}/rank{number}" for name in doors},
             "RANK": str(number),
             "LOCAL_RANK": str(number),
             "ROLE_RANK": str(number),

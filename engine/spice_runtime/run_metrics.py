@@ -6,6 +6,7 @@ to flush; forks and threads write whole lines each. The file is named by `SPICE_
 
 A line is a JSON list `[name, value, index, time]`. A number stands as it is, null is NaN, true
 and false are the infinities, a string is a text. An index of null is one more than the last.
+Of a process that is one of several ranks `spice_runtime.rank_names` says what the name is.
 """
 
 # What a user gives may be anything.
@@ -23,6 +24,7 @@ import warnings
 from contextlib import suppress
 from typing import Any
 
+from spice_runtime import rank_names
 from spice_runtime.user_metrics import as_number
 
 VARIABLE = "SPICE_METRICS"
@@ -44,6 +46,7 @@ class MetricFile:
     def __init__(self, path: str) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self._rank: str | None = None
         self._names: dict[str, str] = {}
         self._fd = -1
         self._id: tuple[int, int] | None = None
@@ -51,9 +54,12 @@ class MetricFile:
 
     def send(self, name: Any, value: Any, index: Any = None) -> str:
         """Adds a point; gives why it, or its index, was not taken, else nothing. Never raises."""
-        if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
+        if self._rank is None:
+            self._rank = rank_names.prefix_in(os.environ)
+        longest = LONGEST_NAME - len(self._rank)
+        if not isinstance(name, str) or not 0 < len(name) <= longest:
             return (
-                f"metric discarded: the name must be a text of 1 to {LONGEST_NAME} characters, "
+                f"metric discarded: the name must be a text of 1 to {longest} characters, "
                 f"not {name!r:.80}"
             )
         try:
@@ -70,14 +76,19 @@ class MetricFile:
                 at = str(_index(index))
             except Exception:  # noqa: BLE001 - as above
                 problem = f"metric {name!r}: its index was ignored, for it is no whole number"
-        key = self._names.get(name) or self._key(name)
+        key = self._names.get(name) or self._key(name, self._rank)
         line = f"[{key},{told},{at},{time.time()!r}]\n"
         return self._write(line.encode("ascii")) or problem
 
-    def _key(self, name: str) -> str:
+    def forget_rank(self) -> None:
+        """Look again which rank this process is: a fork may be another one."""
+        self._rank = None
+        self._names = {}
+
+    def _key(self, name: str, rank: str) -> str:
         if len(self._names) >= _MOST_NAMES:
             self._names.clear()
-        found = self._names[name] = _text(name)
+        found = self._names[name] = _text(rank + name)
         return found
 
     def _write(self, line: bytes) -> str:
@@ -155,6 +166,14 @@ def here() -> MetricFile | None:
         _Here.file = MetricFile(path) if path else None
         _Here.known = True
     return _Here.file
+
+
+def _forked() -> None:
+    if _Here.file is not None:
+        _Here.file.forget_rank()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def send_metric(name: Any, value: Any, index: Any = None) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 import spice_runtime
 from spice_engine.runs.metric_lines import CHUNK_BYTES, parse, read_chunk
-from spice_runtime import run_metrics
+from spice_runtime import rank_names, run_metrics
 from spice_runtime.run_metrics import MetricFile, MetricWarning
 
 Sent = Callable[[], list[tuple[str, int | None, float | str]]]
@@ -198,3 +198,40 @@ def test_a_file_is_read_up_to_its_last_whole_line(tmp_path: Path) -> None:
     rest = read_chunk(path, first.end, whole=False)
     assert rest is not None
     assert (first.bad, rest.bad, len(rest.rows)) == (1, 1, 1)
+
+
+def test_a_rank_sends_below_its_number_and_a_fork_may_be_another(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "8")  # it may mean anything
+    spice_runtime.send_metric("m", 0)
+    pid = os.fork()
+    if pid == 0:
+        os.environ["WORLD_SIZE"] = "16"
+        spice_runtime.send_metric("m", 1)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert [name for name, _, _ in sent(path)] == ["m", "rank8/m"]
+
+
+@pytest.mark.parametrize(
+    ("rank", "world", "more", "prefix"),
+    [
+        ("0", "2", {}, ""),
+        ("1", "2", {}, "rank1/"),
+        ("2", "2", {}, ""),
+        ("one", "2", {}, ""),
+        ("1", "2", {"SPICE_RANK_METRICS": "together"}, ""),
+    ],
+)
+def test_which_rank_a_process_is(rank: str, world: str, more: dict[str, str], prefix: str) -> None:
+    assert rank_names.prefix_in({"RANK": rank, "WORLD_SIZE": world, **more}) == prefix
+
+
+def test_a_name_is_no_longer_with_its_rank(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    spice_runtime.send_metric("m" * 294, 1)
+    with pytest.warns(MetricWarning, match="1 to 294 characters"):
+        spice_runtime.send_metric("m" * 295, 1)
+    assert [name for name, _, _ in sent(path)] == ["rank1/" + "m" * 294]

@@ -1,8 +1,8 @@
 """MLflow's tracking door: `/api/2.0/mlflow/…`, as the `mlflow` client calls it.
 
 The same paths below `/api/runs/N` are for the code of run N: `MLFLOW_TRACKING_URI` leads there in
-a run, so that the engine knows who asks. What is not here has no place in the engine; a client
-is told so, with the code it expects.
+a run, so that the engine knows who asks, and to `/api/runs/N/rankK` in a rank of one. What is not
+here has no place in the engine; a client is told so, with the code it expects.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from spice_engine.api.mlflow_artifacts import ArtifactRoutes
 from spice_engine.api.mlflow_fields import Fields, experiment_number, experiment_numbers
 from spice_engine.api.mlflow_messages import Message
 from spice_engine.api.mlflow_models import ModelRoutes
+from spice_engine.api.mlflow_ranks import named_by_rank
 from spice_engine.api.replies import json_response
 from spice_engine.errors import InvalidRequest, NotSupported, SpiceError
 from spice_engine.runs.tracking import Tracking
@@ -31,7 +32,7 @@ from spice_engine.store.tracking_inputs import DatasetRow, ModelUse
 
 HISTORY = "mlflow.log-model.history"
 """The tag in which clients before MLflow 3 keep what models a run logged."""
-BASES = ("", r"/api/runs/{run:\d{1,18}}")
+BASES = ("", r"/api/runs/{run:\d{1,18}}", r"/api/runs/{run:\d{1,18}}/rank{rank:\d{1,4}}")
 API = "/api/2.0/mlflow"
 _OURS = ("/api/2.0/", "/api/3.0/", "/api/runs/")
 
@@ -78,7 +79,7 @@ class TrackingRoutes:
         """Add the routes."""
         for base in BASES:
             for (method, path), handler in {**self._table(), **self._models.table()}.items():
-                app.router.add_route(method, f"{base}{API}/{path}", self._endpoint(handler))
+                app.router.add_route(method, f"{base}{API}/{path}", self._endpoint(path, handler))
             self._artifacts.install(app, base)
             app.router.add_get(f"{base}/api/3.0/mlflow/server-info", self._server_info)
             for rest in ("/api/2.0/{rest:.*}", "/api/3.0/{rest:.*}"):
@@ -113,16 +114,22 @@ class TrackingRoutes:
             ("GET", "artifacts/list"): self._list_artifacts,
         }
 
-    def _endpoint(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    def _endpoint(
+        self, path: str, handler: Handler
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
             if request.method in {"GET", "HEAD"}:
                 data = dict(request.query)
             else:
                 body = await self._bodies.read(request, limit=JSON_LIMIT)
                 data = json_text.parse_object(body)
-            inside = request.match_info.get("run")
-            data.update({k: v for k, v in request.match_info.items() if k != "run"})
-            answer = await handler(Fields(data), None if inside is None else int(inside))
+            asker = {"run", "rank"}
+            data.update({k: v for k, v in request.match_info.items() if k not in asker})
+            found = request.match_info.get("run")
+            inside = None if found is None else int(found)
+            if inside is not None and (rank := request.match_info.get("rank")):
+                data = named_by_rank(path, data, inside, int(rank))
+            answer = await handler(Fields(data), inside)
             if not callable(answer):
                 return json_response(answer)
             text = await asyncio.to_thread(lambda: json_text.dumps(answer()))

@@ -1,8 +1,8 @@
 """Where Spell's own module sends a run's metrics: `POST /spell/<token>/user-metrics`.
 
-It is told so by `SPELL_METRICS`. A body is `{"type": "number", "name", "number"[, "index"]}` or
-`{"type": "text", "name", "text"[, "index"]}`; what is wrong with one is told as 400 with a text,
-which the module shows as a warning.
+It is told so by `SPELL_METRICS`, which ends in `/rankN` for a rank of a run. A body is
+`{"type": "number", "name", "number"[, "index"]}` or `{"type": "text", "name", "text"[, "index"]}`;
+what is wrong with one is told as 400 with a text, which the module shows as a warning.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from spice_engine.api.replies import json_response, text_error
 from spice_engine.errors import InvalidRequest, NotFound, Unauthorized
 from spice_engine.operations import Dispatcher
 from spice_engine.runs.metric_service import run_of_token
+from spice_runtime.rank_names import prefix_of
 
 ROUTE = "/spell/{run_token}/user-metrics"
+RANK_ROUTE = r"/spell/{run_token}/rank{rank:\d{1,4}}/user-metrics"
 BODY_LIMIT = 512 * 1024
 
 
@@ -32,7 +34,8 @@ class SpellMetrics:
 
     def install(self, app: web.Application) -> None:
         """Add the route."""
-        app.router.add_post(ROUTE, self.send)
+        for route in (ROUTE, RANK_ROUTE):
+            app.router.add_post(route, self.send)
 
     async def send(self, request: web.Request) -> web.Response:
         """Take in one point."""
@@ -41,14 +44,14 @@ class SpellMetrics:
             raise Unauthorized("this is no run's address for metrics.")
         body = await self._bodies.read(request, limit=BODY_LIMIT)
         try:
-            point = _point(body)
+            point = _point(body, prefix_of(int(request.match_info.get("rank", 0))))
             await self._call("runs.add_metrics", {"id": number, "points": [point]})
         except (InvalidRequest, NotFound) as error:
             return text_error(error, status=400)
         return json_response({})
 
 
-def _point(body: bytes) -> dict[str, Any]:
+def _point(body: bytes, prefix: str) -> dict[str, Any]:
     """Raises InvalidRequest."""
     try:
         told = json.loads(body)  # it also reads NaN and Infinity
@@ -64,4 +67,4 @@ def _point(body: bytes) -> dict[str, Any]:
     index = told.get("index")
     if index is not None and (isinstance(index, bool) or not isinstance(index, int)):
         raise InvalidRequest("the index of a metric must be a whole number.")
-    return {"name": name, "value": value, "index": index}
+    return {"name": prefix + name, "value": value, "index": index}

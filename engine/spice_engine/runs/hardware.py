@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +14,12 @@ from spice_engine.protocol.run_metrics import GpuStats, RunStats
 from spice_engine.protocol.runs import RunInfo
 from spice_engine.runs.gpu_usage import Gpus
 from spice_engine.runs.metric_feeds import owner_of
+from spice_engine.runs.rank_jobs import ranks_of
 from spice_engine.runs.service import Runs
+from spice_engine.runs.states import has_process
 from spice_engine.runs.usage import RunUsage, RunUsages
 from spice_engine.store import runs as table
 from spice_engine.store.series import MEASURED, Point
-from spice_engine.store.tracking import EXTERNAL
 from spice_engine.workers.devices import devices_in
 from spice_runtime import process
 
@@ -30,11 +31,13 @@ _LIVE = frozenset({"running", "stopping", "killing"})
 
 @dataclass(frozen=True, slots=True)
 class _Shim:
-    """Who to measure: the shim's pid, when its command began, and the GPUs it was given."""
+    """Who to measure: the shim's pid, when its command began, the GPUs it was given, and the pids
+    of the ranks, None while their launcher has not told them."""
 
     pid: int
     began: float
     devices: tuple[int, ...]
+    ranks: Mapping[int, int] | None
 
 
 class Hardware:
@@ -64,7 +67,7 @@ class Hardware:
                 await self._task
 
     def _hear(self, info: RunInfo) -> None:
-        if info.state in _LIVE and info.kind != EXTERNAL:
+        if info.state in _LIVE and has_process(info):
             self._living.add(info.id)
             self._some.set()
         elif info.id in self._living:
@@ -127,16 +130,19 @@ class Hardware:
     def _read_now(self, folders: dict[int, Path]) -> dict[int, tuple[RunUsage, list[GpuStats]]]:
         self._usages.forget_others(self._living | set(folders))
         usages: dict[int, RunUsage] = {}
+        used: dict[int, _Shim] = {}
         for number, folder in folders.items():
             shim = self._shims.get(number) or _shim_of(folder)
             if shim is None:
                 continue
-            self._shims[number] = shim
-            usage = self._usages.read(number, shim.pid, shim.began)
+            if shim.ranks is not None:
+                self._shims[number] = shim
+            used[number] = shim
+            usage = self._usages.read(number, shim.pid, shim.began, shim.ranks)
             if usage.pids:
                 usages[number] = usage
         gpus = self._gpus.read(
-            {number: (one.pids, self._shims[number].devices) for number, one in usages.items()}
+            {number: (one.pids, used[number].devices) for number, one in usages.items()}
         )
         return {number: (one, gpus.get(number, [])) for number, one in usages.items()}
 
@@ -150,7 +156,10 @@ def _shim_of(folder: Path) -> _Shim | None:
     if not note or not note.get("pid"):
         return None
     devices = devices_in((job or {}).get("env", {}))
-    return _Shim(int(note["pid"]), float(note.get("started", 0)), devices)
+    pids: dict[int, int] | None = {}
+    if (job or {}).get("ranks"):
+        pids = {one.rank: one.pid for one in ranks_of(folder).ranks} or None
+    return _Shim(int(note["pid"]), float(note.get("started", 0)), devices, pids)
 
 
 def _memory() -> int:
@@ -166,6 +175,8 @@ def _points(usage: RunUsage, gpus: list[GpuStats]) -> list[Point]:
         "disk_read_bytes": usage.read,
         "disk_written_bytes": usage.written,
     }
+    for rank, (cpu, memory) in usage.ranks.items():
+        values |= {f"rank{rank}/cpu_percent": 100 * cpu, f"rank{rank}/memory_bytes": memory}
     for gpu in gpus:
         values |= {
             f"gpu{gpu.number}/utilization_percent": gpu.utilization,

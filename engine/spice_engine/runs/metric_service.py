@@ -14,7 +14,7 @@ from spice_engine.errors import StorageError
 from spice_engine.runs.hardware import Hardware
 from spice_engine.runs.metric_feeds import MetricFeeds, metric_file
 from spice_engine.runs.metric_watch import MetricWatches
-from spice_engine.runs.requests import PYTHON_PATH
+from spice_engine.runs.requests import PYTHON_PATH, SPELL_METRICS
 from spice_engine.runs.service import Runs
 from spice_engine.store.runs import RunRow
 from spice_engine.workers.pool import ChildPool
@@ -23,7 +23,7 @@ from spice_runtime.run_metrics import VARIABLE
 
 log = logging.getLogger(__name__)
 
-SPELL_RUN, SPELL_METRICS = "SPELL_RUN", "SPELL_METRICS"
+SPELL_RUN = "SPELL_RUN"
 _TOKEN_CHARACTERS = 32
 EXPORT_SECONDS = 600.0
 

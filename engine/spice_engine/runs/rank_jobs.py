@@ -8,13 +8,16 @@ from pathlib import Path
 
 from spice_engine.errors import InvalidRequest, NotFound
 from spice_engine.protocol.ranks import RankInfo, RankList
+from spice_engine.runs import tracking_variables
 from spice_engine.runs.logs import LOG_NAME
+from spice_engine.runs.requests import SPELL_METRICS
 from spice_engine.store.runs import RunRow
 from spice_engine.workers.jobs import Job
 from spice_engine.workers.shims import Exit
 from spice_runtime import process, ranks
 
 MOST_RANKS = 128
+_DOORS = (SPELL_METRICS, tracking_variables.ADDRESS)
 
 
 def check_ranks(count: int) -> None:
@@ -46,6 +49,8 @@ def with_ranks(job: Job, row: RunRow, cores: float) -> Job:
             "threads": int(cores // row.distributed) or int(cores > 0),
             "name": str(row.id),
             "grace_s": job.grace_s,
+            # A server that the run names itself knows nothing of ranks.
+            "doors": [name for name in _DOORS if name in job.env and name not in row.env],
         },
     )
 

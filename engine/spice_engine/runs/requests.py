@@ -30,6 +30,8 @@ MOST_RETRIES = 100
 MOST_AFTER = 1000
 
 PYTHON_PATH = "PYTHONPATH"
+SPELL_METRICS = "SPELL_METRICS"
+"""Where Spell's own module sends metrics to."""
 SHELL = ("/bin/sh", "-c")
 """A one-line command is stored and run as this and the line."""
 

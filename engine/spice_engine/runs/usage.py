@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from spice_engine.workers.descendants import descendants
 
@@ -13,7 +13,8 @@ from spice_engine.workers.descendants import descendants
 @dataclass(frozen=True, slots=True)
 class RunUsage:
     """All processes of one run together. `cpu` is in cores, the rest in bytes since the run began;
-    disks are None where the system does not tell."""
+    disks are None where the system does not tell. `ranks` has the cores and the memory of each
+    rank."""
 
     time: float
     pids: tuple[int, ...]
@@ -21,6 +22,16 @@ class RunUsage:
     memory: int
     read: int | None
     written: int | None
+    ranks: Mapping[int, tuple[float, int]] = field(default_factory=dict[int, tuple[float, int]])
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What one process said."""
+
+    seconds: float
+    memory: int
+    shared: int
 
 
 class RunUsages:
@@ -37,39 +48,47 @@ class RunUsages:
             for gone in known.keys() - kept:
                 del known[gone]
 
-    def read(self, run: int, shim: int, began: float) -> RunUsage:
-        """The usage of a run by the pid of its shim, which is not counted, and when it began (Unix
-        seconds). Memory that processes share is counted once."""
+    def read(
+        self, run: int, shim: int, began: float, ranks: Mapping[int, int] | None = None
+    ) -> RunUsage:
+        """The usage of a run by the pid of its shim, which is not counted, when it began (Unix
+        seconds), and the pids of its ranks. Memory that processes share is counted once."""
         import psutil  # not before a run runs: the engine's start would wait for it
 
         now, wall = time.monotonic(), time.time()
         pids = tuple(descendants(shim))
-        seconds: dict[int, float] = {}
+        found: dict[int, _Read] = {}
         disks = self._disks.setdefault(run, {})
-        memory = shared = 0
         for pid in pids:
             with suppress(psutil.Error):
                 process = psutil.Process(pid)
                 with process.oneshot():
                     times, sizes = process.cpu_times(), process.memory_info()
-                seconds[pid] = times.user + times.system
-                both = int(getattr(sizes, "shared", 0))
-                memory += max(0, sizes.rss - both)
-                shared = max(shared, both)
+                shared = int(getattr(sizes, "shared", 0))
+                found[pid] = _Read(times.user + times.system, sizes.rss, shared)
                 with suppress(AttributeError, psutil.Error):  # macOS does not tell
                     counters = process.io_counters()
                     disks[pid] = (counters.read_bytes, counters.write_bytes)
         then, before = self._seconds.get(run, (now - max(0.01, wall - began), {}))
-        self._seconds[run] = (now, seconds)
-        # One that ended takes its seconds along: what is missing of them shows in no rate.
-        used = sum(max(0.0, spent - before.get(pid, 0.0)) for pid, spent in seconds.items())
-        cpu = used / (now - then) if now > then else 0.0
+        self._seconds[run] = (now, {pid: one.seconds for pid, one in found.items()})
+
+        def used(some: Iterable[int]) -> tuple[float, int]:
+            """The cores and the memory of some of the processes together."""
+            read = [(pid, found[pid]) for pid in some if pid in found]
+            # One that ended takes its seconds along: what is missing of them shows in no rate.
+            spent = sum(max(0.0, one.seconds - before.get(pid, 0.0)) for pid, one in read)
+            memory = sum(max(0, one.memory - one.shared) for _, one in read)
+            memory += max((one.shared for _, one in read), default=0)
+            return (spent / (now - then) if now > then else 0.0), memory
+
+        cpu, memory = used(pids)
         told = bool(disks)
         return RunUsage(
             wall,
             pids,
             cpu,
-            memory + shared,
+            memory,
             sum(read for read, _ in disks.values()) if told else None,
             sum(written for _, written in disks.values()) if told else None,
+            {rank: used((pid, *descendants(pid))) for rank, pid in (ranks or {}).items()},
         )
