@@ -92,18 +92,21 @@ def make_read_only(libc: ctypes.CDLL, target: str) -> None:
     mount(libc, None, target, None, MS_REMOUNT | MS_BIND | MS_RDONLY | kept)
 
 
-def new_root(libc: ctypes.CDLL, base: str, wanted: dict[str, str]) -> list[str]:
+def new_root(libc: ctypes.CDLL, wanted: dict[str, str]) -> list[str]:
     """Makes the root folder anew, of what the old one has and of the `wanted` places.
 
-    `wanted` is places (`/model`, `/mnt/data`) with what is to appear there, a folder or a file;
-    `base` any folder. A folder on the way to a place is made anew, too: what is written straight
-    into it is gone afterwards. Gives the places.
+    `wanted` is places (`/model`, `/mnt/data`) with what is to appear there, a folder or a file. A
+    folder on the way to a place is made anew, too: what is written straight into it is gone
+    afterwards. Gives the places.
 
     Raises:
         OSError: the system does not allow it.
     """
     # An empty file system becomes the root; the old one hangs in it while its parts are bound.
-    mount(libc, "tmpfs", base, "tmpfs", 0)
+    # Until then it may hide any folder.
+    base = next(Path(source) for source in wanted.values())
+    base = base if base.is_dir() else base.parent
+    mount(libc, "tmpfs", str(base), "tmpfs", 0)
     Path(base, _OLD).mkdir()
     number = _NUMBERS_OF_PIVOT_ROOT[os.uname().machine]
     check(libc.syscall(number, os.fsencode(base), os.fsencode(f"{base}/{_OLD}")))

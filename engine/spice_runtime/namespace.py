@@ -76,7 +76,7 @@ def _enter(wanted: dict[str, str]) -> None:
     here = Path.cwd()
     libc = linux_mounts.library()
     linux_mounts.unshare(libc)
-    for place in linux_mounts.new_root(libc, next(iter(wanted.values())), wanted):
+    for place in linux_mounts.new_root(libc, wanted):
         # Kernels refuse this where the file system has locked flags; then it stays writable.
         with suppress(OSError):
             linux_mounts.make_read_only(libc, place)

@@ -71,7 +71,7 @@ def enter(views: list[dict[str, str]]) -> None:
     if root is not None:
         _new_root(libc, root["at"], root[SYSTEM].split("\n"), outside)
     elif outside:
-        for place in linux_mounts.new_root(libc, next(iter(outside.values())), outside):
+        for place in linux_mounts.new_root(libc, outside):
             linux_mounts.make_read_only(libc, place)
 
 

@@ -247,8 +247,43 @@ async def test_a_mount_from_the_root_on(runs: Runs) -> None:
     else:
         assert found.state == "mount_failed"
         assert "cannot appear at /mnt/spice/deep" in found.message
+    alone = await run(runs, "cat /mnt/spice/one", mounts=["file:/mnt/spice/one"])
+    if runs.preparation.files.ways()[views.BIND]:
+        assert log_of(runs, alone.id) == "one"
     assert not Path("/mnt/spice").exists()
     assert not Path("/spice-test-file").exists()
+
+
+@pytest.mark.parametrize(
+    ("mount", "said"),
+    [
+        ("folder:code.txt", "there is a file, and a folder is to be shown"),
+        ("file:inner", "there is a folder, and a file is to be shown"),
+        ("folder:code.txt/deep", "code.txt is a file"),
+        ("file:/etc/passwd/x", "/etc/passwd is a file"),
+        ("folder:/etc/passwd", "there is a file"),
+        ("file:/proc/x", "the kernel's own"),
+        ("folder:/", "no place for a mount"),
+    ],
+)
+async def test_a_place_that_a_mount_cannot_take(runs: Runs, mount: str, said: str) -> None:
+    resources(runs, folder={"a": "in"}, file="one")
+    with pytest.raises(InvalidRequest, match=said):
+        await runs.start(StartRun("true", mounts=[mount]))
+
+
+async def test_a_mount_does_not_hide_the_run_itself(runs: Runs) -> None:
+    resources(runs, folder={"a": "in"})
+    for place in (runs.location.root.parent, runs.location.state):
+        with pytest.raises(InvalidRequest, match="own state"):
+            await runs.start(StartRun("true", mounts=[f"folder:{place}"]))
+
+
+async def test_a_mount_in_the_place_of_the_same_kind_is_seen_instead(runs: Runs) -> None:
+    resources(runs, folder={"a": "in"}, file="one")
+    found = await run(runs, "ls inner; cat code.txt", mounts=["folder:inner", "file:code.txt"])
+    assert log_of(runs, found.id) == "a\none"
+    assert found.output_files == 0
 
 
 async def test_an_environment_that_cannot_be_made(runs: Runs) -> None:

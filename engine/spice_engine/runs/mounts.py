@@ -19,11 +19,6 @@ class Mount:
     resource: str
     path: str
 
-    @property
-    def is_absolute(self) -> bool:
-        """Whether it appears outside of the run's folder."""
-        return self.path.startswith("/")
-
 
 def parse(texts: Iterable[str]) -> tuple[Mount, ...]:
     """Mounts of these texts; of two of one resource the last counts, as in Spell.

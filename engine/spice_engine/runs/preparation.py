@@ -19,7 +19,7 @@ from spice_engine.errors import InvalidRequest, NotFound, StorageError
 from spice_engine.protocol.location import Location
 from spice_engine.protocol.runs import StartRun
 from spice_engine.protocol.servers import Dependencies
-from spice_engine.runs import environment_record
+from spice_engine.runs import environment_record, mount_places
 from spice_engine.runs import mounts as mount_texts
 from spice_engine.runs.environment_wishes import absolute
 from spice_engine.runs.environments import Environment, EnvironmentFailed, Environments
@@ -90,7 +90,8 @@ class Preparation:
         """Freeze what a run asks for, with the folder as it is now, or with `code`.
 
         Raises:
-            InvalidRequest: what it asks for cannot be had, or `cwd` is left out of the snapshot.
+            InvalidRequest: what it asks for cannot be had, `cwd` is left out of the snapshot, or a
+                mount cannot appear at its place.
             NotFound: a mount's resource is not there.
             StorageError: the folder cannot be read or is too large, or the disk is full.
         """
@@ -116,6 +117,16 @@ class Preparation:
         if wanted is not None and not code and (wanted.apt or wanted.image):
             raise InvalidRequest(
                 "a system of its own needs a copy of the app folder.", hint="Leave --in-place out."
+            )
+        if code and found:
+            system = wanted is not None and bool(wanted.apt or wanted.image)
+            await asyncio.to_thread(
+                mount_places.check,
+                self._objects,
+                code,
+                found,
+                self._location.state,
+                system=system,
             )
         plain = None if wanted is None else dataclasses.asdict(wanted)
         return Taken(code, plain, found, seconds)

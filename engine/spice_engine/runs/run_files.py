@@ -20,9 +20,9 @@ from pathlib import Path, PurePosixPath
 import spice_runtime
 from spice_engine.errors import InvalidRequest
 from spice_engine.runs.folder_ignore import NEVER
+from spice_engine.runs.mount_places import is_folder
 from spice_engine.runs.systems import LAYER
 from spice_engine.runs.tree_folders import TreeFolders
-from spice_engine.store import trees
 from spice_engine.store.copying import clone_or_copy
 from spice_engine.store.disk import storage_error
 from spice_engine.store.objects import ObjectStore
@@ -153,7 +153,7 @@ class RunFiles:
         if os.path.lexists(place):
             remove(place)
         place.parent.mkdir(parents=True, exist_ok=True)
-        if self._is_tree(mount.object):
+        if is_folder(self._objects, mount.object):
             self._objects.materialize(mount.object, place)
         else:
             with self._objects.open(mount.object) as source, place.open("xb+") as target:
@@ -161,13 +161,9 @@ class RunFiles:
         return []
 
     def _shared(self, content: str) -> Path:
-        if self._is_tree(content):
+        if is_folder(self._objects, content):
             return self.trees.ensure(content)
         return self.trees.ensure_file(content)
-
-    def _is_tree(self, content: str) -> bool:
-        with self._objects.open(content) as source:
-            return trees.is_tree(source.read(len(trees.HEADER)))
 
     # -- at the end
 
