@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.actions import SkipAction
 from textual.geometry import Region, Size
@@ -20,15 +19,20 @@ from spice_tui.widgets.copying import CopyText
 from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.paging import Paging
 from spice_tui.widgets.sized import Sized
-from spice_tui.widgets.table_rows import TableLooks, header_strip, row_strip, title_at
+from spice_tui.widgets.table_rows import (
+    STATES,
+    TableLooks,
+    header_strip,
+    looks_of,
+    row_strip,
+    title_at,
+)
 
 if TYPE_CHECKING:
     from spice_tui.models.columns import Column, Place, Row
 
 HEADER = 1
 """Lines above the rows."""
-STATES = ("ok", "running", "waiting", "warning", "failed", "stopped", "muted")
-"""Names of the styles of cells."""
 
 
 class GridTable(Paging, Sized, ScrollView, can_focus=True):  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -82,6 +86,7 @@ class GridTable(Paging, Sized, ScrollView, can_focus=True):  # pyright: ignore[r
         self.model = Table(columns)
         self._empty = empty
         self._places: tuple[Place, ...] = ()
+        self._inner = Size(0, 0)
         self._column = 0
         self._wide = False
         self._look: TableLooks | None = None
@@ -136,7 +141,19 @@ class GridTable(Paging, Sized, ScrollView, can_focus=True):  # pyright: ignore[r
     @property
     def _room(self) -> int:
         """How many rows fit."""
-        return max(1, self.size.height - HEADER)
+        return max(1, self._inner.height - HEADER)
+
+    def _lay_out(self) -> Size:
+        """Place the columns beside the scroll bars that there will be; how far all reaches."""
+        lines = len(self.model.rows) + HEADER
+        width, height = self.size
+        upright = lines > height
+        self._places = self.model.layout(width - upright, wide=self._wide)
+        last = self._places[-1] if self._places else None
+        reach = last.x + last.width if last else 0
+        beyond = reach > width - upright
+        self._inner = Size(width - (upright or lines > height - beyond), height - beyond)
+        return Size(reach if beyond else 0, lines)
 
     def _arranged(self, *, see: bool = False) -> None:
         """The model changed: draw what is different, tell what is to be told.
@@ -147,19 +164,17 @@ class GridTable(Paging, Sized, ScrollView, can_focus=True):  # pyright: ignore[r
         if not self.is_mounted or not self.size:
             return
         in_sight = self._top <= self._cursor < self._top + self._room
-        places = self.model.layout(self.size.width, wide=self._wide)
-        width = places[-1].x + places[-1].width if places else 0
-        # Columns that fit ask for no width: the other scroll bar may just have taken some.
-        beyond = width if width > self.size.width else 0
-        size = Size(beyond, len(self.model.rows) + HEADER)
-        relaid = places != self._places
-        self._places = places
+        before, inner = self._places, self._inner
+        size, places = self._lay_out(), self._places
+        relaid = places != before
         if size != self.virtual_size:
             self.virtual_size = size
         if see or in_sight:
             self._see_cursor()
+            if inner != self._inner:  # a bar comes or goes, and how far one can scroll with it
+                self.call_after_refresh(self._see_cursor)
         changes = self.model.changes(self._top, self._room)
-        before, self._cursor = self._cursor, self.model.cursor
+        cursor, self._cursor = self._cursor, self.model.cursor
         if relaid or changes.everything:
             self.refresh()
             return
@@ -169,8 +184,8 @@ class GridTable(Paging, Sized, ScrollView, can_focus=True):  # pyright: ignore[r
             for number, key in changes.cells
             if not key or key in by_key
         ]
-        if before != self._cursor:
-            regions += [self._region(number, None) for number in (before, self._cursor)]
+        if cursor != self._cursor:
+            regions += [self._region(number, None) for number in (cursor, self._cursor)]
         if regions:
             self.refresh(*regions)
 
@@ -209,31 +224,14 @@ class GridTable(Paging, Sized, ScrollView, can_focus=True):  # pyright: ignore[r
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Lines of the screen; styles are asked for once for all of them."""
-        self._look = self._looks()
+        self._look = looks_of(self)
         if not self._places:  # the first frame comes before `on_resize`, and shows the rows already
-            self._places = self.model.layout(self.size.width, wide=self._wide)
+            self._lay_out()
         return super().render_lines(crop)
-
-    def _looks(self) -> TableLooks:
-        base = self.rich_style
-
-        def style(name: str) -> Style:
-            return self.get_component_rich_style(f"grid--{name}", partial=True)
-
-        return TableLooks(
-            base=base,
-            header=self.get_component_rich_style("grid--header"),
-            column=self.get_component_rich_style("grid--column"),
-            cursor=self.get_component_rich_style(
-                "grid--cursor" if self.has_focus else "grid--cursor-away"
-            ),
-            empty=self.get_component_rich_style("grid--empty"),
-            states={name: Style(color=style(name).color) for name in STATES},
-        )
 
     def render_line(self, y: int) -> Strip:
         """One line of the screen: the header, a row, or the words for an empty table."""
-        look = self._look = self._look or self._looks()
+        look = self._look = self._look or looks_of(self)
         model, width = self.model, self.size.width
         left = round(self.scroll_offset.x)
         number = self._top + y - HEADER
@@ -298,7 +296,7 @@ class GridTable(Paging, Sized, ScrollView, can_focus=True):  # pyright: ignore[r
             return
         self._column = max(0, min(self._column_number() + by, len(self._places) - 1))
         place = self._places[self._column]
-        left, width = round(self.scroll_offset.x), self.size.width
+        left, width = round(self.scroll_offset.x), self._inner.width
         if place.x + place.width > left + width:
             left = min(place.x, place.x + place.width - width)
         elif place.x < left or self._column == 0:

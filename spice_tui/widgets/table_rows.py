@@ -14,8 +14,13 @@ from spice_tui.models.cells import cut, fitted, width_of
 from spice_tui.theme.symbols import symbols
 
 if TYPE_CHECKING:
+    from textual.widget import Widget
+
     from spice_tui.models.columns import Place
     from spice_tui.models.table import Table
+
+STATES = ("ok", "running", "waiting", "warning", "failed", "stopped", "muted")
+"""Names of the styles of cells."""
 
 
 @record
@@ -28,6 +33,22 @@ class TableLooks:
     cursor: Style
     empty: Style
     states: Mapping[str, Style]
+
+
+def looks_of(table: Widget) -> TableLooks:
+    """The styles that the style sheet gives a table now."""
+
+    def style(name: str, *, partial: bool = False) -> Style:
+        return table.get_component_rich_style(f"grid--{name}", partial=partial)
+
+    return TableLooks(
+        base=table.rich_style,
+        header=style("header"),
+        column=style("column"),
+        cursor=style("cursor" if table.has_focus else "cursor-away"),
+        empty=style("empty"),
+        states={name: Style(color=style(name, partial=True).color) for name in STATES},
+    )
 
 
 def header_strip(model: Table, places: Sequence[Place], current: str, looks: TableLooks) -> Strip:

@@ -299,3 +299,23 @@ async def test_a_frame_asked_for_before_it_was_removed_is_drawn() -> None:
         await app.pane.remove()
         app.pane.table._rich_style_cache.clear()  # as after a change of its styles
         assert app.pane.table.render_lines(Region(0, 0, 60, 3))
+
+
+async def test_scroll_bars_cover_no_cell() -> None:
+    """The last column and the last row are whole beside and above the bars."""
+    app = Host()
+    async with app.run_test(size=(40, 8)) as pilot:
+        table = app.pane.table
+        app.pane.show(pods(3))
+        await settle(pilot)
+        app.pane.show(pods(50))
+        await settle(pilot)
+        seen = table.scrollable_content_region.size
+        assert seen.width == table.size.width - 1, "there is a bar"
+        assert [len(line) for line in lines(table)] == [seen.width] * 8
+        await pilot.press("w", "G")
+        app.pane.show([Row(f"{i}", {"pod": "x" * 60, "state": "ready"}) for i in range(50)])
+        await settle(pilot)
+        seen = table.scrollable_content_region.size
+        assert seen.height == table.size.height - 1, "there is a second bar"
+        assert lines(table)[seen.height - 1].startswith("▌"), "the cursor is above it"
