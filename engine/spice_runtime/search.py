@@ -124,7 +124,7 @@ def create(
         "sampler_options": dict(sampler_options or {}),
         "description": description,
     }
-    return Search(at, at.post("searches", request))
+    return Search(at, at.create("searches", request))
 
 
 def get(number: int, *, door: Door | None = None) -> Search:
@@ -280,7 +280,7 @@ class Trial:
             "made_by": f"search:{self.search.number}",
             "params": {**given.get("params", {}), **self.params},
         }
-        run = door.post("runs", request)
+        run = door.create("runs", request)
         while run["state"] not in _OVER:
             time.sleep(_LOOK_SECONDS)
             run = door.get(f"runs/{run['id']}")

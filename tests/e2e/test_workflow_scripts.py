@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -198,3 +203,82 @@ def test_a_script_and_steps_outlive_an_engine_that_is_killed(shared_engine: Engi
     for one, count in ((script, 3), (declared, 2)):
         made: Any = shared_engine.call("runs.list", made_by=f"workflow:{one['id']}")
         assert [run["outcome"] for run in made["runs"]] == ["success"] * count
+
+
+@contextmanager
+def answers_lost(engine: EngineFixture, then: Callable[[], object]) -> Iterator[str]:
+    """An address at which one request gets to the engine, which carries it out; but its answer is
+    thrown away, `then` is called, and nobody listens there any more."""
+    address = engine.http.removeprefix("http://")
+
+    class Thief(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            connection = http.client.HTTPConnection(address, timeout=60)
+            connection.request("POST", self.path, body, dict(self.headers))
+            status.append(connection.getresponse().status)
+            connection.close()
+            server.socket.close()
+            then()
+            self.close_connection = True
+
+    status: list[int] = []
+    server = HTTPServer(("127.0.0.1", 0), Thief)
+    thread = threading.Thread(target=server.handle_request)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        thread.join(60)
+    assert status == [200]
+
+
+def test_what_is_made_is_made_once_though_the_engine_dies_before_it_answers(
+    shared_engine: EngineFixture,
+) -> None:
+    token = shared_engine.location.token.read_text().strip()
+    state = str(shared_engine.location.state)
+
+    def at(url: str) -> spice.Client:
+        return spice.Client(url, token, state=state)
+
+    def dies() -> None:
+        shared_engine.kill()
+        shared_engine.start()
+
+    def runs() -> list[dict[str, Any]]:
+        return shared_engine.call("runs.list", number=1000)["runs"]  # type: ignore[index]
+
+    last = len(runs())
+    with answers_lost(shared_engine, dies) as url:
+        run = at(url).runs.new(command="echo once; echo made > made")
+    run.wait_status("complete")
+    assert run.id == len(runs()) == last + 1
+    assert [str(line) for line in run.logs()] == ["once"]
+
+    # One that has only lost the answer is told of what there is, whatever was to be made.
+    (shared_engine.location.root / "workflows").mkdir(exist_ok=True)
+    (shared_engine.location.root / "workflows" / "one.yaml").write_text(
+        "steps: {a: {command: 'true', cache: false}}"
+    )
+    for make, listed in (
+        (lambda client: client.workflows.run("one"), "workflows"),
+        (lambda client: client.workflows.new("true"), "workflows"),
+        (lambda client: client.hyper.new_grid_search({"n": [1]}, command="true :n:"), "searches"),
+    ):
+        before = len(shared_engine.call(f"{listed}.list")[listed])  # type: ignore[index]
+        with answers_lost(shared_engine, lambda: None) as url:
+            made = make(at(url))
+        after = shared_engine.call(f"{listed}.list")[listed]  # type: ignore[index]
+        assert (len(after), after[-1]["id"]) == (before + 1, made.id)
+    with answers_lost(shared_engine, lambda: None) as url:
+        version = at(url).models.new("once", f"runs/{run.id}", version="first")
+    assert (version.number, len(at(url).models.get("once").model_versions)) == (1, 1)
+
+    # What is over by the time that it is asked for again has been ended by the first request.
+    client = client_of(shared_engine)
+    long = client.runs.new(command="sleep 300")
+    with answers_lost(shared_engine, lambda: long.wait_status("killed")) as url:
+        other = spice.Run(at(url).api, {"id": long.id})
+        other.kill()
+    assert other.status == "killed"

@@ -13,7 +13,8 @@ class CreateModel:
 
     `version` is a custom name beside the number that every version gets (`v3`). `resource` is a
     path of the resource tree, or a folder or file of this machine. `files` are `PATH[:DEST]`
-    inside it; none: all of it.
+    inside it; none: all of it. Of all requests with the same `request_key` the first makes a
+    version.
     """
 
     name: str
@@ -21,6 +22,7 @@ class CreateModel:
     version: str = ""
     files: list[str] = field(default_factory=list[str])
     description: str = ""
+    request_key: str = ""
 
 
 @record

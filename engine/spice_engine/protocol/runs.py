@@ -27,7 +27,8 @@ class StartRun:
     run, trial, workflow or workspace; `parent` is the run that makes this one, `made_by`
     what it belongs to (`search:3`). `distributed` is a number of ranks. `code_of` has it run on the
     folder as another run had it, instead of as it is now; `git` on that of a repository, an address
-    or an absolute path, at `git_ref` (a branch, tag or commit; HEAD if empty).
+    or an absolute path, at `git_ref` (a branch, tag or commit; HEAD if empty). Of all requests with
+    the same `request_key` the first starts a run, and the others are answered with that.
     """
 
     command: list[str] | str
@@ -62,6 +63,7 @@ class StartRun:
     code_of: int | None = None
     git: str = ""
     git_ref: str = ""
+    request_key: str = ""
 
 
 @record

@@ -113,10 +113,12 @@ class ServerDefinition:
 
 @record
 class ServeRequest:
-    """Stand a server up; with `wait` the answer comes when it runs, or has failed."""
+    """Stand a server up; with `wait` the answer comes when it runs, or has failed. Of all requests
+    with the same `request_key` the first stands it up."""
 
     definition: ServerDefinition
     wait: bool = False
+    request_key: str = ""
 
 
 @record

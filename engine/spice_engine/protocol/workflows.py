@@ -16,7 +16,8 @@ class CreateWorkflow:
     """Begin a workflow that a script drives. It is a run of kind `workflow`, or with `local` a
     process of the caller's, who tells its end by `workflows.finish`.
 
-    `repos` are further code for its runs: a label, and `PATH[:COMMIT]` or `URL[:REF]`.
+    `repos` are further code for its runs: a label, and `PATH[:COMMIT]` or `URL[:REF]`. Of all
+    requests with the same `request_key` the first begins a workflow.
     """
 
     command: list[str] | str
@@ -31,17 +32,19 @@ class CreateWorkflow:
     machine_type: str = DEFAULT_MACHINE_TYPE
     dependencies: Dependencies | None = None
     mounts: list[str] = field(default_factory=list[str])
+    request_key: str = ""
 
 
 @record
 class RunWorkflow:
     """Carry out a declared workflow: `file` is a path in the app folder, or the name of a file in
     `workflows/`. `params` go before those of the file; with `fresh` nothing is taken from earlier
-    runs."""
+    runs. Of all requests with the same `request_key` the first begins a workflow."""
 
     file: str
     params: dict[str, Any] = field(default_factory=dict[str, Any])
     fresh: bool = False
+    request_key: str = ""
 
 
 @record
@@ -78,11 +81,13 @@ class FinishWorkflow:
 @record
 class StartWorkflowRun:
     """Start a run that the script or a step of a workflow asks for. It runs on the workflow's
-    snapshot of the folder, or on the code of a label."""
+    snapshot of the folder, or on the code of a label. Of all requests with the same `request_key`
+    the first starts one."""
 
     id: int
     run: StartRun
     label: str = ""
+    request_key: str = ""
 
 
 @record

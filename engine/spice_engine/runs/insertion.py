@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spice_engine.protocol.runs import StartRun
 from spice_engine.runs.preparation import Taken
-from spice_engine.store import projects
+from spice_engine.store import projects, request_keys
 from spice_engine.store import runs as table
 from spice_engine.store.runs import RunRow
 
@@ -58,6 +58,7 @@ def store_run(
         source=taken.source or request.source,
         link=request.link,
     )
+    request_keys.note(connection, request.request_key, "run", row.id)
     if taken.code and taken.seconds:
         table.note_stage(connection, row.id, "snapshot", taken.seconds)
     return row

@@ -108,6 +108,7 @@ class TrialRuns:
             name=record.name_of(number),
             params={**asked.params, **record.trial(number).params},
             env={**asked.env, **self._marks(number)},
+            request_key="",  # of the search
         )
         row = record.row
         taken = Taken(row.code, row.dependencies, row.mounts, source=asked.source)

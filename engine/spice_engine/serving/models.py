@@ -24,7 +24,7 @@ from spice_engine.serving.model_folders import ModelFolders
 from spice_engine.serving.model_lookup import ModelLookup, info_of
 from spice_engine.serving.policy_models import PolicyModels
 from spice_engine.store import models as table
-from spice_engine.store import references
+from spice_engine.store import references, request_keys
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
 from spice_engine.store.models import NewVersion, VersionRow
@@ -108,10 +108,17 @@ class Models(ModelLookup):
             )
         custom = "" if number is not None else request.version
 
-        def check(connection: sqlite3.Connection) -> None:
-            _check_new(connection, request.name, custom, number)
+        key = request.request_key
 
-        await self._database.read(check)
+        def check(connection: sqlite3.Connection) -> VersionRow | None:
+            if (made := request_keys.made(connection, key, "model")) is not None:
+                model, _, version = made.rpartition(":")
+                return table.get_version(connection, model, int(version))
+            _check_new(connection, request.name, custom, number)
+            return None
+
+        if (before := await self._database.read(check)) is not None:
+            return info_of(before)
         resource = await self._resource(request.resource)
 
         def work() -> Stored:
@@ -132,8 +139,11 @@ class Models(ModelLookup):
         )
 
         def insert(connection: sqlite3.Connection) -> VersionRow:
-            _check_new(connection, request.name, custom, number)
-            return table.add_version(connection, new, number=number)
+            if (before := check(connection)) is not None:
+                return before
+            row = table.add_version(connection, new, number=number)
+            request_keys.note(connection, key, "model", f"{row.model}:{row.number}")
+            return row
 
         row = await self._database.write(insert)
         await self._refresh()

@@ -50,7 +50,7 @@ async def get(servers: Servers, request: ServerName) -> ServerDetails:
 @operation("servers.serve", http="POST /api/v1/servers")
 async def serve(servers: Servers, request: ServeRequest) -> ServerInfo:
     """Stand up a model server; with `wait` the answer comes when it runs, or has failed."""
-    deployment = await servers.serve(request.definition)
+    deployment = await servers.serve(request.definition, request.request_key)
     if request.wait:
         await deployment.settled()
     return servers.info(request.definition.name)

@@ -34,6 +34,7 @@ from spice_engine.serving.policy_deployment import PolicyDeployment
 from spice_engine.serving.preparation import Workshop
 from spice_engine.serving.surroundings import Surroundings
 from spice_engine.store import replicas as replica_table
+from spice_engine.store import request_keys
 from spice_engine.store import servers as table
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
@@ -195,8 +196,9 @@ class Servers:
 
     # -- changing
 
-    async def serve(self, definition: ServerDefinition) -> AnyDeployment:
-        """Stand a server up; returns when it is known, not when it runs.
+    async def serve(self, definition: ServerDefinition, key: str = "") -> AnyDeployment:
+        """Stand a server up; returns when it is known, not when it runs. What a request with this
+        `key` has stood up already is the answer.
 
         Raises:
             InvalidRequest, NotFound: what it is made of cannot be had; see `definitions.check`.
@@ -204,6 +206,9 @@ class Servers:
         """
         name = definition.name
         async with self._lock(name):
+            before = await self.parts.database.read(lambda c: request_keys.made(c, key, "server"))
+            if before == name and name in self.deployments:
+                return self.deployments[name]
             if name.lower() in {other.lower() for other in self.deployments}:
                 raise Conflict(
                     f"there is a server {name!r} already.",
@@ -218,6 +223,7 @@ class Servers:
 
             def write(connection: sqlite3.Connection) -> tuple[ServerRow, VersionRow]:
                 table.create(connection, name=name, pods=pods, token=token, created=now)
+                request_keys.note(connection, key, "server", name)
                 version = found.add(connection, now)
                 return table.change(connection, name, version=version.number), version
 

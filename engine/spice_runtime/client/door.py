@@ -10,13 +10,16 @@ import http.client
 import json
 import ssl
 import time
+import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from spice_runtime.client.errors import (
+    ConflictRequest,
     JsonDecodeError,
+    NotFound,
     ServerError,
     UnauthorizedClient,
     of_status,
@@ -47,23 +50,36 @@ class Door:
         """Have something done; `again`: it may be asked once more when the engine has gone."""
         return self._call("POST", path, {}, body or {}, again=again)
 
-    def put(self, path: str, body: dict[str, Any]) -> Any:
-        """Set something."""
-        return self._call("PUT", path, {}, body)
+    def create(self, path: str, body: dict[str, Any]) -> Any:
+        """Have something made, once: by its key the engine knows a request that is made again."""
+        return self.post(path, {**body, "request_key": uuid.uuid4().hex}, again=True)
+
+    def change(self, path: str) -> Any:
+        """Have a state changed; None if that was done already when it was asked for again."""
+        return self._call("POST", path, {}, {}, again=True, done=ConflictRequest)
 
     def delete(self, path: str, /, **query: Any) -> Any:
         """Remove something."""
-        return self._call("DELETE", path, query, None)
+        return self._call("DELETE", path, query, None, again=True, done=NotFound)
 
     def _call(
-        self, method: str, path: str, query: dict[str, Any], body: Any, *, again: bool = False
+        self,
+        method: str,
+        path: str,
+        query: dict[str, Any],
+        body: Any,
+        *,
+        again: bool = False,
+        done: type[Exception] | tuple[()] = (),
     ) -> Any:
+        """What the engine answers. `done` is the error of what is done already; if it comes when
+        the request was made again, the first has done it."""
         whole = "/api/v1/" + quote(path)
         given = {name: value for name, value in query.items() if value is not None}
         if given:
             whole += "?" + urlencode(given, doseq=True)
         data = None if body is None else json.dumps(body).encode()
-        status, text = self._sent(method, whole, data, again=again or method == "GET")
+        status, text, repeated = self._sent(method, whole, data, again=again or method == "GET")
         try:
             answer = json.loads(text) if text else None
         except ValueError as error:
@@ -73,12 +89,16 @@ class Door:
         found = answer.get("error") if isinstance(answer, dict) else None
         said = found if isinstance(found, dict) else {}
         message = " ".join(str(said[key]) for key in ("message", "hint") if said.get(key))
-        raise of_status(status, message or f"HTTP status {status}.", answer)
+        error = of_status(status, message or f"HTTP status {status}.", answer)
+        if repeated and isinstance(error, done):
+            return None
+        raise error
 
     def _sent(
         self, method: str, path: str, data: bytes | None, *, again: bool
-    ) -> tuple[int, bytes]:
-        deadline = time.monotonic() + PATIENCE
+    ) -> tuple[int, bytes, bool]:
+        """Status and body of the answer, and whether it may not have been the first."""
+        deadline, repeated = time.monotonic() + PATIENCE, False
         while True:
             connection = self._connection()
             began, sent = time.monotonic(), False
@@ -89,7 +109,7 @@ class Door:
                 response = connection.getresponse()
                 # 503: it comes up or leaves just now, and has done nothing.
                 if response.status != _AWAY or time.monotonic() > deadline:
-                    return response.status, response.read()
+                    return response.status, response.read(), repeated
             except (OSError, http.client.HTTPException) as error:
                 if time.monotonic() - began > PATIENCE:
                     deadline = time.monotonic() + PATIENCE  # it waited long for its answer
@@ -98,6 +118,7 @@ class Door:
                     raise ServerError(
                         f"The engine cannot be reached: {error}.", None, error
                     ) from error
+                repeated = repeated or sent
             finally:
                 connection.close()
             time.sleep(0.2)

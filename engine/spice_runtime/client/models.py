@@ -36,7 +36,7 @@ class ModelsService:
             "files": [":".join(one) if isinstance(one, (list, tuple)) else one for one in files],
             "description": description or "",
         }
-        return ModelVersion(self._door, self._door.post("models", request))
+        return ModelVersion(self._door, self._door.create("models", request))
 
     def get(self, name: str, version: str | int | None = None) -> Model | ModelVersion:
         """A model, or one of its versions."""
@@ -109,7 +109,10 @@ class ModelVersion(_Answer):
             print(f"Extracting {name}:v{number}...")  # noqa: T201 - Spell's client says so
         path = f"models/{name}/versions/v{number}/download"
         request = {"existing": "overwrite"}
-        brought(lambda folder: self._door.post(path, {**request, "destination": folder}), dest)
+        brought(
+            lambda folder: self._door.post(path, {**request, "destination": folder}, again=True),
+            dest,
+        )
 
     def __repr__(self) -> str:
         return f"ModelVersion(name={self.name!r}, version={self.formatted_version!r})"

@@ -43,6 +43,8 @@ class ResourcesService:
             print(f"Extracting {path}...")  # noqa: T201 - Spell's client says so
         request = {"path": path, "existing": "overwrite"}
         return brought(
-            lambda folder: self._door.post("resources/copy", {**request, "destination": folder}),
+            lambda folder: self._door.post(
+                "resources/copy", {**request, "destination": folder}, again=True
+            ),
             dest,
         )

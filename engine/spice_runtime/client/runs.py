@@ -93,9 +93,11 @@ class RunsService(States):
         if self._parent is not None:
             request["parent"] = self._parent
         if workflow is not None:
-            found = self._door.post(f"workflows/{workflow}/runs", {"run": request, "label": label})
+            found = self._door.create(
+                f"workflows/{workflow}/runs", {"run": request, "label": label}
+            )
             return Run(self._door, found)
-        return Run(self._door, self._door.post("runs", request))
+        return Run(self._door, self._door.create("runs", request))
 
     def template(self, given: dict[str, Any]) -> dict[str, Any]:
         """The request of runs that a search makes."""
@@ -171,19 +173,19 @@ class Run:
 
     def stop(self) -> None:
         """Have it end; what it made is kept."""
-        self._info = self._door.post(self._path("/stop"))
+        self._info = self._door.change(self._path("/stop")) or self._door.get(self._path())
 
     def kill(self) -> None:
         """End it at once; what it made is lost."""
-        self._info = self._door.post(self._path("/kill"))
+        self._info = self._door.change(self._path("/kill")) or self._door.get(self._path())
 
     def add_label(self, label: str) -> None:
         """Add a label."""
-        self._info = self._door.post(self._path("/labels"), {"add": [label]})
+        self._info = self._door.post(self._path("/labels"), {"add": [label]}, again=True)
 
     def remove_label(self, label: str) -> None:
         """Take a label away."""
-        self._info = self._door.post(self._path("/labels"), {"remove": [label]})
+        self._info = self._door.post(self._path("/labels"), {"remove": [label]}, again=True)
 
     def wait_status(self, *statuses: Any) -> None:
         """Wait until it has one of these, or has gone through it.
@@ -223,7 +225,7 @@ class Run:
         """
         wanted = {"name": metric_name, "condition": condition, "value": value}
         while True:
-            found = self._door.post(self._path("/wait-metric"), wanted)
+            found = self._door.post(self._path("/wait-metric"), wanted, again=True)
             if found["reached"]:
                 return
             if found["over"]:
@@ -291,7 +293,9 @@ class Run:
         inner = f"/{source_path.strip('/')}" if source_path.strip("/") else ""
         request = {"path": f"runs/{self._info['id']}{inner}", "existing": "overwrite"}
         brought(
-            lambda folder: self._door.post("resources/copy", {**request, "destination": folder}),
+            lambda folder: self._door.post(
+                "resources/copy", {**request, "destination": folder}, again=True
+            ),
             destination_directory,
         )
 

@@ -77,7 +77,7 @@ class HyperService:
             "run": self._runs.template(given),
             **more,
         }
-        return HyperSearch(self._door, self._door.post("searches", request))
+        return HyperSearch(self._door, self._door.create("searches", request))
 
     def get(self, id: int) -> HyperSearch:  # noqa: A002 - Spell's name
         """The search of that number."""
@@ -89,7 +89,7 @@ class HyperService:
 
     def archive(self, id: int) -> None:  # noqa: A002 - Spell's name
         """Take a search that is over out of the list."""
-        self._door.post(f"searches/{int(id)}/archive")
+        self._door.change(f"searches/{int(id)}/archive")
 
 
 class HyperSearch:
@@ -135,11 +135,15 @@ class HyperSearch:
 
     def stop(self) -> None:
         """End it; its runs keep what they made."""
-        self._info = self._door.post(f"searches/{self._info['id']}/stop")
+        self._change("stop")
 
     def kill(self) -> None:
         """End it and its runs at once."""
-        self._info = self._door.post(f"searches/{self._info['id']}/kill")
+        self._change("kill")
+
+    def _change(self, how: str) -> None:
+        path = f"searches/{self._info['id']}"
+        self._info = self._door.change(f"{path}/{how}") or self._door.get(path)
 
     def metrics(self, metric_name: str) -> dict[int, Iterator[tuple[datetime, int, Any]]]:
         """The points of a metric, by the numbers of the runs."""

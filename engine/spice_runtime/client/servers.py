@@ -47,7 +47,7 @@ class ServersService:
         found = [str(model) for model in models]
         given.setdefault("name", found[0].partition(":")[0] if found else "")
         definition = {**definition_of(given), "entrypoint": entrypoint, "models": found}
-        return ModelServer(self._door, self._door.post("servers", {"definition": definition}))
+        return ModelServer(self._door, self._door.create("servers", {"definition": definition}))
 
     def get(self, name: str) -> ModelServer:
         """The server of that name."""
@@ -173,11 +173,18 @@ class ModelServer:
 
     def stop(self) -> None:
         """Stop it; requests under way end first."""
-        self._info = self._door.post(self._path("/stop"))
+        self._change("stop")
 
     def start(self) -> None:
         """Start it again."""
-        self._info = self._door.post(self._path("/start"))
+        self._change("start")
+
+    def _change(self, how: str) -> None:
+        changed = self._door.change(self._path(f"/{how}"))
+        if changed is None:
+            self.refresh()
+        else:
+            self._info = changed
 
     def update(self, **given: Any) -> None:
         """Roll out a new version with changed fields; no request fails meanwhile."""

@@ -25,11 +25,11 @@ class WorkflowsService:
     ) -> Workflow:
         """Carry out the workflow in a file of the app folder, or of that name in `workflows/`."""
         request = {"file": file, "params": dict(params or {}), "fresh": fresh}
-        return Workflow(self._door, self._door.post("workflows/run", request))
+        return Workflow(self._door, self._door.create("workflows/run", request))
 
     def new(self, command: str, **given: Any) -> Workflow:
         """Begin a workflow that a script drives."""
-        return Workflow(self._door, self._door.post("workflows", {"command": command, **given}))
+        return Workflow(self._door, self._door.create("workflows", {"command": command, **given}))
 
     def get(self, id: int) -> Workflow:  # noqa: A002 - as the other services have it
         """The workflow of that number."""
@@ -75,15 +75,19 @@ class Workflow:
 
     def stop(self) -> None:
         """Stop it and the runs it made."""
-        self._info = self._door.post(f"workflows/{self._info['id']}/stop")
+        self._change("stop")
 
     def kill(self) -> None:
         """End it and the runs it made at once."""
-        self._info = self._door.post(f"workflows/{self._info['id']}/kill")
+        self._change("kill")
 
     def resume(self) -> None:
         """Go on with what failed, was skipped or stopped."""
-        self._info = self._door.post(f"workflows/{self._info['id']}/resume")
+        self._change("resume")
+
+    def _change(self, how: str) -> None:
+        path = f"workflows/{self._info['id']}"
+        self._info = self._door.change(f"{path}/{how}") or self._door.get(path)
 
     def wait(self) -> str:
         """The state it ends in.

@@ -15,9 +15,9 @@ from spice_engine.protocol.workflows import WorkflowInfo
 from spice_engine.runs.service import Runs
 from spice_engine.runs.workflows import progress, reading, selection
 from spice_engine.runs.workflows.driver import Driver
-from spice_engine.runs.workflows.known import KnownWorkflows
+from spice_engine.runs.workflows.known import KnownWorkflows, begun_by
 from spice_engine.runs.workflows.reading import Declared
-from spice_engine.store import projects
+from spice_engine.store import projects, request_keys
 from spice_engine.store import workflows as table
 from spice_engine.store.objects import ObjectStore
 from spice_engine.store.workflows import StepRow, WorkflowRow
@@ -78,16 +78,22 @@ class DeclaredWorkflows:
             await self._runs.database.read(lambda connection: projects.get(connection, project))
         return declared
 
-    async def begin(self, file: str, params: Mapping[str, Any], *, fresh: bool) -> WorkflowInfo:
-        """Begin a declared workflow.
+    async def begin(
+        self, file: str, params: Mapping[str, Any], *, fresh: bool, key: str = ""
+    ) -> WorkflowInfo:
+        """Begin a declared workflow, but for one that a request with this `key` began already.
 
         Raises:
             SpiceError: as `check`, or the folder cannot be kept as it is.
         """
+        if (before := await self._known.begun(key)) is not None:
+            return before
         declared = await self.check(file, params)
         code = await self._folder_now()
 
-        def insert(connection: sqlite3.Connection) -> WorkflowRow:
+        def insert(connection: sqlite3.Connection) -> WorkflowRow | None:
+            if begun_by(connection, key) is not None:
+                return None
             row = table.create(
                 connection,
                 kind="declared",
@@ -102,11 +108,14 @@ class DeclaredWorkflows:
                 fresh=fresh,
             )
             table.put_steps(
-                connection, row.id, [StepRow(key, "waiting") for key in declared.plan.nodes]
+                connection, row.id, [StepRow(node, "waiting") for node in declared.plan.nodes]
             )
+            request_keys.note(connection, key, "workflow", row.id)
             return row
 
         row = await self._runs.database.write(insert)
+        if row is None:  # asked for twice at once
+            return await self.begin(file, params, fresh=fresh, key=key)
         return await self._drive(row, declared)
 
     async def resume(self, number: int) -> WorkflowInfo:

@@ -19,6 +19,7 @@ from spice_engine.protocol.views import Lineage
 from spice_engine.protocol.workflows import StepInfo, WorkflowInfo
 from spice_engine.runs.workflows import graph, reading
 from spice_engine.runs.workflows.plan import Plan
+from spice_engine.store import request_keys
 from spice_engine.store import workflows as table
 from spice_engine.store.database import Database
 from spice_engine.store.workflows import StepRow, WorkflowRow
@@ -63,6 +64,11 @@ class KnownWorkflows:
         if not 0 < number < 2**63:
             raise NotFound(f"there is no workflow {number}.")
         return await self._database.read(lambda connection: table.get(connection, number))
+
+    async def begun(self, key: str) -> WorkflowInfo | None:
+        """The workflow that a request with this key began, if there was one."""
+        row = await self._database.read(lambda connection: begun_by(connection, key))
+        return None if row is None else await self.info(row)
 
     async def write(self, change: Callable[[sqlite3.Connection], WorkflowRow]) -> WorkflowInfo:
         """Store a change, and tell of it."""
@@ -146,6 +152,16 @@ class KnownWorkflows:
             return [_bare(row, _counts(connection, row)) for row in reversed(rows)]
 
         return await self._database.read(read)
+
+
+def begun_by(connection: sqlite3.Connection, key: str) -> WorkflowRow | None:
+    """The workflow that a request with this key began. One whose engine died before its script
+    was there is none."""
+    number = request_keys.made(connection, key, "workflow")
+    if number is None:
+        return None
+    row = table.get(connection, int(number))
+    return None if (row.kind, row.state, row.run) == ("script", "failed", None) else row
 
 
 def _plan_of(row: WorkflowRow) -> Plan:

@@ -22,9 +22,9 @@ from spice_engine.protocol.workflows import (
 from spice_engine.runs.requests import command_of
 from spice_engine.runs.service import Runs
 from spice_engine.runs.states import info_of
-from spice_engine.runs.workflows.known import KnownWorkflows
+from spice_engine.runs.workflows.known import KnownWorkflows, begun_by
 from spice_engine.runs.workflows.repos import Repos
-from spice_engine.store import projects
+from spice_engine.store import projects, request_keys
 from spice_engine.store import runs as run_table
 from spice_engine.store import workflows as table
 from spice_engine.store.objects import ObjectStore
@@ -69,11 +69,13 @@ class ScriptWorkflows:
         await self.heard(row.id, info)
 
     async def create(self, request: CreateWorkflow) -> WorkflowInfo:
-        """Begin a script's workflow.
+        """Begin a script's workflow, but for one that a request with its key began already.
 
         Raises:
             SpiceError: as `Runs.start`, or a repository cannot be had.
         """
+        if (before := await self._known.begun(request.request_key)) is not None:
+            return before
         run = StartRun(
             command=request.command,
             kind="workflow",
@@ -101,8 +103,11 @@ class ScriptWorkflows:
         taken = await self._runs.preparation.take(run, cwd, code)
         repos = await self._repos.take(request.repos)
         words = [request.command] if isinstance(request.command, str) else request.command
-        row = await self._runs.database.write(
-            lambda connection: table.create(
+
+        def insert(connection: sqlite3.Connection) -> WorkflowRow | None:
+            if begun_by(connection, request.request_key) is not None:
+                return None
+            row = table.create(
                 connection,
                 kind="local" if request.local else "script",
                 created=time.time(),
@@ -113,7 +118,12 @@ class ScriptWorkflows:
                 project=request.project,
                 description=request.description,
             )
-        )
+            request_keys.note(connection, request.request_key, "workflow", row.id)
+            return row
+
+        row = await self._runs.database.write(insert)
+        if row is None:  # asked for twice at once
+            return await self.create(request)
         if request.local:
             return await self._known.note(row)
         try:
@@ -142,7 +152,12 @@ class ScriptWorkflows:
         if row.state != "running":
             raise Conflict(f"workflow {row.id} is over or ends ({row.state}).")
         parent = row.run if request.run.parent is None else request.run.parent
-        run = dataclasses.replace(request.run, parent=parent, made_by=f"workflow:{row.id}")
+        run = dataclasses.replace(
+            request.run,
+            parent=parent,
+            made_by=f"workflow:{row.id}",
+            request_key=request.request_key or request.run.request_key,
+        )
         if run.in_place or run.git or run.code_of is not None:
             return await self._runs.start(run)
         code = row.code
