@@ -213,6 +213,7 @@ async def test_an_upload_that_is_cut_off_leaves_nothing(
     data.mkdir()
     for number in range(20):
         (data / f"{number}.txt").write_text(f"file {number}")
+    (data / "0.bin").write_bytes(b"x" * (2 * 2**20 + 1))  # is taken in first, in parts
     begun, go_on = threading.Event(), threading.Event()
     taken: list[int] = []
 
@@ -233,7 +234,10 @@ async def test_an_upload_that_is_cut_off_leaves_nothing(
     go_on.set()
     # The name is free again, and nobody takes the first in any more.
     made = await world.uploads.upload(str(data), "data")
-    assert (made.path, made.info) == ("uploads/data", "20 files")
-    assert len(taken) == 21
+    assert (made.path, made.info) == ("uploads/data", "21 files")
+    # The first ended within its file: what it had of that is gone.
+    assert sum(taken) == 2**20 + (made.size or 0)
+    assert taken.count(0) == 21
+    assert not list((world.runs.location.state / "objects" / "tmp").iterdir())
     with pytest.raises(Conflict, match="is there already"):
         await world.uploads.upload(str(data), "data")

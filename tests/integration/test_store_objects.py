@@ -132,7 +132,7 @@ def test_unchanged_files_are_not_read_again(
     def no_reading(*_: object) -> None:
         raise AssertionError("a file was read")
 
-    monkeypatch.setattr("spice_engine.store.blobs.clone_or_copy", no_reading)
+    monkeypatch.setattr("spice_engine.store.blobs.cloned", no_reading)
     assert store.put_tree(project).hash == first
     (project / "main.py").write_text("x")
     with pytest.raises(AssertionError, match="was read"):

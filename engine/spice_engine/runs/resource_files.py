@@ -135,7 +135,7 @@ def entry_of(
 ) -> Entry:
     """The resource as an entry of a stored folder, after what lies on disk is in the store.
 
-    `told` is called with the bytes of each file that was read.
+    `told` is called with bytes that are in, and with 0 when a file is.
 
     Raises:
         NotFound: it is gone.
@@ -145,10 +145,10 @@ def entry_of(
         return Entry(resource.name, resource.kind, resource.mode, resource.object, resource.size)
     mode = resource.place.stat().st_mode & 0o777
     if resource.kind == "file":
-        digest = objects.put_file(resource.place)
+        digest = objects.put_file(resource.place, told)
         size = objects.path_of(digest).stat().st_size
         if told is not None:
-            told(size)
+            told(0)
         return Entry(resource.name, "file", mode, digest, size)
     place, hidden, without = resource.place, resource.hidden, resource.without
 

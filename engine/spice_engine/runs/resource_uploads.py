@@ -87,7 +87,7 @@ class Uploads:
         try:
             return await asyncio.to_thread(work)
         except asyncio.CancelledError:
-            counter.stop()  # a thread cannot be cancelled: it ends at its next file
+            counter.stop()  # a thread cannot be cancelled: it ends at what it reads next
             raise
 
     async def remove(self, path: str) -> None:
@@ -137,7 +137,7 @@ class _Counter:
         self._stopped = True
 
     def add(self, size: int) -> None:
-        """One more file, of so many bytes.
+        """So many bytes more are in; with none, a file is.
 
         Raises:
             Conflict: the engine is stopping, or nobody wants it any more.
@@ -145,7 +145,7 @@ class _Counter:
         self._go_on(size)
         if self._stopped:
             raise Conflict("the upload was cut off.", hint="Begin it again.")
-        self._files += 1
+        self._files += not size
         self._size += size
         if self._told is not None and time.monotonic() >= self._next:
             self._next = time.monotonic() + 0.1

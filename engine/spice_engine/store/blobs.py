@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from spice_engine.errors import NotFound, Place, StorageError
-from spice_engine.store.copying import clone_or_copy
+from spice_engine.store.copying import cloned
 from spice_engine.store.disk import storage_error, write_all
 from spice_engine.store.putting import Put
 from spice_engine.store.sqlite_errors import storage_failure
@@ -29,6 +29,9 @@ YOUNG_SECONDS = 600.0
 """Much less than the age at which objects are collected."""
 _CHUNK = 2**20
 _ATTEMPTS = 3
+
+Told = Callable[[int], None]
+"""Called with the bytes that were taken in since the last time; what it raises ends the work."""
 
 
 class Blobs:
@@ -92,7 +95,7 @@ class Blobs:
         with self._putting("store objects") as put:
             return make(lambda data: self._put_bytes(data, put))
 
-    def put_file(self, path: Path) -> str:
+    def put_file(self, path: Path, told: Told | None = None) -> str:
         """Stores the file's content and gives its hash; a link is followed.
 
         Raises:
@@ -107,8 +110,10 @@ class Blobs:
                 stat = absolute.stat()
                 digest = self._cache.get(absolute, stat)
                 if digest is not None and self._keep(digest):
+                    if told is not None:
+                        told(stat.st_size)
                     return digest
-                digest, stat = self._put_file(absolute, put)
+                digest, stat = self._put_file(absolute, put, told)
             except (FileNotFoundError, GoneError) as error:
                 raise NotFound(f"there is no file {path}.") from error
         # Not before all of it is on disk: what is known here is not synced again.
@@ -149,17 +154,16 @@ class Blobs:
             place=Place(str(self.path_of(object_hash))),
         )
 
-    def _put_file(self, path: Path, put: Put) -> tuple[str, os.stat_result]:
+    def _put_file(
+        self, path: Path, put: Put, told: Told | None = None
+    ) -> tuple[str, os.stat_result]:
         for attempt in range(1, _ATTEMPTS + 1):
             beside = self._temporary / uuid.uuid4().hex
             try:
                 with open_source(path) as source:
                     before = os.fstat(source.fileno())
                     with beside.open("xb+") as target:
-                        clone_or_copy(source, target)
-                        # The copy is hashed, not the source: what is stored is what was hashed.
-                        target.seek(0)
-                        digest = hash_of(target)
+                        digest = _copied(source, target, told)
                     settled = _same_content(before, os.fstat(source.fileno()))
                 if settled or attempt == _ATTEMPTS:
                     put.add(beside, digest)
@@ -236,10 +240,26 @@ def unreadable(error: OSError, path: Path) -> StorageError:
     )
 
 
-def hash_of(source: BinaryIO) -> str:
+def hash_of(source: BinaryIO, told: Told | None = None) -> str:
     digest = hashlib.sha256()
     while chunk := source.read(_CHUNK):
         digest.update(chunk)
+        if told is not None:
+            told(len(chunk))
+    return digest.hexdigest()
+
+
+def _copied(source: BinaryIO, target: BinaryIO, told: Told | None) -> str:
+    """Copies an open file; the hash is that of what is stored, whatever happens to the source."""
+    if cloned(source, target):
+        return hash_of(target, told)
+    digest = hashlib.sha256()
+    while chunk := source.read(_CHUNK):
+        target.write(chunk)
+        digest.update(chunk)
+        if told is not None:
+            told(len(chunk))
+    target.flush()
     return digest.hexdigest()
 
 

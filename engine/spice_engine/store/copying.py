@@ -18,13 +18,24 @@ def clone_or_copy(source: BinaryIO, target: BinaryIO) -> None:
     Raises:
         OSError: the disk is full, or one of them cannot be used.
     """
-    if sys.platform == "linux":
-        try:
-            fcntl.ioctl(target.fileno(), _FICLONE, source.fileno())
-        except OSError as error:
-            if error.errno not in _CANNOT:
-                raise
-        else:
-            return
-    shutil.copyfileobj(source, target, 2**20)
-    target.flush()
+    if not cloned(source, target):
+        shutil.copyfileobj(source, target, 2**20)
+        target.flush()
+
+
+def cloned(source: BinaryIO, target: BinaryIO) -> bool:
+    """Makes the empty file `target` share the blocks of `source`, or gives False where the file
+    system cannot.
+
+    Raises:
+        OSError: the disk is full, or one of them cannot be used.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        fcntl.ioctl(target.fileno(), _FICLONE, source.fileno())
+    except OSError as error:
+        if error.errno not in _CANNOT:
+            raise
+        return False
+    return True

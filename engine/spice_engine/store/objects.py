@@ -20,7 +20,7 @@ from typing import Final
 
 from spice_engine.errors import NotFound, Place, StorageError
 from spice_engine.store import trees
-from spice_engine.store.blobs import Blobs, GoneError, hash_of, unreadable
+from spice_engine.store.blobs import Blobs, GoneError, Told, hash_of, unreadable
 from spice_engine.store.copying import clone_or_copy
 from spice_engine.store.disk import storage_error
 from spice_engine.store.putting import Put
@@ -63,13 +63,13 @@ class ObjectStore(Blobs):
     """`Blobs` with folders: snapshots, making them again elsewhere, and collecting."""
 
     def put_tree(
-        self, path: Path, ignore: Ignore | None = None, told: Callable[[int], None] | None = None
+        self, path: Path, ignore: Ignore | None = None, told: Told | None = None
     ) -> Snapshot:
         """Stores a folder as it is: names, permission bits, contents, links as links.
 
         Files unchanged since their last snapshot are not read again. `ignore` leaves out what it
-        says True to; a folder left out is not entered. `told` is called after each file with its
-        bytes; what it raises ends the snapshot.
+        says True to; a folder left out is not entered. `told` is called with bytes that are in, and
+        with 0 when a file is.
 
         Raises:
             NotFound: there is no such folder.
@@ -124,14 +124,14 @@ class ObjectStore(Blobs):
         known = walk.before.get(key)
         if known is not None and known[0] == identity and self._keep(known[1]):
             digest = known[1]
+            walk.tell(stat.st_size)
         else:
-            digest, stat = self._put_file(Path(path), walk.put)
+            digest, stat = self._put_file(Path(path), walk.put, walk.told)
             identity = identity_of(stat)
         walk.hashed[key] = identity, digest
         walk.files += 1
         walk.size += stat.st_size
-        if walk.told is not None:
-            walk.told(stat.st_size)
+        walk.tell(0)
         return digest, stat.st_size
 
     def _put_manifest(self, walk: _TreeWalk, folder: str, data: bytes) -> str:
@@ -304,7 +304,7 @@ class _TreeWalk:
         put: Put,
         before: dict[str, Known],
         ignore: Ignore | None,
-        told: Callable[[int], None] | None,
+        told: Told | None,
     ) -> None:
         self.put = put
         self.before = before
@@ -314,6 +314,10 @@ class _TreeWalk:
         self.size = 0
         self.skipped: list[str] = []
         self.hashed: dict[str, Known] = {}
+
+    def tell(self, size: int) -> None:
+        if self.told is not None:
+            self.told(size)
 
 
 def _scan(folder: str) -> list[os.DirEntry[str]]:
