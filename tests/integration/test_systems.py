@@ -84,6 +84,25 @@ async def test_a_run_in_an_image_sees_the_image_its_files_and_its_mounts(
     assert note["lock"]["image"] == str(image)
 
 
+async def test_in_an_image_a_run_can_work_in_the_folder_itself(runs: Runs, image: Path) -> None:
+    line = "cat /etc/name code.txt; echo x > made; echo y > /etc/name; mkdir -p /opt/more"
+    found = await run(runs, line, dependencies=Dependencies(image=str(image)), in_place=True)
+    assert log_of(runs, found.id) == "image\ncode\n"
+    assert (runs.location.root / "made").read_text() == "x\n"
+    assert (image / "etc" / "name").read_text() == "image\n"
+    assert not (image / "opt" / "more").exists()
+    assert not {path.name for path in runs.folder(found.id).iterdir()} & run_files.INNER
+
+
+async def test_packages_do_not_lie_over_the_folder_that_a_run_works_in(
+    runs: Runs, tmp_path: Path
+) -> None:
+    needs = Dependencies(apt=[str(package(tmp_path, "1.0"))])
+    request = StartRun("true", cwd="/usr/bin", in_place=True, dependencies=needs)
+    with pytest.raises(InvalidRequest, match="cannot be put over /usr for a command"):
+        await runs.start(request)
+
+
 async def test_each_rank_has_the_image_to_itself(runs: Runs, image: Path) -> None:
     line = "cat /etc/name; echo $RANK > /etc/name; cat /etc/name"
     found = await run(runs, line, dependencies=Dependencies(image=str(image)), distributed=2)
@@ -127,10 +146,6 @@ async def test_what_is_no_image(runs: Runs, tmp_path: Path) -> None:
         found = await run(runs, "true", dependencies=Dependencies(image=name))
         assert found.state == "build_failed"
         assert said in found.message
-    with pytest.raises(InvalidRequest, match="copy of the app folder"):
-        await runs.start(
-            StartRun("true", in_place=True, dependencies=Dependencies(image=str(tmp_path)))
-        )
 
 
 def package(folder: Path, version: str) -> Path:

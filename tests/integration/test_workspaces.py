@@ -164,9 +164,11 @@ async def test_what_cannot_be_is_refused(
             (StartWorkspace("notes", cwd=str(tmp_path)), InvalidRequest, "no folder in"),
             (StartWorkspace("notes", mounts=["runs/9"]), NotFound, "runs/9"),
             (
-                StartWorkspace("notes", dependencies=Dependencies(apt=["ffmpeg"])),
+                StartWorkspace(
+                    "notes", dependencies=Dependencies(conda=["x"], pip=["x"], apt=[""])
+                ),
                 InvalidRequest,
-                "no system of its own",
+                "apt",
             ),
             (StartWorkspace("notes", machine_type="tpu"), NotFound, "no machine type"),
         ]

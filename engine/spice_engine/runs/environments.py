@@ -87,15 +87,15 @@ class Environment:
     cached: bool = field(default=True, compare=False)
     seconds: float = 0.0
 
-    def views(self, beside: Path, state: Path) -> list[dict[str, str]]:
+    def views(self, beside: Path, state: Path, *more: Path) -> list[dict[str, str]]:
         """What a command in it sees of the system; what it changes there goes to `beside`."""
-        return views_of(self.system, beside, state)
+        return views_of(self.system, beside, state, *more)
 
 
-def views_of(system: System | None, beside: Path, state: Path) -> list[dict[str, str]]:
+def views_of(system: System | None, beside: Path, state: Path, *more: Path) -> list[dict[str, str]]:
     """What a command sees of a system: of this machine, where that is hidden, the state folder,
-    sockets and the interpreters that uv installed. What it changes goes to `beside`."""
-    keep = [state, runtime_directory(), pythons()]
+    sockets, the interpreters that uv installed, and `more`. What it changes goes to `beside`."""
+    keep = [*more, state, runtime_directory(), pythons()]
     return [] if system is None else system.views(beside, keep)
 
 
@@ -124,16 +124,22 @@ class Environments:
         """The keys of those being made now."""
         return self._builds.keys
 
-    def key(self, dependencies: Dependencies, base: Collection[str] = BASE) -> str:
+    def key(
+        self,
+        dependencies: Dependencies,
+        base: Collection[str] = BASE,
+        itself: Path | None = None,
+    ) -> str:
         """The environment's key: 16 hexadecimal digits; of one with a system of its own, only
-        until that is made. Those of a given interpreter do not depend on what is in it. Blocks.
+        until that is made. Those of a given interpreter do not depend on what is in it. `itself` is
+        the folder in which a command works that has no copy. Blocks.
 
         Raises:
             InvalidRequest: what is asked for cannot be had; the message says why.
         """
         check(dependencies)
         wanted = of_lock(dependencies)[0]
-        self.layers.check(wanted)
+        self.layers.check(wanted, itself)
         check_conda(dependencies)
         return self._key(dependencies, base, None)
 

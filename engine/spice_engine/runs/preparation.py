@@ -98,25 +98,20 @@ class Preparation:
         wanted = request.dependencies
         if wanted is not None and wanted == Dependencies():
             wanted = None
+        itself = not code and (request.in_place or not cwd.is_relative_to(self._location.root))
         if wanted is not None:
-            await asyncio.to_thread(self.environments.key, wanted, ())
+            await asyncio.to_thread(self.environments.key, wanted, (), cwd if itself else None)
         found = await self.mounts_of(request.mounts)
         seconds = 0.0
-        if code:
-            pass
-        elif not request.in_place and cwd.is_relative_to(self._location.root):
+        if not itself and not code:
             begin = time.perf_counter()
             await self.snapshots.check(cwd)
             code = await self.snapshots.take()
             seconds = time.perf_counter() - begin
-        elif found:
+        elif itself and found:
             raise InvalidRequest(
                 "mounts need a copy of the app folder: a run in the folder itself has none.",
                 hint="Leave --in-place out.",
-            )
-        if wanted is not None and not code and (wanted.apt or wanted.image):
-            raise InvalidRequest(
-                "a system of its own needs a copy of the app folder.", hint="Leave --in-place out."
             )
         if code and found:
             system = wanted is not None and bool(wanted.apt or wanted.image)
@@ -216,17 +211,24 @@ class Preparation:
                 raise EnvironmentFailed(error.message, hint=error.hint) from error
             key, variables = made.key, _variables_of(made)
             stages["environment"] = time.perf_counter() - begin
-            system = tuple(made.views(folder / LAYER, self._location.state))
+            system = tuple(made.views(folder / LAYER, self._location.state, *self._itself(row)))
             await asyncio.to_thread(_note, folder, made, stages["environment"])
         if not row.code:
             cwd = Path(row.cwd)
             shown = await asyncio.to_thread(self.files.show_in_place, folder, cwd, row.mounts)
-            return Prepared(cwd, shown, variables, key, stages)
+            return Prepared(cwd, (*system, *shown), variables, key, stages)
         begin = time.perf_counter()
         laid = await asyncio.to_thread(self._lay_out, row, folder)
         stages["files"] = time.perf_counter() - begin
         # The system goes first: mounts may appear in it.
         return Prepared(laid.cwd, (*system, *laid.views), variables, key, stages)
+
+    def _itself(self, row: RunRow) -> tuple[Path, ...]:
+        """What a command without a copy works in, also where it sees another system."""
+        if row.code:
+            return ()
+        root, cwd = self._location.root, Path(row.cwd)
+        return (root if cwd.is_relative_to(root) else cwd,)
 
     def _lay_out(self, row: RunRow, folder: Path) -> LaidOut:
         inner = str(Path(row.cwd).relative_to(self._location.root))

@@ -105,6 +105,8 @@ class Stages:
             await self._dropped(row)
         elif row.code:
             outputs = await self._saved(row, last=not again)
+        else:
+            await self._dropped(row)
         if again:
             words = (
                 f"Attempt {row.attempt} ended with exit code {exit_.exit_code}; it is tried again."
@@ -127,6 +129,8 @@ class Stages:
         log.warning("run %s was lost: %s", row.id, message)
         await self.settle(row)
         outputs = await self._saved(row, last=True) if row.code else None
+        if not row.code:
+            await self._dropped(row)
         wanted = row.auto_resume and self._known[row.id].state not in STOPPED_AS
         resume = wanted and await self._known.resumes_before(row.id) < MOST_RESUMES
         code = await self._preparation.code_after(row, self._folder(row.id)) if resume else ""

@@ -35,8 +35,9 @@ class SystemLayers:
         self.overlays: Callable[[], bool] = lambda: False
         """Whether commands can have overlays of their own; set when that can be found out."""
 
-    def check(self, dependencies: Dependencies) -> None:
-        """Refuse what cannot be had here, with the reason. Blocks.
+    def check(self, dependencies: Dependencies, cwd: Path | None = None) -> None:
+        """Refuse what cannot be had here, with the reason; for a command that works in `cwd`
+        itself, where it has no copy of it. Blocks.
 
         Raises:
             InvalidRequest: this machine does not allow it.
@@ -45,7 +46,7 @@ class SystemLayers:
             return
         systems.check(apt=bool(dependencies.apt), overlays=self.overlays())
         if dependencies.apt and not dependencies.image:
-            systems.host(self._state)
+            systems.host(self._state, cwd)
 
     async def ensure(
         self, dependencies: Dependencies, variables: Mapping[str, str], image_id: str = ""

@@ -86,8 +86,9 @@ class System:
         )
 
 
-def host(state: Path) -> System:
-    """This machine's own folders, to put packages over.
+def host(state: Path, cwd: Path | None = None) -> System:
+    """This machine's own folders, to put packages over; for a command that works in `cwd` itself,
+    where it has no copy of it.
 
     Raises:
         InvalidRequest: that cannot be done here.
@@ -101,6 +102,12 @@ def host(state: Path) -> System:
     for place in map(Path, _FOLDERS):
         if not place.is_dir() or place.is_symlink():
             continue
+        if cwd is not None and cwd.resolve().is_relative_to(place):
+            raise InvalidRequest(
+                f"packages cannot be put over {place} for a command that works in it: what it "
+                "wrote there would be gone with them.",
+                hint="Work in a folder elsewhere, or name an image: --from IMAGE.",
+            )
         if state.resolve().is_relative_to(place):
             raise InvalidRequest(
                 f"packages cannot be put over {place}, for the state of this folder lies in it.",

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from spice_engine.errors import InvalidRequest
 from spice_engine.protocol.machine_types import DEFAULT_MACHINE_TYPE
 from spice_engine.protocol.runs import RunInfo
 from spice_engine.protocol.servers import Dependencies
@@ -87,28 +86,37 @@ def settings_of(row: RunRow | None) -> dict[str, Any]:
     }
 
 
-def needed_by(wanted: Mapping[str, Any]) -> Dependencies | None:
-    """The environment of its own, which has what serves notebooks; None for none.
+def uses_this_python(needed: Dependencies | None) -> bool:
+    """Whether a workspace with this environment runs on a Python of this machine: it asks for
+    packages of the system at most."""
+    return needed is None or dataclasses.replace(needed, apt=[]) == Dependencies()
 
-    Raises:
-        InvalidRequest: it would have a system of its own.
-    """
+
+def python_of(needed: Dependencies) -> str:
+    """The Python of an environment of its own, as its PATH has it."""
+    # An image may have no other name for its own.
+    return "python3" if _is_image_alone(needed) else "python"
+
+
+def needed_by(wanted: Mapping[str, Any]) -> Dependencies | None:
+    """The environment of its own, None for none. It gets what serves notebooks, unless that is a
+    matter of an image, a lock or a conda file."""
     needed: Dependencies | None = wanted["dependencies"]
     if needed is None or needed == Dependencies():
         return None
-    if needed.apt or needed.image:
-        raise InvalidRequest(
-            "a workspace works in the app folder itself, and can have no system of its own "
-            "(--apt, --from).",
-            hint="Take packages of pip or conda.",
-        )
-    if needed.conda_file or needed.lock:
+    if needed.conda_file or needed.lock or uses_this_python(needed) or _is_image_alone(needed):
         return needed
     named = [*needed.pip, *needed.conda, *needed.requirements.splitlines()]
     more = needs(wanted["interface"], named)
     if needed.conda:
         return dataclasses.replace(needed, conda=[*needed.conda, *more])
     return dataclasses.replace(needed, pip=[*needed.pip, *more])
+
+
+def _is_image_alone(needed: Dependencies) -> bool:
+    """Whether nothing of Python's is put into the image."""
+    own = (needed.pip, needed.requirements, needed.python, needed.conda, needed.conda_file)
+    return bool(needed.image) and not any(own)
 
 
 def info_of(run: RunInfo, seen: Activity | NoAnswer | None, words: str | None) -> WorkspaceInfo:

@@ -41,8 +41,10 @@ from spice_engine.runs.workspace_states import (
     last_words,
     needed_by,
     port_of,
+    python_of,
     settings_of,
     timeouts_of,
+    uses_this_python,
 )
 from spice_engine.store import run_lists
 from spice_engine.store import runs as table
@@ -175,10 +177,10 @@ class Workspaces:
         interface, needed = wanted["interface"], needed_by(wanted)
         taken = [port_of(run) for run in self._known.values() if not is_over(run)]
         port = await asyncio.to_thread(server.free_port, port, wanted["port"], taken)
-        if needed is None:
+        if needed is None or uses_this_python(needed):
             python = await asyncio.to_thread(server.python_with, interface)
         else:
-            python = "python"
+            python = python_of(needed)
         await asyncio.to_thread(self._folders.make, name)
         request = StartRun(
             server.command(python, interface, port),
