@@ -37,7 +37,8 @@ class StartSearch:
     avg), and `goal` (min or max) says which is best. A trial that gets on badly is ended early by
     `pruner` (median, halving or hyperband). The same `seed` gives the same points. `sampler` of a
     Bayesian search is tpe; options of both are numbers or truths by name. `score` of a pod's
-    training is holdout or training.
+    training is holdout or training. Of all requests with the same `request_key` the first begins a
+    search.
     """
 
     method: str
@@ -57,6 +58,7 @@ class StartSearch:
     pruner_options: dict[str, Any] = field(default_factory=dict[str, Any])
     name: str = ""
     description: str = ""
+    request_key: str = ""
 
 
 @record
@@ -64,7 +66,8 @@ class TrialInfo:
     """One trial; times are Unix seconds.
 
     Its state is asked (the run is not there yet), running, complete, pruned, failed, stopped or
-    killed. `why` tells how its point was chosen, `run` is the run it was, if it was one.
+    killed. `why` tells how its point was chosen, `run` is the run it is. That of a trial which code
+    does, or which is a training of a pod, has no command and no process.
     """
 
     search: int
@@ -166,10 +169,12 @@ class TrialNumber:
 
 @record
 class AskTrial:
-    """Ask for the next trial of a search; the same `key` gets the same trial again."""
+    """Ask for the next trial of a search; the same `key` gets the same trial again. `parent` is the
+    run whose code asks."""
 
     id: int
     key: str = ""
+    parent: int | None = None
 
 
 @record

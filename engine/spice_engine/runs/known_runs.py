@@ -16,7 +16,7 @@ from spice_engine.events import Bus
 from spice_engine.protocol.runs import RunInfo
 from spice_engine.runs.listeners import Listeners
 from spice_engine.runs.preparation import Prepared
-from spice_engine.runs.states import STOPPED_AS, WAITING, ending_of, info_of
+from spice_engine.runs.states import STOPPED_AS, WAITING, ending_of, has_process, info_of
 from spice_engine.store import run_life
 from spice_engine.store import runs as table
 from spice_engine.store.database import Database
@@ -235,7 +235,7 @@ class KnownRuns:
 
 def _may_go(run: RunInfo) -> bool:
     """Whether nothing here needs to know of a run: it is over, or was never in our hands."""
-    return run.state in FINAL_STATES or run.kind == "external"
+    return run.state in FINAL_STATES or not has_process(run)
 
 
 _FIELDS = tuple(item.name for item in dataclasses.fields(RunInfo))

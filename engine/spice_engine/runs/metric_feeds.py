@@ -18,10 +18,10 @@ from spice_engine.errors import SpiceError
 from spice_engine.protocol.runs import RunInfo
 from spice_engine.runs import event_folder, metric_lines
 from spice_engine.runs.service import Runs
+from spice_engine.runs.states import has_process
 from spice_engine.store.disk import storage_error
 from spice_engine.store.metrics import Row
 from spice_engine.store.runs import FINAL_STATES, RunRow
-from spice_engine.store.tracking import EXTERNAL
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class MetricFeeds:
     def _hear(self, info: RunInfo) -> None:
         if info.state in FINAL_STATES:
             self._feeds.pop(info.id, None)
-        elif info.state == "running" and info.kind != EXTERNAL and info.id not in self._feeds:
+        elif info.state == "running" and has_process(info) and info.id not in self._feeds:
             self._feeds[info.id] = self._feed(info)
             self._some.set()
 

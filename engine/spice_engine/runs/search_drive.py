@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import time
 from collections.abc import Callable
 from typing import Protocol
 
-from spice_engine.errors import ChildFailed, Overloaded, SpiceError
+from spice_engine.errors import ChildFailed, Overloaded, SpiceError, StorageError
+from spice_engine.protocol.runs import RunInfo
 from spice_engine.runs.search_plan import Plan
 from spice_engine.runs.search_record import AGAIN_SECONDS, Record
 from spice_engine.runs.search_runs import TrialRuns
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 MOST_TRIES = 5
 """Of a point that cannot be computed."""
+
+WENT = "Its training ended with the engine; another run does the trial anew."
 
 Report = Callable[[int, float], None]
 
@@ -63,6 +65,16 @@ class Drive:
         await self._end_trials()
         self._wake.set()
 
+    def hear(self, info: RunInfo) -> None:
+        """One of its runs changed its state."""
+        if self.record.plan.source == "runs":
+            self.runs.hear(info)
+        elif self.record.hear(info):
+            number = self.record.number_of(info.name)
+            if number in self._tasks:
+                self._tasks[number].cancel()
+            self._wake.set()
+
     async def tell(self, number: int, state: str, value: float | None, message: str) -> TrialRow:
         """Whoever does a trial tells how it ended."""
         told = await self.record.tell(number, state, value=value, message=message)
@@ -75,7 +87,7 @@ class Drive:
         await record.insist(lambda: record.watch.take_up(record.trials))
         try:
             for trial in record.unfinished():
-                self._begin(trial)
+                self._begin(trial, again=True)
             if not record.going_on:
                 await self._end_trials()
             while not record.over:
@@ -99,6 +111,10 @@ class Drive:
     async def _step(self) -> bool:
         """Go on as far as it goes now; whether there is something to wait for."""
         record = self.record
+        if not record.going_on:
+            for trial in record.unfinished():
+                if trial.number not in self._tasks:  # it was asked for just now
+                    await record.tell(trial.number, record.ended_as)
         if not record.going_on or (record.all_asked and not record.running):
             if record.running or self._tasks:
                 return True
@@ -159,11 +175,11 @@ class Drive:
 
     # -- a trial
 
-    def _begin(self, trial: TrialRow) -> None:
+    def _begin(self, trial: TrialRow, *, again: bool = False) -> None:
         if self.record.plan.source == "code":
             return
         pod = self.record.plan.source == "pod"
-        work = self._train(trial) if pod else self.runs.attempt(trial)
+        work = self._train(trial, again=again) if pod else self.runs.attempt(trial)
         task = asyncio.create_task(work, name=f"trial {self.record.id}/{trial.number}")
         self._tasks[trial.number] = task
         task.add_done_callback(lambda done: self._ended(trial.number, done))
@@ -174,16 +190,20 @@ class Drive:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("trial %s of search %s", number, self.record.id, exc_info=error)
 
-    async def _train(self, trial: TrialRow) -> None:
-        """A trial that is a training of a pod."""
+    async def _train(self, trial: TrialRow, *, again: bool) -> None:
+        """A trial that is a training of a pod; `again`: it ended with an earlier engine."""
         record, number = self.record, trial.number
         if self._pods is None or not record.going_on:
             await record.tell(number, record.ended_as)
             return
-        record.note(dataclasses.replace(trial, state="running"))
+        if again:
+            trial = await record.begin_again(number, WENT)
 
         def report(step: int, value: float) -> None:
-            record.watch.seen(number, step, value)
+            try:
+                record.watch.report(trial, step, value)
+            except (Overloaded, StorageError) as error:
+                log.warning("trial %s of search %s: a score: %s", number, record.id, error)
             if record.watch.condemned(number) and number not in self._pruned:
                 self._pruned.add(number)
                 self._tasks[number].cancel()

@@ -33,6 +33,12 @@ def _check(number: int) -> int:
     return number
 
 
+def _check_run(number: int) -> int:
+    if not 0 < number < 2**63:
+        raise InvalidRequest(f"{number} is no run's number.")
+    return number
+
+
 @operation("searches.start", http="POST /api/v1/searches")
 async def start(searches: Searches, request: StartSearch) -> SearchInfo:
     """Start a search over parameters; the answer comes when it is accepted."""
@@ -88,7 +94,8 @@ async def ask(searches: Searches, request: AskTrial) -> TrialInfo:
     """Ask for the next trial of a search whose trials are done by whoever asks."""
     if len(request.key) > LONGEST_KEY or not request.key.isprintable():
         raise InvalidRequest(f"key: up to {LONGEST_KEY} printable characters.")
-    return await searches.ask(_check(request.id), request.key)
+    parent = None if request.parent is None else _check_run(request.parent)
+    return await searches.ask(_check(request.id), request.key, parent)
 
 
 @operation("searches.tell", http="POST /api/v1/searches/{id}/trials/{trial}/tell")

@@ -78,7 +78,7 @@ def seen(plan: Plan, trial: TrialRow, before: Seen | None) -> Seen:
         return ()
     state = _SHOWN_AS.get(trial.state, "failed")
     point = before[2] if before else search_space.points_of(plan.parameters, trial.params)
-    return state, trial.value, point, trial.last
+    return state, trial.value, point, None if trial.state == "complete" else trial.last
 
 
 async def importance(

@@ -9,16 +9,19 @@ import math
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 from spice_engine.errors import Overloaded, StorageError
+from spice_engine.protocol.runs import RunInfo
 from spice_engine.runs import search_points
 from spice_engine.runs.search_plan import Plan
 from spice_engine.runs.search_watch import TrialWatch
 from spice_engine.store import searches as table
+from spice_engine.store import trial_runs
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
+from spice_engine.store.runs import RunRow
 from spice_engine.store.searches import OVER, TRIAL_OVER, SearchRow, TrialRow
 from spice_engine.workers.pool import ChildPool
 
@@ -30,7 +33,8 @@ AGAIN_SECONDS = 1.0
 
 
 class Record:
-    """`changed` is told of the search, and of the trial that changed, if it was one."""
+    """`changed` is told of the search, and of the trial that changed, if it was one; `note_run` of
+    the run of a trial that has no process, when it begins or ends."""
 
     def __init__(
         self,
@@ -41,6 +45,7 @@ class Record:
         plan: Plan,
         trials: tuple[TrialRow, ...],
         changed: Callable[[Record, TrialRow | None], None],
+        note_run: Callable[[RunRow], object],
     ) -> None:
         self.row = row
         self.plan = plan
@@ -51,6 +56,7 @@ class Record:
         self._database = database
         self._pool = pool
         self._changed = changed
+        self._note_run = note_run
         self._asking = asyncio.Lock()
         self._keys: dict[str, int] = {}
         self._history: list[search_points.Seen] = []
@@ -111,10 +117,12 @@ class Record:
             return None
         return int(tail) if 0 < int(tail) <= len(self.trials) else None
 
-    async def ask(self, key: str = "") -> TrialRow | None:
+    async def ask(self, key: str = "", parent: int | None = None) -> TrialRow | None:
         """The next trial, stored; None when there is none any more. The same key gets the same.
+        `parent` is the run whose code asks, if it is one.
 
         Raises:
+            NotFound: there is no such run.
             SpiceError: its point cannot be computed.
         """
         async with self._asking:
@@ -125,39 +133,92 @@ class Record:
             point = await search_points.next_point(
                 self._pool, self.id, self.plan, self._history, self.row.sampler_state
             )
-            state = "running" if self.plan.source == "code" else "asked"
 
-            def add(connection: sqlite3.Connection) -> TrialRow:
-                return table.add_trial(
+            def add(connection: sqlite3.Connection) -> tuple[TrialRow, RunRow | None] | None:
+                if not table.goes_on(connection, self.id):
+                    return None  # it was ended meanwhile
+                now = time.time()
+                run = None
+                if self.plan.source != "runs":
+                    number = len(self.trials) + 1
+                    run = self._begun(connection, number, point.params, now, parent)
+                trial = table.add_trial(
                     connection,
                     self.id,
                     point.params,
-                    state=state,
-                    asked=time.time(),
+                    state="asked" if run is None else "running",
+                    asked=now,
                     why=point.why,
                     sampler_state=point.state,
                     key=key or None,
+                    run=None if run is None else run.id,
                 )
+                return trial, run
 
-            trial = await self.store(add)
+            added = await self.store(add)
+            if added is None:
+                return None
             self.row = dataclasses.replace(self.row, sampler_state=point.state)
-            return self.note(trial)
+            return self._noted(*added)
+
+    def _begun(
+        self,
+        connection: sqlite3.Connection,
+        number: int,
+        params: Mapping[str, Any],
+        now: float,
+        parent: int | None = None,
+    ) -> RunRow:
+        """Store the run of a trial that has no process."""
+        return trial_runs.begin(
+            connection,
+            params=params,
+            name=self.name_of(number),
+            made_by=self.mark,
+            moment=now,
+            description=self.row.description,
+            parent=parent,
+        )
+
+    async def begin_again(self, number: int, message: str) -> TrialRow:
+        """Give a trial that has no process another run; its own ended as `message` says."""
+
+        def change(connection: sqlite3.Connection) -> tuple[TrialRow, RunRow, RunRow | None]:
+            now, trial = time.time(), table.get_trial(connection, self.id, number)
+            lost = None if trial.run is None else trial_runs.lose(connection, trial, message, now)
+            run = self._begun(connection, number, trial.params, now)
+            attempt = trial.attempt if lost is None else trial.attempt + 1
+            noted = table.set_run(connection, self.id, number, run.id, attempt=attempt)
+            return noted, run, lost
+
+        trial, run, lost = await self.store(change)
+        if lost is not None:
+            self._note_run(lost)
+        return self._noted(trial, run)
 
     async def tell(
         self, number: int, state: str, *, value: float | None = None, message: str = ""
     ) -> TrialRow:
-        """Record how a trial ended; one that is over already stays as it is."""
+        """Record how a trial ended, and its run if that has no process; one that is over already
+        stays as it is."""
         trial = self.trial(number)
         if trial.state in TRIAL_OVER:
             return trial
         if state == "complete" and value is not None and math.isnan(value):
             state, value, message = "failed", None, "Its value is not a number."
-        last = self.watch.last(number) if state == "pruned" else None
+        own = self.plan.source != "runs"
+        last = self.watch.last(number) if state == "pruned" or own else None
         if state == "pruned" and value is None and last is not None and math.isfinite(last[1]):
             value = last[1]
+        if own and state == "complete" and value is not None:
+            worth = value
+            await self.insist(lambda: self.watch.told(trial, worth))
 
-        def change(connection: sqlite3.Connection) -> TrialRow:
-            return table.set_trial(
+        def change(connection: sqlite3.Connection) -> tuple[TrialRow, RunRow | None]:
+            now = table.get_trial(connection, self.id, number)
+            if now.state in TRIAL_OVER:  # its run was ended meanwhile
+                return now, None
+            told = table.set_trial(
                 connection,
                 self.id,
                 number,
@@ -167,10 +228,22 @@ class Record:
                 ended=time.time(),
                 last=last,
             )
+            return told, trial_runs.end(connection, told) if own else None
 
-        trial = self.note(await self.store(change))
-        self.watch.over(number, complete=state == "complete")
-        return trial
+        return self._over(*await self.store(change))
+
+    def hear(self, info: RunInfo) -> bool:
+        """A person ended the run of a trial that has no process, and with it the trial: whether it
+        was so."""
+        number = self.number_of(info.name)
+        trial = None if number is None else self.trial(number)
+        if trial is None or trial.run != info.id or trial.state in TRIAL_OVER:
+            return False
+        if info.state not in {"stopped", "killed"}:
+            return False
+        ended = dataclasses.replace(trial, state=info.state, message=info.message, ended=info.ended)
+        self._over(ended, None)
+        return True
 
     async def set_state(self, state: str, *, message: str = "", ended: float | None = None) -> None:
         """Record the search's own state."""
@@ -180,6 +253,16 @@ class Record:
             )
         )
         self._changed(self, None)
+
+    def _noted(self, trial: TrialRow, run: RunRow | None) -> TrialRow:
+        self.note(trial)
+        if run is not None:
+            self._note_run(run)
+        return trial
+
+    def _over(self, trial: TrialRow, run: RunRow | None) -> TrialRow:
+        self.watch.over(trial.number, complete=trial.state == "complete")
+        return self._noted(trial, run)
 
     def note(self, trial: TrialRow) -> TrialRow:
         """Remember a trial's state, which the store has already, and tell of it."""

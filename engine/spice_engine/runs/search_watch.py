@@ -1,23 +1,26 @@
 """What the trials of one search report: their values on the way, judged by a pruner, and at last.
 
-The points lie in the metric store, whoever sent them; nothing of them is stored twice. Those of a
-trial that is a run belong to the run, those of others to `searches/S/trials/N`.
+The points lie in the metric store, whoever sent them; nothing of them is stored twice. They belong
+to the trial's run.
 """
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 from spice_engine.runs import pruning
 from spice_engine.runs.search_plan import Plan
 from spice_engine.runs.search_points import study_name
 from spice_engine.store.metrics import Kept, MetricStore
-from spice_engine.store.searches import TrialRow
+from spice_engine.store.searches import TRIAL_OVER, TrialRow
+from spice_engine.store.series import Point
 
 
 def owner_of(search: int, trial: TrialRow) -> str:
-    """Whose the points of a trial are in the metric store."""
+    """Whose the points of a trial are in the metric store; those that have no run are of a search
+    from before all had one."""
     return f"searches/{search}/trials/{trial.number}" if trial.run is None else f"runs/{trial.run}"
 
 
@@ -33,7 +36,9 @@ class TrialWatch:
         if asked.pruner:
             name = study_name(search)
             self._pruner = pruning.make(asked.pruner, asked.pruner_options, asked.goal, name)
+        self._metric = asked.metric or "value"
         self._last: dict[int, tuple[int, float]] = {}
+        self._reported: dict[int, float] = {}
         self._ends: set[Callable[[], None]] = set()
 
     async def take_up(self, trials: Sequence[TrialRow]) -> None:
@@ -43,6 +48,8 @@ class TrialWatch:
                 self._last[trial.number] = trial.last
             if self._pruner is None:
                 continue
+            if self._plan.source == "pod" and trial.state not in TRIAL_OVER:
+                continue  # its training begins anew
             await self._replay(trial)
             if trial.state == "complete":
                 self._pruner.complete(trial.number)
@@ -89,6 +96,29 @@ class TrialWatch:
 
         return leave
 
+    def report(self, trial: TrialRow, step: int, value: float) -> None:
+        """Take in a value of a trial that has no process, and judge it.
+
+        Raises:
+            InvalidRequest, Overloaded, StorageError: as `MetricStore.add`.
+        """
+        point = Point(self._metric, value, time.time(), step)
+        self._metrics.add(owner_of(self._search, trial), [point])
+        self._reported[trial.number] = value
+        self.seen(trial.number, step, value)
+
+    async def told(self, trial: TrialRow, value: float) -> None:
+        """Take in what came out of such a trial, after what it reported.
+
+        Raises:
+            StorageError: the disk is full or broken.
+        """
+        if self._reported.get(trial.number) != value:
+            point = Point(self._metric, value, time.time())
+            self._metrics.add(owner_of(self._search, trial), [point])
+            self._reported[trial.number] = value  # not again when the disk refuses it now
+        await self._metrics.flush()
+
     def seen(self, number: int, step: int, value: float) -> None:
         """A trial reported a value."""
         if self._pruner is None or self._pruner.condemns(number):
@@ -106,6 +136,7 @@ class TrialWatch:
 
     def over(self, number: int, *, complete: bool) -> None:
         """A trial is over."""
+        self._reported.pop(number, None)
         if complete and self._pruner is not None:
             self._pruner.complete(number)
 

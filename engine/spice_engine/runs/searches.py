@@ -29,11 +29,10 @@ from spice_engine.runs.search_frozen import frozen
 from spice_engine.runs.search_plan import Plan
 from spice_engine.runs.search_record import Record
 from spice_engine.runs.search_views import info_of, info_of_record, trial_info_of
-from spice_engine.runs.search_watch import owner_of
 from spice_engine.runs.service import Runs
+from spice_engine.store import request_keys
 from spice_engine.store import searches as table
-from spice_engine.store.searches import OVER, SearchRow, TrialRow
-from spice_engine.store.series import Point
+from spice_engine.store.searches import OVER, TRIAL_OVER, SearchRow, TrialRow
 from spice_engine.workers.pool import ChildPool
 
 log = logging.getLogger(__name__)
@@ -99,6 +98,10 @@ class Searches:
         Raises:
             SpiceError: it cannot be carried out as it is asked for.
         """
+        key = request.request_key
+        before = await self.database.read(lambda c: request_keys.made(c, key, "search"))
+        if before is not None:
+            return await self.get(int(before))
         _check_texts(request)
         plan = search_plan.complete(request)
         if plan.asked.method == "bayesian" and importlib.util.find_spec("optuna") is None:
@@ -112,8 +115,10 @@ class Searches:
             await self.pods.check(plan)
         plan, taken = await frozen(self.runs, plan)
 
-        def insert(connection: sqlite3.Connection) -> SearchRow:
-            return table.create(
+        def insert(connection: sqlite3.Connection) -> SearchRow | None:
+            if request_keys.made(connection, key, "search") is not None:
+                return None
+            row = table.create(
                 connection,
                 method=plan.asked.method,
                 source=plan.source,
@@ -125,13 +130,26 @@ class Searches:
                 dependencies=taken.dependencies,
                 mounts=taken.mounts,
             )
+            request_keys.note(connection, key, "search", row.id)
+            return row
 
         row = await self.database.write(insert)
+        if row is None:  # asked for twice at once
+            return await self.start(request)
         return self._note(info_of_record(self._drive(row, plan, ()).record))
 
     def _drive(self, row: SearchRow, plan: Plan, trials: tuple[TrialRow, ...]) -> Drive:
         metrics = self.runs.metrics
-        record = Record(self.database, metrics, self._pool, row, plan, trials, self._changed)
+        record = Record(
+            self.database,
+            metrics,
+            self._pool,
+            row,
+            plan,
+            trials,
+            self._changed,
+            self.runs.known.note,
+        )
         drive = Drive(record, self.runs, self.pods)
         self._drives[row.id] = drive
         task = asyncio.create_task(drive.run(), name=f"search {row.id}")
@@ -148,7 +166,7 @@ class Searches:
     def _hear(self, info: RunInfo) -> None:
         owner, _, number = info.made_by.partition(":")
         if owner == "search" and number.isdecimal() and (drive := self._drives.get(int(number))):
-            drive.runs.hear(info)
+            drive.hear(info)
 
     def _changed(self, record: Record, trial: TrialRow | None) -> None:
         if trial is not None:
@@ -240,13 +258,15 @@ class Searches:
             self._trial_topic.remove(f"{key[0]}/{key[1]}")
         return info
 
-    async def ask(self, number: int, key: str) -> TrialInfo:
+    async def ask(self, number: int, key: str, parent: int | None = None) -> TrialInfo:
         """The next trial of a search whose trials are done elsewhere; the same key gets the same.
+        `parent` is the run whose code asks, if it is one.
 
         Raises:
-            Conflict: its trials are runs of the engine, or there is none any more.
+            NotFound: there is no such run.
+            Conflict: its trials are done by the engine, or there is none any more.
         """
-        trial = await self._code_drive(number).record.ask(key)
+        trial = await self._code_drive(number).record.ask(key, parent)
         if trial is None:
             raise Conflict(f"search {number} has no trials any more.")
         return trial_info_of(trial)
@@ -275,7 +295,7 @@ class Searches:
         return trial_info_of(told)
 
     async def report(self, number: int, trial: int, step: int, value: float) -> bool:
-        """Take in a value of a trial under way; whether the trial is better ended.
+        """Take in a value of a trial under way; whether the trial is better ended, or has been.
 
         Raises:
             Conflict: the search is over.
@@ -287,11 +307,10 @@ class Searches:
             raise Conflict(f"search {number} is over ({state}).")
         self._require(drive, trial)
         record = drive.record
-        metric = record.plan.asked.metric or "value"
-        owner = owner_of(number, record.trial(trial))
-        self.runs.metrics.add(owner, [Point(metric, value, time.time(), step)])
+        if record.trial(trial).state in TRIAL_OVER:
+            return True
+        record.watch.report(record.trial(trial), step, value)
         await self.runs.metrics.flush()
-        record.watch.seen(trial, step, value)
         return record.watch.condemned(trial)
 
     async def importance(self, number: int) -> ImportanceList:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from spice_engine.errors import Conflict, InvalidRequest, NotFound
+from spice_engine.errors import Conflict, EngineUnavailable, InvalidRequest, NotFound
 from spice_engine.events import Bus
 from spice_engine.protocol.location import Location
 from spice_engine.protocol.runs import RunInfo, StartRun
@@ -32,8 +32,8 @@ from spice_engine.runs.readiness import Readiness
 from spice_engine.runs.requests import command_of
 from spice_engine.runs.sameness import key_of
 from spice_engine.runs.stages import Stages
-from spice_engine.runs.states import STOPPED_AS, info_of
-from spice_engine.store import run_life, run_lists
+from spice_engine.runs.states import STOPPED_AS, has_process, info_of
+from spice_engine.store import request_keys, run_life, run_lists
 from spice_engine.store import runs as table
 from spice_engine.store.database import Database
 from spice_engine.store.metrics import MetricStore
@@ -138,6 +138,8 @@ class Runs:
     async def _code_of(self, number: int, cwd: str) -> tuple[Path, str]:
         """Where another run began, or `cwd`, and the folder it had."""
         row = await self.database.read(lambda connection: table.get(connection, number))
+        if not cwd and not row.cwd:
+            raise InvalidRequest(f"run {number} was in no folder.", hint="Set a cwd.")
         place = os.path.normpath(self.location.root / cwd) if cwd else row.cwd
         if row.code and not Path(place).is_relative_to(self.location.root):
             raise InvalidRequest(f"{place[:200]} is not in the folder that run {number} had.")
@@ -158,15 +160,17 @@ class Runs:
         inner = os.path.relpath(cwd, self.location.root)
         key = key_of(command, request.params, request.env, inner, taken, request.distributed)
 
-        def insert(connection: sqlite3.Connection) -> tuple[RunRow, bool]:
+        def insert(connection: sqlite3.Connection) -> RunRow | RunInfo:
+            if (made := request_keys.made(connection, request.request_key, "run")) is not None:
+                return info_of(table.get(connection, int(made)))
             if request.idempotent and (found := run_lists.same(connection, key)) is not None:
-                return found, True
+                return replace(info_of(found), existed=True)
             table.get_all(connection, request.after)
-            return store_run(connection, request, command, cwd, taken, key), False
+            return store_run(connection, request, command, cwd, taken, key)
 
-        row, existed = await self.database.write(insert)
-        if existed:
-            return replace(info_of(row), existed=True)
+        row = await self.database.write(insert)
+        if isinstance(row, RunInfo):
+            return row
         started: asyncio.Future[RunInfo] = asyncio.get_running_loop().create_future()
         self._starting[row.id] = started
         self._accept(row)
@@ -189,7 +193,8 @@ class Runs:
         if error is not None:
             log.error("run %s is no longer followed", number, exc_info=error)
         if started is not None and not started.done():
-            started.set_exception(error or Conflict("the engine is stopping."))
+            # Who asks again with its key finds it with the next engine.
+            started.set_exception(error or EngineUnavailable("the engine is stopping."))
             started.exception()  # seen, also when the caller has gone
         self.logs.changed(number)
 
@@ -261,15 +266,8 @@ class Runs:
             row = table.get(connection, number)
             if row.state in FINAL_STATES:
                 raise Conflict(f"run {number} is over already ({row.state}).")
-            if row.kind == "external":  # there is no process of ours to wait for
-                return table.set_state(
-                    connection,
-                    number,
-                    STOPPED_AS[wanted],
-                    outcome=STOPPED_AS[wanted],
-                    message=reason or "Ended here; its process was not told.",
-                    ended=time.time(),
-                )
+            if not has_process(row):  # there is nothing to wait for
+                return run_life.end_here(connection, row, STOPPED_AS[wanted], reason, time.time())
             # One that is saved is over but for that, unless it is going to be tried again.
             ending = row.state == "saving" and row.attempt > row.retries
             if ending or row.state in {"killing", wanted}:

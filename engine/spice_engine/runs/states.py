@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from spice_engine.errors import InvalidRequest
 from spice_engine.protocol.runs import RunInfo, StartRun
 from spice_engine.protocol.servers import Dependencies
 from spice_engine.runs.parameters import filled
 from spice_engine.runs.requests import SHELL
 from spice_engine.store.runs import RunRow
+from spice_engine.store.tracking import EXTERNAL
 from spice_engine.workers.shims import Exit
 
 STOPPED_AS = {"stopping": "stopped", "killing": "killed"}
@@ -19,6 +21,12 @@ WAITING = frozenset({"requested", "queued", "building", "mounting"})
 def succeeded(run: RunRow | RunInfo) -> bool:
     """Whether a run's command came to its own end, with exit code 0."""
     return run.state == "complete" and run.outcome == "success"
+
+
+def has_process(run: RunRow | RunInfo) -> bool:
+    """Whether its process is ours. Those of tracking clients are not; a trial without a command is
+    done by code that asked for it, or by the engine."""
+    return run.kind != EXTERNAL and bool(run.command)
 
 
 def info_of(row: RunRow) -> RunInfo:
@@ -74,7 +82,13 @@ def info_of(row: RunRow) -> RunInfo:
 
 def asked_with(row: RunRow) -> StartRun:
     """The request that makes a run the same again: in the folder as it had it, with its mounts as
-    they are now. What it came after is over or will be; it waits for nothing."""
+    they are now. What it came after is over or will be; it waits for nothing.
+
+    Raises:
+        InvalidRequest: it has no command.
+    """
+    if not row.command:
+        raise InvalidRequest(f"run {row.id} has no command that could be run again.")
     shell = len(row.command) == 3 and row.command[:2] == SHELL
     return StartRun(
         command=row.command[2] if shell else list(row.command),

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from spice_engine.store.runs import RunRow, create, get
+from spice_engine.store import trial_runs
+from spice_engine.store.runs import RunRow, create, get, set_state
 
 
 def next_attempt(connection: sqlite3.Connection, run: int, message: str) -> RunRow:
@@ -71,6 +72,23 @@ def resumes_before(connection: sqlite3.Connection, run: int) -> int:
     while number is not None:
         count, number = count + 1, get(connection, number).resumed_from
     return count
+
+
+def end_here(
+    connection: sqlite3.Connection, run: RunRow, state: str, message: str, moment: float
+) -> RunRow:
+    """Ends a run whose process is not ours; of one that is a trial the trial, too."""
+    if run.kind == "trial":
+        message = message or f"{state.capitalize()}."
+        trial_runs.end_trial(connection, run, state, message, moment)
+    return set_state(
+        connection,
+        run.id,
+        state,
+        outcome=state,
+        message=message or "Ended here; its process was not told.",
+        ended=moment,
+    )
 
 
 def archive(connection: sqlite3.Connection, run: int, moment: float | None) -> RunRow:

@@ -107,6 +107,7 @@ def create(
     command: Sequence[str],
     created: float,
     state: str,
+    started: float | None = None,
     name: str = "",
     cwd: str = "",
     env: Mapping[str, str] | None = None,
@@ -143,6 +144,7 @@ def create(
         "cwd": cwd,
         "state": state,
         "created": created,
+        "started": started,
         "env": to_json(dict(env or {})),
         "limits": to_json(dict(limits or {})),
         "project": project,
@@ -172,7 +174,8 @@ def create(
         f"INSERT INTO runs ({', '.join(columns)}) VALUES ({placeholders(values)})", values
     )
     run = cursor.lastrowid or 0
-    add_labels(connection, run, labels)
+    if labels:
+        add_labels(connection, run, labels)
     for needed in {code, *(mount.object for mount in mounts)} - {""}:
         references.add(connection, needed, f"run:{run}")
     return get(connection, run)
@@ -216,7 +219,8 @@ def active(connection: sqlite3.Connection) -> tuple[RunRow, ...]:
     final = sorted(FINAL_STATES)
     return select(
         connection,
-        f"WHERE state NOT IN ({placeholders(list(final))}) AND kind <> 'external' ORDER BY id",
+        f"WHERE state NOT IN ({placeholders(list(final))})"
+        " AND kind <> 'external' AND command <> '[]' ORDER BY id",
         tuple(final),
     )
 

@@ -52,7 +52,8 @@ class SearchRow:
 
 @dataclass(frozen=True, slots=True)
 class TrialRow:
-    """A trial as stored. `last` is the step and value it was pruned at, `key` of whoever asked."""
+    """A trial as stored. `last` is the step and value it was pruned at, or reported last before it
+    was told, `key` of whoever asked."""
 
     search: int
     number: int
@@ -133,6 +134,12 @@ def active(connection: sqlite3.Connection) -> tuple[SearchRow, ...]:
     )
 
 
+def goes_on(connection: sqlite3.Connection, search: int) -> bool:
+    """Whether trials of a search still begin."""
+    found = connection.execute("SELECT state FROM searches WHERE id = ?", (search,)).fetchone()
+    return found == ("running",)
+
+
 def set_state(
     connection: sqlite3.Connection,
     search: int,
@@ -167,15 +174,16 @@ def add_trial(
     why: Mapping[str, Any],
     sampler_state: bytes | None = None,
     key: str | None = None,
+    run: int | None = None,
 ) -> TrialRow:
     """Stores the next point of a search, with what the one after it goes on from."""
     (number,) = connection.execute(
         "SELECT coalesce(max(number), 0) + 1 FROM trials WHERE search = ?", (search,)
     ).fetchone()
     connection.execute(
-        "INSERT INTO trials (search, number, params, state, asked, why, key)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (search, number, to_json(dict(params)), state, asked, to_json(dict(why)), key),
+        "INSERT INTO trials (search, number, params, state, asked, why, key, run)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (search, number, to_json(dict(params)), state, asked, to_json(dict(why)), key, run),
     )
     if sampler_state is not None:
         connection.execute(
