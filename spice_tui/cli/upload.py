@@ -39,10 +39,10 @@ def upload(
     if not source.exists():
         raise NotFound(f"there is no file or folder {path!r}.")
     name = name or _name(source)
-    total = _size_of(source)
+    session = session_of(ctx)
+    total = _size_of(source, session.location.state)
     if not json:
         output.line(f"Total upload size: {resource_text.size(total)}")
-    session = session_of(ctx)
     params = {"source": str(source), "name": name, "replace": replace}
     with session.connect() as client, bar("Uploading", total, quiet=json, in_bytes=True) as shown:
         follower = threading.Thread(target=_follow, args=(session, name, shown), daemon=True)
@@ -64,12 +64,14 @@ def _name(source: Path) -> str:
     return str(typer.prompt("Name of the upload", default=source.stem, err=True))
 
 
-def _size_of(source: Path) -> int:
-    """Bytes of the files in a folder, or of a file."""
+def _size_of(source: Path, state: Path) -> int:
+    """Bytes of the files in a folder, or of a file; the engine's own are never taken in."""
     if not source.is_dir():
         return source.stat().st_size
     total = 0
-    for folder, _, files in os.walk(source):
+    for folder, inner, files in os.walk(source):
+        if folder == str(state.parent):
+            inner[:] = [name for name in inner if name != state.name]
         for file in files:
             with contextlib.suppress(OSError):
                 found = Path(folder, file).lstat()

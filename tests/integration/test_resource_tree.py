@@ -241,3 +241,24 @@ async def test_an_upload_that_is_cut_off_leaves_nothing(
     assert not list((world.runs.location.state / "objects" / "tmp").iterdir())
     with pytest.raises(Conflict, match="is there already"):
         await world.uploads.upload(str(data), "data")
+
+
+async def test_a_copy_goes_where_its_path_leads(world: World) -> None:
+    run = await made(world)
+    (world.folder / "into").symlink_to(world.runs.location.state)
+    done = await world.tree.copy(f"runs/{run}", f"{world.folder}/app/../out", "refuse")
+    assert (done.copied, (world.folder / "out" / "made.txt").is_file()) == (1, True)
+    for place in ("out", "", f"{world.folder}/into/x", f"{world.folder}/app/.spice/../.spice"):
+        with pytest.raises(InvalidRequest):
+            await world.tree.copy(f"runs/{run}", place, "refuse")
+
+
+async def test_a_chain_of_links_that_is_broken_is_told_whole(world: World) -> None:
+    run = await made(world)
+    chain = {"first": f"runs/{run}", "second": "first", "third": "second/made.txt"}
+    for alias, path in chain.items():
+        await world.tree.link(alias, path)
+    assert (await world.tree.resolve("third")).link.count("→") == 3
+    await world.tree.unlink("first")
+    with pytest.raises(NotFound, match=r"third → second/made\.txt, second → first"):
+        await world.tree.resolve("third")

@@ -14,6 +14,7 @@ from spice_engine.errors import Conflict, InvalidRequest, NotFound, SpiceError, 
 from spice_engine.runs import resource_files as files
 from spice_engine.runs.resource_copy import copy_out
 from spice_engine.runs.resource_files import Resource
+from spice_engine.runs.resource_progress import Counter
 from spice_engine.serving.model_files import gather
 from spice_engine.serving.model_folders import ModelFolders
 from spice_engine.serving.model_names import file_specs
@@ -122,6 +123,25 @@ def test_files_that_are_there(objects: ObjectStore, resource: Resource, tmp_path
     assert (target / "a.txt").read_text() == "mine"
     assert copy_out(objects, resource, target, "overwrite").copied == 8
     assert (target / "a.txt").read_text() == "hello"
+
+
+def test_a_copy_needs_a_folder(objects: ObjectStore, resource: Resource, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("mine")
+    for place in ("taken", "taken/deep"):
+        with pytest.raises(Conflict, match="taken is no folder"):
+            copy_out(objects, resource, tmp_path / place, "overwrite")
+
+
+def test_a_copy_that_is_cut_off_ends_within_its_file(objects: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "big").write_bytes(b"x" * (2**21 + 1))
+    stored = Resource("uploads/x", "folder", object=objects.put_tree(tmp_path / "in").hash)
+    for resource in (stored, Resource("runs/1", "folder", place=tmp_path / "in")):
+        counter = Counter(lambda _: None)
+        counter.stop()
+        with pytest.raises(Conflict, match="cut off"):
+            copy_out(objects, resource, tmp_path / "out", "refuse", counter.add)
+        assert not list((tmp_path / "out").iterdir())
 
 
 def test_a_copy_writes_through_no_link(

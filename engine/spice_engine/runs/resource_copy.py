@@ -69,7 +69,7 @@ def copy_out(
 
     With `refuse` nothing is written if one of the files is there already. A file appears whole
     under its name or not at all; symbolic links are written as links, and never through one.
-    `told` is called with the bytes of each file; what it raises ends the copy.
+    `told` is called with the bytes of each part of a file; what it raises ends the copy.
 
     Raises:
         Conflict: a file is there already, or a file or link is where a folder has to be.
@@ -77,6 +77,7 @@ def copy_out(
     """
     done = Copied()
     try:
+        _check_destination(destination)
         pieces = list(_pieces(objects, resource))
         if existing == "refuse":
             _refuse_existing(pieces, destination)
@@ -93,15 +94,19 @@ def copy_out(
             elif existing == "skip" and os.path.lexists(target):
                 done.skipped += 1
             else:
-                size = _write(objects, piece, target)
+                size = _write(objects, piece, target, told)
                 done.copied, done.size = done.copied + 1, done.size + size
-                if told is not None:
-                    told(size)
         for folder, mode in reversed(folders):
             folder.chmod(mode | 0o700)
     except OSError as error:
         raise storage_error(error, "copy the resource", destination) from error
     return done
+
+
+def _check_destination(destination: Path) -> None:
+    there = next(one for one in (destination, *destination.parents) if os.path.lexists(one))
+    if not there.is_dir():
+        raise Conflict(f"{there} is no folder.", hint="Name another folder to copy to.")
 
 
 def _refuse_existing(pieces: list[_Piece], destination: Path) -> None:
@@ -134,7 +139,9 @@ def _check_place(piece: _Piece, target: Path) -> None:
         )
 
 
-def _write(objects: ObjectStore, piece: _Piece, target: Path) -> int:
+def _write(
+    objects: ObjectStore, piece: _Piece, target: Path, told: Callable[[int], None] | None
+) -> int:
     beside = target.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         if piece.kind == "link":
@@ -142,7 +149,7 @@ def _write(objects: ObjectStore, piece: _Piece, target: Path) -> int:
             size = 0
         else:
             with _opened(objects, piece) as source, beside.open("xb") as out:
-                size = _copy(source, out, piece)
+                size = _copy(source, out, piece, told)
             beside.chmod(piece.mode | 0o600)
         beside.replace(target)
     finally:
@@ -150,13 +157,17 @@ def _write(objects: ObjectStore, piece: _Piece, target: Path) -> int:
     return size
 
 
-def _copy(source: BinaryIO, out: BinaryIO, piece: _Piece) -> int:
+def _copy(
+    source: BinaryIO, out: BinaryIO, piece: _Piece, told: Callable[[int], None] | None
+) -> int:
     digest, size = hashlib.sha256(), 0
     while data := source.read(_CHUNK):
         out.write(data)
         size += len(data)
         if piece.place is None:
             digest.update(data)
+        if told is not None:
+            told(len(data))
     if piece.place is None and digest.hexdigest() != piece.content:
         raise StorageError(
             f"{piece.at}: its content is not what was stored.",

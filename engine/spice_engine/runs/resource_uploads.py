@@ -15,6 +15,7 @@ from spice_engine.protocol.resources import ResourceInfo
 from spice_engine.runs import resource_files as files
 from spice_engine.runs import resource_paths as paths
 from spice_engine.runs.resource_files import Stored
+from spice_engine.runs.resource_progress import Counter
 from spice_engine.runs.resources import ResourceTree, upload_info
 from spice_engine.store import uploads
 from spice_engine.store.database import Database
@@ -78,7 +79,7 @@ class Uploads:
         Raises:
             NotFound, InvalidRequest, StorageError: as `upload`.
         """
-        counter = _Counter(asyncio.get_running_loop(), told, self._tree.go_on)
+        counter = Counter(self._tree.go_on, asyncio.get_running_loop(), told)
 
         def work() -> Stored:
             found = files.machine_resource(source, self._tree.location.state)
@@ -113,40 +114,3 @@ class Uploads:
     def _note_progress(self, name: str, count: int, size: int) -> None:
         self._progress[name] = UploadProgress(name, count, size)
         self._topic.set(name, self._progress[name])
-
-
-class _Counter:
-    """Counts in a thread what is taken in, and tells the loop at most ten times a second."""
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        told: Callable[[int, int], None] | None,
-        go_on: Callable[[int], None],
-    ) -> None:
-        self._loop = loop
-        self._told = told
-        self._go_on = go_on
-        self._files = 0
-        self._size = 0
-        self._next = 0.0
-        self._stopped = False
-
-    def stop(self) -> None:
-        """Nobody wants it any more."""
-        self._stopped = True
-
-    def add(self, size: int) -> None:
-        """So many bytes more are in; with none, a file is.
-
-        Raises:
-            Conflict: the engine is stopping, or nobody wants it any more.
-        """
-        self._go_on(size)
-        if self._stopped:
-            raise Conflict("the upload was cut off.", hint="Begin it again.")
-        self._files += not size
-        self._size += size
-        if self._told is not None and time.monotonic() >= self._next:
-            self._next = time.monotonic() + 0.1
-            self._loop.call_soon_threadsafe(self._told, self._files, self._size)

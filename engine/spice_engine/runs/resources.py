@@ -20,8 +20,9 @@ from spice_engine.protocol.resources import LinkInfo, ResourceInfo, ResourceList
 from spice_engine.runs import resource_files as files
 from spice_engine.runs import resource_paths as paths
 from spice_engine.runs.public_folders import PublicFolders
-from spice_engine.runs.resource_copy import Copied, copy_out, existing_of
+from spice_engine.runs.resource_copy import Copied, Existing, copy_out, existing_of
 from spice_engine.runs.resource_files import Child, Resource
+from spice_engine.runs.resource_progress import Counter
 from spice_engine.runs.run_outputs import RunOutputs
 from spice_engine.store import links, uploads
 from spice_engine.store.database import Database
@@ -167,8 +168,9 @@ class ResourceTree:
             alias = names[0]
             row = await self._database.read(lambda connection, a=alias: links.find(connection, a))
             if row is None:
+                led = f" ({', '.join(said)})" if said else ""
                 raise NotFound(
-                    f"there is no resource {'/'.join(names)[:200]!r}.",
+                    f"there is no resource {'/'.join(names)[:200]!r}{led}.",
                     hint="Resources are runs/…, uploads/…, models/… and links; "
                     "`spice-tui ls` lists them.",
                 )
@@ -235,22 +237,40 @@ class ResourceTree:
             StorageError: an object is damaged, or the folder cannot be written.
         """
         how = existing_of(existing)
-        target = self.destination(destination)
-        found = await self.resolve(path)
-        return await asyncio.to_thread(copy_out, self.objects, found, target, how, self.go_on)
+        target = await asyncio.to_thread(self.destination, destination)
+        return await self.write_out(await self.resolve(path), target, how)
+
+    async def write_out(self, found: Resource, target: Path, existing: Existing) -> Copied:
+        """Write a resource that was found into a folder; a copy that nobody waits for any more
+        ends within its file, which is left out.
+
+        Raises:
+            Conflict, StorageError: as `copy`.
+        """
+        counter = Counter(self.go_on)
+        try:
+            return await asyncio.to_thread(
+                copy_out, self.objects, found, target, existing, counter.add
+            )
+        except asyncio.CancelledError:
+            counter.stop()
+            raise
 
     def destination(self, text: str) -> Path:
-        """A folder of this machine to write to.
+        """A folder of this machine to write to, every link and `..` followed. Blocks.
 
         Raises:
             InvalidRequest: it is no absolute path, or lies in the engine's state.
         """
-        target = Path(text)
-        if "\0" in text or not target.is_absolute() or ".." in target.parts:
+        if not text.startswith("/") or "\0" in text:
             raise InvalidRequest(
                 f"{text[:200]!r} is no absolute path.", hint="Name the folder from / on."
             )
-        if target.is_relative_to(self.location.state):
+        try:
+            target = Path(text).resolve()
+        except (OSError, RuntimeError) as error:  # links in a circle
+            raise InvalidRequest(f"{text[:200]!r} leads nowhere: {error}.") from error
+        if target.is_relative_to(self.location.state.resolve()):
             raise InvalidRequest("the engine's own state is no place for files.")
         return target
 

@@ -15,7 +15,7 @@ from spice_engine.events import Bus
 from spice_engine.protocol.models import CreateModel, ModelInfo, ModelVersionInfo
 from spice_engine.runs import resource_paths
 from spice_engine.runs.creator import creator
-from spice_engine.runs.resource_copy import Copied, copy_out, existing_of
+from spice_engine.runs.resource_copy import Copied, existing_of
 from spice_engine.runs.resource_files import Resource, Stored, machine_resource
 from spice_engine.runs.resources import ResourceTree
 from spice_engine.serving import model_names as names
@@ -249,9 +249,9 @@ class Models(ModelLookup):
             StorageError: an object is damaged, or the folder cannot be written.
         """
         how = existing_of(existing)
-        target = self._tree.destination(destination)
+        target = await asyncio.to_thread(self._tree.destination, destination)
         root = await self.version_root(name, version)
-        return await asyncio.to_thread(copy_out, self._objects, root, target, how, self._tree.go_on)
+        return await self._tree.write_out(root, target, how)
 
     # -- upkeep
 
