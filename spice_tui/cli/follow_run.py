@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from spice_engine.errors import EngineUnavailable, ProtocolError
-from spice_tui.cli import output, values
+from spice_engine.protocol.run_states import UNDER_WAY
+from spice_tui.cli import output
 from spice_tui.cli.following import FollowingClient, Patience
 from spice_tui.cli.session import Session
 
@@ -61,7 +62,7 @@ class RunFollower:
         run = client.call("runs.get", {"id": self._run})
         self._patience.renewed()
         while True:
-            if run["state"] not in values.ACTIVE or run["state"] in self.until:
+            if run["state"] not in UNDER_WAY or run["state"] in self.until:
                 self._print_new(client)
                 return run
             topic, event = client.next_event()

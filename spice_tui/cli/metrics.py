@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from spice_engine.errors import Conflict, EngineUnavailable, InvalidRequest, NotFound
+from spice_engine.protocol.run_states import UNDER_WAY
 from spice_tui.cli import output, values
 from spice_tui.cli.following import Patience
 from spice_tui.cli.output import Json
@@ -156,7 +157,7 @@ def _print_new(
     client: Client, run: int, name: str, readers: dict[str, _Reader], *, json: bool
 ) -> bool:
     """Print what is new; whether there will be no more."""
-    ended = client.call("runs.get", {"id": run})["state"] not in values.ACTIVE
+    ended = client.call("runs.get", {"id": run})["state"] not in UNDER_WAY
     for one in client.call("runs.list_metrics", {"id": run})["series"]:
         if name in {"", one["name"]}:
             reader = readers.setdefault(one["name"], _Reader(run, one["name"]))

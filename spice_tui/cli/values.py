@@ -9,15 +9,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from spice_engine.protocol.run_states import UNDER_WAY
+
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _DURATION = re.compile(_NUMBER + r"(ms|s|m|h|d)?")
 _SIZE = re.compile(_NUMBER + r"([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 DAY = 86400
-ACTIVE = frozenset(
-    {"requested", "queued", "building", "mounting", "running", "saving", "stopping", "killing"}
-)
-"""States of runs that have not ended."""
 
 
 def duration(text: str, *, bare: str = "s") -> float:
@@ -150,13 +148,13 @@ def status_text(run: Mapping[str, Any]) -> str:
     text = state.replace("_", " ").title()
     if run.get("exit_code") is not None:
         text += f" ({run['exit_code']})"
-    return f"*{text}" if state in ACTIVE - {"queued"} else text
+    return f"*{text}" if state in UNDER_WAY - {"queued"} else text
 
 
 def status_color(run: Mapping[str, Any]) -> str:
     """Green: under way; red: ended badly; yellow: waits, or ended by a person; none otherwise."""
     state = str(run.get("state", ""))
-    if state in ACTIVE - {"queued"}:
+    if state in UNDER_WAY - {"queued"}:
         return "green"
     if state in {"queued", "stopped", "killed"}:
         return "yellow"

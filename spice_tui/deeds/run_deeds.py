@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, cast
 
 from spice_engine.errors import NotFound
 from spice_engine.protocol.projects import ProjectDetails
+from spice_engine.protocol.run_states import UNDER_WAY
 from spice_tui.base import Base, Refused
 from spice_tui.models.project_words import project_words
-from spice_tui.models.world import ACTIVE_RUN
 
 if TYPE_CHECKING:
     from spice_engine.protocol.runs import RunInfo
@@ -96,7 +96,7 @@ class RunDeeds(Base):
         self._end(self.run_named(number), "runs.kill", "killed")
 
     def _end(self, run: RunInfo, operation: str, how: str) -> None:
-        if run.state not in ACTIVE_RUN:
+        if run.state not in UNDER_WAY:
             raise Refused(f"run {run.id} has ended: {run.outcome or run.state}.")
 
         async def do() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spice_engine.protocol.run_states import UNDER_WAY
 from spice_tui.models.rows import run_state
 from spice_tui.models.server_rows import first_line
 from spice_tui.models.verdict import regret_closed
-from spice_tui.models.world import ACTIVE_RUN, ACTIVE_TRAINING, World
+from spice_tui.models.world import ACTIVE_TRAINING, World
 
 if TYPE_CHECKING:
     from spice_engine.protocol.runs import RunInfo
@@ -21,7 +22,7 @@ def ended(before: World, after: World) -> list[str]:
     said: list[str] = []
     for number, run in after.runs.items():
         old = before.runs.get(number)
-        if old is not None and old.state in ACTIVE_RUN and run.state not in ACTIVE_RUN:
+        if old is not None and old.state in UNDER_WAY and run.state not in UNDER_WAY:
             took = (run.ended or run.created) - (run.started or run.created)
             if took >= LONG_SECONDS:
                 said.append(_run(run))

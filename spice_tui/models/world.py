@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from spice_engine.errors import ProtocolError
+from spice_engine.protocol.run_states import UNDER_WAY
 from spice_engine.records import record
 from spice_tui.models.build import build
 
@@ -39,9 +40,6 @@ OF_TOPICS = {
 the dozen take longer to make than the first screen has."""
 
 ACTIVE_TRAINING = frozenset({"requested", "queued", "loading", "running", "training", "stopping"})
-ACTIVE_RUN = frozenset(
-    {"requested", "queued", "building", "mounting", "running", "saving", "stopping", "killing"}
-)
 IDLE_SERVER = frozenset({"stopped", "failed"})
 
 
@@ -104,7 +102,7 @@ class World:
     @property
     def busy(self) -> list[str]:
         """What runs now, in words: what quitting leaves behind."""
-        runs = sum(run.state in ACTIVE_RUN for run in self.runs.values())
+        runs = sum(run.state in UNDER_WAY for run in self.runs.values())
         trainings = sum(pod.training is not None for pod in self.pods.values())
         servers = sum(one.state not in IDLE_SERVER for one in self.servers.values())
         counts = ((runs, "run"), (trainings, "training"), (servers, "server"))

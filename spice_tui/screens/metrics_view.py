@@ -9,12 +9,13 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 
 from spice_engine.errors import SpiceError
+from spice_engine.protocol.run_states import UNDER_WAY
 from spice_engine.protocol.runs import MetricList
 from spice_tui.models import clock, metric_series
 from spice_tui.models.chart_view import ChartInput
 from spice_tui.models.columns import Column, Row
 from spice_tui.models.rows import run_state
-from spice_tui.models.world import ACTIVE_RUN, World
+from spice_tui.models.world import World
 from spice_tui.screens.view import View
 from spice_tui.widgets.chart import Chart
 from spice_tui.widgets.keys import bindings
@@ -106,7 +107,7 @@ class MetricsView(View):
     def _is_live(self) -> bool:
         kind, _, number = self._wanted.partition("/")
         run = self._app.world.runs.get(int(number)) if kind == "run" else None
-        return run is not None and run.state in ACTIVE_RUN
+        return run is not None and run.state in UNDER_WAY
 
     async def _load(self) -> None:
         if self._asking:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.protocol.run_states import UNDER_WAY
 from spice_engine.runs import parameters
 from spice_engine.runs.projects import LONGEST_NAME
 from spice_engine.store.runs import FINAL_STATES
@@ -18,9 +19,6 @@ from spice_runtime import run_metrics
 
 LONGEST_TEXT = 1_000_000
 LARGEST_NUMBER = 2**63
-_GOING_ON = frozenset(
-    {"requested", "queued", "building", "mounting", "running", "saving", "stopping", "killing"}
-)
 _ORIGIN = re.compile(r"[0-9a-f]{32}")
 
 
@@ -63,7 +61,7 @@ def told(place: str, row: Mapping[str, Any]) -> ToldRun | None:
     """
     cells = _Cells(place, row)
     state = cells.text("state")
-    if state in _GOING_ON:
+    if state in UNDER_WAY:
         return None
     if state not in FINAL_STATES:
         raise cells.wrong("state", "no state of a run")

@@ -10,11 +10,11 @@ from textual.containers import VerticalScroll
 
 from spice_engine.errors import SpiceError
 from spice_engine.protocol.resources import ResourceInfo, ResourceList
+from spice_engine.protocol.run_states import UNDER_WAY
 from spice_engine.protocol.runs import MetricList
 from spice_tui.models import clock, metric_series
 from spice_tui.models.chart_view import ChartInput
 from spice_tui.models.model_rows import RESOURCES, parent, resource_rows
-from spice_tui.models.world import ACTIVE_RUN
 from spice_tui.widgets.chart import Chart
 from spice_tui.widgets.pane import Page
 from spice_tui.widgets.run_log import RunLog
@@ -115,7 +115,7 @@ class RunChartsPage(RunPage):
 
     @property
     def _is_live(self) -> bool:
-        return self.display and self.run_ is not None and self.run_.state in ACTIVE_RUN
+        return self.display and self.run_ is not None and self.run_.state in UNDER_WAY
 
     async def _load(self) -> None:
         run = self.run_
