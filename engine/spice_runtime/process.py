@@ -17,6 +17,7 @@ SOCKET = "shim.sock"
 LOG = "logs.txt"
 SHIM_LOG = "shim.log"
 SOFT_FILES = "SPICE_SOFT_FILES"  # variable: the limit of open files that commands get
+MARK = "SPICE_JOB"  # variable: whose shim started a process, or what it comes from
 
 _boot = ""
 
@@ -42,6 +43,12 @@ def identity(pid: int) -> str:
     return f"{_boot_id()}:{int(fields[19])}"
 
 
+def is_alive(pid: int, known: object) -> bool:
+    """Whether a process still is the one of that identity."""
+    # "" is what a process that is gone has for an identity: it matches nothing.
+    return bool(known) and identity(pid) == known
+
+
 def claim(folder: str, note: dict[str, Any]) -> bool:
     """Makes the folder's claim, whole and at once; False if there is one already.
 
@@ -64,6 +71,11 @@ def claim(folder: str, note: dict[str, Any]) -> bool:
 def own_note() -> dict[str, Any]:
     """What a process writes into a claim about itself."""
     return {"pid": os.getpid(), "identity": identity(os.getpid())}
+
+
+def mark_of(note: dict[str, Any]) -> str:
+    """What `MARK` is in all that the shim of such a claim starts."""
+    return f"{note.get('pid')}:{note.get('identity')}"
 
 
 def write_json(folder: str, name: str, value: dict[str, Any], *, durable: bool) -> None:

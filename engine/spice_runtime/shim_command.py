@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from spice_runtime import views
+from spice_runtime import process, views
 from spice_runtime.shim_limits import LimitGroups
 
 _PR_SET_PDEATHSIG = 1
@@ -47,7 +47,8 @@ class Command:
 
     `output` is the pipe's end for reading, non-blocking. `status` is the wait status of the
     command itself once it ended, else None. On Linux every orphan of the command is handed to
-    this process (subreaper), so that `left` and `end_left` reach what left its group, too.
+    this process (subreaper), so that `left` and `end_left` reach what left its group, too. All of
+    them carry a mark, by which the engine finds them when this process is killed.
     """
 
     def __init__(self, job: dict[str, Any], limits: LimitGroups) -> None:
@@ -56,9 +57,10 @@ class Command:
         self.status: int | None = None
         output, child_output = os.pipe()
         trouble, child_trouble = os.pipe()
+        env = {**job.get("env", {}), process.MARK: process.mark_of(process.own_note())}
         self.pid = os.fork()
         if self.pid == 0:
-            _become(job, limits, child_output, child_trouble)
+            _become({**job, "env": env}, limits, child_output, child_trouble)
         os.close(child_output)
         os.close(child_trouble)
         os.set_blocking(output, False)
@@ -223,7 +225,7 @@ def _become(job: dict[str, Any], limits: LimitGroups, output: int, trouble: int)
         os.chdir(cwd)
         argv = job.get("argv") or ["/bin/sh", "-c", job["shell"]]
         doing = f"run {argv[0]}"
-        os.execvpe(argv[0], argv, job.get("env", {}))
+        os.execvpe(argv[0], argv, job["env"])
     except (OSError, ValueError) as error:
         missing = isinstance(error, OSError) and error.errno in (errno.ENOENT, errno.ENOTDIR)
         why = error.strerror if isinstance(error, OSError) else error

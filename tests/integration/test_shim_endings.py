@@ -75,6 +75,25 @@ async def test_what_a_command_started_ends_with_its_lost_shim(
 
 
 @linux
+async def test_daemons_end_with_their_lost_shim(host: ShimHost, tmp_path: Path) -> None:
+    # Another session, no output of the command's: only what it was given tells whose it is.
+    daemon = "setsid sh -c 'echo $$ > {0}; exec sleep 60' <&- >&- 2>&- & wait"
+    note = tmp_path / "daemon"
+    client = await host.start(tmp_path / "job", Job(shell=daemon.format(note), env=ENV))
+    await until(lambda: note.exists() and note.read_text().endswith("\n"))
+    pid = int(note.read_text())
+    os.kill(client.pid, signal.SIGKILL)
+    with pytest.raises(JobLost):
+        await client.wait()
+    try:
+        # They are killed before the job is said to be lost.
+        await until(lambda: gone(pid), 5)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+@linux
 async def test_another_session_of_the_same_number_is_left_alone(
     host: ShimHost, tmp_path: Path
 ) -> None:

@@ -8,13 +8,13 @@ import socket
 import sys
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import field
 from pathlib import Path
 from typing import Any, cast
 
 from spice_engine.errors import ChildFailed, Conflict, InvalidRequest, NotFound, StorageError
 from spice_engine.records import record
+from spice_engine.workers import orphans
 from spice_runtime import process
 
 _SOCKET_PATH_BYTES = 100
@@ -219,48 +219,14 @@ def _look(folder: Path) -> Exit | NeverStarted | Lost | socket.socket | _Alive:
         if claim.get("fenced"):
             return NeverStarted()
         pid = int(claim.get("pid", 0))
-        if _is_process(pid, claim.get("identity")):
+        if process.is_alive(pid, claim.get("identity")):
             return _Alive(pid)
         # It may have ended since the first look.
         if (ended := read_exit(folder)) is not None:
             return ended
-        _end_orphan(folder)
+        orphans.end(folder, claim)
         return Lost(f"the shim of {folder} (process {pid}) is gone and left no exit status")
     return _Alive(0)
-
-
-def _is_process(pid: int, identity: object) -> bool:
-    # "" is what a process that is gone has for an identity: it matches nothing.
-    return bool(identity) and process.identity(pid) == identity
-
-
-def _end_orphan(folder: Path) -> None:
-    """Kills a command that outlived its shim: its output and its end would be seen by nobody.
-
-    Also what the command started and did not take along in its own end, unless it left the
-    command's session.
-    """
-    shim = process.read_json(str(folder), process.SHIM) or {}
-    pid = int(shim.get("child", 0))
-    if pid <= 0:
-        return
-    if _is_process(pid, shim.get("child_identity")) or _has_output(pid, shim.get("output_inode")):
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, 9)
-
-
-def _has_output(session: int, inode: object) -> bool:
-    """Whether a process of the session holds the job's output. The session's number alone may
-    have come to another one. Without /proc: False."""
-    target = f"pipe:[{inode}]"
-    for entry in Path("/proc").glob("[0-9]*"):
-        # Processes end meanwhile, and those of others do not show what they hold.
-        with suppress(OSError):
-            if os.getsid(int(entry.name)) == session and any(
-                str(held.readlink()) == target for held in (entry / "fd").iterdir()
-            ):
-                return True
-    return False
 
 
 def _dial(folder: Path) -> socket.socket | None:
