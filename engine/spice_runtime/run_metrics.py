@@ -18,7 +18,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import threading
 import time
 import warnings
 from contextlib import suppress
@@ -45,7 +44,6 @@ class MetricFile:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._lock = threading.Lock()
         self._rank: str | None = None
         self._names: dict[str, str] = {}
         self._fd = -1
@@ -64,6 +62,8 @@ class MetricFile:
             )
         try:
             told = _value(value)
+        except OverflowError:
+            return f"metric {name!r} discarded: 'value' is too large for a float"
         except Exception:  # noqa: BLE001 - the value may be an object with any behaviour
             return (
                 f"metric {name!r} discarded: 'value' must be a float, int, or string type, "
@@ -75,7 +75,10 @@ class MetricFile:
             try:
                 at = str(_index(index))
             except Exception:  # noqa: BLE001 - as above
-                problem = f"metric {name!r}: its index was ignored, for it is no whole number"
+                problem = (
+                    f"metric {name!r}: its index was ignored: "
+                    f"{_short(index)} is no whole number in 0 .. 2^53"
+                )
         key = self._names.get(name) or self._key(name, self._rank)
         line = f"[{key},{told},{at},{time.time()!r}]\n"
         return self._write(line.encode("ascii")) or problem
@@ -109,12 +112,13 @@ class MetricFile:
                 status = os.fstat(self._fd)
                 if (status.st_dev, status.st_ino) == self._id:
                     return self._fd
-        with self._lock:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-            fd = os.open(self._path, flags, 0o600)
-            status = os.fstat(fd)
-            self._fd, self._id = fd, (status.st_dev, status.st_ino)
-            return fd
+        # No lock: a fork while another thread holds it would never get it, nor would the handler
+        # of a signal. Threads that begin at once open the file twice, and both write at its end.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        fd = os.open(self._path, flags, 0o600)
+        status = os.fstat(fd)
+        self._fd, self._id = fd, (status.st_dev, status.st_ino)
+        return fd
 
 
 def _value(value: Any) -> str:
@@ -145,6 +149,13 @@ def _index(index: Any) -> int:
     if not 0 <= index <= LARGEST_INDEX:
         raise ValueError(index)
     return index
+
+
+def _short(value: Any) -> str:
+    try:
+        return f"{value!r:.80}"
+    except Exception:  # noqa: BLE001 - an object with any behaviour
+        return f"a {type(value).__name__}"
 
 
 def _text(text: str) -> str:

@@ -117,8 +117,8 @@ def test_a_clients_run_is_a_run_of_ours(shared_engine: EngineFixture, told: dict
     )
     assert child["parent"] == number
     (series,) = shared_engine.call("runs.read_metrics", id=number, name="loss")["series"]
-    assert series["indexes"] == [0, 1, 2]
-    assert series["values"] == [1, 0.5, pytest.approx(1 / 3)]
+    assert series["indexes"] == [-2, 0, 1, 2]
+    assert series["values"] == [9, 1, 0.5, pytest.approx(1 / 3)]
 
 
 def test_a_client_reads_back_what_it_sent(told: dict[str, Any]):
@@ -134,7 +134,7 @@ def test_a_client_reads_back_what_it_sent(told: dict[str, Any]):
     assert found["params"] == {"lr": "0.1", "model": "tree", "more": "1"}
     assert found["tags"]["mlflow.note.content"] == "the big one"
     assert found["tags"]["kind"] == "old"
-    assert found["history"] == [[0, 1.0], [1, 0.5], [2, 1 / 3]]
+    assert found["history"] == [[-2, 9.0], [0, 1.0], [1, 0.5], [2, 1 / 3]]
     assert found["tight"] == [[1_700_000_000_000, value] for value in (1.0, 2.0, 3.0)]
 
 
@@ -225,6 +225,7 @@ def test_the_door_needs_the_token(shared_engine: EngineFixture):
         for token in ("", "wrong"):
             status, answer = ask(shared_engine, "GET", path, token=token)
             assert (status, answer["error_code"]) == (401, "UNAUTHENTICATED")
+            assert "MLFLOW_TRACKING_TOKEN" in answer["message"]
     assert ask(shared_engine, "PUT", f"{ARTIFACTS}/runs/1/x", b"x", token="")[0] == 401
 
 
@@ -330,6 +331,7 @@ def store(folder: Path) -> str:
     )
     (run / "metrics/val/loss").write_text(
         "1600000000001 0.5 0\n1600000000001 nan 0\n1600000000002 inf 7\nnonsense\n"
+        "1600000000000 9 -2\n"
     )
     (run / "params/net/depth").write_text("4")
     (run / "tags/colour").write_text("green")
@@ -342,6 +344,16 @@ def store(folder: Path) -> str:
     broken = folder / "77" / ("b2" * 16)
     broken.mkdir()
     (broken / "meta.yaml").write_text("[")
+    gone = folder / ".trash" / "88"
+    (gone / ("c3" * 16)).mkdir(parents=True)
+    (gone / "meta.yaml").write_text("experiment_id: '88'\nname: fen\n")
+    (gone / ("c3" * 16) / "meta.yaml").write_text(
+        f"run_id: {'c3' * 16}\nrun_name: rush\nexperiment_id: '88'\nuser_id: me\nstatus: 3\n"
+        "start_time: 1600000000001\nend_time: 1600000060000\nlifecycle_stage: deleted\n"
+    )
+    lost = folder / "99" / ("d4" * 16)
+    lost.mkdir(parents=True)
+    (lost / "meta.yaml").write_text(f"run_id: {'d4' * 16}\nstart_time: 1600000000000\n")
     return uuid
 
 
@@ -351,7 +363,7 @@ def test_a_folder_is_taken_in_once(
     uuid = store(tmp_path / "mlruns")
     folder = ["--folder", str(shared_engine.location.root)]
     assert command_line([*folder, "import", "mlflow", str(tmp_path / "mlruns")]) == 0
-    assert "Imported 1 run of 1 experiment; 0 were here already." in capsys.readouterr().out
+    assert "Imported 2 runs of 2 experiments; 0 were here already." in capsys.readouterr().out
     _, answer = ask(shared_engine, "GET", f"{API}/runs/get?run_id={uuid}")
     found = answer["run"]
     number = int(found["info"]["artifact_uri"].rpartition("/")[2])
@@ -367,7 +379,12 @@ def test_a_folder_is_taken_in_once(
         "GET",
         f"{API}/metrics/get-history?run_id={uuid}&metric_key={quote('val/loss', safe='')}",
     )
-    assert [one["value"] for one in answer["metrics"]] == [0.5, "NaN", "Infinity"]
+    assert [one["value"] for one in answer["metrics"]] == [9.0, 0.5, "NaN", "Infinity"]
+    # What was deleted there is put away here, an experiment as its runs.
+    gone = shared_engine.call("projects.get", name="fen")["project"]
+    assert gone["archived"] is not None
+    _, answer = ask(shared_engine, "GET", f"{API}/runs/get?run_id={'c3' * 16}")
+    assert answer["run"]["info"]["lifecycle_stage"] == "deleted"
     outputs = shared_engine.location.state / f"runs/{number}/outputs"
     files = [path for path in outputs.rglob("*") if path.is_file() or path.is_symlink()]
     assert sorted(str(path.relative_to(outputs)) for path in files) == [
@@ -380,8 +397,11 @@ def test_a_folder_is_taken_in_once(
 
     assert command_line([*folder, "import", str(tmp_path / "mlruns"), "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
-    assert (again["new"], again["known"]) == (0, 1)
-    assert len(again["notes"]) == 1
+    assert (again["new"], again["known"]) == (0, 2)
+    assert again["notes"] == [
+        "99: its meta.yaml is not that of an experiment.",
+        f"{'b2' * 16}: its meta.yaml is not that of a run.",
+    ]
 
     # One whose import was cut short is taken in anew, and nothing of it twice.
     tag = {"run_id": uuid, "key": "spice.import", "value": "not finished"}

@@ -63,6 +63,7 @@ def tracked(client: MlflowClient) -> dict[str, Any]:
         mlflow.log_params({"lr": 0.1, "model": "tree"})
         for step in range(3):
             mlflow.log_metric("loss", 1 / (step + 1), step=step)
+        mlflow.log_metric("loss", 9.0, step=-2)
         mlflow.log_metrics({"odd": math.nan, "far": -math.inf})
         # Many in one millisecond, and one of them sent twice.
         points = [Metric("tight", value, 1_700_000_000_000, 0) for value in (1.0, 2.0, 3.0, 2.0)]
@@ -152,7 +153,7 @@ def turned_down(client: MlflowClient, run: str, experiment: str) -> dict[str, An
         "there": refused(lambda: client.create_experiment("trees")),
         "elsewhere": refused(lambda: client.create_experiment("far", "s3://bucket/x")),
         "registry": refused(lambda: client.create_registered_model("m")),
-        "step": refused(lambda: client.log_metric(run, "back", 1.0, step=-1)),
+        "step": refused(lambda: client.log_metric(run, "back", 1.0, step=2**60)),
         "missing": client.get_experiment_by_name("nowhere") is None,
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import threading
 import warnings
 from collections.abc import Callable
@@ -76,10 +77,16 @@ def test_nan_is_a_point(path: Path) -> None:
     assert math.isnan(float(value))
 
 
-@pytest.mark.parametrize("value", [None, [], [1, 2], {}, object(), Hostile(), 10**400, 1j])
+@pytest.mark.parametrize("value", [None, [], [1, 2], {}, object(), Hostile(), 1j])
 def test_what_is_no_value_is_warned_of(path: Path, value: Any) -> None:
     with pytest.warns(MetricWarning, match="must be a float, int, or string type"):
         spice_runtime.send_metric("m", value)
+    assert not path.exists()
+
+
+def test_a_number_beyond_all_floats_is_warned_of_as_such(path: Path) -> None:
+    with pytest.warns(MetricWarning, match="too large for a float"):
+        spice_runtime.send_metric("m", 10**400)
     assert not path.exists()
 
 
@@ -97,7 +104,7 @@ def test_indexes_in_any_dress_are_taken(path: Path, index: Any, kept: int) -> No
     assert sent(path) == [("m", kept, 1.0)]
 
 
-@pytest.mark.parametrize("index", [1.5, -1, 2**60, object(), [1, 2], math.nan])
+@pytest.mark.parametrize("index", [1.5, -1, 2**60, object(), [1, 2], math.nan, Hostile()])
 def test_a_bad_index_is_left_out(path: Path, index: Any) -> None:
     with pytest.warns(MetricWarning, match="its index was ignored"):
         spice_runtime.send_metric("m", 1, index)
@@ -131,6 +138,36 @@ def test_threads_and_forks_write_whole_lines(path: Path) -> None:
     found = sent(path)
     for name in ("thread 0", "thread 1", "thread 2", "child", "parent"):
         assert [value for told, _, value in found if told == name] == list(range(500))
+
+
+def test_a_fork_while_a_thread_opens_the_file_sends(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening, forked = threading.Event(), threading.Event()
+    really = os.open
+
+    def slow(*given: Any) -> int:
+        opening.set()
+        forked.wait()
+        return really(*given)
+
+    monkeypatch.setattr(os, "open", slow)
+    thread = threading.Thread(target=spice_runtime.send_metric, args=("m", 1))
+    thread.start()
+    opening.wait()
+    monkeypatch.setattr(os, "open", really)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a fork beside other threads
+        child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        spice_runtime.send_metric("m", 2)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    forked.set()
+    thread.join()
+    assert status == 0
+    assert [value for _, _, value in sent(path)] == [2.0, 1.0]
 
 
 def test_a_closed_descriptor_is_opened_again(path: Path, tmp_path: Path) -> None:

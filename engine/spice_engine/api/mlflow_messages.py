@@ -30,6 +30,7 @@ from spice_engine.store.series import StoredPoint
 from spice_engine.store.tracking_inputs import LoggedModel
 
 Message = dict[str, Any]
+TOKEN_HINT = "Set MLFLOW_TRACKING_TOKEN to the text of .spice/token in the folder of the engine."
 
 _CODES: tuple[tuple[type[SpiceError], str, int], ...] = (
     (AlreadyExists, "RESOURCE_ALREADY_EXISTS", 400),
@@ -46,6 +47,8 @@ _CODES: tuple[tuple[type[SpiceError], str, int], ...] = (
 
 def error(found: SpiceError) -> tuple[Message, int]:
     """An error as a client understands it, and its status."""
+    if isinstance(found, Unauthorized):
+        found = Unauthorized(found.message, hint=TOKEN_HINT)
     for kind, code, status in _CODES:
         if isinstance(found, kind):
             return {"error_code": code, "message": str(found)}, status

@@ -19,14 +19,16 @@ from spice_engine.runs.tracking_checks import MOST_PARAM, MOST_TAG, check_name, 
 from spice_engine.runs.tracking_points import Sent
 from spice_engine.store.disk import storage_error
 
-META, ARTIFACTS, METRICS, PARAMS, TAGS, MODELS = (
+META, ARTIFACTS, METRICS, PARAMS, TAGS, MODELS, TRASH = (
     "meta.yaml",
     "artifacts",
     "metrics",
     "params",
     "tags",
     "models",
+    ".trash",
 )
+"""Deleted experiments lie in the last one."""
 MOST_META_BYTES = 2**20
 _STATUSES = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 
@@ -66,6 +68,7 @@ class FoundExperiment:
     tags: Mapping[str, str]
     runs: tuple[Path, ...]
     models: tuple[FoundModel, ...] = ()
+    deleted: bool = False
 
 
 @dataclass(slots=True)
@@ -88,16 +91,25 @@ def experiments(folder: Path, notes: Notes) -> list[FoundExperiment]:
         StorageError: it cannot be read.
     """
     found: list[FoundExperiment] = []
-    for place in _folders(folder):
+    trash = folder / TRASH
+    deleted = _folders(trash) if trash.is_dir() else []
+    for place in (*_folders(folder), *deleted):
         meta = _meta(place / META)
         if not isinstance(meta.get("name"), str) or "experiment_id" not in meta:
+            if place != trash and any((one / META).is_file() for one in _folders(place)):
+                notes.add(f"{place.name[:100]}: its {META} is not that of an experiment.")
             continue
         inner = [one for one in _folders(place) if (one / META).is_file()]
         models = [] if not (place / MODELS).is_dir() else list(_models(place / MODELS))
         tags = _texts(place / TAGS, MOST_TAG, "tag", notes)
         found.append(
             FoundExperiment(
-                str(meta["experiment_id"]), meta["name"], tags, tuple(inner), tuple(models)
+                str(meta["experiment_id"]),
+                meta["name"],
+                tags,
+                tuple(inner),
+                tuple(models),
+                deleted=place.parent == trash,
             )
         )
     if not found:
@@ -138,18 +150,26 @@ def points(folder: Path, notes: Notes, most: int) -> Iterator[list[Sent]]:
     batch: list[Sent] = []
     for path in files(folder / METRICS):
         name = path.relative_to(folder / METRICS).as_posix()
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            for number, line in enumerate(lines, 1):
+        told = f"{folder.name}: {{}} of metric {name[:100]!r} {{}}."
+        try:
+            for number, line in enumerate(_lines(path), 1):
                 sent = _sent(name, line)
                 if sent is None:
-                    notes.add(f"{folder.name}: line {number} of metric {name[:100]!r} is no point.")
+                    notes.add(told.format(f"line {number}", "is no point"))
                     continue
                 batch.append(sent)
                 if len(batch) >= most:
                     yield batch
                     batch = []
+        except OSError as error:
+            notes.add(told.format("the file", f"cannot be read: {error.strerror}"))
     if batch:
         yield batch
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        yield from lines
 
 
 def _sent(name: str, line: str) -> Sent | None:
@@ -177,10 +197,14 @@ def _texts(folder: Path, most: int, what: str, notes: Notes) -> dict[str, str]:
         try:
             check_name(name, what)
         except InvalidRequest as error:
-            notes.add(error.message)
+            notes.add(f"{folder.parent.name[:100]}: {error.message}")
             continue
-        with path.open("rb") as source:
-            data = source.read(4 * most + 4)
+        try:
+            with path.open("rb") as source:
+                data = source.read(4 * most + 4)
+        except OSError as error:
+            notes.add(f"{folder.parent.name[:100]}: {what} {name[:100]!r}: {error.strerror}.")
+            continue
         value = data.decode("utf-8", "replace").replace("\0", "")
         if len(value) > most:
             notes.add(f"{folder.parent.name[:100]}: {what} {name[:100]!r} is too long.")

@@ -99,9 +99,9 @@ def check_points(points: Iterable[Sent]) -> None:
     """
     for point in points:
         check_name(point.name, "metric")
-        if not 0 <= point.step <= LARGEST_INDEX:
+        if abs(point.step) > LARGEST_INDEX:  # below 0 as well: clients count from where they like
             raise InvalidRequest(
-                f"metric {point.name!r}: its step {point.step} is not in 0 .. 2^53."
+                f"metric {point.name!r}: its step {point.step} is not in -2^53 .. 2^53."
             )
         if not 0 <= point.moment < 2**48:
             raise InvalidRequest(

@@ -7,6 +7,7 @@ short is taken in anew.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import secrets
 import shutil
@@ -14,7 +15,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from spice_engine.errors import InvalidRequest, NotFound
+from spice_engine.errors import Conflict, InvalidRequest, NotFound
 from spice_engine.protocol.tracking import ImportedRuns
 from spice_engine.runs import mlruns_reading as reading
 from spice_engine.runs import resource_files as files
@@ -65,9 +66,13 @@ class TrackingImport:
         notes = Notes()
         async with self._one:
             found = await asyncio.to_thread(self._look, folder, notes)
+            there = {one.name for one in await self._projects.list(archived=False)}
             wanted: list[tuple[FoundRun, int, list[FoundModel]]] = []
+            deleted: set[str] = set()
             for experiment in found:
-                number = await self._experiment(experiment)
+                number, project = await self._experiment(experiment)
+                if experiment.deleted and project not in there:
+                    deleted.add(project)
                 for place in experiment.runs:
                     one = await asyncio.to_thread(reading.run, place, notes)
                     if one is not None:
@@ -76,6 +81,9 @@ class TrackingImport:
             # Their numbers here follow the order in which they were.
             wanted.sort(key=lambda each: each[0].started)
             new = [await self._run(*each, notes) for each in wanted].count(True)
+            for project in deleted:
+                with contextlib.suppress(Conflict):  # it was so already
+                    await self._projects.archive(project, archived=True)
         return ImportedRuns(len(found), new, len(wanted) - new, notes.lines)
 
     def _look(self, folder: str, notes: Notes) -> list[FoundExperiment]:
@@ -84,21 +92,21 @@ class TrackingImport:
             raise InvalidRequest(f"{folder[:200]} is no folder.")
         return reading.experiments(place, notes)
 
-    async def _experiment(self, found: FoundExperiment) -> int:
-        """The number here of an experiment there."""
+    async def _experiment(self, found: FoundExperiment) -> tuple[int, str]:
+        """The number here of an experiment there, and its project."""
         if found.id == str(DEFAULT) and found.name == DEFAULT_NAME:
-            return DEFAULT
+            return DEFAULT, ""
         plain = "".join(one if one.isprintable() else "_" for one in found.name)
         name = plain[:LONGEST_NAME].strip() or f"experiment {found.id}"
         await self._projects.ensure(name)
 
-        def note(connection: sqlite3.Connection) -> int:
+        def note(connection: sqlite3.Connection) -> tuple[int, str]:
             one = experiment_table.named(connection, name)
             if one is None:
                 raise NotFound(f"the project {name!r} was removed just now.")
             tags = {**found.tags, **one.tags}
             experiment_table.set_tags(connection, one.id, tags, time.time())
-            return one.id
+            return one.id, one.project
 
         return await self._database.write(note)
 
@@ -126,7 +134,7 @@ class TrackingImport:
             await self._runs.metrics.take(owner_of(number), times.rows(owner_of(number), batch))
         beside = self._runs.location.state / "tmp" / f"import-{secrets.token_hex(8)}"
         try:
-            await asyncio.to_thread(_copy, found, models, beside, folder)
+            await asyncio.to_thread(_copy, found, models, beside, folder, notes)
         finally:
             await asyncio.to_thread(shutil.rmtree, beside, ignore_errors=True)
         left = await asyncio.to_thread(measured, folder)
@@ -200,16 +208,18 @@ def _folder_of(model: FoundModel, models: list[FoundModel]) -> str:
     return f"{FOLDER}/{model.name if alone and plain else model.uuid}"
 
 
-def _copy(found: FoundRun, models: list[FoundModel], beside: Path, folder: Path) -> None:
+def _copy(
+    found: FoundRun, models: list[FoundModel], beside: Path, folder: Path, notes: Notes
+) -> None:
     """Put a run's files into its outputs, all at once. Blocks.
 
     Raises:
-        StorageError: the disk is full, or one cannot be read.
+        StorageError: the disk is full.
     """
     try:
-        _copy_tree(found.folder / reading.ARTIFACTS, beside)
+        _copy_tree(found.folder / reading.ARTIFACTS, beside, notes)
         for model in models:
-            _copy_tree(model.files, beside / _folder_of(model, models))
+            _copy_tree(model.files, beside / _folder_of(model, models), notes)
         if folder.exists():
             shutil.rmtree(folder)
         if beside.is_dir():
@@ -219,9 +229,14 @@ def _copy(found: FoundRun, models: list[FoundModel], beside: Path, folder: Path)
         raise storage_error(error, f"copy the files of run {found.uuid}", folder) from error
 
 
-def _copy_tree(source: Path, target: Path) -> None:
+def _copy_tree(source: Path, target: Path, notes: Notes) -> None:
     for path in reading.files(source):
         place = target / path.relative_to(source)
         place.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("rb") as read, place.open("xb+") as write:
+        try:
+            read = path.open("rb")
+        except OSError as error:
+            notes.add(f"{str(path)[:300]!r} cannot be read: {error.strerror}.")
+            continue
+        with read, place.open("xb+") as write:
             clone_or_copy(read, write)

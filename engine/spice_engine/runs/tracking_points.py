@@ -50,7 +50,7 @@ class Times:
         found: list[Row] = []
         for one in sent:
             key = (owner, one.name)
-            step, moment, values = self._last.pop(key, (-1, -1, []))
+            step, moment, values = self._last.pop(key, (0, -1, []))
             if (step, moment) != (one.step, one.moment):
                 values = []
             self._last[key] = (one.step, one.moment, values)
