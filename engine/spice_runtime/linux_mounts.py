@@ -18,6 +18,7 @@ MS_RDONLY = 1
 MS_REMOUNT = 32
 MS_BIND = 4096
 MS_REC = 16384
+MS_UNBINDABLE = 1 << 17
 MS_PRIVATE = 1 << 18
 MNT_DETACH = 2
 # What a mount may be, as statvfs tells it and as mount takes it; the same bits in Linux.
@@ -125,6 +126,12 @@ def new_root(libc: ctypes.CDLL, wanted: dict[str, str]) -> list[str]:
     return list(wanted)
 
 
+def keep_out(libc: ctypes.CDLL, place: str) -> None:
+    """Has what is mounted at a place left out where the folder that the place is in is bound
+    elsewhere. Without that, who removes the folder there removes what is mounted."""
+    mount(libc, None, place, None, MS_UNBINDABLE)
+
+
 def change_root(libc: ctypes.CDLL, root: str) -> None:
     """Makes a folder on which something is mounted the root; the old one is out of reach then.
 
@@ -138,6 +145,7 @@ def change_root(libc: ctypes.CDLL, root: str) -> None:
     os.chdir("/")
     check(libc.umount2(os.fsencode(f"/{_OLD}"), MNT_DETACH))
     Path("/", _OLD).rmdir()
+    mount(libc, None, "/", None, MS_PRIVATE)
 
 
 def opened_below(folder: str) -> dict[str, int]:

@@ -77,6 +77,7 @@ def enter(views: list[dict[str, str]]) -> None:
 
 def _new_root(libc: Any, root: str, keep: list[str], outside: dict[str, str]) -> None:
     """Makes a folder the root, with paths of the old one, and with what is bound to places."""
+    linux_mounts.keep_out(libc, root)
     for path in (*_OF_THE_MACHINE, *_FOR_THE_NETWORK, *keep):
         if not Path(path).exists():
             continue

@@ -14,6 +14,7 @@ from spice_engine.protocol.runs import StartRun
 from spice_engine.protocol.servers import Dependencies
 from spice_engine.runs.environment_care import EnvironmentCare
 from spice_engine.runs.service import Runs
+from spice_runtime import views
 from tests.integration.run_services import runs_of
 from tests.integration.test_run_files import ended, log_of, run, running
 from tests.integration.wheels import make_wheel
@@ -119,3 +120,21 @@ async def test_what_fails_leaves_its_log_and_nothing_else(world: World) -> None:
     folder = world.runs.preparation.environments.folder
     assert len(list(folder.glob("*/*/venv"))) == 1  # what the command would have stood on
     assert len((await world.care.list()).environments) == 1
+
+
+async def test_what_a_run_does_to_its_environment_is_its_own(world: World) -> None:
+    if not world.runs.preparation.files.ways()[views.OVERLAY]:
+        pytest.skip("this machine gives commands no overlays of their own")
+    spoil = "echo 'VERSION = 3' > $(python -c 'import tiny; print(tiny.__file__)'); " + VERSION
+    spoiler = await run(world.runs, spoil, dependencies=world.needs(0))
+    assert log_of(world.runs, spoiler.id) == "3\n"
+    install = f"pip install --quiet --no-deps --no-index {world.wheels[1]} && {VERSION}"
+    installer = await run(world.runs, install, dependencies=world.needs(0))
+    assert log_of(world.runs, installer.id) == "2.0\n"
+    # Neither the next run nor what the cache gives to another environment knows of it.
+    again = await run(world.runs, VERSION, dependencies=world.needs(0))
+    assert log_of(world.runs, again.id) == "1.0\n"
+    other = await run(world.runs, VERSION, dependencies=world.needs(0, setup=["true"]))
+    assert log_of(world.runs, other.id) == "1.0\n"
+    assert spoiler.environment == installer.environment == again.environment
+    assert not list(world.runs.folder(installer.id).glob("system"))

@@ -104,11 +104,13 @@ def _environment(plan: Plan, uv: str, venv: str) -> list[str]:
         return [f"{shlex.join(words)} || exit {NO_CONDA}"]
     if not plan.python:
         return []
-    make = f"{uv} venv --quiet --no-project --python {shlex.quote(plan.python)}"
+    make = f"{uv} venv --quiet --no-project --clear --python {shlex.quote(plan.python)}"
+    # With a pip, or `pip` would be that of the machine, and install there. Where none can be had
+    # it goes without.
     return [
-        # Setup commands like to call pip; nothing else needs it.
-        *([f"{make} --seed {venv} >/dev/null 2>&1 ||"] if plan.setup else []),
-        f"{make} --clear {venv} || exit {NO_PYTHON}",
+        f"{make} --seed --offline {venv} >/dev/null 2>&1 ||",
+        f"{make} --seed {venv} >/dev/null 2>&1 ||",
+        f"{make} {venv} || exit {NO_PYTHON}",
     ]
 
 

@@ -69,7 +69,7 @@ CHANNELS = ("conda-forge",)
 _OPTIONAL = frozenset({"orjson"})
 """Of the base: left out where it cannot be had."""
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)

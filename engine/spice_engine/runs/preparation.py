@@ -21,6 +21,7 @@ from spice_engine.protocol.runs import StartRun
 from spice_engine.protocol.servers import Dependencies
 from spice_engine.runs import environment_record, mount_places
 from spice_engine.runs import mounts as mount_texts
+from spice_engine.runs.environment_views import own_environment
 from spice_engine.runs.environment_wishes import absolute
 from spice_engine.runs.environments import Environment, EnvironmentFailed, Environments
 from spice_engine.runs.folder_ignore import FolderIgnore
@@ -212,6 +213,9 @@ class Preparation:
             key, variables = made.key, _variables_of(made)
             stages["environment"] = time.perf_counter() - begin
             system = tuple(made.views(folder / LAYER, self._location.state, *self._itself(row)))
+            if made.lock is not None:  # it is one that others have, too
+                ways = await asyncio.to_thread(self.files.ways)
+                system += own_environment(made.python, folder / LAYER, ways)
             await asyncio.to_thread(_note, folder, made, stages["environment"])
         if not row.code:
             cwd = Path(row.cwd)
