@@ -132,14 +132,13 @@ def start(
             )
         address = client.call("workspaces.address", {"name": name})
     url = f"{address['address']}?token={address['token']}"
+    there = f"{address['port']}:127.0.0.1:{address['port']}"
+    forward = f"ssh -L {there} {getpass.getuser()}@{socket.gethostname()}"
     if json:
-        output.as_json({**info, "url": url})
+        output.as_json({**info, "url": url, "forward": forward})
         return
     output.line(url)
-    output.note(
-        f"From another machine: ssh -L {address['port']}:127.0.0.1:{address['port']} "
-        f"{getpass.getuser()}@{socket.gethostname()}, then open the address there."
-    )
+    output.note(f"From another machine: {forward}, then open the address there.")
     output.note(f"It goes on; stop it: spice-tui jupyter stop {name}")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spice_engine.errors import NotFound
+from spice_engine.errors import InvalidRequest, NotFound
 from spice_tui.cli import output, values
 from spice_tui.cli.output import Json
 from spice_tui.cli.session import session_of
@@ -22,7 +22,7 @@ def info(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
     with session_of(ctx).connect() as client:
         number = number_of(client, run)
         found = client.call("runs.get", {"id": number})
-        asked = client.call("runs.asked", {"id": number})
+        asked = _asked(client, number)
         ranks = client.call("runs.ranks", {"id": number}) if found.get("distributed") else {}
         environment = _environment(client, found) if found.get("environment") else ""
     if json:
@@ -89,6 +89,14 @@ def _circumstances(run: dict[str, Any]) -> list[tuple[str, object]]:
         ("Link", run.get("link")),
         ("Archived", values.clock(run.get("archived"))),
     ]
+
+
+def _asked(client: Client, number: int) -> dict[str, Any]:
+    """What a run was asked for with; nothing, where it cannot be asked for again."""
+    try:
+        return client.call("runs.asked", {"id": number})
+    except InvalidRequest:
+        return {"env": {}}
 
 
 def _limits(asked: dict[str, Any]) -> str:

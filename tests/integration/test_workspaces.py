@@ -110,6 +110,26 @@ async def test_a_workspace_gets_ready_outlives_the_engine_and_comes_back_as_it_w
         assert not (root / ".spice/workspaces/notes").exists()
 
 
+async def test_what_is_asked_for_as_it_runs_is_no_change(root: Path) -> None:
+    async with workspaces_of(root) as (workspaces, _runs):
+        (root / "inner").mkdir()
+        asked = StartWorkspace(
+            "notes", cwd="inner", env={"JUPYTER_PREFER_ENV_PATH": "1"}, machine_type="CPU"
+        )
+        first = await workspaces.start(asked)
+        assert (await workspaces.start(asked)).run == first.run
+        other = StartWorkspace("notes", cwd=".", machine_type="cpu-big", idle_kernel_timeout=1800.0)
+        with pytest.raises(Conflict, match=r"otherwise: cwd, machine_type\."):
+            await workspaces.start(other)
+        # It is started again when it has gone.
+        await workspaces.stop("notes")
+        again = await workspaces.start(StartWorkspace("notes"))
+        assert again.run > first.run
+        env = (await workspaces._row(again.run)).env
+        assert env["JUPYTER_PREFER_ENV_PATH"] == "1"
+        assert again.cwd == str(root / "inner")
+
+
 async def test_idle_kernels_are_ended_and_then_the_workspace(root: Path) -> None:
     async with workspaces_of(root) as (workspaces, runs):
         say(root, 3600.0, kernels={"a": "idle", "b": "busy"})

@@ -29,7 +29,10 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineFixture]:
 
 
 @pytest.fixture
-async def opened(engine: EngineFixture) -> AsyncIterator[Driver]:
+async def opened(
+    engine: EngineFixture, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Driver]:
+    monkeypatch.setattr("spice_tui.base.GRACE_SECONDS", 0.3)
     async with open_app(engine) as driver:
         await driver.shows("Just look around")
         await driver.press("escape")
@@ -79,7 +82,13 @@ def test_the_command_line_has_them_too(
     ]
     assert "token" not in found[0]["address"]
     assert "notes" in call("list")[1]
-    assert call("notes", "--lab")[0] == 6
+    code, said = call("--no-activity-timeout", "1h", "notes", "--lab", "--json")
+    assert code == 0, said
+    assert json.loads(said)["forward"].startswith(f"ssh -L {found[0]['port']}:127.0.0.1:")
+    code, said = call("notes", "--notebook", "--cwd", ".", "--env", "A=b")
+    assert (code, "otherwise: interface, env." in said) == (6, True), said
+    assert main(["info", str(found[0]["run"])]) == 0
+    assert "workspace" in capsys.readouterr().out
     assert main(["clone", str(found[0]["run"])]) == 2
     assert "jupyter start notes" in capsys.readouterr().err
     assert call("rm", "notes")[0] == 6

@@ -9,6 +9,11 @@ from pathlib import Path
 from spice_engine.store.disk import storage_error
 
 FOLDER, TOKEN = "workspaces", "token"
+TOKEN_FILE, CONFIG, DATA, RUNTIME = (
+    f"JUPYTER_{name}" for name in ("TOKEN_FILE", "CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
+)
+VARIABLES = frozenset({TOKEN_FILE, CONFIG, DATA, RUNTIME})
+"""What tells a notebook server of its folder."""
 
 
 class WorkspaceFolders:
@@ -21,10 +26,10 @@ class WorkspaceFolders:
         """What tells a notebook server of its folder. The token itself is in no variable."""
         folder = self._root / name
         return {
-            "JUPYTER_TOKEN_FILE": str(folder / TOKEN),
-            "JUPYTER_CONFIG_DIR": str(folder / "config"),
-            "JUPYTER_DATA_DIR": str(folder / "data"),
-            "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+            TOKEN_FILE: str(folder / TOKEN),
+            CONFIG: str(folder / "config"),
+            DATA: str(folder / "data"),
+            RUNTIME: str(folder / "runtime"),
         }
 
     def make(self, name: str) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from spice_engine.protocol.machine_types import DEFAULT_MACHINE_TYPE
 from spice_engine.protocol.runs import RunInfo
 from spice_engine.protocol.servers import Dependencies
 from spice_engine.protocol.workspaces import WorkspaceInfo
+from spice_engine.runs.mounts import parse
 from spice_engine.runs.notebook_server import MODULES, Activity, NoAnswer, needs
+from spice_engine.runs.workspace_folders import VARIABLES
 from spice_engine.store.runs import FINAL_STATES, RunRow
 
 KIND = "workspace"
@@ -73,7 +77,7 @@ def settings_of(row: RunRow | None) -> dict[str, Any]:
     return {
         "interface": row.params.get("interface", "lab"),
         "cwd": row.cwd,
-        "env": {name: text for name, text in row.env.items() if not name.startswith("JUPYTER_")},
+        "env": {name: text for name, text in row.env.items() if name not in VARIABLES},
         "machine_type": row.machine_type,
         "cpu": row.limits.get("cpu"),
         "memory": row.limits.get("memory"),
@@ -84,6 +88,26 @@ def settings_of(row: RunRow | None) -> dict[str, Any]:
         "no_activity_timeout": row.params.get("no_activity_timeout", IDLE_SECONDS),
         "port": row.params.get("port"),
     }
+
+
+def differing(had: Mapping[str, Any], wanted: Mapping[str, Any], root: Path) -> list[str]:
+    """In what a workspace is asked for otherwise than it runs; its paths begin in `root`.
+
+    Raises:
+        InvalidRequest: a mount is none.
+    """
+
+    def told(settings: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            **settings,
+            "cwd": os.path.normpath(root / settings["cwd"]),
+            "machine_type": settings["machine_type"].lower(),
+            "mounts": parse(settings["mounts"]),
+            "dependencies": needed_by(settings),
+        }
+
+    before, after = told(had), told(wanted)
+    return [name for name in before if before[name] != after[name]]
 
 
 def uses_this_python(needed: Dependencies | None) -> bool:

@@ -31,10 +31,12 @@ from spice_engine.runs.logs import LOG_NAME, read_chunk
 from spice_engine.runs.notebook_server import Activity, NoAnswer
 from spice_engine.runs.preparation import Taken
 from spice_engine.runs.service import Runs
+from spice_engine.runs.states import STOPPED_AS
 from spice_engine.runs.states import info_of as run_info_of
 from spice_engine.runs.workspace_folders import WorkspaceFolders
 from spice_engine.runs.workspace_states import (
     KIND,
+    differing,
     has_died,
     info_of,
     is_over,
@@ -144,6 +146,9 @@ class Workspaces:
         check_pool_name(request.name)
         if request.name in RESERVED:
             raise InvalidRequest(f"{request.name!r} cannot name a workspace: it is a command.")
+        run = self._known.get(request.name)
+        if run is not None and run.state in STOPPED_AS:
+            await self._runs.wait_over(run.id)  # it comes back when it has gone
         async with self._changing:
             return await self._start(request)
 
@@ -154,14 +159,16 @@ class Workspaces:
             for field in dataclasses.fields(request)
             if field.name != "name" and (value := getattr(request, field.name)) is not None
         }
+        had = settings_of(None if last is None else await self._row(last.id))
+        wanted = had | asked
         if last is not None and not is_over(last):
-            if asked:
+            if changed := differing(had, wanted, self._runs.location.root):
                 raise Conflict(
-                    f"workspace {name} runs already, with run {last.id}.",
+                    f"workspace {name} runs already, with run {last.id}, and otherwise: "
+                    f"{', '.join(changed)}.",
                     hint=f"Stop it to change it: spice-tui jupyter stop {name}",
                 )
             return self.info(name)
-        wanted = settings_of(None if last is None else await self._row(last.id)) | asked
         for time_name in ("idle_kernel_timeout", "no_activity_timeout"):
             if not 0 <= wanted[time_name] <= LONGEST_SECONDS:
                 raise InvalidRequest(f"{time_name}: between 0 (never) and 30 days.")
