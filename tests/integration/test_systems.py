@@ -6,7 +6,8 @@ import os
 import shutil
 import subprocess
 import tarfile
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ async def test_a_run_in_an_image_sees_the_image_its_files_and_its_mounts(
 ) -> None:
     resources(runs, data={"a": "in\n"})
     line = (
-        "cat /etc/name code.txt /mnt/data/a; ls /; pwd; echo $SPICE_RUN_ID;"
+        "cat /etc/name code.txt /mnt/data/a; ls /; pwd; echo $SPICE_RUN_ID; ls ../system/root/at;"
         "echo x > made; echo y > /etc/name; cat /etc/name"
     )
     needs = Dependencies(image=str(image))
@@ -73,6 +74,8 @@ async def test_a_run_in_an_image_sees_the_image_its_files_and_its_mounts(
     top = set(said)
     assert {"bin", "etc", "proc", "dev"} <= top
     assert "home" not in top
+    # The root is not seen again in the state folder, devices and all.
+    assert said.count("dev") == 1
     # What it changed of the system is gone with it.
     assert outputs(runs, found.id) == {"made": "x\n"}
     assert (image / "etc" / "name").read_text() == "image\n"
@@ -128,6 +131,35 @@ async def test_an_image_in_a_tar_file_is_unpacked_once(
     broken = await run(runs, "true", dependencies=needs)
     assert broken.state == "build_failed"
     assert "the image cannot be unpacked" in broken.message
+
+
+@pytest.fixture
+def names(image: Path, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """Two names of an image of podman's that sets variables."""
+    archive, name = tmp_path / "image.tar", f"localhost/spice-test-{uuid.uuid4().hex}"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(image, ".")
+        tar.add(image / "bin" / "cat", "opt/own/bin/own-cat")
+    change = ["--change", "ENV PATH=/opt/own/bin:/bin", "--change", "ENV WORD=of-the-image"]
+    if shutil.which("podman") is None:
+        pytest.skip("podman is not installed")
+    words = ["podman", "import", "--quiet", *change, str(archive), name]
+    if subprocess.run(words, capture_output=True, check=False, timeout=60).returncode:
+        pytest.skip("podman does not work here")
+    other = f"{name}:other"
+    subprocess.run(["podman", "tag", name, other], check=True, timeout=60)
+    yield name, other
+    words = ["podman", "rmi", "--force", name, other]
+    subprocess.run(words, check=False, capture_output=True, timeout=60)
+
+
+async def test_an_image_of_podmans_with_its_variables(runs: Runs, names: tuple[str, str]) -> None:
+    for name in names:
+        needs = Dependencies(image=name, setup=["echo $WORD > /opt/word"])
+        found = await run(runs, "own-cat /etc/name /opt/word", dependencies=needs)
+        assert log_of(runs, found.id) == "image\nof-the-image\n", found.message
+    # What has two names is unpacked once.
+    assert len(list(runs.preparation.environments.folder.glob("*/*/root"))) == 1
 
 
 async def test_a_setup_command_changes_the_image_for_all_who_ask_for_it(

@@ -28,6 +28,12 @@ def test_the_reason_is_in_the_message(code: int, log: str, said: str) -> None:
     assert "/x/logs.txt" in error.hint
 
 
+def test_of_apt_only_what_went_wrong_is_told_once() -> None:
+    log = "E: Unable to locate package x\nGet:1 archive\nE: Unable to locate package x\nrm: y\n"
+    error = failure(scripts.NO_APT, log, [], Path("/x/logs.txt"))
+    assert error.message == "apt cannot install the packages: Unable to locate package x"
+
+
 def test_credentials_of_an_index_are_not_told() -> None:
     log = "error: Failed to fetch https://ann:secret@example.org/simple"
     error = failure(scripts.NOT_INSTALLED, log, [], Path("/x/logs.txt"))

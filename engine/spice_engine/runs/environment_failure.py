@@ -18,7 +18,8 @@ _NETWORK = re.compile(
     r"Failed to fetch|network was disabled|certificate",
     re.IGNORECASE,
 )
-_TROUBLE = ("error:", "E: ", "Error: ", "\N{MULTIPLICATION SIGN}")
+_APT = "E: "
+_TROUBLE = ("error:", "Error: ", "\N{MULTIPLICATION SIGN}")
 _FULL = re.compile(r"No space left on device|os error 28|Disk quota exceeded")
 _RAISED = re.compile(r"^[\w.]*(Error|Exception): ?")
 _OTHERS = {
@@ -84,7 +85,10 @@ def failure(code: int, log: str, setup: Sequence[str], log_file: Path) -> Enviro
 
 
 def _reason(lines: list[str]) -> list[str]:
-    """From a tool's first line of trouble on; all of it where there is none."""
+    """From a tool's first line of trouble on; all of it where there is none. Of apt, which may have
+    tried twice, its lines of trouble alone."""
+    if of_apt := [line for line in lines if line.startswith(_APT)]:
+        return [line.removeprefix(_APT) for line in dict.fromkeys(of_apt)]
     for index, line in enumerate(lines):
         if line.lstrip().startswith(_TROUBLE) or _RAISED.match(line):
             return [_RAISED.sub("", line), *lines[index + 1 :]]

@@ -284,7 +284,8 @@ class Environments:
             for place in places.values():
                 place.mkdir(parents=True, exist_ok=True)
             views = work.system.views(attempt / LAYER, [*keep, *files_of(variables)])
-            variables = {**variables, **{name: str(path) for name, path in places.items()}}
+            variables = {**variables, **work.system.environment()}
+            variables |= {name: str(path) for name, path in places.items()}
         return Job(
             argv=("/bin/sh", str(attempt / "make.sh")),
             env=variables,

@@ -40,8 +40,6 @@ log = logging.getLogger(__name__)
 MOST_BYTES = 10 * 2**30
 """Of a folder that runs get a copy of."""
 
-_PATH_OF_IMAGES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
 Resolve = Callable[[str], Awaitable[str]]
 
 
@@ -269,13 +267,12 @@ class Preparation:
 
 def _variables_of(environment: Environment) -> dict[str, str]:
     """What activating it would set. Blocks for a moment."""
-    found = [os.environ.get("PATH", os.defpath)]
-    if environment.system is not None and environment.system.is_image:
-        found.append(_PATH_OF_IMAGES)
+    variables = environment.system.environment() if environment.system is not None else {}
+    path = variables.get("PATH") or os.environ.get("PATH", os.defpath)
     if environment.python == Path():
-        return {"PATH": os.pathsep.join(found)}
+        return {**variables, "PATH": path}
     folder = environment.python.parent
-    variables = {"PATH": os.pathsep.join([str(folder), *found])}
+    variables["PATH"] = os.pathsep.join([str(folder), path])
     if environment.conda:
         variables["CONDA_PREFIX"] = str(folder.parent)
     elif (folder.parent / "pyvenv.cfg").exists():

@@ -6,6 +6,7 @@ import os
 import shlex
 import stat
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from spice_engine.errors import InvalidRequest
@@ -87,7 +88,8 @@ class SystemLayers:
             return Recipe(write, _failed, lambda _: None, {"image": image.name})
 
         ready, _ = await self._builds.made(key, lambda attempt: (attempt / ROOT).is_dir(), recipe)
-        return System({"/": (str(ready.attempt / ROOT),)}, image.name, image.id, keys=(key,))
+        places = {"/": (str(ready.attempt / ROOT),)}
+        return System(places, image.name, image.id, keys=(key,), variables=image.variables)
 
     async def _with_packages(
         self, system: System, packages: Sequence[str], variables: Mapping[str, str]
@@ -99,7 +101,8 @@ class SystemLayers:
             (attempt / "make.sh").write_text(
                 _installing(self._root, attempt, packages), encoding="utf-8"
             )
-            return _job(attempt, variables, system.views(attempt / LAYER, [self._root, attempt]))
+            seen = system.views(attempt / LAYER, [self._root, attempt])
+            return _job(attempt, {**variables, **system.environment()}, seen)
 
         async def recipe() -> Recipe:
             asked = {"apt": list(packages), "image": system.image}
@@ -107,7 +110,7 @@ class SystemLayers:
 
         ready, _ = await self._builds.made(key, lambda attempt: (attempt / LAYER).is_dir(), recipe)
         made = system.over(ready.attempt / LAYER, key)
-        return System(made.places, made.image, made.image_id, added_by(ready.attempt), made.keys)
+        return replace(made, apt=added_by(ready.attempt))
 
 
 def _unpacking(image: Image, root: Path) -> str:

@@ -14,7 +14,8 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from spice_engine.errors import InvalidRequest, NotFound
@@ -27,6 +28,7 @@ ROOT = "root"
 STATUS_FILE = "var/lib/dpkg/status"
 
 _FOLDERS = ("/usr", "/etc", "/var", "/opt", "/bin", "/sbin", "/lib", "/lib64")
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PODMAN_SECONDS = 3600.0
 _FORMAT = 1
 
@@ -34,29 +36,36 @@ _FORMAT = 1
 @dataclass(frozen=True, slots=True)
 class Image:
     """A root file system: a `folder`, or what it is unpacked from: a `tar` file or podman's
-    `name`. `id` changes with its content."""
+    `name`. `id` changes with its content. `variables` are those that an image of podman's sets."""
 
     name: str
     id: str
     folder: Path | None = None
     tar: Path | None = None
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
 class System:
     """What a command sees as its system: by place, the folders that lie over each other there, the
-    topmost first. An image has the place `/`. `keys` are those of its layers in the cache."""
+    topmost first. An image has the place `/`, and `variables` of its own. `keys` are those of its
+    layers in the cache."""
 
     places: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     image: str = ""
     image_id: str = ""
     apt: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def is_image(self) -> bool:
         """Whether nothing of this machine's own system is seen."""
         return "/" in self.places
+
+    def environment(self) -> dict[str, str]:
+        """The variables that its commands have beside those of this machine."""
+        return {"PATH": _PATH, **self.variables} if self.is_image else {}
 
     def views(self, beside: Path, keep: Sequence[Path]) -> list[dict[str, str]]:
         """The views of a command; what it changes goes to `beside`. Of this machine an image shows
@@ -74,16 +83,11 @@ class System:
 
     def over(self, layer: Path, key: str = "") -> System:
         """With what a command changed under `layer`, as `views` had it, on top."""
-        return System(
-            {
-                place: (str(layer / _name(place) / "changes"), *lowers)
-                for place, lowers in self.places.items()
-            },
-            self.image,
-            self.image_id,
-            self.apt,
-            (*self.keys, *([key] if key else [])),
-        )
+        places = {
+            place: (str(layer / _name(place) / "changes"), *lowers)
+            for place, lowers in self.places.items()
+        }
+        return replace(self, places=places, keys=(*self.keys, *([key] if key else [])))
 
 
 def host(state: Path, cwd: Path | None = None) -> System:
@@ -156,7 +160,7 @@ async def find_image(name: str, root: Path) -> Image:
             f"{name!r} is no folder and no file, and there is no podman to get such an image.",
             hint="Install podman, or name a folder or tar file with a root file system.",
         )
-    inspect = ("image", "inspect", "--format", "{{.Id}}", name)
+    inspect = ("image", "inspect", "--format", "{{json .Config.Env}}\n{{.Id}}", name)
     code, said = await _podman(*inspect)
     if code:
         code, said = await _podman("pull", "--quiet", name)
@@ -165,7 +169,7 @@ async def find_image(name: str, root: Path) -> Image:
                 f"podman cannot get the image {name}: {_last(said)}", hint="Check its name."
             )
         code, said = await _podman(*inspect)
-    return Image(name, _last(said))
+    return Image(name, _last(said), variables=_variables(said.partition("\n")[0]))
 
 
 def _local(name: str, place: Path) -> Image | None:
@@ -181,6 +185,14 @@ def _local(name: str, place: Path) -> Image | None:
         status = place.stat()
         return Image(name, f"{status.st_size}-{status.st_mtime_ns}", tar=place.resolve())
     return None
+
+
+def _variables(said: str) -> dict[str, str]:
+    """`["NAME=VALUE"]`, or null, as podman tells it."""
+    with suppress(ValueError, TypeError):
+        pairs = [str(text).partition("=") for text in json.loads(said) or ()]
+        return {name: value for name, _, value in pairs}
+    return {}
 
 
 async def _podman(*words: str) -> tuple[int, str]:
@@ -208,7 +220,8 @@ def _last(said: str) -> str:
 
 def key_of_image(image: Image) -> str:
     """The key of an unpacked image."""
-    return key_from(["image", str(image.folder or image.tar or image.name), image.id])
+    # podman may have several names for the same.
+    return key_from(["image", str(image.folder or image.tar or ""), image.id])
 
 
 def key_of_layer(system: System, packages: Sequence[str], stamps: Sequence[object]) -> str:

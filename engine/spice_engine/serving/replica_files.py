@@ -172,6 +172,8 @@ def job_of(
     note = spec.replicas / str(number) / "replica.json"
     limits = spec.definition.limits
     env = {name: value for name, value in environment.items() if name not in _ELSEWHERE}
+    if spec.system is not None:
+        env |= spec.system.environment()
     binaries = str(spec.python.parent)
     env["PATH"] = f"{binaries}{os.pathsep}{env['PATH']}" if env.get("PATH") else binaries
     if (spec.python.parent.parent / "pyvenv.cfg").is_file():
