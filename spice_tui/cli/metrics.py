@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import math
-import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from spice_engine.errors import Conflict, EngineUnavailable, InvalidRequest, NotFound
-from spice_engine.protocol.run_states import UNDER_WAY
+from spice_engine.errors import Conflict, InvalidRequest, NotFound
 from spice_tui.cli import output, values
-from spice_tui.cli.following import Patience
+from spice_tui.cli.metric_follow import Point, Reader, columns
+from spice_tui.cli.metric_follow import follow as follow_points
 from spice_tui.cli.output import Json
-from spice_tui.cli.session import Session, expand, session_of
+from spice_tui.cli.session import expand, session_of
 from spice_tui.cli.which_run import RunArgument, number_of
 from spice_tui.client import Client
 
-PIECE = 10_000
-LOOK_SECONDS = 0.5
+NEWEST = 50_000
+"""Points that are asked for at once; more are read from the first on."""
 EXPORT_SECONDS = 600.0
 FORMATS = ("csv", "json", "parquet")
 
@@ -59,7 +59,7 @@ def metrics(
         elif not follow:
             _series(client, number, json=json)
     if follow:
-        _follow(session, number, name, json=json)
+        follow_points(session, number, name, partial(_print, json=json))
 
 
 def _check_target(target: Path, *, force: bool) -> None:
@@ -117,10 +117,14 @@ def _series(client: Client, run: int, *, json: bool) -> None:
 
 
 def _points(client: Client, run: int, name: str, count: int, *, json: bool) -> None:
-    found: list[list[Any]] = []
-    reader = _Reader(run, name)
-    while piece := reader.next(client):
-        found = (found + piece)[-max(1, count) :]
+    found: list[Point] = []
+    if count <= NEWEST:
+        request = {"id": run, "name": name, "limit": max(1, count), "newest": True}
+        found = columns(client.call("runs.metric_points", request))
+    else:
+        reader = Reader(run, name)
+        while piece := reader.next(client):
+            found = (found + piece)[-count:]
     if json:
         output.as_json([_plain(point) for point in found])
         return
@@ -131,43 +135,7 @@ def _points(client: Client, run: int, name: str, count: int, *, json: bool) -> N
     )
 
 
-def _follow(session: Session, run: int, name: str, *, json: bool) -> None:
-    """Print what comes, a line a point, until the run has ended and all is printed. The engine may
-    be replaced meanwhile.
-
-    Raises:
-        SpiceError: there is no such run, or the engine stays away.
-    """
-    readers: dict[str, _Reader] = {}
-    patience = Patience()
-    while True:
-        try:
-            with session.connect() as client:
-                while not _print_new(client, run, name, readers, json=json):
-                    patience.renewed()
-                    time.sleep(LOOK_SECONDS)
-                return
-        except EngineUnavailable:
-            if patience.over:
-                raise
-        time.sleep(LOOK_SECONDS)
-
-
-def _print_new(
-    client: Client, run: int, name: str, readers: dict[str, _Reader], *, json: bool
-) -> bool:
-    """Print what is new; whether there will be no more."""
-    ended = client.call("runs.get", {"id": run})["state"] not in UNDER_WAY
-    for one in client.call("runs.list_metrics", {"id": run})["series"]:
-        if name in {"", one["name"]}:
-            reader = readers.setdefault(one["name"], _Reader(run, one["name"]))
-            while piece := reader.next(client):
-                _print(one["name"], piece, json=json)
-    output.flush()
-    return ended
-
-
-def _print(name: str, points: list[list[Any]], *, json: bool) -> None:
+def _print(name: str, points: list[Point], *, json: bool) -> None:
     import json as form
 
     for index, at, value in points:
@@ -178,25 +146,9 @@ def _print(name: str, points: list[list[Any]], *, json: bool) -> None:
             output.write(output.safe(told) + "\n")
 
 
-def _plain(point: list[Any]) -> dict[str, Any]:
+def _plain(point: Point) -> dict[str, Any]:
     """A point for JSON, which has no form for NaN and infinities: they are texts."""
     index, at, value = point
     if isinstance(value, float) and not math.isfinite(value):
         value = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return {"index": index, "time": at, "value": value}
-
-
-class _Reader:
-    """Reads one series on and on."""
-
-    def __init__(self, run: int, name: str) -> None:
-        self._request: dict[str, Any] = {"id": run, "name": name, "limit": PIECE}
-
-    def next(self, client: Client) -> list[list[Any]]:
-        """The next points; none when all were read."""
-        answer = client.call("runs.metric_points", self._request)
-        columns = (answer["indexes"], answer["times"], answer["values"])
-        found = [list(point) for point in zip(*columns, strict=True)]
-        if found:
-            self._request |= {"after_index": found[-1][0], "after_time": found[-1][1]}
-        return found

@@ -15,6 +15,8 @@ import pytest
 
 from spice_engine.learning.event_file import EventFile
 from spice_tui.cli.main import main
+from spice_tui.cli.metric_follow import Follower, Point
+from spice_tui.client import Client
 from spice_tui.screens.metrics_view import MetricsView
 from tests.conftest import EngineFixture
 from tests.tui.app_driver import open_app
@@ -104,6 +106,31 @@ def test_series_are_listed_printed_followed_and_exported(cli: Cli, run: str, fol
     frame = polars.read_parquet(folder / "all.parquet")
     assert frame.filter(metric_name="phase")["text"].to_list() == ["training", "done"]
     assert frame.filter(metric_name="loss")["value"][0] == 1.0
+
+
+def test_points_that_come_late_are_followed_and_the_newest_shown(
+    shared_engine: EngineFixture, cli: Cli, run: str
+) -> None:
+    printed: list[tuple[int, float]] = []
+
+    def write(name: str, points: list[Point]) -> None:
+        printed.extend((index, value) for index, _, value in points)
+
+    def send(*points: tuple[int, float]) -> None:
+        told = [{"name": "late", "index": index, "value": value} for index, value in points]
+        shared_engine.call("runs.add_metrics", id=int(run), points=told)
+
+    follower = Follower(int(run), "late", write)
+    with Client(shared_engine.location) as client:
+        for points in ([(5, 0.5), (9, 0.9)], [(2, 0.2)], [(2, 0.25), (12, 1.2), (0, 0.0)], []):
+            printed.clear()
+            send(*points)
+            assert follower.look(client)
+            assert sorted(printed) == sorted(points)
+    last = json.loads(cli("metrics", run, "late", "-n", "2", "--json")[1])
+    assert [one["index"] for one in last] == [9, 12]
+    every = json.loads(cli("metrics", run, "late", "-n", "60000", "--json")[1])
+    assert [one["index"] for one in every] == [0, 2, 2, 5, 9, 12]
 
 
 def test_waiting_for_values(cli: Cli, run: str) -> None:

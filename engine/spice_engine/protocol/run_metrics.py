@@ -40,7 +40,9 @@ class MetricFiguresList:
 class ReadPoints:
     """Points of a run's metric as they came, in order of index and time, after a given one.
 
-    Without `after_index`, from the first on.
+    Without `after_index`, from the first on. `newest`: those with the largest indexes instead.
+    `by_time`: in order of time and index, those that are later than `after_time` (and, of that
+    time, have a larger index).
     """
 
     id: int
@@ -48,6 +50,8 @@ class ReadPoints:
     after_index: int | None = None
     after_time: float = 0.0
     limit: int = 10_000
+    newest: bool = False
+    by_time: bool = False
 
 
 @record

@@ -174,13 +174,27 @@ async def metric_points(metrics: RunMetrics, request: ReadPoints) -> MetricPoint
     index = request.after_index
     if index is not None and not -(2**63) <= index < 2**63:
         raise InvalidRequest("after_index: out of range.")
-    after = None if index is None else (index, request.after_time)
+    if request.newest and request.by_time:
+        raise InvalidRequest("newest and by_time exclude each other.")
+    least = -(2**63) if index is None and request.by_time else index
+    after = None if least is None else (least, request.after_time)
     limit = max(1, min(request.limit, MOST_POINTS))
 
     def read(connection: sqlite3.Connection) -> MetricPoints:
-        found = _light(
-            series.read_points(connection, owner, request.name, after=after, count=limit)
-        )
+        if request.newest:
+            newest = series_figures.newest(connection, owner, request.name, limit)
+            found = _light(newest[::-1])[::-1]
+        else:
+            found = _light(
+                series.read_points(
+                    connection,
+                    owner,
+                    request.name,
+                    after=after,
+                    count=limit,
+                    by_time=request.by_time,
+                )
+            )
         return MetricPoints(
             request.name,
             [point.index for point in found],

@@ -148,17 +148,20 @@ def read_points(
     *,
     after: tuple[int, float] | None = None,
     count: int = 10_000,
+    by_time: bool = False,
 ) -> tuple[StoredPoint, ...]:
-    """The points that are not rolled up, in order of (index, time), at most `count`.
+    """The points that are not rolled up, in order of (index, time), at most `count`; or in order
+    of (time, index), which has to look at the whole series.
 
     `after` is the (index, time) of the last point already read.
     """
     series = series_id(connection, owner, name)
     index, time = after if after is not None else (-(2**63), -math.inf)
+    order, last = ("time, idx", (time, index)) if by_time else ("idx, time", (index, time))
     rows = connection.execute(
         "SELECT idx, time, value, text FROM points"
-        " WHERE series_id = ? AND (idx, time) > (?, ?) ORDER BY idx, time LIMIT ?",
-        (series, index, time, count),
+        f" WHERE series_id = ? AND ({order}) > (?, ?) ORDER BY {order} LIMIT ?",
+        (series, *last, count),
     )
     return tuple(
         StoredPoint(idx, at, text if text is not None else _number(value))
