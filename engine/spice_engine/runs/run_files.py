@@ -8,18 +8,18 @@ to `changes`; otherwise `work` is a copy, and `laid.json` says how it began. Eve
 from __future__ import annotations
 
 import contextlib
-import filecmp
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import spice_runtime
 from spice_engine.errors import InvalidRequest
-from spice_engine.runs.folder_ignore import NEVER
+from spice_engine.runs import kept_files
+from spice_engine.runs.logs import LOG_NAME
 from spice_engine.runs.mount_places import is_folder
 from spice_engine.runs.systems import LAYER
 from spice_engine.runs.tree_folders import TreeFolders
@@ -168,28 +168,32 @@ class RunFiles:
     # -- at the end
 
     def save(self, folder: Path, *, code: str, mounts: Sequence[MountRow]) -> OutputsRow:
-        """Keep what the command made or changed, and remove the rest. Done again, it goes on.
+        """Keep what the command made or changed, and remove the rest. Done again, it goes on. What
+        cannot be kept is told in the log.
 
         Raises:
             StorageError: the disk is full or the folder cannot be written.
         """
-        mounted = {mount.path for mount in mounts}
+        mounted, lost = {mount.path for mount in mounts}, kept_files.Lost()
         try:
             if (folder / CHANGES).is_dir():
                 before = self.trees.ensure(code)
-                changed = _changed(folder / CHANGES, before, mounted)
-                _move(folder / CHANGES, changed, folder / OUTPUTS)
+                fresh = kept_files.changed(folder / CHANGES, before, mounted, lost)
+                kept_files.move(folder / CHANGES, fresh, folder / OUTPUTS, lost)
             elif (folder / WORK).is_dir():
                 laid: dict[str, list[int]] = {}
                 with contextlib.suppress(FileNotFoundError):
                     laid = json.loads((folder / LAID).read_text(encoding="utf-8"))
                 fresh = [
                     path
-                    for path in _files(folder / WORK, mounted)
+                    for path in kept_files.files_of(folder / WORK, mounted, lost)
                     if laid.get(str(path)) != _stamp(folder / WORK / path)
                 ]
-                _move(folder / WORK, fresh, folder / OUTPUTS)
+                kept_files.move(folder / WORK, fresh, folder / OUTPUTS, lost)
             self.drop(folder)
+            if lost:
+                with (folder / LOG_NAME).open("a", encoding="utf-8", errors="replace") as log:
+                    log.write(kept_files.in_words(lost))
             return _size(folder / OUTPUTS)
         except OSError as error:
             raise storage_error(error, "save a run's outputs", folder) from error
@@ -233,58 +237,6 @@ sys.stdout.write(json.dumps(views.possible(sys.argv[2])))
 """
 
 
-def _files(top: Path, mounted: Collection[str]) -> Iterator[PurePosixPath]:
-    """The files and links below a folder that can be outputs, by their paths in it."""
-    left = [PurePosixPath()]
-    while left:
-        folder = left.pop()
-        for entry in sorted(os.scandir(top / folder), key=lambda entry: entry.name):
-            path = folder / entry.name
-            if entry.name in NEVER or str(path) in mounted:
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                left.append(path)
-            elif entry.is_symlink() or entry.is_file(follow_symlinks=False):
-                yield path
-
-
-def _changed(changes: Path, before: Path, mounted: Collection[str]) -> list[PurePosixPath]:
-    """What is in an overlay's upper folder and not the same below. What was removed is there as
-    a device, and no file; what was only touched is there, and the same."""
-    found: list[PurePosixPath] = []
-    for path in _files(changes, mounted):
-        new, old = changes / path, before / path
-        if old.is_symlink() or new.is_symlink():
-            same = old.is_symlink() and new.is_symlink() and old.readlink() == new.readlink()
-        else:
-            same = old.is_file() and filecmp.cmp(old, new, shallow=False)
-        if not same:
-            found.append(path)
-    return found
-
-
-def _move(source: Path, paths: Sequence[PurePosixPath], target: Path) -> None:
-    some = target.is_dir()
-    for path in paths:
-        place = target / path
-        if some:
-            _make_way(place, target)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        # The command may have closed its folders; they are the user's all the same.
-        with contextlib.suppress(OSError):
-            (source / path).parent.chmod(0o700)
-        (source / path).rename(place)
-
-
-def _make_way(place: Path, target: Path) -> None:
-    """What a tracking client sent to that place meanwhile gives way to what the command left."""
-    for folder in reversed(place.relative_to(target).parents[:-1]):
-        if (target / folder).is_symlink() or (target / folder).is_file():
-            (target / folder).unlink()
-    if place.is_dir() and not place.is_symlink():
-        remove(place)
-
-
 def _size(outputs: Path) -> OutputsRow:
     files = size = 0
     for path, _, names in os.walk(outputs):
@@ -295,7 +247,7 @@ def _size(outputs: Path) -> OutputsRow:
 
 
 def _stamps(work: Path) -> dict[str, list[int]]:
-    return {str(path): _stamp(work / path) for path in _files(work, ())}
+    return {str(path): _stamp(work / path) for path in kept_files.files_of(work, (), [])}
 
 
 def _stamp(path: Path) -> list[int]:

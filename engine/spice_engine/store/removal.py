@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-import shutil
+import secrets
 import stat
 from collections.abc import Collection
 from pathlib import Path
 
 from spice_engine.store.blobs import HASH
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove(top: Path) -> None:
@@ -21,12 +24,45 @@ def remove(top: Path) -> None:
         top.unlink()
         return
     top.chmod(0o700)
-    for path, folders, _ in os.walk(top):
-        for name in folders:
-            inner = Path(path, name)
-            if not inner.is_symlink():
-                inner.chmod(0o700)
-    shutil.rmtree(top)
+    folder = os.open(top, _FOLDER)
+    try:
+        _empty(folder)
+    finally:
+        os.close(folder)
+    top.rmdir()
+
+
+def _empty(top: int) -> None:
+    """Remove all that is in an open folder. Folders in it come up into it one by one, so that no
+    path is too long, nothing nested too deep."""
+    names = itertools.count()
+    begin = secrets.token_hex(8)
+    left = _unlink_files(top)
+    while left:
+        name = left.pop()
+        folder = os.open(name, _FOLDER, dir_fd=top)
+        try:
+            for inner in _unlink_files(folder):
+                up = f".{begin}.{next(names)}"
+                os.rename(inner, up, src_dir_fd=folder, dst_dir_fd=top)
+                left.append(up)
+        finally:
+            os.close(folder)
+        os.rmdir(name, dir_fd=top)
+
+
+def _unlink_files(folder: int) -> list[str]:
+    """Remove the files in an open folder; gives the folders in it, which can be opened then."""
+    with os.scandir(folder) as found:
+        entries = list(found)
+    folders: list[str] = []
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            os.chmod(entry.name, 0o700, dir_fd=folder)
+            folders.append(entry.name)
+        else:
+            os.unlink(entry.name, dir_fd=folder)
+    return folders
 
 
 def sweep(folder: Path, needed: Collection[str], before: float) -> int:
