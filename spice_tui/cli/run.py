@@ -254,5 +254,8 @@ def follow(
         message += f" {ended['message']}"
     if resumed := ended.get("resumed_as"):
         message += f" Run {resumed} goes on with its files: spice-tui logs -f {resumed}"
-    output.note(message)
+    if ended.get("exit_code") is None and not quiet:
+        output.error_line(message)  # its command tells nothing of that
+    else:
+        output.note(message)
     return ended

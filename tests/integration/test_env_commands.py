@@ -89,3 +89,11 @@ def test_a_run_on_a_commit_of_the_folder_and_of_another(
         assert cli("run", "-c", "HEAD~9", "true")[0] == 5
     finally:
         (root / ".git").rename(tmp_path / "git-of-the-folder")
+
+
+def test_an_environment_that_cannot_be_made_is_told_in_a_pipe_too(cli: Cli) -> None:
+    code, out, err = cli("run", "--setup", "echo no luck; exit 3", "true")
+    assert (code, out) == (1, "")
+    assert "Build Failed" in err
+    assert "no luck" in err
+    assert cli("run", "exit 3") == (3, "", "")
