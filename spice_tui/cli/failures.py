@@ -28,10 +28,11 @@ def report(error: SpiceError) -> int:
     if output.json_wanted():
         output.error_line(json.dumps({"error": error.as_dict()}, ensure_ascii=False))
         return of_error(error.code, error.exit_code)
-    if isinstance(error, InvalidManifest):
-        for problem in error.problems:
-            output.error_line(output.safe(problem_line(problem)))
-    say(str(error))
+    problems = error.problems if isinstance(error, InvalidManifest) else ()
+    for problem in problems:
+        output.error_line(output.safe(problem_line(problem)))
+    if not problems or error.place is None:  # else the first of them is the error itself
+        say(str(error))
     return of_error(error.code, error.exit_code)
 
 

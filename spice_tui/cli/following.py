@@ -55,6 +55,10 @@ class FollowingClient(Client):
                 case _:
                     continue
 
+    def forget(self) -> None:
+        """Leave out the events that were kept: what they tell is to be asked for as a whole."""
+        self._kept.clear()
+
     def call(
         self, operation: str, params: Mapping[str, Any] | None = None, *, timeout: float = 60.0
     ) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +31,9 @@ Number = Annotated[
         metavar="WORKFLOW", help="Number of the workflow.", autocompletion=completion.workflows
     ),
 ]
+
+MANY_STEPS = 20
+LOOK_SECONDS = 0.1
 
 
 def run(
@@ -149,3 +153,7 @@ def _follow(client: FollowingClient, number: int, *, quiet: bool) -> dict[str, A
         if found["state"] in OVER:
             return found
         client.next_event()
+        if len(found["steps"]) > MANY_STEPS:
+            # Each look gets all of them, and many change at once.
+            time.sleep(LOOK_SECONDS)
+        client.forget()

@@ -145,6 +145,43 @@ def test_here_in_a_terminal_it_ends_as_its_script(shared_engine: EngineFixture) 
     assert [one["command"] for one in made["runs"]] == [["echo", "made"]]  # type: ignore[index]
 
 
+def test_a_script_in_the_folder_finds_its_engine_and_serves(
+    shared_engine: EngineFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root = shared_engine.location.root
+    (root / "doubles.py").write_text(
+        "from spell.serving import BasePredictor\n"
+        "class Doubles(BasePredictor):\n"
+        "    def predict(self, payload):\n"
+        "        print('asked for', payload, flush=True)\n"
+        "        return 2 * payload\n"
+    )
+    for name in ("SPICE_URL", "SPICE_TOKEN", "SPELL_BASE_URL", "SPELL_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(errors.ClientException, match="nor is this a folder whose engine runs"):
+        spice.from_environment()
+    inner = root / "inner"
+    inner.mkdir(exist_ok=True)
+    monkeypatch.chdir(inner)
+    client = spice.from_environment()
+    server = client.servers.serve("doubles.py", name="doubles", min_pods=1, max_pods=1)
+    server.wait_status("running")
+    assert [server.predict(number).json() for number in (2, 3)] == [4, 6]
+    assert [str(line) for line in server.logs()] == ["asked for 2", "asked for 3"]
+    assert [str(line) for line in server.logs(server.pods[0], offset=-1)] == ["asked for 3"]
+    followed = server.logs(follow=True, offset=1)
+    assert str(next(followed)) == "asked for 3"
+    server.stop()
+    assert list(followed) == []
+    server.wait_status("stopped")
+    with pytest.raises(errors.BadRequest, match="no active pods"):
+        next(server.logs())
+    client.servers.rm("doubles")
+    run = client.runs.new(command="true", envvars={"A": 1})
+    assert run.environment_vars == {"A": "1"}
+
+
 def test_what_the_client_is_refused(shared_engine: EngineFixture) -> None:
     client = client_of(shared_engine)
     with pytest.raises(errors.NotFound, match="there is no run 999"):
@@ -159,6 +196,15 @@ def test_what_the_client_is_refused(shared_engine: EngineFixture) -> None:
         client.workflows.run("nothing")
     with pytest.raises(errors.BadRequest, match="param 'n' must be a text, a number or a truth"):
         client.workflows.run("nothing", {"n": [1]})
+    # A file's faults are told once each, at their places.
+    workflows = shared_engine.location.root / "workflows"
+    workflows.mkdir(exist_ok=True)
+    (workflows / "circle.yaml").write_text(
+        "steps:\n  a: {command: x, needs: b}\n  b: {command: x, needs: a}\n"
+    )
+    told = tui(shared_engine, "workflow", "check", "circle")
+    assert (told.returncode, told.stderr.count("\n")) == (4, 1)
+    assert told.stderr.startswith("workflows/circle.yaml:2:3: error invalid_workflow: Steps wait")
     for source in ("~nobody-here/x", "/nowhere", "\0"):
         with pytest.raises(errors.BadRequest, match=r"no directory|no repository"):
             client.workflows.new("true", repos={"a": source})

@@ -65,6 +65,24 @@ def test_servers() -> None:
     }
 
 
+def test_servers_of_a_commit_with_an_environment(tmp_path: Path) -> None:
+    (tmp_path / "c.yml").write_text("dependencies: [numpy]\n")
+    assert definition_of(
+        {
+            "github_url": "https://github.com/a/b",
+            "github_ref": "v1",
+            "conda_file": tmp_path / "c.yml",
+            "requirements_file": None,
+        }
+    ) == {
+        "git": "https://github.com/a/b",
+        "git_ref": "v1",
+        "dependencies": {"conda_file": "dependencies: [numpy]\n"},
+    }
+    with pytest.raises(BadRequest, match="no argument 'project'"):
+        definition_of({"project": "p"})
+
+
 def test_parameters() -> None:
     assert parameter("a", ValueSpec([1, "x"])) == {"name": "a", "values": [1, "x"]}
     assert parameter("b", RangeSpec(1, 2, "log", "int")) == {

@@ -55,10 +55,7 @@ def test_a_whole_file() -> None:
 def findings(text: str) -> list[str]:
     with pytest.raises(InvalidWorkflow) as caught:
         reading.parse(text, "w.yaml", {})
-    return [
-        f"{one['place']['line']}:{one['place']['column']} {one['message']}"
-        for one in caught.value.problems
-    ]
+    return [f"{one['line']}:{one['column']} {one['message']}" for one in caught.value.problems]
 
 
 @pytest.mark.parametrize(
@@ -98,6 +95,14 @@ def findings(text: str) -> list[str]:
             "steps:\n  a:\n    needs: [q]\n",
             ["2:3 Step 'a' has no command.", "3:13 There is no step 'q'. Steps: a."],
         ),
+        (
+            "steps:\n  a: {command: x, params: {p: d}, mounts: ['uploads/:p::d', 'uploads/a:']}\n",
+            [
+                "2:61 Incorrect formatting of mount 'uploads/a:', it must be "
+                "<resource_path>[:<mount_path>]. Such as: runs/3, runs/3/model.bin:old.bin, "
+                "uploads/images:/mnt/images."
+            ],
+        ),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(text: str, expected: list[str]) -> None:
@@ -130,7 +135,7 @@ KEYS = ("command", "needs", "mounts", "foreach", "when", "params", "env", "envir
 def test_any_steps_are_read_or_refused_with_places(steps: dict[str, Any]) -> None:
     names, told = read_or_told(json.dumps({"steps": steps}))
     assert told or names == set(steps)
-    assert all(one["place"]["line"] >= 1 for one in told)
+    assert all(one["line"] >= 1 for one in told)
 
 
 def read_or_told(text: str) -> tuple[set[str], tuple[dict[str, Any], ...]]:

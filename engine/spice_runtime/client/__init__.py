@@ -7,15 +7,18 @@
     run.wait_status(*spice.runs.FINAL)
 
 The names are those of Spell's client, so that scripts written for it work. In a run of ours all
-it needs is in the environment; elsewhere `Client(url, token)` is given it. Standard library only.
+it needs is in the environment; elsewhere it is the engine of the folder around, or the one that
+`Client(url, token)` is given. Standard library only.
 """
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from spice_runtime.client.door import Door
 from spice_runtime.client.errors import ClientException, WaitError
+from spice_runtime.client.here import engine_around
 from spice_runtime.client.models import ModelsService
 from spice_runtime.client.resources import ResourcesService
 from spice_runtime.client.runs import Run, RunsService
@@ -68,18 +71,23 @@ class Client:
 
 
 def from_environment() -> Client:
-    """The client of the engine that runs this process.
+    """The client of the engine that runs this process, else of the one whose folder it is in.
 
     Raises:
-        ClientException: the environment says nothing of one.
+        ClientException: there is neither.
     """
     url = os.environ.get("SPICE_URL") or os.environ.get("SPELL_BASE_URL", "")
     token = os.environ.get("SPICE_TOKEN") or os.environ.get("SPELL_TOKEN", "")
+    state = os.environ.get("SPICE_STATE", "")
     if not url or not token:
-        raise ClientException(
-            "Spell configuration not found: SPICE_URL and SPICE_TOKEN are not set. They are in a "
-            "run, and in a script that `spice-tui workflow create --local` starts."
-        )
+        found = engine_around(Path.cwd())
+        if found is None:
+            raise ClientException(
+                "Spell configuration not found: SPICE_URL and SPICE_TOKEN are not set, nor is "
+                "this a folder whose engine runs. They are in a run, and in a script that "
+                "`spice-tui workflow create --local` starts."
+            )
+        url, token, state = found
     workflow = os.environ.get("SPICE_WORKFLOW_ID") or os.environ.get("SPELL_WORKFLOW_ID", "")
     return Client(
         url,
@@ -87,7 +95,7 @@ def from_environment() -> Client:
         owner=os.environ.get("SPELL_OWNER", "local"),
         workflow=_number(workflow),
         run=_number(os.environ.get("SPICE_RUN_ID", "")),
-        state=os.environ.get("SPICE_STATE", ""),
+        state=state,
     )
 
 

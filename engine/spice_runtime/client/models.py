@@ -7,11 +7,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote
 
 from spice_runtime.client.copying import brought
 from spice_runtime.client.door import Door
+
+_UTC = timezone.utc  # noqa: UP017 - of every Python
 
 
 class ModelsService:
@@ -96,6 +99,11 @@ class ModelVersion(_Answer):
     def name(self) -> str:
         """The model's name."""
         return self._info["model"]
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was made."""
+        return datetime.fromtimestamp(self._info["created"], _UTC)
 
     @property
     def formatted_version(self) -> str:

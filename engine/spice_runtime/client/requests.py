@@ -49,7 +49,7 @@ _DEPENDENCIES = {
     "setup": "setup",
     "docker_image": "image",
 }
-_FILES = {"requirements_file": "requirements", "conda_file": "conda_file"}
+FILES = {"requirements_file": "requirements", "conda_file": "conda_file"}
 
 
 def run_request(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,8 +70,8 @@ def run_request(given: Mapping[str, Any]) -> dict[str, Any]:
         elif name in _DEPENDENCIES:
             if value:
                 needs[_DEPENDENCIES[name]] = value
-        elif name in _FILES:
-            needs[_FILES[name]] = _text(name, value)
+        elif name in FILES:
+            needs[FILES[name]] = text_of(name, value)
         else:
             _special(request, name, value)
     if needs:
@@ -145,7 +145,12 @@ def _as_in_command(command: str, params: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _text(name: str, path: Any) -> str:
+def text_of(name: str, path: Any) -> str:
+    """The text of a file that an argument names.
+
+    Raises:
+        BadRequest: it cannot be read.
+    """
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:

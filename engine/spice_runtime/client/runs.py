@@ -153,6 +153,11 @@ class Run:
             return self._info[name]
         raise AttributeError(f"a run has no attribute {name!r}")
 
+    @property
+    def environment_vars(self) -> dict[str, str]:
+        """The variables it was asked with. They may hold secrets, so no list of runs has them."""
+        return dict(self._door.get(self._path("/request"))["env"])
+
     def __repr__(self) -> str:
         shown = ("id", "status", "user_exit_code", "command", "labels", "description")
         parts = [f"{name}={value!r}" for name in shown if (value := getattr(self, name))]
@@ -334,5 +339,4 @@ _ATTRIBUTES = {
     "hyper_params": lambda info: info.get("params"),
     "resumed_as_run": lambda info: info.get("resumed_as"),
     "resumed_from_run": lambda info: info.get("resumed_from"),
-    "environment_vars": lambda info: info.get("env"),
 }

@@ -9,14 +9,17 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from spice_runtime.client.door import Door
 from spice_runtime.client.errors import BadRequest, WaitError
+from spice_runtime.client.requests import FILES, text_of
+from spice_runtime.client.runs import LogEntry
+from spice_runtime.client.server_logs import lines, pod_number
 
 _PLAIN = ("classname", "config", "env", "node_group", "debug", "description", "name")
+_RENAMED = {"github_url": "git", "github_ref": "git_ref", "commit_ref": "git_ref"}
 _SCALING = {
     "min_pods": "min_pods",
     "max_pods": "max_pods",
@@ -42,9 +45,17 @@ class ServersService:
     def __init__(self, door: Door) -> None:
         self._door = door
 
-    def serve(self, entrypoint: str, models: Sequence[str] = (), **given: Any) -> ModelServer:
-        """Stand a server up; without a `name` it has that of its model."""
+    def serve(
+        self,
+        entrypoint: str,
+        github_url: str | None = None,
+        models: Sequence[str] = (),
+        **given: Any,
+    ) -> ModelServer:
+        """Stand a server up; without a `name` it has that of its model. Its code is that of
+        `github_url`, or of the app folder as it is."""
         found = [str(model) for model in models]
+        given["github_url"] = github_url
         given.setdefault("name", found[0].partition(":")[0] if found else "")
         definition = {**definition_of(given), "entrypoint": entrypoint, "models": found}
         return ModelServer(self._door, self._door.create("servers", {"definition": definition}))
@@ -100,12 +111,10 @@ def _plain(found: dict[str, Any], name: str, value: Any) -> None:
     elif name in {"ram_request", "ram_limit"}:
         field = name.replace("ram", "memory")
         found.setdefault("limits", {})[field] = int(value) * 2**20
-    elif name == "requirements_file":
-        try:
-            text = Path(value).read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise BadRequest(f"{name}: {value} cannot be read: {error}.", None, error) from error
-        found.setdefault("dependencies", {})["requirements"] = text
+    elif name in _RENAMED:
+        found[_RENAMED[name]] = value
+    elif name in FILES:
+        found.setdefault("dependencies", {})[FILES[name]] = text_of(name, value)
     else:
         raise BadRequest(f"A server has no argument {name!r}.")
 
@@ -142,6 +151,8 @@ class ModelServer:
         self._info = info
 
     def __getattr__(self, name: str) -> Any:
+        if name == "id":
+            raise AttributeError("a server has no id: `server_name` is its own alone")
         if name.startswith("_") or name not in self._info:
             raise AttributeError(f"a server has no attribute {name!r}")
         return self._info[name]
@@ -204,6 +215,20 @@ class ModelServer:
     def healthcheck(self, **_: Any) -> Answer:
         """Ask for its health."""
         return Answer(self._door.post(self._path("/predict"), {"path": "health"}))
+
+    def logs(self, pod: Any = None, follow: bool = False, offset: int = 0) -> Iterator[LogEntry]:
+        """The lines of a pod's log, from line `offset` on, with `follow` as long as the pod is
+        there; a negative offset counts from the end. Without a pod that of the only one."""
+        number = pod_number(self.pods, pod, self.server_name)
+
+        def goes_on() -> bool:
+            if follow:
+                self.refresh()
+            return follow and any(one["number"] == number for one in self.pods)
+
+        source = f"server/{self.server_name}/{number}"
+        for text in lines(self._door, source, offset, goes_on):
+            yield LogEntry(text)
 
     def list_metrics(self) -> list[str]:
         """The names of its series."""

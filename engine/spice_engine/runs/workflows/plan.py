@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.runs import mounts as resource_mounts
 from spice_engine.runs.workflows import conditions, mounts
 from spice_engine.runs.workflows.conditions import OUTCOME, Condition, ConditionError
 from spice_engine.runs.workflows.model import (
@@ -25,6 +26,8 @@ from spice_engine.runs.workflows.values import expand, fill, seconds_of
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,59}")
 _PARAM = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")
+_FILLED = re.compile(rf":{_PARAM.pattern}:")
+"""What a text has that is known only when its params are filled in."""
 
 Path = tuple[str | int, ...]
 
@@ -179,6 +182,11 @@ class _Planner:
                 continue
             if isinstance(mount, StepMount):
                 self._refer(name, mount.step, here)
+            elif not _FILLED.search(mount):
+                try:
+                    resource_mounts.parse([mount])
+                except InvalidRequest as error:
+                    self.wrong(here, str(error))
             found.append(mount)
 
     def _read_when(self, name: str, step: StepSpec, path: Path) -> None:

@@ -178,14 +178,9 @@ def _invalid(findings: list[tuple[Place, str]]) -> InvalidWorkflow:
                 "code": "invalid_workflow",
                 "severity": "error",
                 "message": message,
-                "place": {
-                    "file": place.file,
-                    "line": place.line,
-                    "column": place.column,
-                    "end_line": place.end_line,
-                    "end_column": place.end_column,
-                },
-                "fix": None,
+                "file": place.file,
+                "line": place.line,
+                "column": place.column,
             }
             for place, message in findings
         ],
