@@ -203,8 +203,8 @@ class SpiceApp(BeginningDeeds, EngineDeeds, ReportDeeds, ResourceDeeds):
 
     def pending_changed(self) -> None:
         """Tell what waits to be done, and that it can be taken back."""
-        count = len(self.pending)
-        self.key_bar.note(f"u takes back ({count})" if count else "")
+        newest = self.pending.newest
+        self.key_bar.note(f"{newest.title}: u takes back ({len(self.pending)})" if newest else "")
 
     # -- the pod
 

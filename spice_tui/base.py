@@ -227,7 +227,8 @@ class Base(CellDiff, TypedAhead, Lifecycle):
                 if context and context not in found:
                     found.append(context)
             node = node.parent
-        return [*found, "app"]
+        # A dialog keeps the app's keys to itself.
+        return found if "dialog" in found else [*found, "app"]
 
 
 async def _awaited(answer: Awaitable[Any]) -> Any:

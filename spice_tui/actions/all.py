@@ -12,11 +12,12 @@ from spice_tui.actions.chart_actions import (
     STEPPER,
     TIMELINE,
 )
+from spice_tui.actions.dialog_actions import DIALOG, SEARCH, WORKFLOW, WORKSPACE
 from spice_tui.actions.editor_actions import EDITOR
 from spice_tui.actions.log_actions import LOG
 from spice_tui.actions.pod_actions import POD, RUN
 from spice_tui.actions.server_actions import COMPOSER, MODEL, RESOURCE, SERVER
-from spice_tui.actions.table_actions import TABLE
+from spice_tui.actions.table_actions import ABOUT, TABLE
 
 ACTIONS: dict[str, Action] = {
     action.id: action
@@ -29,6 +30,7 @@ ACTIONS: dict[str, Action] = {
         MODEL,
         RESOURCE,
         TABLE,
+        ABOUT,
         EDITOR,
         COMPOSER,
         CHART,
@@ -38,6 +40,10 @@ ACTIONS: dict[str, Action] = {
         COMPARISON,
         LINEAGE,
         LOG,
+        SEARCH,
+        WORKFLOW,
+        WORKSPACE,
+        DIALOG,
     )
     for action in section
 }

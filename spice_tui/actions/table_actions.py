@@ -1,4 +1,4 @@
-"""What can be done in a table."""
+"""What can be done in a table, and in a text beside one."""
 
 from __future__ import annotations
 
@@ -57,4 +57,17 @@ TABLE: tuple[Action, ...] = (
     Action("table.wide", "Wide", "Show all columns in full, or those that fit.", ("w",)),
     Action("table.copy_cell", "Copy cell", "Copy the cell of the current column.", ("c",)),
     Action("table.copy_row", "Copy row", "Copy the row, or all marked rows.", ("C",)),
+)
+
+ABOUT: tuple[Action, ...] = (
+    Action("about.down", "Down", "Move a line down.", ("j", "down"), palette=False),
+    Action("about.up", "Up", "Move a line up.", ("k", "up"), palette=False),
+    Action(
+        "about.half_down", "Half a page down", "Move half a page down.", ("ctrl+d",), palette=False
+    ),
+    Action("about.half_up", "Half a page up", "Move half a page up.", ("ctrl+u",), palette=False),
+    Action("about.next_page", "Page down", "Move a page down.", ("pagedown",), palette=False),
+    Action("about.last_page", "Page up", "Move a page up.", ("pageup",), palette=False),
+    Action("about.top", "Beginning", "Move to its beginning.", ("g", "home"), palette=False),
+    Action("about.bottom", "End", "Move to its end.", ("G", "end"), palette=False),
 )

@@ -84,7 +84,16 @@ _STATES: Final = {
         "timed out",
         "timeout",
     ),
-    "stopped": ("stopped", "skipped", "ended", "cancelled", "canceled", "paused", "exited"),
+    "stopped": (
+        "stopped",
+        "skipped",
+        "pruned",
+        "ended",
+        "cancelled",
+        "canceled",
+        "paused",
+        "exited",
+    ),
 }
 _STYLE_OF: Final = {word: style for style, words in _STATES.items() for word in words}
 

@@ -19,7 +19,8 @@ class Column:
 
     It gets at least `least` and at most `most`; what is left over goes to columns by `weight`.
     Where the width does not suffice for all, columns of the least `importance` are left out,
-    rightmost first; the first column never is.
+    rightmost first; the first column never is. One that is `optional` is left out as long as no
+    row has a value for it; filters and sorting know it all the same.
     """
 
     key: str
@@ -30,6 +31,7 @@ class Column:
     most: int = 40
     weight: int = 0
     importance: int = 5
+    optional: bool = False
 
     @property
     def right(self) -> bool:

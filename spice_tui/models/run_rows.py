@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 MOST_PARAMS = 8
 """Parameters that have a column."""
+NUMBER = 8
+"""Cells that most numbers take: a sign, four digits that count, the zeros before them."""
 PLAIN = frozenset({"run", "command"})
 """Kinds of runs that are not said where there is no other; the second is of earlier engines."""
 
@@ -22,17 +24,18 @@ _FIRST = (
     Column("state", "state", "state", least=10, most=12, importance=8),
     Column("id", "run", "number", least=4, most=8, importance=9),
 )
-_KIND = Column("kind", "kind", least=4, most=10, importance=4)
+_KIND = Column("kind", "kind", least=5, most=10, importance=4)
 _MIDDLE = (
-    Column("command", "command", weight=1, least=12, most=60, importance=7),
+    Column("name", "name", least=8, most=20, importance=7, optional=True),
+    Column("command", "command", weight=1, least=16, most=60, importance=7),
     Column("exit", "exit", "number", least=4, most=5),
     Column("created", "began", "time", least=8, most=12, importance=6),
     Column("took", "took", "duration", least=6, most=9),
 )
-_WHY = Column("why", "why", least=8, most=40, importance=5)
+_WHY = Column("why", "why", least=8, most=40, importance=5, optional=True)
 _LAST = (
-    Column("labels", "labels", least=6, most=24, importance=3),
-    Column("project", "project", least=6, most=16, importance=2),
+    Column("labels", "labels", least=6, most=24, importance=3, optional=True),
+    Column("project", "project", least=7, most=16, importance=2, optional=True),
 )
 _OWN = frozenset(column.key for column in (*_FIRST, _KIND, *_MIDDLE, _WHY, *_LAST))
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")
@@ -60,22 +63,18 @@ def params_of(runs: Sequence[RunInfo]) -> list[str]:
 
 
 def columns_of(runs: Sequence[RunInfo]) -> tuple[Column, ...]:
-    """The columns for these runs: kinds and reasons to wait only where there are some."""
+    """The columns for these runs: kinds only where there are some."""
     names = params_of(runs)
     kinds = (_KIND,) if any(run.kind not in PLAIN for run in runs) else ()
-    why = (_WHY,) if any(_waits(run) for run in runs) else ()
-    params = (
-        Column(
-            key_of(name),
-            name,
-            "number" if _are_numbers(run.params.get(name) for run in runs) else "text",
-            least=4,
-            most=14,
-            importance=4,
-        )
-        for name in names
-    )
-    return (*_FIRST, *kinds, *_MIDDLE, *why, *params, *_LAST)
+    params = (_column_of(name, [run.params.get(name) for run in runs]) for name in names)
+    return (*_FIRST, *kinds, *_MIDDLE, _WHY, *params, *_LAST)
+
+
+def _column_of(name: str, values: Sequence[Any]) -> Column:
+    """The column of a parameter; numbers are never cut, for a part of one is another."""
+    if _are_numbers(values):
+        return Column(key_of(name), name, "number", least=NUMBER, most=14, importance=4)
+    return Column(key_of(name), name, least=4, most=14, importance=4)
 
 
 def rows_of(runs: Sequence[RunInfo]) -> list[Row]:
@@ -88,7 +87,8 @@ def rows_of(runs: Sequence[RunInfo]) -> list[Row]:
                 "state": run_state(run),
                 "id": run.id,
                 "kind": run.kind,
-                "command": run.name or " ".join(run.command),
+                "name": run.name,
+                "command": " ".join(run.command),
                 "exit": run.exit_code,
                 "created": run.created,
                 "took": run.ended - run.started if run.ended and run.started else None,

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from spice_tui.models import scale
-from spice_tui.models.columns import Column, Row
 from spice_tui.models.plot import Plotter, gutter
 from spice_tui.models.plot_page import View
+from spice_tui.models.search_rows import text
 from spice_tui.models.series import Series
 from spice_tui.models.styled import LABEL, TITLE, Line, bar
 
@@ -50,58 +50,12 @@ def best_words(search: SearchInfo) -> str:
     return f"{search.state}; best {value} by trial {search.best.number}: {params}"
 
 
-def text(value: Any) -> str:
-    """A value of a parameter, short."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return json.dumps(value)
-
-
-def trial_columns(search: SearchInfo) -> tuple[Column, ...]:
-    """The columns of the table of its trials."""
-    return (
-        Column("number", "trial", "number", least=5, most=7, importance=9),
-        Column("state", "state", "state", least=10, most=10, importance=8),
-        Column("value", search.metric or "value", "number", least=8, most=14, importance=9),
-        *(
-            Column(f"param:{one.name}", one.name, least=5, most=16, importance=7)
-            for one in search.parameters
-        ),
-        Column("took", "took", "duration", least=6, most=9, importance=4),
-        Column("run", "run", "number", least=4, most=8, importance=5),
-        Column("why", "chosen by", least=6, most=16, importance=3),
-        Column("message", "message", weight=1, least=8, most=60, importance=2),
-    )
-
-
-def trial_rows(trials: Iterable[TrialInfo]) -> list[Row]:
-    """One row a trial, newest first."""
-    return [
-        Row(
-            str(one.number),
-            {
-                "number": one.number,
-                "state": one.state,
-                "value": one.value,
-                **{f"param:{name}": text(value) for name, value in one.params.items()},
-                "took": None if one.ended is None else one.ended - one.asked,
-                "run": one.run,
-                "why": _why(one),
-                "message": one.message,
-            },
-        )
-        for one in sorted(trials, key=lambda one: -one.number)
-    ]
-
-
-def _why(trial: TrialInfo) -> str:
-    """How its point was chosen; l/g is the ratio of the densities of good trials and others."""
-    if trial.why.get("by") != "tpe":
-        return str(trial.why.get("by", ""))
-    ratio = float(trial.why.get("log_ratio", 0.0))
-    return f"tpe l/g {math.exp(min(ratio, 700.0)):.3g}"
+def trial_words(search: SearchInfo, trial: TrialInfo) -> str:
+    """All of one trial: its value and its point in full, and why it ended as it did."""
+    params = ", ".join(f"{name}={text(value)}" for name, value in trial.params.items())
+    value = "no value" if trial.value is None else f"{search.metric or 'value'} {trial.value:.6g}"
+    why = f"; {trial.message}" if trial.message else ""
+    return f"Trial {trial.number}: {trial.state}, {value}, {params}{why}"
 
 
 def valued(trials: Iterable[TrialInfo]) -> list[TrialInfo]:
@@ -286,66 +240,3 @@ def _series(
 
 def _lines(texts: Sequence[str], styles: Sequence[bytes]) -> list[Line]:
     return [Line(one, two) for one, two in zip(texts, styles, strict=True)]
-
-
-def _what(search: SearchInfo) -> str:
-    return search.pod or " ".join(search.command) or "code"
-
-
-SEARCH_KEY = "search:"
-"""What keys of searches among training runs begin with."""
-
-
-def as_trainings(searches: Iterable[SearchInfo]) -> list[Row]:
-    """Searches among the training runs of pods, newest first."""
-    return [
-        Row(
-            f"{SEARCH_KEY}{one.id}",
-            {
-                "state": one.state,
-                "pod": one.pod or one.name or "search",
-                "number": one.id,
-                "algorithm": one.method,
-                "episodes": sum(one.counts.values()) or None,
-                "score": None if one.best is None else one.best.value,
-                "started": one.created,
-                "took": one.ended - one.created if one.ended else None,
-                "message": one.message or f"search over {_what(one)}",
-            },
-        )
-        for one in sorted(searches, key=lambda one: -one.id)
-    ]
-
-
-SEARCHES = (
-    Column("state", "state", "state", least=10, most=10, importance=8),
-    Column("id", "search", "number", least=6, most=8, importance=9),
-    Column("name", "name", least=4, most=20, importance=5),
-    Column("method", "by", least=6, most=9, importance=6),
-    Column("what", "of", weight=1, least=12, most=60, importance=7),
-    Column("trials", "trials", least=6, most=12, importance=8),
-    Column("metric", "metric", least=6, most=16, importance=5),
-    Column("best", "best", "number", least=8, most=14, importance=9),
-    Column("created", "began", "time", least=8, most=12, importance=4),
-)
-
-
-def search_rows(searches: Iterable[SearchInfo]) -> list[Row]:
-    """One row a search, newest first."""
-    return [
-        Row(
-            str(one.id),
-            {
-                "state": one.state,
-                "id": one.id,
-                "name": one.name,
-                "method": one.method,
-                "what": _what(one),
-                "trials": f"{sum(one.counts.values())}/{one.trials or '…'}",
-                "metric": one.metric,
-                "best": None if one.best is None else one.best.value,
-                "created": one.created,
-            },
-        )
-        for one in sorted(searches, key=lambda one: -one.id)
-    ]

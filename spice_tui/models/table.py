@@ -59,6 +59,7 @@ class Table:
         self._cursor_key = ""
         self._widths: dict[str, int] = {}
         self._drawn: dict[int, _Drawn] | None = None
+        self._unused: frozenset[str] = frozenset()
         self.set_columns(columns)
 
     # -- what comes in
@@ -68,6 +69,7 @@ class Table:
         self.columns = tuple(columns)
         self._widths = {column.key: 0 for column in self.columns}
         self._texts = {}
+        self._find_unused()
         self._searched_columns = [c for c in self.columns if c.kind in _SEARCHED]
         keys = [column.key for column in self._searched_columns]
         # Of fewer than two keys `itemgetter` gives no tuple.
@@ -82,10 +84,18 @@ class Table:
         Rows that did not change are best given as the same objects. `now` is in unix seconds.
         """
         self._rows = tuple(rows)
+        self._find_unused()
         self.now = now
         if self.marks:
             self.marks &= {row.key for row in self._rows}
         self._arrange()
+
+    def _find_unused(self) -> None:
+        self._unused = frozenset(
+            column.key
+            for column in self.columns
+            if column.optional and not any(_has(row, column.key) for row in self._rows)
+        )
 
     def set_filter(self, text: str) -> Filter:
         """Show only rows that match this text of the filter language."""
@@ -234,15 +244,16 @@ class Table:
 
         Widths grow with what is shown and never shrink, so that columns do not jump about.
         """
+        columns = [column for column in self.columns if column.key not in self._unused]
         for row in self._visible[:MEASURED]:
-            for column in self.columns:
+            for column in columns:
                 value = row.values.get(column.key)
                 size = width_of(cell_of(column.kind, value, self.now).text)
                 self._widths[column.key] = max(size, self._widths[column.key])
-        wanted = {c.key: wanted_width(c, self._widths[c.key]) for c in self.columns}
+        wanted = {c.key: wanted_width(c, self._widths[c.key]) for c in columns}
         if wide:
-            return moved(place(self.columns, wanted), PREFIX)
-        return moved(fit(self.columns, wanted, width - PREFIX), PREFIX)
+            return moved(place(columns, wanted), PREFIX)
+        return moved(fit(columns, wanted, width - PREFIX), PREFIX)
 
     def changes(self, first: int, count: int) -> Changes:
         """What changed in `count` rows from `first` on since the last call for the same rows."""
@@ -273,6 +284,11 @@ class Table:
                 if was != is_
             )
         return Changes(not same, frozenset(changed) if same else frozenset())
+
+
+def _has(row: Row, key: str) -> bool:
+    value = row.values.get(key)
+    return value is not None and value != ""
 
 
 def _nothing(_values: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -49,6 +49,11 @@ class Pending:
         return deeds
 
     @property
+    def newest(self) -> Deed | None:
+        """The one that would be taken back."""
+        return self._deeds[-1] if self._deeds else None
+
+    @property
     def next_due(self) -> float | None:
         """When the next one is due."""
         return min((deed.due for deed in self._deeds), default=None)

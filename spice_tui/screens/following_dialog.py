@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from textual import events
+from textual.widget import Widget
 from textual.widgets import Static
 
 from spice_engine.errors import SpiceError
 from spice_tui.screens.dialog import Dialog
+from spice_tui.screens.view import NARROW_HEIGHT, NARROW_WIDTH
+from spice_tui.widgets.keys import bindings
+from spice_tui.widgets.table_pane import TablePane
 
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
@@ -21,15 +26,30 @@ AGAIN_SECONDS = 0.2
 
 
 class FollowingDialog(Dialog[T]):
-    """Whoever derives from it names a `TOPIC`, shows `note`, and fetches and shows in `load`."""
+    """Whoever derives from it names a `TOPIC`, a `CONTEXT` of actions and its `parts`, shows
+    `note`, and fetches and shows in `load`."""
 
     TOPIC: ClassVar[str]
+    CONTEXT: ClassVar[str]
+    BINDINGS = bindings("dialog")
+    DEFAULT_CSS = """
+    FollowingDialog.-narrow > .frame { width: 100%; height: 100%; max-height: 100%; }
+    """
 
-    def __init__(self, app: SpiceApp, hint: str) -> None:
+    contexts = ("dialog",)
+    """Contexts of actions that matter beside its own."""
+
+    def __init__(self, app: SpiceApp) -> None:
         super().__init__()
         self.spice = app
-        self.note = Static(hint, markup=False)
+        self.note = Static(markup=False)
+        self.narrow = False
         self._dirty = asyncio.Event()
+
+    @property
+    def parts(self) -> Sequence[Widget]:
+        """What can have the focus, in order."""
+        raise NotImplementedError
 
     async def load(self) -> None:
         """Ask the engine, and show what it says.
@@ -49,6 +69,43 @@ class FollowingDialog(Dialog[T]):
         """Follow it no longer."""
         self.spice.link.unfollow(self.TOPIC, self._changed)
 
+    def on_resize(self, event: events.Resize) -> None:
+        """On a small terminal the frame fills the screen."""
+        self.narrow = event.size.width < NARROW_WIDTH or event.size.height < NARROW_HEIGHT
+        self.set_class(self.narrow, "-narrow")
+        self.part_chosen()
+
+    # -- parts
+
+    @property
+    def part(self) -> int:
+        """The number of the part with the focus."""
+        around = self.focused.ancestors_with_self if self.focused is not None else ()
+        return next((at for at, one in enumerate(self.parts) if one in around), 0)
+
+    def go_to(self, part: Widget) -> None:
+        """Give a part the focus."""
+        part.display = True
+        self.set_focus(part.table if isinstance(part, TablePane) else part)
+        self.part_chosen()
+
+    def part_chosen(self) -> None:
+        """Another part has the focus, or there is another room for them."""
+
+    def action_next_part(self) -> None:
+        """Go to the next part."""
+        self.go_to(self.parts[(self.part + 1) % len(self.parts)])
+
+    # -- doing
+
+    def action_undo(self) -> None:
+        """Take back what was just asked for."""
+        self.spice.action_undo()
+
+    async def action_help(self) -> None:
+        """Show the keys that work here."""
+        await self.spice.action_help()
+
     def look_again(self) -> None:
         """What is shown is no longer good."""
         self._dirty.set()
@@ -56,6 +113,15 @@ class FollowingDialog(Dialog[T]):
     def work(self, work: Coroutine[Any, Any, None]) -> None:
         """Do it beside; why it was refused is said below."""
         self.run_worker(self._saying(work))
+
+    def later(self, title: str, operation: str, **params: Any) -> None:
+        """Ask for what may be taken back for a while, also when the dialog was left by then."""
+
+        async def do() -> None:
+            await self.spice.ask(operation, **params)
+            self.look_again()
+
+        self.spice.later(title, do)
 
     def _changed(self, _: Mapping[str, Any]) -> None:
         self._dirty.set()

@@ -24,6 +24,7 @@ TITLES = {
     "model": "Models",
     "resource": "Resources",
     "table": "In a table",
+    "about": "In the text beside it",
     "editor": "In the editor",
     "composer": "In a request",
     "chart": "In a chart",
@@ -34,6 +35,10 @@ TITLES = {
     "policy": "In the policy",
     "comparison": "In the comparison",
     "lineage": "In the lineage",
+    "search": "In the searches",
+    "workflow": "In the workflows",
+    "workspace": "In the workspaces",
+    "dialog": "In any of these",
 }
 FILTERS = (
     "Filters: word  !not  ~fuzzy  column:text  column=text  column>=5  one|other; "

@@ -9,11 +9,11 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 
 from spice_tui.screens.view import View
+from spice_tui.widgets.about import About
 from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.pane import Pane
 from spice_tui.widgets.table import GridTable
 from spice_tui.widgets.table_pane import TablePane
-from spice_tui.widgets.words import Words
 
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
@@ -28,7 +28,6 @@ class ListView(View):
     DEFAULT_CSS = """
     ListView .list-main { width: 1fr; }
     ListView .list-about { width: 44; }
-    ListView Words { height: 1fr; }
     """
 
     TITLE: ClassVar[str]
@@ -39,7 +38,7 @@ class ListView(View):
         super().__init__(name)
         self.spice = app
         self.table = TablePane(self.COLUMNS, empty=self.EMPTY)
-        self._about = Words()
+        self._about = About()
 
     def compose(self) -> ComposeResult:
         with Horizontal():

@@ -13,11 +13,11 @@ from textual.containers import Horizontal
 from spice_tui.models import clock, details, run_rows
 from spice_tui.screens.pages.run_pages import PAGES, RunPage
 from spice_tui.screens.view import View
+from spice_tui.widgets.about import About
 from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.pane import Deck, Page, Pane
 from spice_tui.widgets.table import GridTable
 from spice_tui.widgets.table_pane import TablePane
-from spice_tui.widgets.words import Words
 
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
@@ -34,7 +34,6 @@ class RunsView(View):
     RunsView .lower { height: 45%; }
     RunsView #run-pages { width: 1fr; }
     RunsView #run-details { width: 46; }
-    RunsView Words { height: 1fr; }
     """
 
     def __init__(self, app: SpiceApp) -> None:
@@ -43,7 +42,7 @@ class RunsView(View):
         self.table = TablePane(
             run_rows.columns_of(()), empty="No runs yet. :run COMMAND starts one."
         )
-        self._details = Words()
+        self._details = About()
         self._made: list[RunPage] = []
         self.project = ""
         """Whose runs are shown; empty: all."""

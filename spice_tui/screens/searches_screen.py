@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
 
 from spice_engine.protocol.searches import (
     Importance,
@@ -19,28 +19,23 @@ from spice_engine.protocol.searches import (
     TrialList,
 )
 from spice_tui.models import clock
+from spice_tui.models.search_rows import SEARCHES, search_rows, trial_columns, trial_rows
 from spice_tui.models.search_view import (
-    SEARCHES,
+    ACTIVE_SEARCH,
     SearchPictures,
     best_words,
-    search_rows,
-    trial_columns,
-    trial_rows,
+    trial_words,
     valued,
 )
 from spice_tui.models.styled import LABEL, Line
 from spice_tui.screens.following_dialog import FollowingDialog
+from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.scroll_picture import ScrollPicture
 from spice_tui.widgets.table import GridTable
 from spice_tui.widgets.table_pane import TablePane
 
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
-
-HINT = (
-    "enter: its trials, then the log of one   tab: trials, pictures   X stops   K kills"
-    "   D puts away   esc leaves"
-)
 
 
 class Pictures(ScrollPicture):
@@ -71,26 +66,24 @@ class SearchesScreen(FollowingDialog[int]):
     """Two tables and pictures. Answers the run whose log a person wants to see."""
 
     TOPIC = "searches"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        ("escape,q", "leave", "Leave"),
-        ("tab", "other", "The next part"),
-        ("X", "end('stop')", "Stop"),
-        ("K", "end('kill')", "Kill"),
-        ("D", "end('archive')", "Put away"),
-    ]
+    CONTEXT = "search"
+    BINDINGS = bindings("search")
     DEFAULT_CSS = """
     SearchesScreen > .frame { width: 98%; max-width: 240; height: 94%; }
     SearchesScreen .searches { height: 28%; }
     SearchesScreen .below { height: 1fr; border-top: solid $primary; }
-    SearchesScreen .trials { width: 1fr; }
-    SearchesScreen Pictures { width: 1fr; margin-left: 1; }
+    SearchesScreen .trials { width: 5fr; }
+    SearchesScreen Pictures { width: 4fr; margin-left: 1; }
+    SearchesScreen.-narrow .searches { height: 1fr; }
+    SearchesScreen.-narrow .below { border: none; }
     SearchesScreen Static { height: auto; max-height: 3; color: $text-muted; }
     """
 
     def __init__(self, app: SpiceApp, number: int = 0) -> None:
-        super().__init__(app, HINT)
+        super().__init__(app)
         self._number = number
-        self._runs: dict[str, int | None] = {}
+        self._search: SearchInfo | None = None
+        self._known: dict[str, TrialInfo] = {}
         self._columns: tuple[str, ...] = ()
         self._table = TablePane(
             SEARCHES,
@@ -99,12 +92,13 @@ class SearchesScreen(FollowingDialog[int]):
         )
         self._trials = TablePane(empty="No trial yet.", classes="trials")
         self._pictures = Pictures()
+        self._below = Horizontal(classes="below")
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="frame") as frame:
             frame.border_title = "Searches"
             yield self._table
-            with Horizontal(classes="below"):
+            with self._below:
                 yield self._trials
                 yield self._pictures
             yield self.note
@@ -139,10 +133,23 @@ class SearchesScreen(FollowingDialog[int]):
         if self._columns != (names := tuple(column.key for column in columns)):
             self._columns = names
             self._trials.table.set_columns(columns)
-        self._runs = {str(one.number): one.run for one in trials}
-        self._trials.show(trial_rows(trials), clock.now())
+        self._search, self._known = search, {str(one.number): one for one in trials}
+        self._trials.show(trial_rows(search, trials), clock.now())
         self._pictures.show(search, trials, importance)
-        self.note.update(f"Search {number}: {best_words(search)}\n{HINT}")
+        self._say()
+
+    def _say(self) -> None:
+        """All about the trial that one looks at, or how far the search is."""
+        if self._search is None:
+            return
+        row = self._trials.table.model.current if self.part == 1 else None
+        trial = self._known.get(row.key) if row is not None else None
+        search = self._search
+        self.note.update(
+            trial_words(search, trial)
+            if trial is not None
+            else f"Search {search.id}: {best_words(search)}"
+        )
 
     @on(GridTable.Highlighted)
     def _highlighted(self, event: GridTable.Highlighted) -> None:
@@ -151,30 +158,58 @@ class SearchesScreen(FollowingDialog[int]):
         if ours and event.key and int(event.key) != self._number:
             self._number = int(event.key)
             self.work(self._show_search())
+        elif not ours:
+            self._say()
 
     @on(GridTable.Chosen)
     def _chosen(self, event: GridTable.Chosen) -> None:
         event.stop()
         if event.control is self._table.table:
-            self._trials.table.focus()
+            self.go_to(self._trials)
             return
-        run = self._runs.get(event.key)
+        trial = self._known.get(event.key)
+        run = trial.run if trial is not None else None
         if run is None:
             self.note.update(f"Trial {event.key} is no run.")
         else:
             self.dismiss(run)
 
-    def action_other(self) -> None:
-        """From the searches to the trials, to the pictures, and back."""
-        parts = (self._table.table, self._trials.table, self._pictures)
-        at = next((number for number, part in enumerate(parts) if part.has_focus), 0)
-        parts[(at + 1) % len(parts)].focus()
+    @property
+    def parts(self) -> Sequence[Widget]:
+        """The searches, the trials, the pictures."""
+        return (self._table, self._trials, self._pictures)
 
-    def action_end(self, how: str) -> None:
-        """Stop, kill or archive the chosen search."""
+    def part_chosen(self) -> None:
+        """Where there is room for one part only, that is the one with the focus."""
+        at, narrow = self.part, self.narrow
+        self._table.display = not narrow or at == 0
+        self._below.display = not narrow or at > 0
+        self._trials.display = not narrow or at == 1
+        self._pictures.display = not narrow or at == 2
+        self._say()
+
+    def action_stop(self) -> None:
+        """Stop the chosen search; its runs keep their outputs."""
+        self._end("stop", "stopped")
+
+    def action_kill(self) -> None:
+        """End the chosen search and its runs at once."""
+        self._end("kill", "killed")
+
+    def action_archive(self) -> None:
+        """Put the chosen search away."""
         if self._number:
-            self.work(self._end(how))
+            self.work(self._archive(self._number))
 
-    async def _end(self, how: str) -> None:
-        await self.spice.ask(f"searches.{how}", id=self._number)
+    async def _archive(self, number: int) -> None:
+        await self.spice.ask("searches.archive", id=number)
         self.look_again()
+
+    def _end(self, how: str, done: str) -> None:
+        search = self._search
+        if search is None:
+            return
+        if search.state in ACTIVE_SEARCH:
+            self.later(f"search {search.id} is {done}", f"searches.{how}", id=search.id)
+        else:
+            self.note.update(f"Search {search.id} is over: {search.state}.")

@@ -9,7 +9,8 @@ from textual import on
 
 from spice_tui.models import clock, details
 from spice_tui.models.rows import TRIALS, trial_rows
-from spice_tui.models.search_view import SEARCH_KEY, as_trainings, best_words, search_title
+from spice_tui.models.search_rows import SEARCH_KEY, as_trainings
+from spice_tui.models.search_view import best_words, search_title
 from spice_tui.screens.list_view import ListView
 from spice_tui.widgets.table import GridTable
 

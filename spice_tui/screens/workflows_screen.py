@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
+from textual.widget import Widget
 
 from spice_engine.protocol.views import Lineage
 from spice_engine.protocol.workflows import WorkflowInfo, WorkflowList
 from spice_tui.models import clock
 from spice_tui.models.workflow_rows import WORKFLOWS, workflow_rows
 from spice_tui.screens.following_dialog import FollowingDialog
+from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.lineage import LineageGraph
 from spice_tui.widgets.table import GridTable
 from spice_tui.widgets.table_pane import TablePane
@@ -21,21 +23,16 @@ from spice_tui.widgets.table_pane import TablePane
 if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
 
-HINT = "enter: graph, then log of a step   R goes on   X stops   K kills   D puts away   esc leaves"
+ACTIVE = frozenset({"running", "stopping", "killing"})
+"""States of a workflow that is not over."""
 
 
 class WorkflowsScreen(FollowingDialog[int]):
     """A table and a graph. Answers the run whose log a person wants to see."""
 
     TOPIC = "workflows"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        ("escape,q", "leave", "Leave"),
-        ("tab", "other", "Table or graph"),
-        ("R", "resume", "Go on"),
-        ("X", "stop", "Stop"),
-        ("K", "kill", "Kill"),
-        ("D", "remove", "Put away"),
-    ]
+    CONTEXT = "workflow"
+    BINDINGS = bindings("workflow")
     DEFAULT_CSS = """
     WorkflowsScreen > .frame { width: 96%; max-width: 200; height: 90%; }
     WorkflowsScreen TablePane { height: 35%; }
@@ -44,7 +41,7 @@ class WorkflowsScreen(FollowingDialog[int]):
     """
 
     def __init__(self, app: SpiceApp, number: int = 0) -> None:
-        super().__init__(app, HINT)
+        super().__init__(app)
         self._number = number
         self._info: WorkflowInfo | None = None
         self._table = TablePane(
@@ -90,13 +87,13 @@ class WorkflowsScreen(FollowingDialog[int]):
         event.stop()
         if event.key and int(event.key) != self._number:
             self._number = int(event.key)
-            self.note.update(HINT)
+            self.note.update("")
             self.work(self._show_graph())
 
     @on(GridTable.Chosen)
     def _chosen(self, event: GridTable.Chosen) -> None:
         event.stop()
-        self._graph.focus()
+        self.go_to(self._graph)
 
     @on(LineageGraph.Chosen)
     def _opened(self, event: LineageGraph.Chosen) -> None:
@@ -114,15 +111,10 @@ class WorkflowsScreen(FollowingDialog[int]):
         steps = self._info.steps if self._info is not None else []
         return next((step.run for step in steps if step.key == name), None)
 
-    def action_other(self) -> None:
-        """From the table to the graph, and back."""
-        (self._table.table if self._graph.has_focus else self._graph).focus()
-
-    async def _do(self, operation: str, said: str) -> None:
-        if self._number:
-            number = self._number
-            await self.spice.ask(operation, id=number)
-            self.note.update(said.format(number))
+    @property
+    def parts(self) -> Sequence[Widget]:
+        """The table and the graph."""
+        return (self._table, self._graph)
 
     def action_resume(self) -> None:
         """Go on with the chosen one."""
@@ -130,12 +122,25 @@ class WorkflowsScreen(FollowingDialog[int]):
 
     def action_stop(self) -> None:
         """Stop the chosen one and its runs."""
-        self.work(self._do("workflows.stop", "Workflow {} stops."))
+        self._end("workflows.stop", "stopped")
 
     def action_kill(self) -> None:
         """End the chosen one and its runs at once."""
-        self.work(self._do("workflows.kill", "Workflow {} is killed."))
+        self._end("workflows.kill", "killed")
 
-    def action_remove(self) -> None:
+    def action_archive(self) -> None:
         """Put the chosen one away."""
         self.work(self._do("workflows.archive", "Workflow {} is put away."))
+
+    def _end(self, operation: str, how: str) -> None:
+        state = self._info.state if self._info is not None else ""
+        if state in ACTIVE:
+            self.later(f"workflow {self._number} is {how}", operation, id=self._number)
+        elif state:
+            self.note.update(f"Workflow {self._number} is over: {state}.")
+
+    async def _do(self, operation: str, said: str) -> None:
+        if self._number:
+            number = self._number
+            await self.spice.ask(operation, id=number)
+            self.note.update(said.format(number))

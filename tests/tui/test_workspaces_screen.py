@@ -29,9 +29,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineFixture]:
 
 
 @pytest.fixture
-async def opened(
-    engine: EngineFixture, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Driver]:
+async def opened(engine: EngineFixture, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Driver]:
     monkeypatch.setattr("spice_tui.base.GRACE_SECONDS", 0.3)
     async with open_app(engine) as driver:
         await driver.shows("Just look around")
@@ -49,7 +47,8 @@ async def test_workspaces_are_listed_started_stopped_and_opened(opened: Driver) 
     await opened.press("enter")
     await opened.shows("/lab?token=", "ssh -L ")
     await opened.press("X")
-    await opened.shows("stopped")
+    await opened.shows("■ stopped")
+    assert "/lab?token=" not in opened.text, "it is open no longer"
     await opened.press("enter")
     await opened.shows("notes does not run: a starts it.")
     await opened.press("a")
@@ -57,7 +56,7 @@ async def test_workspaces_are_listed_started_stopped_and_opened(opened: Driver) 
     await opened.press("D")
     await opened.shows("Stop it first")
     await opened.press("X")
-    await opened.shows("stopped")
+    await opened.shows("■ stopped")
     await opened.press("D")
     await opened.shows("No workspace yet.")
     await opened.press("escape")

@@ -10,8 +10,13 @@ import pytest
 from spice_tui.actions import OF_APP, Action, table
 from spice_tui.app import SpiceApp
 from spice_tui.models.command_line import RAW
+from spice_tui.screens.following_dialog import FollowingDialog
 from spice_tui.screens.help import TITLES
+from spice_tui.screens.searches_screen import SearchesScreen
 from spice_tui.screens.view import View
+from spice_tui.screens.workflows_screen import WorkflowsScreen
+from spice_tui.screens.workspaces_screen import WorkspacesScreen
+from spice_tui.widgets.about import About
 from spice_tui.widgets.asked import ComparisonPane, PolicyPane
 from spice_tui.widgets.chart import Chart
 from spice_tui.widgets.composer import Composer
@@ -27,6 +32,7 @@ from spice_tui.widgets.timeline import DecisionTimeline
 WIDGETS = (
     View,
     GridTable,
+    About,
     ManifestEditor,
     EditorPane,
     ManifestArea,
@@ -38,6 +44,9 @@ WIDGETS = (
     ComparisonPane,
     LineageGraph,
     LogView,
+    SearchesScreen,
+    WorkflowsScreen,
+    WorkspacesScreen,
 )
 every = pytest.mark.parametrize("action", table().values(), ids=table().keys())
 
@@ -45,6 +54,8 @@ every = pytest.mark.parametrize("action", table().values(), ids=table().keys())
 def holders(context: str) -> list[type]:
     if context in OF_APP:
         return [SpiceApp]
+    if context == "dialog":
+        return [FollowingDialog]
     return [widget for widget in WIDGETS if getattr(widget, "CONTEXT", "") == context]
 
 

@@ -71,7 +71,9 @@ def test_runs_newest_first_with_what_became_of_them() -> None:
 def test_runs_have_columns_for_what_is_there() -> None:
     plain = run_rows.columns_of([RUN])
     keys = [column.key for column in plain]
-    assert not {"kind", "why"} & set(keys)
+    assert "kind" not in keys
+    optional = {column.key for column in plain if column.optional}
+    assert optional == {"name", "why", "labels", "project"}, "shown where a run has one"
     waiting = replace(RUN, id=8, state="queued", message="waits", kind="trial")
     some = [
         replace(RUN, params={"lr": "0.1", "state": "x", "a b": 1, "flag": True}, project="P"),

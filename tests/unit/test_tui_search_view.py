@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from spice_engine.protocol.searches import Importance, SearchInfo, SearchParameter, TrialInfo
-from spice_tui.models import search_view
+from spice_tui.models import search_rows, search_view
 from spice_tui.models.world import Keeper
 
 PARAMETERS = [
@@ -102,13 +102,13 @@ def test_a_value_stands_on_its_axis_by_the_scale(name: str, value: Any, at: floa
 
 
 def test_trials_are_rows_with_a_column_a_parameter_and_why_they_were_chosen() -> None:
-    keys = [column.key for column in search_view.trial_columns(search())]
-    assert keys[3:7] == ["param:lr", "param:decay", "param:layers", "param:kind"]
-    rows = search_view.trial_rows(TRIALS)
+    keys = [column.key for column in search_rows.trial_columns(search())]
+    assert keys[3:7] == ["lr", "decay", "layers", "kind"]
+    rows = search_rows.trial_rows(search(), TRIALS)
     assert [row.key for row in rows] == ["5", "4", "3", "2", "1"]
     assert rows[3].values["why"] == "tpe l/g 1"
     assert rows[2].values["message"] == "Run 13 ended with exit code 2."
-    assert rows[0].values["param:layers"] == "5"
+    assert rows[0].values["layers"] == 5
 
 
 def test_the_pictures_show_curve_axes_and_importance() -> None:
@@ -129,7 +129,7 @@ def test_searches_stand_among_the_training_runs_and_in_the_world() -> None:
     keeper.apply("searches", "snapshot", {"3": {**plain(search()), "best": best}})
     found = keeper.take().searches[3]
     assert found.best == TRIALS[1]
-    (row,) = search_view.as_trainings([found])
+    (row,) = search_rows.as_trainings([found])
     assert (row.key, row.values["score"], row.values["episodes"]) == ("search:3", 2.0, 5)
     assert "trial 2" in search_view.best_words(found)
     assert "5 of 20 trials" in search_view.search_title(found)

@@ -36,6 +36,21 @@ def keys(model: Table) -> list[str]:
     return [row.key for row in model.rows]
 
 
+def test_an_optional_column_is_there_once_a_row_has_a_value_for_it() -> None:
+    model = Table((*COLUMNS, Column("note", "Note", optional=True)))
+
+    def titles(*, wide: bool = False) -> list[str]:
+        return [place.column.title for place in model.layout(200, wide=wide)]
+
+    model.show([row("a"), row("b", note="")])
+    assert "Note" not in titles()
+    assert "Note" not in titles(wide=True)
+    assert not model.set_filter("note:x").problem, "filters know it all the same"
+    model.set_filter("")
+    model.show([row("a"), row("b", note="here")])
+    assert titles()[-1] == "Note"
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "text"),
     [
