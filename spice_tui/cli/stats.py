@@ -14,7 +14,7 @@ from spice_tui.cli.session import session_of
 from spice_tui.cli.which_run import RunArgument, number_of
 
 EVERY_SECONDS = 2.0
-COLUMNS = ["CPU %", "MEM %", "MEM USAGE / TOTAL", "BLOCK I/O", "PROCESSES"]
+COLUMNS = ["CPU %", "MEM %", "MEM USAGE / TOTAL", "NETWORK I/O", "BLOCK I/O", "PROCESSES"]
 GPU_COLUMNS = [
     "GPU NAME",
     "TEMPERATURE",
@@ -73,15 +73,16 @@ def _print(found: dict[str, Any], *, raw: bool, json: bool) -> None:
 
 
 def _row(found: dict[str, Any]) -> list[str]:
-    read, written = (
+    received, sent, read, written = (
         "-" if found[name] is None else values.size_text(found[name])
-        for name in ("block_read", "block_write")
+        for name in ("network_received", "network_sent", "block_read", "block_write")
     )
     memory, total = values.size_text(found["memory"]), values.size_text(found["memory_total"])
     return [
         f"{found['cpu_percent']:.1f}",
         f"{found['memory_percent']:.1f}",
         f"{memory} / {total}",
+        f"{received} / {sent}",
         f"{read} / {written}",
         str(found["processes"]),
     ]

@@ -135,7 +135,8 @@ class GpuStats:
 @record
 class RunStats:
     """What a run's processes use now: percent of one core, bytes, and bytes read and written on
-    disks since they began. `memory_total` is the limit, or all there is."""
+    disks since they began. `memory_total` is the limit, or all there is. The network is the
+    machine's, since the run was first looked at."""
 
     id: int
     time: float
@@ -147,3 +148,5 @@ class RunStats:
     block_read: int | None
     block_write: int | None
     gpus: list[GpuStats] = field(default_factory=list[GpuStats])
+    network_received: int | None = None
+    network_sent: int | None = None

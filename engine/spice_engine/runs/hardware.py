@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,9 @@ from spice_runtime import process
 
 log = logging.getLogger(__name__)
 
-EVERY_SECONDS = 5.0
+LOOK_SECONDS = 2.5
+EVERY_LOOKS = 2
+"""All runs are measured each so many looks, one that began at the next: short runs show, too."""
 _LIVE = frozenset({"running", "stopping", "killing"})
 
 
@@ -49,6 +51,7 @@ class Hardware:
         self._usages = RunUsages()
         self._shims: dict[int, _Shim] = {}
         self._living: set[int] = set()
+        self._new: set[int] = set()
         self._some = asyncio.Event()
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -68,10 +71,13 @@ class Hardware:
 
     def _hear(self, info: RunInfo) -> None:
         if info.state in _LIVE and has_process(info):
-            self._living.add(info.id)
+            if info.id not in self._living:
+                self._living.add(info.id)
+                self._new.add(info.id)
             self._some.set()
         elif info.id in self._living:
             self._living.discard(info.id)
+            self._new.discard(info.id)
             self._shims.pop(info.id, None)  # another attempt has another one
 
     async def stats(self, number: int) -> RunStats:
@@ -102,19 +108,24 @@ class Hardware:
             usage.read,
             usage.written,
             gpus,
+            usage.received,
+            usage.sent,
         )
 
     async def _measure_for_ever(self) -> None:
+        look = 0
         while True:
             if not self._living:
                 self._some.clear()
                 await self._some.wait()  # idle costs nothing
-            await asyncio.sleep(EVERY_SECONDS)
-            await self.measure()
+            await asyncio.sleep(LOOK_SECONDS)
+            look += 1
+            await self.measure(None if look % EVERY_LOOKS == 0 else self._new)
 
-    async def measure(self) -> None:
-        """Measure and store once."""
-        found = await self._read(sorted(self._living))
+    async def measure(self, runs: Collection[int] | None = None) -> None:
+        """Measure and store once, all runs or some."""
+        found = await self._read(sorted(self._living if runs is None else runs))
+        self._new -= found.keys()
         for number, (usage, gpus) in found.items():
             try:
                 self._runs.metrics.add(owner_of(number), _points(usage, gpus))
@@ -123,6 +134,8 @@ class Hardware:
                 return
 
     async def _read(self, numbers: list[int]) -> dict[int, tuple[RunUsage, list[GpuStats]]]:
+        if not numbers:
+            return {}
         folders = {number: self._runs.folder(number) for number in numbers}
         async with self._lock:
             return await asyncio.to_thread(self._read_now, folders)
@@ -174,6 +187,8 @@ def _points(usage: RunUsage, gpus: list[GpuStats]) -> list[Point]:
         "memory_bytes": usage.memory,
         "disk_read_bytes": usage.read,
         "disk_written_bytes": usage.written,
+        "network_received_bytes": usage.received,
+        "network_sent_bytes": usage.sent,
     }
     for rank, (cpu, memory) in usage.ranks.items():
         values |= {f"rank{rank}/cpu_percent": 100 * cpu, f"rank{rank}/memory_bytes": memory}

@@ -22,6 +22,7 @@ from spice_engine.runs.states import has_process
 from spice_engine.store.disk import storage_error
 from spice_engine.store.metrics import Row
 from spice_engine.store.runs import FINAL_STATES, RunRow
+from spice_engine.store.series import MEASURED
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +157,8 @@ class MetricFeeds:
         async with feed.lock:
             if feed.offsets is None:
                 owner = owner_of(feed.number)
-                feed.names = set(await self._metrics.names(owner))
+                names = await self._metrics.names(owner)
+                feed.names = {name for name in names if not name.startswith(MEASURED)}
                 feed.offsets = await self._metrics.offsets(owner)
             try:
                 await self._take_lines(feed, feed.offsets, ended=ended)

@@ -1,4 +1,4 @@
-"""What the processes of runs use: cores, memory, disks. Read from the system; everything blocks."""
+"""What runs use: cores, memory, disks, network. Read from the system; everything blocks."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from dataclasses import dataclass, field
 
 from spice_engine.workers.descendants import descendants
 
+_LOOPS = ("lo", "lo0")
+
 
 @dataclass(frozen=True, slots=True)
 class RunUsage:
     """All processes of one run together. `cpu` is in cores, the rest in bytes since the run began;
-    disks are None where the system does not tell. `ranks` has the cores and the memory of each
-    rank."""
+    disks and network are None where the system does not tell. `ranks` has the cores and the memory
+    of each rank.
+
+    No system tells whose the bytes of a network are: `received` and `sent` are all that went
+    through the machine's interfaces, but that to itself, since the run was first looked at."""
 
     time: float
     pids: tuple[int, ...]
@@ -23,6 +28,8 @@ class RunUsage:
     read: int | None
     written: int | None
     ranks: Mapping[int, tuple[float, int]] = field(default_factory=dict[int, tuple[float, int]])
+    received: int | None = None
+    sent: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +47,12 @@ class RunUsages:
     def __init__(self) -> None:
         self._seconds: dict[int, tuple[float, dict[int, float]]] = {}
         self._disks: dict[int, dict[int, tuple[int, int]]] = {}
+        self._networks: dict[int, tuple[int, int]] = {}
 
     def forget_others(self, runs: Iterable[int]) -> None:
         """Keep these runs only."""
         kept = set(runs)
-        for known in (self._seconds, self._disks):
+        for known in (self._seconds, self._disks, self._networks):
             for gone in known.keys() - kept:
                 del known[gone]
 
@@ -83,6 +91,7 @@ class RunUsages:
 
         cpu, memory = used(pids)
         told = bool(disks)
+        received, sent = self._network(run)
         return RunUsage(
             wall,
             pids,
@@ -91,4 +100,19 @@ class RunUsages:
             sum(read for read, _ in disks.values()) if told else None,
             sum(written for _, written in disks.values()) if told else None,
             {rank: used((pid, *descendants(pid))) for rank, pid in (ranks or {}).items()},
+            received,
+            sent,
         )
+
+    def _network(self, run: int) -> tuple[int, int] | tuple[None, None]:
+        import psutil
+
+        try:
+            cards = psutil.net_io_counters(pernic=True)
+        except OSError:  # /proc/net may be closed
+            return None, None
+        outer = [one for name, one in cards.items() if name not in _LOOPS]
+        received, sent = sum(one.bytes_recv for one in outer), sum(one.bytes_sent for one in outer)
+        first = self._networks.setdefault(run, (received, sent))
+        # An interface that is gone takes its bytes along.
+        return max(0, received - first[0]), max(0, sent - first[1])
