@@ -19,21 +19,22 @@ from __future__ import annotations
 
 import math
 import os
-import time
+import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spice_runtime.client.door import PATIENCE, Door
-from spice_runtime.client.errors import ClientException, ConflictRequest, ServerError
+from spice_runtime import search_run
+from spice_runtime.client.door import Door
+from spice_runtime.client.errors import ClientException, ConflictRequest
+from spice_runtime.client.here import engine_around
 
 if TYPE_CHECKING:
     Spec = Mapping[str, Any]
 
 _UNDER_WAY = ("asked", "running")
-_OVER = ("complete", "failed", "build_failed", "mount_failed", "interrupted", "killed", "stopped")
-_LOOK_SECONDS = 0.2
 
 
 class SearchFailed(ClientException):
@@ -85,14 +86,16 @@ def create(
     pruner_options: Mapping[str, Any] | None = None,
     sampler_options: Mapping[str, Any] | None = None,
     description: str = "",
+    parallel: int | None = None,
     door: Door | None = None,
 ) -> Search:
     """A search whose trials this script does.
 
     `params` are by name `choice`, `uniform`, `whole`, `log`, `reverse_log`, or a list of values.
     `method` is grid, random or bayesian; a grid has all of its points for `trials`, without
-    `trials` there is no end. With `resume` a search of this `name` that is not over goes on: its
-    trials that were asked for and not told come first.
+    `trials` there is no end; `parallel` only says how many are done at once. With `resume` a
+    search of this `name` that is not over goes on: its trials that were asked for and not told
+    come first.
 
     Raises:
         ClientException: the engine cannot be reached, or refuses.
@@ -107,7 +110,7 @@ def create(
             if (one["name"], one["source"], one["state"]) == (name, "code", "running")
         ]
         if found:
-            return Search(at, found[-1], resumed=True)
+            return Search(at, found[-1], resumed=True, parent=_run_around(door))
     request = {
         "method": method,
         "parameters": [
@@ -115,6 +118,7 @@ def create(
             for one, spec in params.items()
         ],
         "trials": trials,
+        "parallel": parallel,
         "goal": goal,
         "metric": metric or ("value" if pruner else ""),
         "seed": seed,
@@ -124,7 +128,7 @@ def create(
         "sampler_options": dict(sampler_options or {}),
         "description": description,
     }
-    return Search(at, at.create("searches", request))
+    return Search(at, at.create("searches", request), parent=_run_around(door))
 
 
 def get(number: int, *, door: Door | None = None) -> Search:
@@ -134,7 +138,7 @@ def get(number: int, *, door: Door | None = None) -> Search:
         ClientException: the engine cannot be reached, or has none.
     """
     at = door or _door()
-    return Search(at, at.get(f"searches/{number}"))
+    return Search(at, at.get(f"searches/{number}"), parent=_run_around(door))
 
 
 def current() -> Trial | None:
@@ -148,12 +152,22 @@ def current() -> Trial | None:
 
 
 class Search:
-    """One search. Iterating it asks for trials until there are none; leaving a `with` block ends
-    it when an error does."""
+    """One search. Iterating it asks for trials until there are none, also in several threads at
+    once; leaving a `with` block ends it, unless an error does."""
 
-    def __init__(self, door: Door, info: dict[str, Any], *, resumed: bool = False) -> None:
+    def __init__(
+        self,
+        door: Door,
+        info: dict[str, Any],
+        *,
+        resumed: bool = False,
+        parent: int | None = None,
+    ) -> None:
         self.door = door
         self.number: int = info["id"]
+        self.judges = bool(info["pruner"])
+        self._parent = parent
+        self._lock = threading.Lock()
         self._left = self.unfinished() if resumed else []
 
     def __enter__(self) -> Search:
@@ -177,10 +191,12 @@ class Search:
 
     def ask(self) -> Trial | None:
         """The next trial; None when there are no more."""
-        if self._left:
-            return self._left.pop(0)
+        with self._lock:
+            if self._left:
+                return self._left.pop(0)
+        request = {"key": uuid.uuid4().hex, "parent": self._parent}
         try:
-            found = _insist(self.door, f"searches/{self.number}/ask", {"key": uuid.uuid4().hex})
+            found = self.door.post(f"searches/{self.number}/ask", request, again=True)
         except ConflictRequest:
             info = self.info()
             if info["state"] == "running" and not 0 < info["trials"] <= sum(
@@ -193,13 +209,46 @@ class Search:
     def tell(
         self, trial: Trial, value: float | None = None, state: str = "complete", message: str = ""
     ) -> None:
-        """What came out of a trial: its value, or the state failed or pruned."""
+        """What came out of a trial: its value, or the state failed or pruned. Of one that was
+        ended meanwhile, as by `spice-tui stop`, nothing counts any more."""
         if state == "complete" and (value is None or not math.isfinite(value)):
             state, message = "failed", message or f"Its value is {value}."
         request: dict[str, Any] = {"state": state, "message": message}
         if state == "complete" and value is not None:
             request["value"] = float(value)  # NumPy's and torch's numbers, too
-        _insist(self.door, f"searches/{self.number}/trials/{trial.number}/tell", request)
+        self._tell(trial, request)
+
+    def _tell(self, trial: Trial, request: dict[str, Any]) -> None:
+        path = f"searches/{self.number}/trials"
+        try:
+            self.door.post(f"{path}/{trial.number}/tell", request, again=True)
+        except ConflictRequest:
+            (found,) = self.door.get(path, first=trial.number, count=1)["trials"]
+            if found["state"] not in {"stopped", "killed"}:
+                raise
+
+    def each(self, work: Callable[[Trial], Any], *, parallel: int = 1) -> None:
+        """Do every trial by `work`, so many at once, each in a thread. After an error no more are
+        asked for, and it is raised when the others are through."""
+        ends = threading.Event()
+
+        def go_on() -> None:
+            try:
+                for trial in self:
+                    work(trial)
+                    if ends.is_set():
+                        return
+            except BaseException:
+                ends.set()
+                raise
+
+        with ThreadPoolExecutor(parallel) as pool:
+            try:
+                for done in [pool.submit(go_on) for _ in range(parallel)]:
+                    done.result()
+            except BaseException:  # Control-C, too: the threads end after their trials
+                ends.set()
+                raise
 
     def trials(self) -> list[dict[str, Any]]:
         """All trials so far, as plain data."""
@@ -224,7 +273,7 @@ class Search:
 
     def stop(self) -> None:
         """End it; trials that were not told count for nothing."""
-        _insist(self.door, f"searches/{self.number}/stop", {})
+        self.door.change(f"searches/{self.number}/stop")
 
 
 class Trial:
@@ -233,6 +282,7 @@ class Trial:
     def __init__(self, search: Search, info: Mapping[str, Any]) -> None:
         self.search = search
         self.number: int = info["number"]
+        self.run_id: int | None = info["run"]
         self.params: dict[str, Any] = dict(info["params"])
         self.why: dict[str, Any] = dict(info["why"])
         self._prune = False
@@ -247,14 +297,20 @@ class Trial:
     def report(self, value: float, step: int) -> None:
         """A value on the way, which the search's pruner judges."""
         if not math.isfinite(value):
-            self._prune = True
+            self._prune = self._prune or self.search.judges
             return
         path = f"searches/{self.search.number}/trials/{self.number}/report"
         request = {"value": float(value), "step": int(step)}
-        self._prune = bool(_insist(self.search.door, path, request)["prune"])
+        try:
+            found = self.search.door.post(path, request, again=True)
+        except ConflictRequest:
+            self._prune = True  # the search is over
+        else:
+            self._prune = bool(found["prune"])
 
     def should_prune(self) -> bool:
-        """Whether it is better ended, by the last report; `tell(state="pruned")` then."""
+        """Whether it is better ended, or was ended meanwhile, by the last report;
+        `tell(state="pruned")` then."""
         return self._prune
 
     def run(
@@ -266,61 +322,45 @@ class Trial:
         **given: Any,
     ) -> float | None:
         """Have the engine run a command, each `:NAME:` in it filled in, and tell what it reported
-        of the metric; without a metric, that it succeeded. `given` is more of what
-        `POST /api/v1/runs` takes.
+        of the metric; without a metric, that it succeeded. None of one that was pruned. `given` is
+        more of what `POST /api/v1/runs` takes.
 
         Raises:
             SearchFailed: it failed, or reported nothing; that is told, too.
         """
-        door = self.search.door
         request = {
             **given,
             "command": command,
-            "kind": "trial",
-            "made_by": f"search:{self.search.number}",
             "params": {**given.get("params", {}), **self.params},
+            "parent": self.run_id,
         }
-        run = door.create("runs", request)
-        while run["state"] not in _OVER:
-            time.sleep(_LOOK_SECONDS)
-            run = door.get(f"runs/{run['id']}")
-        done = (run["state"], run["outcome"]) == ("complete", "success")
-        if done and not metric:
-            path = f"searches/{self.search.number}/trials/{self.number}/tell"
-            _insist(door, path, {"state": "complete"})
+        run = search_run.followed(self, request, metric)
+        if run["state"] == "stopped" and self.should_prune():
+            self.tell(state="pruned")
             return None
-        value = None
-        if done:
-            series = door.get(f"runs/{run['id']}/metrics", name=metric, points=100_000)["series"]
-            value = _aggregated(series[0]["values"] if series else [], aggregate)
+        # At its timeout or a stop condition, or by a person: what it reported counts.
+        stopped = run["state"] == "stopped" and bool(metric)
+        if not stopped and (run["state"], run["outcome"]) != ("complete", "success"):
+            raise self._failed(f"Run {run['id']}: {run['message'] or run['state']}")
+        if not metric:
+            self.search._tell(self, {"state": "complete"})  # pyright: ignore[reportPrivateUsage]
+            return None
+        value = search_run.value_of(self.search.door, run["id"], metric, aggregate)
         if value is None:
-            message = f"Run {run['id']} ({run['state']}) reported no {metric or 'metric'}."
-            self.tell(state="failed", message=message)
-            raise SearchFailed(message)
+            raise self._failed(f"Run {run['id']} reported no number of the metric {metric!r}.")
         self.tell(value)
         return value
 
-
-def _aggregated(values: Sequence[Any], how: str) -> float | None:
-    numbers = [one for one in values if isinstance(one, (int, float)) and not math.isnan(one)]
-    if not numbers:
-        return None
-    if how == "avg":
-        return math.fsum(numbers) / len(numbers)
-    return {"min": min, "max": max}[how](numbers) if how in {"min", "max"} else numbers[-1]
+    def _failed(self, message: str) -> SearchFailed:
+        self.tell(state="failed", message=message)
+        return SearchFailed(message)
 
 
-def _insist(door: Door, path: str, request: dict[str, Any]) -> Any:
-    """A call that is the same when it is made twice: made again when its answer was lost."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return door.post(path, request)
-        except ServerError as error:
-            lost = error.response is None and error.exception is not None
-            if not lost or time.monotonic() > deadline:
-                raise
-            time.sleep(_LOOK_SECONDS)
+def _run_around(door: Door | None) -> int | None:
+    """The run whose code this is; unknown to the engine behind a door that was given."""
+    number = os.environ.get("SPICE_RUN_ID", "")
+    inside = door is None and bool(os.environ.get("SPICE_URL"))
+    return int(number) if inside and number.isdecimal() else None
 
 
 def _door() -> Door:
@@ -328,14 +368,8 @@ def _door() -> Door:
     url, token = os.environ.get("SPICE_URL", ""), os.environ.get("SPICE_TOKEN", "")
     if url and token:
         return Door(url, token, os.environ.get("SPICE_STATE", ""))
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        state = folder / ".spice"
-        try:
-            url = (state / "http").read_text().strip()
-            return Door(url, (state / "token").read_text().strip(), str(state))
-        except OSError:
-            continue
+    if (found := engine_around(Path.cwd())) is not None:
+        return Door(*found)
     raise ClientException(
         "No engine was found: neither SPICE_URL and SPICE_TOKEN are set, nor is this a folder "
         "whose engine runs (spice-tui engine start)."

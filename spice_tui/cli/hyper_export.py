@@ -31,18 +31,27 @@ COMMAND = {command}
 
 RUN = {run}
 
-found = search.create(
-    PARAMETERS,
-{arguments}
-)
-for trial in found:
+PARALLEL = {parallel}
+
+
+def work(trial):
     try:
         value = trial.run(COMMAND, metric={metric}, aggregate={aggregate}, **RUN)
     except search.SearchFailed as error:
-        print(f"trial {{trial.number}} failed: {{error}}")
+        print(f"trial {{trial.number}} failed: {{error}}", flush=True)
     else:
-        print(f"trial {{trial.number}}: {{value}} {{trial.params}}")
-print(f"best: {{found.best}}")
+        told = "pruned" if trial.should_prune() else value
+        print(f"trial {{trial.number}}: {{told}} {{trial.params}}", flush=True)
+
+
+if __name__ == "__main__":
+    found = search.create(
+        PARAMETERS,
+{arguments}
+        parallel=PARALLEL,
+    )
+    found.each(work, parallel=PARALLEL)
+    print(f"best: {{found.best}}")
 '''
 
 
@@ -58,7 +67,8 @@ def export(
     number = option(search, number_of, "SEARCH")
     with session_of(ctx).connect() as client:
         found = client.call("searches.get", {"id": number})
-    text = script_of(found)
+        first = client.call("searches.trials", {"id": number, "count": 1})["trials"]
+    text = script_of(found, first[0]["run"] if first else None)
     if not dest:
         output.write(text)
         return
@@ -75,8 +85,8 @@ def export(
     output.line(f"{output.safe(dest)} makes search {number} again: python {output.safe(dest)}")
 
 
-def script_of(search: Mapping[str, Any]) -> str:
-    """The script of a search.
+def script_of(search: Mapping[str, Any], first: int | None) -> str:
+    """The script of a search; `first` is the run of its first trial.
 
     Raises:
         InvalidRequest: its trials are not runs of a command.
@@ -86,10 +96,13 @@ def script_of(search: Mapping[str, Any]) -> str:
         what = "over a pod, which trains in the engine" if search["pod"] else "a script already"
         raise InvalidRequest(f"search {search['id']} is {what}.")
     given = {name: value for name, value in run.items() if name not in OWN and _matters(value)}
+    if run["source"] and first is not None:
+        given["code_of"] = first  # the commit of another repository, which only its runs have
     arguments = {
         name: search[name]
         for name in (
             "method",
+            "name",
             "trials",
             "goal",
             "metric",
@@ -99,17 +112,16 @@ def script_of(search: Mapping[str, Any]) -> str:
             "sampler_options",
             "description",
         )
-        if _matters(search[name]) and not (name == "trials" and search["method"] == "grid")
+        if (name == "seed" or _matters(search[name]))
+        and not (name == "trials" and search["method"] == "grid")
     }
-    if search["pruner"]:
-        # Its runs do not report to the script's search, which would judge them.
-        del arguments["pruner"], arguments["pruner_options"]
     return SCRIPT.format(
         id=search["id"],
         parameters=_shown({one["name"]: _spec(one) for one in search["parameters"]}),
         command=_shown(run["command"]),
         run=_shown(given),
-        arguments="\n".join(f"    {name}={value!r}," for name, value in arguments.items()),
+        arguments="\n".join(f"        {name}={value!r}," for name, value in arguments.items()),
+        parallel=search["parallel"],
         metric=repr(search["metric"]),
         aggregate=repr(search["aggregate"]),
     )

@@ -71,11 +71,18 @@ def logs(
             offset = replay(client, number, offset, part)
         if follow:
             follow_run(session, number, client, offset=offset, part=part)
-        elif not tail and not delay:
-            print_log(client, number, offset, part)
+        elif not tail and not delay and not print_log(client, number, offset, part):
+            _tell_if_none(client.call("runs.get", {"id": number}))
     if verbose:
         with session.connect() as client:
             _tell(client.call("runs.get", {"id": number}))
+
+
+def _tell_if_none(run: dict[str, Any]) -> None:
+    """Say of a run without a process that there is nothing to read."""
+    if not run["command"]:
+        by = run["parent"] and f" Its code is that of run {run['parent']}."
+        output.error_line(f"Run {run['id']} has no log: it has no process of its own.{by or ''}")
 
 
 def _tell(run: dict[str, Any]) -> None:

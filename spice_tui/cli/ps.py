@@ -125,7 +125,8 @@ def _moment(text: str) -> float:
 
 
 def _row(run: dict[str, Any], heads: list[str], *, whole: bool, verbose: bool) -> list[str]:
-    command = values.command_text(run["command"])
+    params = [f"{name}={value}" for name, value in run["params"].items()]
+    command = values.command_text(run["command"]) or ", ".join(params)
     status, color = values.status_text(run), values.status_color(run)
     if verbose:
         status += _elapsed(run)

@@ -80,13 +80,52 @@ def test_a_grid_is_followed_described_exported_and_downloaded(cli: Cli, tmp_path
     script = tmp_path / "again.py"
     assert cli("hyper", "export", str(number), "-d", str(script))[0] == 0
     with contextlib.redirect_stdout(io.StringIO()):
-        exec(compile(script.read_text(), str(script), "exec"), {"__name__": "exported"})
+        exec(compile(script.read_text(), str(script), "exec"), {"__name__": "__main__"})
     again = json.loads(cli("hyper", "list", "--json")[1])[-1]
     assert (again["source"], again["state"], again["best"]["value"]) == ("code", "complete", 1.0)
+    trial = json.loads(cli("hyper", "describe", str(again["id"]), "--json")[1])["trial_list"][0]
+    listed = json.loads(cli("ps", "--json")[1])
+    # The command is a run of its own, that the trial's run made.
+    ours = next(run for run in listed if run["id"] == trial["run"])
+    made = [run for run in listed if run["parent"] == trial["run"]]
+    assert (ours["kind"], ours["state"], ours["command"]) == ("trial", "complete", [])
+    assert [(run["kind"], run["command"][0].split()[-1]) for run in made] == [("run", "-2")]
+    assert "has no log" in cli("logs", str(trial["run"]))[2]
+    assert "has no command" in cli("clone", str(trial["run"]))[2]
+    assert "bowl-1  x=-2" in cli("ps")[1]
 
     assert cli("hyper", "archive", str(number))[0] == 0
     assert cli("hyper", "archive", str(number))[0] == 6
     assert str(number) in cli("hyper", "list", "--archived")[1]
+
+
+def test_a_script_does_as_many_trials_at_once_as_the_search_and_ends_the_same_early(
+    cli: Cli, tmp_path: Path
+) -> None:
+    Path("curve.py").write_text(
+        "import sys, time\nfrom spice_runtime import send_metric\n"
+        "bad = int(sys.argv[1]) > 5\n"
+        "send_metric('loss', 9 if bad else 1, 1)\n"
+        "if bad:\n    time.sleep(300)\n"
+    )
+    code, _, err = cli(
+        *("hyper", "grid", "--param", "x=1,2,9", "--metric", "loss", "--goal", "min", "-r", "2"),
+        *("--pruner", "halving", "--pruner-option", "reduction=2", "--seed", "0", "--wait"),
+        f"{sys.executable} curve.py :x:",
+    )
+    assert code == 0, err
+    number = json.loads(cli("hyper", "list", "--json")[1])[-1]["id"]
+    script = cli("hyper", "export", str(number))[1]
+    assert "PARALLEL = 2" in script
+    assert "seed=0" in script
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        exec(compile(script, "exported.py", "exec"), {"__name__": "__main__"})
+    assert "trial 3: pruned" in said.getvalue()
+    both = [
+        json.loads(cli("hyper", "describe", str(one), "--json")[1]) for one in (number, number + 1)
+    ]
+    there, again = ([(one["state"], one["value"]) for one in each["trial_list"]] for each in both)
+    assert again == there == [("complete", 1.0), ("complete", 1.0), ("pruned", 9.0)]
 
 
 @pytest.mark.parametrize(
@@ -121,6 +160,7 @@ def test_no_trial_is_lost_or_done_twice_when_the_engine_is_killed(
     params = {"x": by_code.uniform(-1, 1), "kind": ["a", "b"]}
     ours = by_code.create(params, method="random", trials=4, seed=1, name="mine")
     first, second = ours.ask(), ours.ask()
+    kept = [trial["run"] for trial in ours.trials()]
     assert first is not None
     assert second is not None
     first.tell(first.params["x"])
@@ -150,6 +190,7 @@ def test_no_trial_is_lost_or_done_twice_when_the_engine_is_killed(
     trials = list(again)
     assert [trial.number for trial in trials] == [2, 3, 4]
     assert trials[0].params == second.params
+    assert [trial["run"] for trial in again.trials()][:2] == kept
     for trial in trials:
         trial.tell(float("nan") if trial.number == 3 else trial.params["x"])
     states = [one["state"] for one in again.trials()]
@@ -185,6 +226,17 @@ def test_a_pods_hyperparameters_are_searched_over_and_the_pod_stays_as_it_is(
     )
     assert code == 0, err
     assert "by trial 2: max_depth=12" in out
+    number = json.loads(cli("hyper", "list", "--json")[1])[-1]["id"]
+    found = json.loads(cli("hyper", "describe", str(number), "--json")[1])["trial_list"]
+    for trial in found:
+        info = json.loads(cli("info", str(trial["run"]), "--json")[1])
+        assert (info["kind"], info["state"], info["params"]) == (
+            "trial",
+            "complete",
+            trial["params"],
+        )
+        (series,) = json.loads(cli("metrics", str(trial["run"]), "--json")[1])
+        assert series["last"] == trial["value"]
     assert version() == before
     code, _, err = cli("hyper", "random", "-n", "1", "--pod", "gardener", "--param", "leaf=1:2")
     assert code == 2

@@ -15,6 +15,7 @@ from spice_engine.errors import Conflict, InvalidRequest
 from spice_engine.events import Bus
 from spice_engine.protocol.runs import RunInfo, StartRun
 from spice_engine.protocol.searches import SearchInfo, SearchParameter, StartSearch
+from spice_engine.runs.search_drive import PodTrainer
 from spice_engine.runs.searches import Searches
 from spice_engine.runs.service import Runs
 from spice_engine.store.series import Point
@@ -30,12 +31,13 @@ PARAMETERS = [
 
 
 @asynccontextmanager
-async def searches_on(runs: Runs) -> AsyncIterator[Searches]:
+async def searches_on(runs: Runs, pods: PodTrainer | None = None) -> AsyncIterator[Searches]:
     """Searches as an engine has them, that take up what is there."""
     folder = runs.location.state / "trainers"
     folder.mkdir(exist_ok=True)
     pool = ChildPool("searcher", "spice_engine.runs.search_worker", 1, folder=folder)
     made = Searches(runs, pool, Bus())
+    made.pods = pods
     await made.open()
     try:
         yield made

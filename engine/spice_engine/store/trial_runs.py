@@ -46,6 +46,7 @@ def begin(
         kind="trial",
         name=name,
         command=(),
+        machine_type="",
         created=moment,
         started=moment,
         state="running",
