@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -50,46 +51,28 @@ Command = Annotated[
     ),
 ]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Follow it to its end.")]
-_OPTIONS = {**SEARCH, **RUN}
 
 
-@with_options(_OPTIONS)
-def grid(
-    ctx: typer.Context,
-    *,
-    command: Command = None,
-    given: dict[str, Any],
-    wait: Wait = False,
-    json: Json = False,
-) -> None:
-    """Try every combination of the values of the parameters."""
-    _start(ctx, "grid", command, given, wait=wait, json=json)
+def _method(name: str, summary: str) -> Callable[..., None]:
+    """The command that starts a search of one kind."""
+
+    def start(
+        ctx: typer.Context,
+        *,
+        command: Command = None,
+        given: dict[str, Any],
+        wait: Wait = False,
+        json: Json = False,
+    ) -> None:
+        _start(ctx, name, command, given, wait=wait, json=json)
+
+    start.__name__, start.__doc__ = name, summary
+    return with_options({**SEARCH, **RUN})(start)
 
 
-@with_options(_OPTIONS)
-def random(
-    ctx: typer.Context,
-    *,
-    command: Command = None,
-    given: dict[str, Any],
-    wait: Wait = False,
-    json: Json = False,
-) -> None:
-    """Try values of the parameters that are drawn by chance, each for itself."""
-    _start(ctx, "random", command, given, wait=wait, json=json)
-
-
-@with_options(_OPTIONS)
-def bayesian(
-    ctx: typer.Context,
-    *,
-    command: Command = None,
-    given: dict[str, Any],
-    wait: Wait = False,
-    json: Json = False,
-) -> None:
-    """Try the values that earlier trials make likely to be good, by Optuna's TPE."""
-    _start(ctx, "bayesian", command, given, wait=wait, json=json)
+grid = _method("grid", "Try every combination of the values of the parameters.")
+random = _method("random", "Try values of the parameters drawn by chance, each for itself.")
+bayesian = _method("bayesian", "Try what earlier trials make likely to be good, by Optuna's TPE.")
 
 
 def _start(

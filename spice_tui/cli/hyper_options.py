@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from spice_engine.errors import InvalidSettings
-from spice_tui.cli import completion, hyper_params, values
-from spice_tui.cli.dependency_options import DEPENDENCIES, dependencies_of
+from spice_tui.cli import completion, hyper_params, run_options
+from spice_tui.cli.dependency_options import DEPENDENCIES
 from spice_tui.cli.git_options import GIT, commit_of
 from spice_tui.cli.life_options import LIFE, life_of, warn_unused
 from spice_tui.cli.light import option
-from spice_tui.cli.run import minutes, ranks, variable, working_directory
+from spice_tui.cli.metric_options import METRICS, metrics_of
+from spice_tui.cli.run_options import asked_of, chosen_of, working_directory
 from spice_tui.cli.session import Session
 from spice_tui.client import Client
 
@@ -117,67 +118,8 @@ SEARCH: dict[str, Any] = {
 }
 
 RUN: dict[str, Any] = {
-    "cwd": Annotated[Text, typer.Option(metavar="DIR", help="Where runs begin; default: here.")],
-    "env": Annotated[
-        Texts,
-        typer.Option("--env", "-e", metavar="KEY=VALUE", help="Environment variable; repeat."),
-    ],
-    "label": Annotated[Texts, typer.Option("--label", "-l", help="Label of its runs; repeat.")],
-    "project": Annotated[
-        Text,
-        typer.Option(
-            "--project",
-            "-p",
-            metavar="NAME",
-            help="The project they are in; asks to make one that is missing.",
-            autocompletion=completion.projects,
-        ),
-    ],
-    "force": Annotated[Flag, typer.Option("--force", "-f", help="Do not ask: go on.")],
-    "timeout": Annotated[
-        Text,
-        typer.Option(metavar="TIME", help="Stop a run after this long: 90s, 2h; bare: minutes."),
-    ],
-    "cpu": Annotated[float | None, typer.Option(metavar="CORES", help="CPU limit of a run.")],
-    "memory": Annotated[
-        Text, typer.Option(metavar="SIZE", help="Memory limit of a run: 512M, 2G.")
-    ],
-    "machine_type": Annotated[
-        Text,
-        typer.Option(
-            "--machine-type",
-            "-t",
-            metavar="NAME",
-            help="What a run runs on. Default: cpu.",
-            autocompletion=completion.machine_types,
-        ),
-    ],
-    "mount": Annotated[
-        Texts,
-        typer.Option(
-            "--mount", "-m", metavar="RESOURCE[:PATH]", help="Show a resource, read-only; repeat."
-        ),
-    ],
-    "description": Annotated[
-        Text, typer.Option("--description", "-d", metavar="TEXT", help="A note.")
-    ],
-    "distributed": Annotated[
-        Text, typer.Option(metavar="N", help="Ranks of each run, as `run --distributed`.")
-    ],
-    "tensorboard_dir": Annotated[
-        Text,
-        typer.Option(
-            "--tensorboard-dir", metavar="DIR", help="Where runs write TensorBoard's event files."
-        ),
-    ],
-    "stop_condition": Annotated[
-        Texts,
-        typer.Option(
-            "--stop-condition",
-            metavar="CONDITION",
-            help="Stop a run when METRIC OP VALUE[:MIN_INDEX] holds; && joins; repeat for or.",
-        ),
-    ],
+    **{name: kind for name, kind in run_options.RUN.items() if name != "name"},
+    **METRICS,
     **{name: kind for name, kind in LIFE.items() if name != "param"},
     **GIT,
     **DEPENDENCIES,
@@ -258,33 +200,12 @@ def _run_of(
 ) -> dict[str, Any]:
     cwd = given.get("cwd", "")
     commit = commit_of(session, given, cwd)
-    timeout, memory, many = (given.get(name, "") for name in ("timeout", "memory", "distributed"))
-    request: dict[str, Any] = {
+    return {
         "command": command[0] if len(command) == 1 else list(command),
         "cwd": commit["cwd"] if "cwd" in commit else working_directory(session, cwd),
-        "env": dict(variable(item) for item in given.get("env", ())),
-        "labels": list(given.get("label", ())),
-        "timeout": option(timeout, minutes, "--timeout") if timeout else None,
-        "cpu": given.get("cpu"),
-        "memory": option(memory, values.size, "--memory") if memory else None,
-        "mounts": list(given.get("mount", ())),
-        "description": given.get("description", ""),
-        "distributed": option(many, ranks, "--distributed") if many else 0,
-        "dependencies": dependencies_of(given) or None,
-        "git": commit.get("git", ""),
-        "git_ref": commit.get("git_ref", ""),
-        "tensorboard": given.get("tensorboard_dir", ""),
-        "stop_conditions": list(given.get("stop_condition", ())),
+        **{name: commit[name] for name in ("git", "git_ref") if name in commit},
+        **asked_of({name: what for name, what in given.items() if name != "name"}),
+        **metrics_of(given),
         **life_of(client, {name: what for name, what in given.items() if name != "param"}),
+        **chosen_of(client, given),
     }
-    if given.get("machine_type"):
-        from spice_tui.cli.machine_type import chosen
-
-        request["machine_type"] = chosen(client, given["machine_type"])
-    if given.get("project"):
-        from spice_tui.cli import project
-
-        request["project"] = project.chosen(
-            client, given["project"], force=bool(given.get("force"))
-        )
-    return request

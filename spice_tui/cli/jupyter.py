@@ -11,13 +11,13 @@ import typer
 
 from spice_engine.errors import ChildFailed
 from spice_tui.cli import completion, output, values
-from spice_tui.cli.dependency_options import DEPENDENCIES, dependencies_of
+from spice_tui.cli.dependency_options import DEPENDENCIES
 from spice_tui.cli.following import FollowingClient
 from spice_tui.cli.lazy import Entry, TableGroup
 from spice_tui.cli.light import option
 from spice_tui.cli.option_table import with_options
 from spice_tui.cli.output import Json
-from spice_tui.cli.run import variable, working_directory
+from spice_tui.cli.run_options import asked_of, chosen_of, options, working_directory
 from spice_tui.cli.session import session_of
 
 COLUMNS = ("NAME", "STATE", "RUN", "ADDRESS OR REASON", "KERNELS", "IDLE", "FOLDER")
@@ -30,7 +30,10 @@ NameArgument = Annotated[
 ]
 
 
-@with_options(DEPENDENCIES)
+_NAMES = ("machine_type", "mount", "env", "cpu", "memory", "cwd", "description")
+
+
+@with_options({**options(*_NAMES), **DEPENDENCIES})
 def start(
     ctx: typer.Context,
     *,
@@ -54,40 +57,9 @@ def start(
             help="Stop it when it has no kernel and nobody used it for so long. Default: 1800.",
         ),
     ] = "",
-    machine_type: Annotated[
-        str,
-        typer.Option(
-            "--machine-type",
-            "-t",
-            metavar="NAME",
-            help="What it runs on. Default: cpu.",
-            autocompletion=completion.machine_types,
-        ),
-    ] = "",
-    mount: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--mount",
-            "-m",
-            metavar="RESOURCE[:PATH]",
-            help="Show a resource, read-only, at a path in its folder or from / on; repeat.",
-        ),
-    ] = None,
-    env: Annotated[
-        list[str] | None,
-        typer.Option("--env", "-e", metavar="KEY=VALUE", help="Environment variable; repeat."),
-    ] = None,
-    cpu: Annotated[float | None, typer.Option(metavar="CORES", help="CPU limit.")] = None,
-    memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory limit: 512M, 2G.")] = "",
-    cwd: Annotated[
-        str, typer.Option(metavar="DIR", help="The folder it works in; default: here.")
-    ] = "",
     port: Annotated[
         int | None, typer.Option(metavar="PORT", help="Listen on this one; default: a free one.")
     ] = None,
-    description: Annotated[
-        str, typer.Option("--description", "-d", metavar="TEXT", help="A note.")
-    ] = "",
     background: Annotated[
         bool, typer.Option("--background", "-b", help="Do not wait until it is ready.")
     ] = False,
@@ -105,21 +77,15 @@ def start(
         "interface": None if lab is None else "lab" if lab else "notebook",
         "idle_kernel_timeout": _seconds(idle_kernel_timeout, "--idle-kernel-timeout"),
         "no_activity_timeout": _seconds(no_activity_timeout, "--no-activity-timeout"),
-        "machine_type": machine_type or None,
-        "mounts": mount or None,
-        "env": dict(variable(item) for item in env) if env else None,
-        "cpu": cpu,
-        "memory": option(memory, values.size, "--memory") if memory else None,
-        "cwd": working_directory(session, cwd) if cwd else None,
         "port": port,
-        "description": description or None,
-        "dependencies": dependencies_of(given) or None,
+        **asked_of(given),
     }
     with session.connect(FollowingClient, make=True) as client:
         client.subscribe("workspaces")
         known = [one["name"] for one in client.call("workspaces.list")["workspaces"]]
-        if name not in known and not cwd:
-            request["cwd"] = working_directory(session, "")
+        if name not in known or given.get("cwd"):
+            request["cwd"] = working_directory(session, given.get("cwd", ""))
+        request |= chosen_of(client, given)
         asked = {key: value for key, value in request.items() if value is not None}
         info = client.call("workspaces.start", asked)
         output.note(f"Opening Jupyter workspace {name} (run {info['run']})…")

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from spice_tui.cli import completion, inside, output, values
-from spice_tui.cli.dependency_options import DEPENDENCIES, ENV_OF, dependencies_of, lock_of
+from spice_tui.cli import inside, output, values
+from spice_tui.cli.dependency_options import DEPENDENCIES, ENV_OF, lock_of
 from spice_tui.cli.exit_codes import ExitCode
 from spice_tui.cli.follow_run import RunFollower
 from spice_tui.cli.following import FollowingClient
 from spice_tui.cli.git_options import GIT, commit_of
 from spice_tui.cli.life_options import LIFE, life_of, warn_unused
-from spice_tui.cli.light import option
 from spice_tui.cli.metric_options import METRICS, metrics_of
 from spice_tui.cli.option_table import with_options
 from spice_tui.cli.output import Json
-from spice_tui.cli.session import Session, expand, session_of
-from spice_tui.cli.values import minutes
+from spice_tui.cli.run_options import RUN, asked_of, chosen_of, working_directory
+from spice_tui.cli.session import Session, session_of
 
 
-@with_options({**LIFE, **METRICS, **GIT, **DEPENDENCIES, **ENV_OF})
+@with_options({**RUN, **LIFE, **METRICS, **GIT, **DEPENDENCIES, **ENV_OF})
 def run(
     ctx: typer.Context,
     *,
@@ -36,66 +34,10 @@ def run(
             show_default=False,
         ),
     ] = None,
-    name: Annotated[str, typer.Option(help="A name to find it by.")] = "",
-    cwd: Annotated[
-        str, typer.Option(metavar="DIR", help="Where it runs; default: here, inside the folder.")
-    ] = "",
-    env: Annotated[
-        list[str] | None,
-        typer.Option("--env", "-e", metavar="KEY=VALUE", help="Environment variable; repeat."),
-    ] = None,
-    label: Annotated[list[str] | None, typer.Option("--label", "-l", help="Label; repeat.")] = None,
-    project: Annotated[
-        str,
-        typer.Option(
-            "--project",
-            "-p",
-            metavar="NAME",
-            help="The project it is in; asks to make one that is missing.",
-            autocompletion=completion.projects,
-        ),
-    ] = "",
-    force: Annotated[bool, typer.Option("--force", "-f", help="Do not ask: go on.")] = False,
-    timeout: Annotated[
-        str,
-        typer.Option(metavar="TIME", help="Stop it after this long: 90s, 2h; bare: minutes."),
-    ] = "",
-    cpu: Annotated[float | None, typer.Option(metavar="CORES", help="CPU limit.")] = None,
-    memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory limit: 512M, 2G.")] = "",
-    machine_type: Annotated[
-        str,
-        typer.Option(
-            "--machine-type",
-            "-t",
-            metavar="NAME",
-            help="What it runs on; it waits until one is free. Default: cpu.",
-            autocompletion=completion.machine_types,
-        ),
-    ] = "",
-    mount: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--mount",
-            "-m",
-            metavar="RESOURCE[:PATH]",
-            help="Show a resource, read-only, at a path in the run's folder or from / on; repeat.",
-        ),
-    ] = None,
-    description: Annotated[
-        str, typer.Option("--description", "-d", metavar="TEXT", help="A note.")
-    ] = "",
     in_place: Annotated[
         bool,
         typer.Option("--in-place", help="Run in the folder itself, not in a copy as it is now."),
     ] = False,
-    distributed: Annotated[
-        str,
-        typer.Option(
-            metavar="N",
-            help="Start it N times at once, with the variables of torchrun, each on a machine of "
-            "the type; the outputs of rank 0 are kept.",
-        ),
-    ] = "",
     background: Annotated[
         bool, typer.Option("--background", "-b", help="Print its number and leave.")
     ] = False,
@@ -118,35 +60,19 @@ def run(
             "(`spice-tui run COMMAND` starts a run)."
         )
         serve(session, [])
+    cwd = given.get("cwd", "")
     commit = commit_of(session, given, cwd)
     request = {
         "command": command[0] if len(command) == 1 else command,
-        "name": name,
         "cwd": commit["cwd"] if "cwd" in commit else working_directory(session, cwd),
-        "env": dict(variable(item) for item in env or []),
-        "labels": label or [],
-        "timeout": option(timeout, minutes, "--timeout") if timeout else None,
-        "cpu": cpu,
-        "memory": option(memory, values.size, "--memory") if memory else None,
-        "mounts": mount or [],
-        "description": description,
         "in_place": in_place,
-        "distributed": option(distributed, ranks, "--distributed") if distributed else 0,
-        "dependencies": dependencies_of(given) or None,
-        "git": commit.get("git", ""),
-        "git_ref": commit.get("git_ref", ""),
+        **asked_of(given),
+        **{name: commit[name] for name in ("git", "git_ref") if name in commit},
     }
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(session.connect(FollowingClient, make=True))
-        if machine_type:
-            from spice_tui.cli.machine_type import chosen
-
-            request["machine_type"] = chosen(client, machine_type)
+        request |= chosen_of(client, given)
         request |= lock_of(client, given)
-        if project:
-            from spice_tui.cli import project as projects
-
-            request["project"] = projects.chosen(client, project, force=force)
         request |= metrics_of(given) | life_of(client, given)
         warn_unused(request.get("params", {}), request["command"])
         started = client.call(*inside.joined(request))
@@ -191,37 +117,6 @@ def beginning(run: dict[str, Any]) -> str:
     """That the run started, or what it waits for."""
     told = run["state"] in {"queued", "building", "mounting"}
     return f"Run {run['id']} {run['message'] if told else 'started.'}"
-
-
-def ranks(text: str) -> int:
-    """A number of ranks.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"{text!r} is no number of ranks: 1 or more.")
-    return int(text)
-
-
-def variable(text: str) -> tuple[str, str]:
-    """`KEY=VALUE`, or `KEY` for an empty value."""
-    key, _, value = text.partition("=")
-    if not key:
-        raise typer.BadParameter(f"{text!r} is not KEY=VALUE.", param_hint="--env")
-    return key, value
-
-
-def working_directory(session: Session, wanted: str) -> str:
-    """The directory the run starts in, as an absolute path."""
-    here = Path.cwd()
-    if wanted:
-        path = (here / expand(wanted)).resolve()
-        if not path.is_dir():
-            raise typer.BadParameter(f"{wanted!r} is not a directory.", param_hint="--cwd")
-        return str(path)
-    root = session.location.root
-    return str(here.resolve() if here.resolve().is_relative_to(root) else root)
 
 
 def follow(

@@ -9,19 +9,22 @@ from typing import Annotated, Any
 
 import typer
 
-from spice_tui.cli import completion, output
-from spice_tui.cli.dependency_options import DEPENDENCIES, dependencies_of
+from spice_tui.cli import output
+from spice_tui.cli.dependency_options import DEPENDENCIES
 from spice_tui.cli.exit_codes import ExitCode
 from spice_tui.cli.following import FollowingClient
 from spice_tui.cli.option_table import with_options
 from spice_tui.cli.output import Json
-from spice_tui.cli.run import follow, variable, working_directory
+from spice_tui.cli.run import follow
+from spice_tui.cli.run_options import asked_of, chosen_of, options, working_directory
 from spice_tui.cli.session import Session, session_of
 from spice_tui.cli.values import run_exit_code
 from spice_tui.client import Client
 
+_NAMES = ("name", "cwd", "env", "label", "project", "force", "machine_type", "mount", "description")
 
-@with_options(DEPENDENCIES)
+
+@with_options({**options(*_NAMES), **DEPENDENCIES})
 def create(
     ctx: typer.Context,
     *,
@@ -54,37 +57,8 @@ def create(
             help="The same from any git repository elsewhere; repeat.",
         ),
     ] = None,
-    name: Annotated[str, typer.Option(help="A name to find it by.")] = "",
-    cwd: Annotated[
-        str, typer.Option(metavar="DIR", help="Where it runs; default: here, inside the folder.")
-    ] = "",
-    env: Annotated[
-        list[str] | None,
-        typer.Option("--env", "-e", metavar="KEY=VALUE", help="Environment variable; repeat."),
-    ] = None,
-    label: Annotated[list[str] | None, typer.Option("--label", "-l", help="Label; repeat.")] = None,
-    project: Annotated[
-        str,
-        typer.Option(
-            "--project",
-            "-p",
-            metavar="NAME",
-            help="The project of the script's run.",
-            autocompletion=completion.projects,
-        ),
-    ] = "",
-    mount: Annotated[
-        list[str] | None,
-        typer.Option("--mount", "-m", metavar="RESOURCE[:PATH]", help="As for `run`; repeat."),
-    ] = None,
-    description: Annotated[
-        str, typer.Option("--description", "-d", metavar="TEXT", help="A note.")
-    ] = "",
     background: Annotated[
         bool, typer.Option("--background", "-b", help="Print its number and leave.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", "-f", help="Do not ask: go on.", hidden=True)
     ] = False,
     given: dict[str, Any],
     json: Json = False,
@@ -94,30 +68,23 @@ def create(
     Its runs get the folder as it is now, or the code of a `--repo`. They are stopped with it.
     """
     session = session_of(ctx)
-    del force  # nothing is asked; Spell's scripts give it
     request = {
         "command": command[0] if len(command) == 1 else command,
         "local": local,
         "repos": _repos(repo or [], github_repo or []),
-        "name": name,
-        "cwd": working_directory(session, cwd),
-        "env": dict(variable(item) for item in env or []),
-        "labels": label or [],
-        "project": project,
-        "description": description,
-        "mounts": mount or [],
-        "dependencies": dependencies_of(given) or None,
+        "cwd": working_directory(session, given.get("cwd", "")),
+        **asked_of(given),
     }
     if local:
         # The connection is held meanwhile: an engine that nobody uses would leave.
         with session.connect(make=True) as client:
-            made = client.call("workflows.create", request)
+            made = client.call("workflows.create", request | chosen_of(client, given))
             variables = client.call("workflows.variables", {"id": made["id"]})["variables"]
             code = _run_here(made, variables, request)
         _finish(session, made["id"], code)
         raise typer.Exit(code)
     client = session.connect(FollowingClient, make=True)
-    made = client.call("workflows.create", request)
+    made = client.call("workflows.create", request | chosen_of(client, given))
     if background:
         client.close()
         if json:
@@ -169,7 +136,7 @@ def _run_here(made: dict[str, Any], variables: dict[str, str], request: dict[str
         code = subprocess.call(
             ["/bin/sh", "-c", command] if isinstance(command, str) else command,
             cwd=request["cwd"],
-            env={**os.environ, **variables, "PYTHONPATH": python_path, **request["env"]},
+            env={**os.environ, **variables, "PYTHONPATH": python_path, **request.get("env", {})},
         )
     except OSError as error:
         output.error_line(f"The script cannot be run: {error.strerror}: {command[0]}")
