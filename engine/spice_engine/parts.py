@@ -18,6 +18,7 @@ from spice_engine.maintenance import Maintenance
 from spice_engine.pods.assembly import PodServices, build_pod_services
 from spice_engine.pods.pools import make_pools
 from spice_engine.protocol.location import Location
+from spice_engine.runs.archived_groups import ArchivedGroups
 from spice_engine.runs.client_variables import ClientVariables
 from spice_engine.runs.disk_guard import DiskGuard
 from spice_engine.runs.environment_care import EnvironmentCare
@@ -252,7 +253,14 @@ async def build_parts(
         Disk(location, database, objects, runs.known, maintenance.once),
         _guarded(stack, runs),
         EnvironmentCare(environments, runs, serving.environments_in_use),
-        RunArchives(runs, projects, pools["loader"], bundles.tree.go_on),
+        RunArchives(
+            runs,
+            projects,
+            pools["loader"],
+            objects,
+            ArchivedGroups(searches, workflows),
+            bundles.tree.go_on,
+        ),
         logs,
         pods,
         bundles,

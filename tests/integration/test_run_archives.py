@@ -7,7 +7,7 @@ import io
 import json
 import math
 import tarfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -17,13 +17,13 @@ import pytest
 from spice_engine.data import table_files, table_reading
 from spice_engine.errors import Conflict, InvalidRequest, NotFound
 from spice_engine.events import Bus
-from spice_engine.protocol.run_archives import ExportRuns
+from spice_engine.protocol.run_archives import ExportArchive, ExportRuns
 from spice_engine.protocol.runs import LabelRun, RunInfo, StartRun
 from spice_engine.runs import operations
 from spice_engine.runs.projects import Projects
 from spice_engine.runs.run_archives import RunArchives
 from spice_engine.runs.service import Runs
-from spice_engine.runs.states import info_of
+from spice_engine.runs.states import asked_with, info_of
 from spice_engine.store import runs as run_table
 from spice_engine.store.series import Point
 from spice_engine.workers.pool import ChildPool
@@ -39,6 +39,14 @@ class Loader:
         return handlers[method](params)
 
 
+class Nobody:
+    """Hears of no search."""
+
+    async def taken_in(self, searches: Sequence[int], workflows: Sequence[int]) -> None:
+        assert not searches
+        assert not workflows
+
+
 @dataclass(frozen=True)
 class World:
     runs: Runs
@@ -50,7 +58,8 @@ class World:
 def world_of(runs: Runs) -> World:
     projects = Projects(runs.database, runs.metrics, runs.known, Bus())
     loader = cast("ChildPool", Loader())
-    archives = RunArchives(runs, projects, loader, lambda _: None)
+    objects = runs.preparation.files._objects
+    archives = RunArchives(runs, projects, loader, objects, Nobody(), lambda _: None)
     return World(runs, projects, archives, runs.location.root.parent)
 
 
@@ -87,20 +96,22 @@ async def a_run(world: World) -> RunInfo:
 async def test_a_run_goes_to_another_engine_with_all_that_it_left(world: World) -> None:
     first = await a_run(world)
     file = world.folder / "first.spicerun"
-    written = await world.archives.export(first.id, str(file), replace=False)
-    assert written.bytes == file.stat().st_size
+    wanted = ExportArchive(str(file), runs=[first.id])
+    written = await world.archives.export(wanted)
+    assert (written.runs, written.bytes) == (1, file.stat().st_size)
     with tarfile.open(file) as archive:
-        about = archive.extractfile("run.json")
+        about = archive.extractfile(f"runs/{first.id}/run.json")
         assert about is not None
         assert b"hidden" not in about.read()  # its variables stay here
     with pytest.raises(Conflict, match="there already"):
-        await world.archives.export(first.id, str(file), replace=False)
+        await world.archives.export(wanted)
     (world.folder / "two").mkdir()
     async with runs_of(world.folder / "two") as runs:
         other = world_of(runs)
         await other.runs.start(StartRun("true", in_place=True))
         taken = await other.archives.take(str(file))
-        assert (taken.was, taken.run.id) == (first.id, 2)
+        assert (taken.was, taken.run.id, taken.runs) == (first.id, 2, {first.id: 2})
+        assert (taken.known, taken.projects) == (0, ["Digits"])
         for name in ("name", "command", "state", "outcome", "exit_code", "created", "ended"):
             assert getattr(taken.run, name) == getattr(first, name), name
         assert (taken.run.labels, taken.run.params) == (["good"], {"lr": 0.5})
@@ -115,6 +126,43 @@ async def test_a_run_goes_to_another_engine_with_all_that_it_left(world: World) 
         assert note.value == "a text"
         assert not list((other.runs.location.state / "tmp").glob("run-*"))
         await other.runs.wait_over(1)
+        again = await other.archives.take(str(file))
+        assert (again.run.id, again.known) == (2, 1)  # it is known wherever it goes
+    back = await world.archives.take(str(file))
+    assert (back.run.id, back.known) == (first.id, 1)
+
+
+@pytest.mark.parametrize("words", [None, ["/bin/cat", "read me.txt"]])
+async def test_a_run_that_was_taken_in_can_be_run_again_as_it_was(
+    world: World, words: list[str] | None
+) -> None:
+    (world.runs.location.root / "inner").mkdir()
+    (world.runs.location.root / "inner" / "read me.txt").write_text("code\n")
+    line = "cat 'read me.txt' && echo :lr:; echo x > one; ln one two"
+    started = await world.runs.start(
+        StartRun(words or line, cwd="inner", params={} if words else {"lr": 0.5}, timeout=77)
+    )
+    first = await world.runs.wait_over(started.id)
+    file = str(world.folder / "first.spicerun")
+    await world.archives.export(ExportArchive(file, runs=[first.id]))
+    (world.folder / "two").mkdir()
+    async with runs_of(world.folder / "two") as runs:
+        other = world_of(runs)
+        taken = (await other.archives.take(file)).run
+        assert taken.cwd == str(world.folder / "two" / "inner")
+        if not words:  # both names of the one file
+            assert taken.output_files == 2
+        row = await runs.database.read(lambda found: run_table.get(found, taken.id))
+        again = await runs.wait_over((await runs.start(asked_with(row))).id)
+        assert (again.state, again.exit_code) == ("complete", 0), again
+        said = "code\n" if words else "code\n0.5\n"
+        assert (runs.folder(again.id) / "logs.txt").read_text() == said
+        assert asked_with(row).timeout == 77
+        assert not (world.folder / "two" / "inner").exists()  # it ran on the folder as it was
+    without = ExportArchive(str(world.folder / "small"), runs=[first.id], code=False)
+    await world.archives.export(without)
+    with tarfile.open(world.folder / "small") as archive:
+        assert not [name for name in archive.getnames() if name.startswith("objects/")]
 
 
 async def test_tables_have_a_line_a_run(world: World) -> None:
@@ -208,10 +256,34 @@ async def test_a_bad_row_is_told_and_no_row_is_taken(
 
 async def test_a_run_that_goes_on_is_not_written(world: World) -> None:
     started = await world.runs.start(StartRun("sleep 300", in_place=True))
+    wanted = ExportArchive(str(world.folder / "x"), runs=[started.id])
     with pytest.raises(Conflict, match="not over"):
-        await world.archives.export(started.id, str(world.folder / "x"), replace=False)
+        await world.archives.export(wanted)
     assert not (world.folder / "x").exists()
     await operations.label(world.runs, LabelRun(started.id, add=["x"]))
+
+
+def search_of(state: str, plan: dict[str, Any]) -> bytes:
+    told = {
+        "id": 1,
+        "method": "grid",
+        "source": "runs",
+        "name": "",
+        "description": "",
+        "state": state,
+        "message": "",
+        "created": 1.0,
+        "ended": 2.0,
+        "archived": None,
+        "plan": {"run": None, **plan},
+        "code": "",
+        "dependencies": None,
+        "mounts": [],
+        "sampler_state": None,
+    }
+    return json.dumps(
+        {"format": 2, "searches": [[told, []]], "workflows": [], "projects": []}
+    ).encode()
 
 
 def archive(path: Path, members: dict[str, bytes], links: dict[str, str] | None = None) -> str:
@@ -230,12 +302,13 @@ def archive(path: Path, members: dict[str, bytes], links: dict[str, str] | None 
 async def test_what_is_no_run_or_harmful_leaves_nothing(world: World) -> None:
     about = await a_run(world)
     file = world.folder / "good.spicerun"
-    await world.archives.export(about.id, str(file), replace=False)
+    await world.archives.export(ExportArchive(str(file), runs=[about.id]))
     with tarfile.open(file) as good:
-        told = good.extractfile("run.json")
-        assert told is not None
-        good_about = told.read()
-    data = json.loads(good_about)
+        parts = [good.extractfile(name) for name in ("archive.json", f"runs/{about.id}/run.json")]
+        head, good_about = (part.read() for part in parts if part is not None)
+    # As from another engine: nobody knows it here.
+    data = {**json.loads(good_about), "origin": "0" * 32}
+    good_about = json.dumps(data).encode()
     going_on = json.dumps({**data, "run": {**data["run"], "state": "running"}}).encode()
     damaged = json.dumps({**data, "run": {**data["run"], "labels": 7}}).encode()
     outside = world.folder / "outside"
@@ -247,18 +320,28 @@ async def test_what_is_no_run_or_harmful_leaves_nothing(world: World) -> None:
     }
     for content in cases.values():
         bad.write_bytes(content)
-        with pytest.raises(InvalidRequest, match="holds no run"):
+        with pytest.raises(InvalidRequest, match="holds no runs"):
             await world.archives.take(str(bad))
+    run = {"archive.json": head, "runs/3/run.json": good_about}
+    folder = world.runs.preparation.files._objects
+    wrong = folder.put_bytes(b"other") if data["code"] else ""
     for members, links in (
-        ({"run.json": b"{}"}, None),
-        ({"run.json": going_on}, None),
-        ({"run.json": damaged}, None),
-        ({"outputs/x": b"x"}, None),
-        ({"run.json": good_about, "outputs/../../escape": b"x"}, None),
-        ({"run.json": good_about, "/abs": b"x"}, None),
-        ({"run.json": good_about, "job.json": b"x"}, None),
-        ({"run.json": good_about, "metrics.jsonl": b'["loss", "x"]\n'}, None),
-        ({"run.json": good_about, "outputs/d/x": b"x"}, {"outputs/d": str(outside)}),
+        ({"archive.json": head}, None),
+        ({"archive.json": b"[]", "runs/3/run.json": good_about}, None),
+        ({"archive.json": b'{"format": 1}', "runs/3/run.json": good_about}, None),
+        (run | {"runs/3/run.json": going_on}, None),
+        (run | {"runs/3/run.json": damaged}, None),
+        (run | {"archive.json": search_of("running", {})}, None),
+        (run | {"archive.json": search_of("complete", {"parameters": 7})}, None),
+        ({"runs/3/outputs/x": b"x"}, None),
+        (run | {"runs/3/outputs/../../../escape": b"x"}, None),
+        (run | {"/abs": b"x"}, None),
+        (run | {"runs/3/job.json": b"x"}, None),
+        (run | {"runs/x/run.json": good_about}, None),
+        (run | {"runs/4/outputs/x": b"x"}, None),
+        (run | {f"objects/{wrong}": b"not that"}, None),
+        (run | {"runs/3/metrics.jsonl": b'["loss", "x"]\n'}, None),
+        (run | {"runs/3/outputs/d/x": b"x"}, {"runs/3/outputs/d": str(outside)}),
     ):
         with pytest.raises((InvalidRequest, Conflict)):
             await world.archives.take(archive(bad, members, links))

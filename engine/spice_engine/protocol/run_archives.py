@@ -1,4 +1,4 @@
-"""Requests and answers about runs in files: tables of many, archives of one."""
+"""Requests and answers about runs in files: tables of values, archives with all that they left."""
 
 from __future__ import annotations
 
@@ -34,18 +34,38 @@ class ExportRun:
 
 
 @record
+class ExportArchive:
+    """Write everything about runs that are over to `path` (absolute) on the engine's machine: the
+    `runs` named, those of a `project`, a `search` or a `workflow`, or all there are
+    (`everything`). The searches, workflows and projects that they belong to come with them. With
+    `code` so do the folders that they began with, so that they can be run again elsewhere."""
+
+    path: str
+    runs: list[int] = field(default_factory=list[int])
+    project: str = ""
+    search: int = 0
+    workflow: int = 0
+    everything: bool = False
+    code: bool = True
+    replace: bool = False
+
+
+@record
 class ExportedRuns:
-    """Where they are, how many, and the bytes of the file."""
+    """Where they are, how many, and the bytes of the file; `left_out` are runs that go on."""
 
     path: str
     runs: int
     bytes: int
+    searches: int = 0
+    workflows: int = 0
+    left_out: int = 0
 
 
 @record
 class ImportRun:
-    """Take a run in that another engine wrote to `path` (absolute) on this one's machine; it gets
-    a number of its own here."""
+    """Take the runs of an archive in that another engine wrote to `path` (absolute) on this one's
+    machine; they get numbers of their own here."""
 
     path: str
 
@@ -70,7 +90,13 @@ class ImportedRunTable:
 
 @record
 class ImportedRun:
-    """The run as it is here, and the number that it had."""
+    """The first run as it is here, and the number that it had; and for all that the archive held
+    the number it had and the one it has, of which `known` runs were here already."""
 
     run: RunInfo
     was: int
+    runs: dict[int, int] = field(default_factory=dict[int, int])
+    known: int = 0
+    searches: dict[int, int] = field(default_factory=dict[int, int])
+    workflows: dict[int, int] = field(default_factory=dict[int, int])
+    projects: list[str] = field(default_factory=list[str])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from spice_engine.errors import InvalidRequest
 from spice_engine.operations import operation
 from spice_engine.protocol.run_archives import (
+    ExportArchive,
     ExportedRuns,
     ExportRun,
     ExportRuns,
@@ -27,12 +28,19 @@ async def export_run(archives: RunArchives, request: ExportRun) -> ExportedRuns:
     """Write a run with its log, metrics and outputs to a file of the engine's machine."""
     if not 0 < request.id < 2**63:
         raise InvalidRequest(f"{request.id} is no run's number.")
-    return await archives.export(request.id, request.path, replace=request.replace)
+    wanted = ExportArchive(request.path, runs=[request.id], replace=request.replace)
+    return await archives.export(wanted)
+
+
+@operation("runs.export_archive", http="POST /api/v1/runs/export-archive")
+async def export_archive(archives: RunArchives, request: ExportArchive) -> ExportedRuns:
+    """Write runs, with all that they left and belong to, to a file of the engine's machine."""
+    return await archives.export(request)
 
 
 @operation("runs.import", http="POST /api/v1/runs/import")
 async def import_run(archives: RunArchives, request: ImportRun) -> ImportedRun:
-    """Take a run in that another engine wrote to a file."""
+    """Take the runs in that another engine wrote to an archive; those that are here stay."""
     return await archives.take(request.path)
 
 

@@ -1,8 +1,10 @@
-"""The file that one run travels in, from one engine to another: written and read. Blocking.
+"""The file that runs travel in, from one engine to another: written and read. Blocking.
 
-A compressed tar file with `run.json` (what is known of it), `metrics.jsonl` (a point a line: name,
-index, time, value), `logs.txt` and `outputs/`. What is read may come from anybody: nothing of it is
-written but below the folder it is read into.
+A compressed tar file. `archive.json` holds what they belong to; `objects/HASH` are the folders that
+they began with, as the object store has them. Of each run, below `runs/N/`, there are `run.json`
+(what is known of it), `metrics.jsonl` (a point a line: name, index, time, value), `logs.txt` and
+`outputs/`. What is read may come from anybody: nothing of it is written but below the folder it is
+read into.
 """
 
 from __future__ import annotations
@@ -11,62 +13,121 @@ import json
 import os
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.runs import resource_paths
 from spice_engine.runs.run_files import OUTPUTS
+from spice_engine.store.blobs import HASH, Told
 from spice_engine.store.disk import storage_error
 from spice_runtime import process
 
-FORMAT = 1
-ABOUT, POINTS = "run.json", "metrics.jsonl"
-LARGEST_ABOUT = 16 * 2**20
+FORMAT = 2
+HEAD, ABOUT, POINTS = "archive.json", "run.json", "metrics.jsonl"
+RUNS, OBJECTS = "runs", "objects"
+LARGEST_ABOUT = 64 * 2**20
 LONGEST_LINE = 2**20
 MOST_FILES = 1_000_000
 _FILES = frozenset({ABOUT, POINTS, process.LOG})
 _CHUNK = 2**20
 
 Point = tuple[str, int, float, float | str]
-GoOn = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A run on its way into an archive: what is told of it, the file of its points, its folder."""
+
+    number: int
+    about: Mapping[str, Any]
+    points: Path
+    folder: Path
 
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """A run's archive in a folder."""
+    """A run of an archive, in a folder of its own."""
 
+    number: int
     about: dict[str, Any]
-    points: Path
-    log: Path
-    outputs: Path
+    folder: Path
+
+    @property
+    def points(self) -> Path:
+        """The file of its points, which need not be there; as the log and the outputs."""
+        return self.folder / POINTS
+
+    @property
+    def log(self) -> Path:
+        """The file of its log."""
+        return self.folder / process.LOG
+
+    @property
+    def outputs(self) -> Path:
+        """The folder of what it left."""
+        return self.folder / OUTPUTS
 
 
-def write(target: Path, about: dict[str, Any], points: Path, run: Path, go_on: GoOn) -> int:
-    """Write a run whose folder is `run`; gives the bytes of the file. `go_on` is told the bytes of
-    each part, and ends the writing by what it raises.
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An archive in a folder; `objects` by their hashes, which nobody looked at yet."""
+
+    head: dict[str, Any]
+    runs: list[Unpacked]
+    objects: dict[str, Path]
+
+
+def write(
+    target: Path,
+    head: Mapping[str, Any],
+    objects: Mapping[str, Path],
+    runs: Iterable[Packed],
+    space: Path,
+    go_on: Told,
+) -> int:
+    """Write an archive; gives the bytes of the file. `space` is an empty folder for what is made on
+    the way; `go_on` is told the bytes of each part, and ends the writing by what it raises.
 
     Raises:
         StorageError: the disk is full, or something cannot be read.
     """
     beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    told = points.with_name(ABOUT)
+    told = space / HEAD
     try:
-        told.write_text(json.dumps({"format": FORMAT, "run": about}, indent=1), encoding="utf-8")
         with tarfile.open(beside, "x:gz", compresslevel=3) as archive:
-            for name, path in ((ABOUT, told), (POINTS, points), (process.LOG, run / process.LOG)):
-                if path.is_file():
-                    go_on(path.stat().st_size)
-                    archive.add(path, name, filter=_plain)
-            for path in _below(run / OUTPUTS):
-                go_on(path.lstat().st_size)
-                at = PurePosixPath(OUTPUTS) / path.relative_to(run / OUTPUTS).as_posix()
-                archive.add(path, str(at), recursive=False, filter=_plain)
+
+            def add(path: Path, name: str) -> None:
+                member = _plain(archive.gettarinfo(path, name))
+                go_on(member.size)
+                if member.islnk():  # of a file with several names each is written
+                    member.type, member.linkname = tarfile.REGTYPE, ""
+                    member.size = path.lstat().st_size
+                if not member.isreg():
+                    archive.addfile(member)
+                    return
+                with path.open("rb") as source:
+                    archive.addfile(member, source)
+
+            told.write_text(json.dumps({"format": FORMAT, **head}), encoding="utf-8")
+            add(told, HEAD)
+            for digest, path in sorted(objects.items()):
+                add(path, f"{OBJECTS}/{digest}")
+            for run in runs:
+                told.write_text(json.dumps(dict(run.about)), encoding="utf-8")
+                top = f"{RUNS}/{run.number}"
+                log = run.folder / process.LOG
+                for name, path in ((ABOUT, told), (POINTS, run.points), (process.LOG, log)):
+                    if path.is_file():
+                        add(path, f"{top}/{name}")
+                for path in _below(run.folder / OUTPUTS):
+                    add(path, f"{top}/{path.relative_to(run.folder).as_posix()}")
         beside.replace(target)
         return target.stat().st_size
     except OSError as error:
-        raise storage_error(error, "write the run", target) from error
+        raise storage_error(error, "write the archive", target) from error
     finally:
         beside.unlink(missing_ok=True)
 
@@ -86,42 +147,50 @@ def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
     return member
 
 
-def unpack(source: Path, folder: Path, go_on: GoOn) -> Unpacked:
-    """Read a run's archive into an empty folder.
+def unpack(source: Path, folder: Path, go_on: Told) -> Archive:
+    """Read an archive into an empty folder.
 
     Raises:
-        InvalidRequest: it is no archive of a run, is damaged, or leads out of the folder.
+        InvalidRequest: it is no archive of runs, is damaged, or leads out of the folder.
         StorageError: it cannot be read, or the disk is full.
     """
     try:
         with tarfile.open(source, "r:gz") as archive:
             _unpack(archive, folder, go_on)
-        text = (folder / ABOUT).read_text(encoding="utf-8")
-        told = cast("dict[str, Any]", json.loads(text))
-        if not isinstance(told, dict) or told.get("format") != FORMAT:  # pyright: ignore[reportUnnecessaryIsInstance]
+        head = _object(folder / HEAD)
+        if head.get("format") != FORMAT:
             raise _no_archive(source, "its form is of another version")
-        about = cast("dict[str, Any]", told["run"])
-    except (tarfile.TarError, EOFError, zlib.error, ValueError, KeyError) as error:
+        places = sorted((folder / RUNS).iterdir(), key=lambda path: int(path.name))
+        runs = [Unpacked(int(path.name), _object(path / ABOUT), path) for path in places]
+        kept = folder / OBJECTS
+        objects = {path.name: path for path in kept.iterdir()} if kept.is_dir() else {}
+    except (tarfile.TarError, EOFError, zlib.error, ValueError, RecursionError) as error:
         raise _no_archive(source, str(error)) from error
     except (FileNotFoundError, FileExistsError, NotADirectoryError) as error:
         # A part is missing, or there twice.
         raise _no_archive(source, str(error)) from error
     except OSError as error:
-        raise storage_error(error, "read the run", source) from error
-    return Unpacked(about, folder / POINTS, folder / process.LOG, folder / OUTPUTS)
+        raise storage_error(error, "read the archive", source) from error
+    return Archive(head, runs, objects)
 
 
-def _unpack(archive: tarfile.TarFile, folder: Path, go_on: GoOn) -> None:
+def _object(path: Path) -> dict[str, Any]:
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError(f"{path.name} is no object")
+    return cast("dict[str, Any]", found)
+
+
+def _unpack(archive: tarfile.TarFile, folder: Path, go_on: Told) -> None:
     links: list[tuple[Path, str]] = []
     for count, member in enumerate(archive):
+        if count >= MOST_FILES or not _is_part(member):
+            raise InvalidRequest(f"{member.name[:200]!r} is no part of an archive of runs.")
         at = PurePosixPath(member.name)
-        named = member.name in _FILES and member.isreg()
-        if count >= MOST_FILES or not (named or (at.parts[0] == OUTPUTS and _is_inside(at))):
-            raise InvalidRequest(f"{member.name[:200]!r} is no part of a run.")
-        if member.name == ABOUT and member.size > LARGEST_ABOUT:
-            raise InvalidRequest("what is told of the run is too large.")
-        go_on(member.size)
+        if at.name in {HEAD, ABOUT} and len(at.parts) < 4 and member.size > LARGEST_ABOUT:
+            raise InvalidRequest("what is told of the runs is too large.")
         path = folder / at
+        go_on(0)
         if member.isdir():
             path.mkdir(parents=True, exist_ok=True)
         elif member.issym():
@@ -131,6 +200,7 @@ def _unpack(archive: tarfile.TarFile, folder: Path, go_on: GoOn) -> None:
             with path.open("xb") as out:
                 while data := read.read(_CHUNK):
                     out.write(data)
+                    go_on(len(data))
             path.chmod((member.mode & 0o777) | 0o600)
     # At the end: nothing is written through one.
     for path, target in links:
@@ -138,8 +208,20 @@ def _unpack(archive: tarfile.TarFile, folder: Path, go_on: GoOn) -> None:
         path.symlink_to(target)
 
 
-def _is_inside(at: PurePosixPath) -> bool:
-    return not at.is_absolute() and ".." not in at.parts
+def _is_part(member: tarfile.TarInfo) -> bool:
+    parts = member.name.split("/")
+    match parts:
+        case [name]:
+            return name == HEAD and member.isreg()
+        case ["objects", digest]:
+            return HASH.fullmatch(digest) is not None and member.isreg()
+        case ["runs", number, name] if name in _FILES:
+            return resource_paths.run_number(number) is not None and member.isreg()
+        case ["runs", number, "outputs", *rest]:
+            whole = not {"", ".", ".."} & set(rest)
+            return resource_paths.run_number(number) is not None and whole
+        case _:
+            return False
 
 
 def points_of(path: Path, at_once: int) -> Iterator[list[Point]]:
@@ -177,6 +259,6 @@ def _point(line: str) -> Point:
 
 def _no_archive(source: Path, reason: str) -> InvalidRequest:
     return InvalidRequest(
-        f"{source.name!r} holds no run: {reason[:200]}.",
+        f"{source.name!r} holds no runs: {reason[:200]}.",
         hint="`spice-tui export runs/3 FILE` writes such a file.",
     )

@@ -19,7 +19,8 @@ from spice_runtime import run_metrics
 
 LONGEST_TEXT = 1_000_000
 LARGEST_NUMBER = 2**63
-_ORIGIN = re.compile(r"[0-9a-f]{32}")
+ORIGIN = re.compile(r"[0-9a-f]{32}")
+"""What a run is known by wherever it is taken in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def told(place: str, row: Mapping[str, Any]) -> ToldRun | None:
     if project != project.strip() or not project.isprintable() or project == "-":
         raise cells.wrong("project", "no name of a project")
     origin = cells.text("origin")
-    if origin and not _ORIGIN.fullmatch(origin):
+    if origin and not ORIGIN.fullmatch(origin):
         raise cells.wrong("origin", "not 32 hexadecimal digits")
     return ToldRun(
         origin=origin or _content(row),

@@ -77,7 +77,7 @@ async def _take(runs: Runs, batch: Sequence[ToldRun], projects: dict[str, str]) 
     """Take some in; how many were new."""
 
     def begin(connection: sqlite3.Connection) -> dict[int, ToldRun]:
-        own = _own(connection, batch)
+        own = own_runs(connection, [run.created for run in batch])
         taken: dict[int, ToldRun] = {}
         for run in batch:
             number = own.get(run.origin) or tracking.find(connection, run.origin)
@@ -106,11 +106,10 @@ async def _take(runs: Runs, batch: Sequence[ToldRun], projects: dict[str, str]) 
     return len(taken)
 
 
-def _own(connection: sqlite3.Connection, batch: Sequence[ToldRun]) -> dict[str, int]:
+def own_runs(connection: sqlite3.Connection, moments: Sequence[float]) -> dict[str, int]:
     """Runs that this engine itself wrote into such a table, by their origin."""
-    moments = [run.created for run in batch]
     rows = connection.execute(
-        f"SELECT id, created FROM runs WHERE created IN ({placeholders(moments)})", moments
+        f"SELECT id, created FROM runs WHERE created IN ({placeholders(moments)})", list(moments)
     )
     return {origin_of(number, created): number for number, created in rows}
 

@@ -17,6 +17,7 @@ from spice_engine.records import record
 from spice_engine.runs import pruning, search_space
 from spice_engine.runs.search_space import Parameter
 
+LONGEST_NAME = 150
 METHODS = ("grid", "random", "bayesian")
 AGGREGATES = ("last", "min", "max", "avg")
 SCORES = ("holdout", "training")
@@ -207,3 +208,30 @@ def _sampler_options(asked: StartSearch) -> dict[str, Any]:
             raise InvalidRequest(f"the sampler's {name} must be 1 to 100000.")
         found[name] = value
     return found
+
+
+def check_texts(request: StartSearch) -> None:
+    """Refuse a name, metric or description that cannot be.
+
+    Raises:
+        InvalidRequest: with the reason.
+    """
+    name = request.name
+    if len(name) > LONGEST_NAME or not name.isprintable() or name != name.strip():
+        raise InvalidRequest(
+            f"{name[:40]!r} cannot name a search.",
+            hint=f"Up to {LONGEST_NAME} printable characters, no spaces around them.",
+        )
+    if len(request.metric) > 200 or not request.metric.isprintable():
+        raise InvalidRequest("metric: up to 200 printable characters.")
+    if len(request.description) > 10_000 or not is_text(request.description):
+        raise InvalidRequest("description: up to 10000 characters.")
+
+
+def is_text(text: str) -> bool:
+    """Whether it can be stored: JSON has half characters, which SQLite and frames have not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text

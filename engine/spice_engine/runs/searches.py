@@ -11,6 +11,7 @@ import importlib.util
 import logging
 import sqlite3
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from spice_engine.errors import Conflict, InvalidRequest
@@ -41,7 +42,6 @@ RECENT = 100
 """Searches that the `searches` topic shows, the newest ones and those under way."""
 RECENT_TRIALS = 2000
 """Trials that the `trials` topic shows."""
-LONGEST_NAME = 150
 
 _Kept = tuple[SearchRow, SearchInfo, tuple[TrialRow, ...]]
 
@@ -102,7 +102,7 @@ class Searches:
         before = await self.database.read(lambda c: request_keys.made(c, key, "search"))
         if before is not None:
             return await self.get(int(before))
-        _check_texts(request)
+        search_plan.check_texts(request)
         plan = search_plan.complete(request)
         if plan.asked.method == "bayesian" and importlib.util.find_spec("optuna") is None:
             raise InvalidRequest(
@@ -184,6 +184,18 @@ class Searches:
         await asyncio.gather(*(drive.close() for drive in drives))
 
     # -- what is asked of them
+
+    async def taken_in(self, numbers: Sequence[int]) -> None:
+        """Searches that are over were stored: show them, too, but for those that are archived."""
+
+        def read(connection: sqlite3.Connection) -> list[_Kept]:
+            return [_kept(connection, table.get(connection, number)) for number in numbers]
+
+        for row, info, trials in await self.database.read(read):
+            if row.archived is None:
+                self._note(info)
+                for trial in trials[-RECENT_TRIALS:]:
+                    self._note_trial(trial)
 
     async def get(self, number: int) -> SearchInfo:
         """One search.
@@ -282,7 +294,7 @@ class Searches:
         """
         if state not in {"complete", "failed", "pruned"}:
             raise InvalidRequest("a trial is told as complete, failed or pruned.")
-        if not _is_text(message):
+        if not search_plan.is_text(message):
             raise InvalidRequest("message: text without null bytes.")
         drive = self._code_drive(number)
         asked = drive.record.plan.asked
@@ -377,25 +389,3 @@ def _view(connection: sqlite3.Connection, row: SearchRow) -> SearchInfo:
     plan = search_plan.stored(row.plan)
     best = table.best(connection, row.id, plan.asked.goal)
     return info_of(row, plan, table.counts(connection, row.id), best)
-
-
-def _check_texts(request: StartSearch) -> None:
-    name = request.name
-    if len(name) > LONGEST_NAME or not name.isprintable() or name != name.strip():
-        raise InvalidRequest(
-            f"{name[:40]!r} cannot name a search.",
-            hint=f"Up to {LONGEST_NAME} printable characters, no spaces around them.",
-        )
-    if len(request.metric) > 200 or not request.metric.isprintable():
-        raise InvalidRequest("metric: up to 200 printable characters.")
-    if len(request.description) > 10_000 or not _is_text(request.description):
-        raise InvalidRequest("description: up to 10000 characters.")
-
-
-def _is_text(text: str) -> bool:
-    """Whether it can be stored: JSON has half characters, which SQLite and frames have not."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in text
