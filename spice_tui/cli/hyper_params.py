@@ -53,10 +53,21 @@ def _param(method: str, text: str) -> dict[str, Any]:
         raise _malformed(method, text)
     if method != "grid" and ":" in rest:
         return _range(method, text, name, rest)
+    if _is_range(rest):
+        raise InvalidSettings(
+            f"param {name!r}: a grid needs values, not the range {rest}.",
+            hint=f"`hyper random` draws from ranges; --json-param {name}='[\"{rest}\"]' is a text.",
+        )
     values = rest.split(",")
     if "" in values:
         raise _malformed(method, text)
     return {"name": name, "values": [value(one) for one in values]}
+
+
+def _is_range(text: str) -> bool:
+    """Whether it begins as a range does: with two numbers."""
+    ends = text.split(":")[:2]
+    return len(ends) == 2 and not any(isinstance(value(end), str) for end in ends)
 
 
 def _range(method: str, text: str, name: str, rest: str) -> dict[str, Any]:

@@ -60,6 +60,12 @@ def test_a_name_twice_and_a_list_that_is_none_are_told() -> None:
         hyper_params.parameters("grid", [], ["a={}"])
 
 
+def test_a_range_is_no_value_of_a_grid() -> None:
+    with pytest.raises(InvalidSettings, match="needs values, not the range 1e-4:1:log"):
+        hyper_params.parameters("grid", ["a=1e-4:1:log"], [])
+    assert parameter("grid", "a=x:1,1:2").values == ("x:1", "1:2")
+
+
 @pytest.mark.parametrize(
     ("text", "scale", "whole"),
     [
@@ -137,7 +143,11 @@ def asked(**given: Any) -> StartSearch:
         ({"method": "grid"}, "a grid needs values"),
         ({"method": "bayesian", "metric": ""}, "needs the metric"),
         ({"pruner": "chance"}, "there is no pruner"),
-        ({"pruner": "hyperband"}, "max_steps"),
+        ({"pruner": "hyperband"}, "needs max_steps"),
+        (
+            {"pruner": "hyperband", "pruner_options": {"max_steps": 2, "min_steps": 3}},
+            "max_steps is below its min_steps",
+        ),
         ({"pruner": "median", "pruner_options": {"startup": True}}, "whole number"),
         ({"pruner": "median", "metric": ""}, "a pruner needs a metric"),
         ({"sampler_options": {"startup": 1}}, "has no options"),

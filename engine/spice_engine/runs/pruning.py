@@ -72,7 +72,9 @@ def check(name: str, options: Mapping[str, Any]) -> dict[str, int]:
                 f"the pruner's {option} must be a whole number from {least} on, not {value!r:.40}."
             )
         found[option] = value
-    if name == "hyperband" and found["max_steps"] < found["min_steps"]:
+    if name == "hyperband" and 0 < found["max_steps"] < found["min_steps"]:
+        raise InvalidRequest("hyperband's max_steps is below its min_steps.")
+    if name == "hyperband" and not found["max_steps"]:
         raise InvalidRequest(
             "hyperband needs max_steps, the steps of a trial that is not ended early.",
             hint="--pruner-option max_steps=81",
