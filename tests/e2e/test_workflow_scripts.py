@@ -168,10 +168,10 @@ def test_a_script_in_the_folder_finds_its_engine_and_serves(
     server = client.servers.serve("doubles.py", name="doubles", min_pods=1, max_pods=1)
     server.wait_status("running")
     assert [server.predict(number).json() for number in (2, 3)] == [4, 6]
-    assert [str(line) for line in server.logs()] == ["asked for 2", "asked for 3"]
+    followed = server.logs(follow=True)  # what it prints takes its time to get there
+    assert [str(next(followed)) for _ in range(2)] == ["asked for 2", "asked for 3"]
+    assert [str(line) for line in server.logs(offset=1)] == ["asked for 3"]
     assert [str(line) for line in server.logs(server.pods[0], offset=-1)] == ["asked for 3"]
-    followed = server.logs(follow=True, offset=1)
-    assert str(next(followed)) == "asked for 3"
     server.stop()
     assert list(followed) == []
     server.wait_status("stopped")
@@ -328,3 +328,29 @@ def test_what_is_made_is_made_once_though_the_engine_dies_before_it_answers(
         other = spice.Run(at(url).api, {"id": long.id})
         other.kill()
     assert other.status == "killed"
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_whoever_else_took_the_engines_address_is_not_taken_for_it(
+    shared_engine: EngineFixture, status: int
+) -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(status)
+            if status == 401:  # the engine of another folder
+                self.send_header("X-Request-Id", "1")
+            self.end_headers()
+
+        def log_request(self, code: object = "-", size: object = "-") -> None:
+            pass
+
+    asked: list[str] = []
+    with HTTPServer(("127.0.0.1", 0), Other) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        found = spice.Client(url, "lost", state=str(shared_engine.location.state))
+        assert found.workflows.list(1)
+        thread.join(60)
+    assert asked == ["/api/v1/workflows?number=1"]

@@ -28,7 +28,7 @@ from spice_runtime.client.errors import (
 PATIENCE = 60.0
 """Seconds in which an engine that is away may come back: it restarts, and runs go on."""
 TIMEOUT = 600.0
-_AWAY = 503
+_UNAUTHORIZED, _AWAY = 401, 503
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -108,7 +108,8 @@ class Door:
                 connection.request(method, path, data, self._headers(data))
                 response = connection.getresponse()
                 # 503: it comes up or leaves just now, and has done nothing.
-                if response.status != _AWAY or time.monotonic() > deadline:
+                away = response.status == _AWAY or self._is_anothers(response)
+                if not away or time.monotonic() > deadline:
                     return response.status, response.read(), repeated
             except (OSError, http.client.HTTPException) as error:
                 if time.monotonic() - began > PATIENCE:
@@ -141,6 +142,13 @@ class Door:
         return http.client.HTTPSConnection(
             host, parts.port or 443, timeout=TIMEOUT, context=context
         )
+
+    def _is_anothers(self, response: http.client.HTTPResponse) -> bool:
+        """Whether something else answers where the engine was, which is away: the engine of another
+        folder refuses the token, other programs do not number their answers."""
+        if self._state is None:
+            return False
+        return response.status == _UNAUTHORIZED or response.headers["X-Request-Id"] is None
 
     def _look_again(self) -> None:
         """The engine may have come back at another address."""
