@@ -10,7 +10,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from spice_engine.errors import EngineUnavailable, ProtocolError
+from spice_engine.errors import EngineUnavailable
 from spice_engine.protocol.run_states import UNDER_WAY
 from spice_tui.cli import output
 from spice_tui.cli.following import FollowingClient, Patience
@@ -95,16 +95,12 @@ class RunFollower:
 def chunks_of(
     client: Any, run: int, offset: int, part: Mapping[str, Any] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """A run's log from `offset` to its present end, piece by piece; one piece at least.
-
-    Raises:
-        ProtocolError: the engine's answer makes no sense.
-    """
+    """A run's log from `offset` to its present end, piece by piece."""
     request = {"id": run, "limit": PIECE, **(part or {})}
     while True:
         chunk = client.call("runs.log", {**request, "offset": offset})
-        if chunk["next"] < offset:
-            raise ProtocolError("the log went backwards.")
+        if chunk["next"] < offset:  # the run filled the disk: of its log the beginning stays
+            return
         yield chunk
         if chunk["next"] == offset or chunk["next"] >= chunk["size"]:
             return

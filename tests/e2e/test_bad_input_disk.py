@@ -260,3 +260,13 @@ def test_a_run_that_fills_the_disk_is_killed_and_disturbs_nobody(full_engine: En
     assert left["path"] == f"runs/{beside['id']}/mine.txt"
     after = engine.call("runs.start", command=["true"])
     wait_for(lambda: state(after) == "complete", "a run after it")
+    # So it is when its log is what fills the disk.
+    loud = engine.call("runs.start", command="yes; sleep 300")
+    wait_for(lambda: state(loud) == "killed", "the end of the run that prints without end")
+    room = "room for others"
+    wait_for(lambda: shutil.disk_usage(engine.location.root).free > 16 * 2**20, room)
+    begin = engine.call("runs.log", id=loud["id"], offset=0, limit=100)
+    assert begin["text"] == "y\n" * 50
+    end = engine.call("runs.log", id=loud["id"], tail=1)
+    assert end["text"].startswith("[the run filled the disk; ")
+    assert end["size"] < 2 * 2**20

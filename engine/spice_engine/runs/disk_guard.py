@@ -17,6 +17,7 @@ from pathlib import Path
 from spice_engine.errors import SpiceError
 from spice_engine.protocol.runs import RunInfo
 from spice_engine.runs import disk_use
+from spice_engine.runs.logs import LOG_NAME, cut
 from spice_engine.runs.service import Runs
 from spice_engine.store.runs import FINAL_STATES
 from spice_engine.units import format_size
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 EVERY_SECONDS = 0.5
 LARGEST_MARGIN = 64 * 2**20
 LARGEST_RESERVE = 8 * 2**20
+LOG_KEPT = 2**20
+LONGEST_WAIT_SECONDS = 60.0
 _NOT_WRITING = FINAL_STATES | {"killing", "saving"}
 
 
@@ -65,12 +68,13 @@ class DiskGuard:
 
     async def _watch(self) -> None:
         while True:
-            await self._some.wait()
+            # Also before the first run: one may fill the disk before it is looked at again.
             try:
                 await self.look()
             except (SpiceError, OSError) as error:
                 log.warning("the disk could not be looked after: %s", error)
             await asyncio.sleep(EVERY_SECONDS)
+            await self._some.wait()
 
     async def look(self) -> None:
         """Kill the run that writes most, if the disk is all but full.
@@ -79,10 +83,8 @@ class DiskGuard:
             SpiceError: it could not be told.
             OSError: the disk cannot be looked at.
         """
-        found = await asyncio.to_thread(shutil.disk_usage, self._state)
-        margin = min(LARGEST_MARGIN, found.total // 50)
-        if found.free > margin:
-            await asyncio.to_thread(self._make_room, min(LARGEST_RESERVE, margin // 2))
+        margin = await asyncio.to_thread(self._missing)
+        if not margin:
             return
         number, size = await asyncio.to_thread(self._largest, tuple(self._living))
         if size < margin:
@@ -90,11 +92,35 @@ class DiskGuard:
         log.warning("the disk is all but full: run %s is killed, with %d bytes", number, size)
         await self._runs.pause(number)
         await asyncio.to_thread(self._reserve.unlink, missing_ok=True)
+        await asyncio.to_thread(self._cut_log, number)
         reason = f"Killed, for it filled the disk: it wrote {format_size(size)}."
         await self._runs.end(number, kill=True, reason=reason)
+        await self._await_room(number)
+
+    async def _await_room(self, number: int) -> None:
+        """Wait until what a killed run wrote is gone: until then others seem to fill the disk."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST_WAIT_SECONDS):
+                await self._runs.wait_over(number)
+        await asyncio.to_thread(self._cut_log, number)
+        await asyncio.to_thread(self._missing)
+
+    def _cut_log(self, number: int) -> None:
+        """Keep the beginning of a run's log, which may be what fills the disk. Blocks."""
+        cut(self._runs.folder(number) / LOG_NAME, LOG_KEPT, "the run filled the disk")
+
+    def _missing(self) -> int:
+        """How much of the disk is to be free, if it is not; otherwise 0, and some of it is taken
+        in hand. Blocks."""
+        found = shutil.disk_usage(self._state)
+        margin = min(LARGEST_MARGIN, found.total // 50)
+        if found.free <= margin:
+            return margin
+        self._make_room(min(LARGEST_RESERVE, margin // 2))
+        return 0
 
     def _make_room(self, size: int) -> None:
-        """Have a file that takes some room. Blocks."""
+        """Have a file that takes some room."""
         if self._reserve.exists():
             return
         with self._reserve.open("wb") as file:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import os
 from pathlib import Path
 
 from spice_engine.errors import NotFound
@@ -31,6 +33,25 @@ def read_chunk(path: Path, offset: int, limit: int, tail: int | None) -> LogChun
         data = data[: len(data) - _incomplete(data)]
     text = data.decode("utf-8", errors="replace")
     return LogChunk(piece.offset, piece.offset + len(data), size, text)
+
+
+def cut(path: Path, keep: int, why: str) -> None:
+    """Keep only the first bytes of a log, and a line that says `why`. Blocks.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    size = appendlog.size(path)
+    if size <= keep:
+        return
+    index = appendlog.LogIndex.load(path)
+    whole = bisect.bisect_left(index.offsets, keep)
+    with path.open("r+b") as file:
+        file.truncate(keep)
+        file.seek(0, os.SEEK_END)
+        file.write(f"\n[{why}; what follows is not kept]\n".encode())
+    if index.offsets:
+        os.truncate(appendlog.index_path(path), whole * appendlog.RECORD.size)
 
 
 def _incomplete(data: bytes) -> int:
