@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from spice_tui.models.series import Series
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from spice_engine.protocol.runs import MetricSeries
 
 LONGEST_TEXT = 80
+MOST_CHARTS = 40
+"""Of one run at once: each is a widget, and a screen of thousands stands still."""
+_MEASURED = "system/"
 LOSS = "loss/"
 """How the keys begin of series that go over episodes, not over trainings."""
 
@@ -31,6 +34,14 @@ def of_run(found: Iterable[MetricSeries]) -> tuple[Series, ...]:
         )
         for number, series in enumerate(found)
     )
+
+
+def charted(series: Sequence[Series]) -> tuple[Sequence[Series], str]:
+    """Those that have a chart, what the run sent before what was measured of it, and a line that
+    says how many have none."""
+    ordered = sorted(series, key=lambda one: one.key.startswith(_MEASURED))
+    left = len(ordered) - MOST_CHARTS
+    return ordered[:MOST_CHARTS], f"{left} more have no chart here." if left > 0 else ""
 
 
 def _title(series: MetricSeries) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
+from textual.widgets import Static
 
 from spice_engine.errors import SpiceError
 from spice_engine.protocol.run_states import UNDER_WAY
@@ -55,6 +57,7 @@ class MetricsView(View):
         self._table = TablePane(COLUMNS, empty="Nothing has metrics yet.")
         self._charts = VerticalScroll()
         self._by_key: dict[str, Chart] = {}
+        self._left = Static()
         self._wanted = ""
         self._shown = ""
         self._asking = False
@@ -132,12 +135,16 @@ class MetricsView(View):
         found = await self._app.fetch(MetricList, "runs.read_metrics", id=int(name), points=POINTS)
         return metric_series.of_run(found.series)
 
-    async def _draw(self, series: tuple[Series, ...]) -> None:
+    async def _draw(self, found: Sequence[Series]) -> None:
+        series, left = metric_series.charted(found)
         if self._shown != self._wanted or self._by_key.keys() != {one.key for one in series}:
             self._shown = self._wanted
             await self._charts.remove_children()
             self._by_key = {one.key: Chart() for one in series}
-            await self._charts.mount(*self._by_key.values())
+            self._left = Static()
+            await self._charts.mount(*self._by_key.values(), self._left)
+        self._left.update(left)
+        self._left.display = bool(left)
         for one in series:
             data = ChartInput((one,), title=one.title, x_kind="whole")
             self._by_key[one.key].show(data)

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import polars
 import pytest
+from textual.widgets import Static
 
 from spice_engine.learning.event_file import EventFile
 from spice_tui.cli.main import main
 from spice_tui.cli.metric_follow import Follower, Point
 from spice_tui.client import Client
+from spice_tui.models import metric_series
 from spice_tui.screens.metrics_view import MetricsView
 from tests.conftest import EngineFixture
 from tests.tui.app_driver import open_app
@@ -228,5 +230,16 @@ async def test_the_screen_draws_what_a_run_sends(
         view.choose(f"run/{number}")
         await screen.shows("loss", f"Charts of {number}")
         await screen.until(
-            lambda: {"loss", "acc", "phase"} == set(view._by_key), "a chart for each series"
+            lambda: {"loss", "acc", "phase"} <= set(view._by_key), "a chart for each series"
+        )
+        many = [{"name": f"many/{n:03}", "value": n} for n in range(100)]
+        shared_engine.call("runs.add_metrics", id=number, points=many)
+        view.choose(f"run/{number}")
+        await screen.until(
+            lambda: len(view._by_key) == metric_series.MOST_CHARTS, "a chart for some of many"
+        )
+        assert {"loss", "acc"} <= set(view._by_key)
+        await screen.until(
+            lambda: any("more have no chart" in str(one.render()) for one in view.query(Static)),
+            "how many are left out",
         )

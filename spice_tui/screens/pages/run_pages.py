@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
+from textual.widgets import Static
 
 from spice_engine.errors import SpiceError
 from spice_engine.protocol.resources import ResourceInfo, ResourceList
@@ -77,6 +78,7 @@ class RunChartsPage(RunPage):
         super().__init__(app)
         self._scroll = VerticalScroll(Chart(ChartInput(empty=self.EMPTY)), can_focus=False)
         self._charts: dict[str, Chart] = {}
+        self._left = Static()
         self._drawn: int | None = None
         self._asked: object = None
         self._asking = False
@@ -139,13 +141,16 @@ class RunChartsPage(RunPage):
             self._timer.resume()
 
     async def _draw(self, run: int, found: MetricList) -> None:
-        series = metric_series.of_run(found.series)
+        series, left = metric_series.charted(metric_series.of_run(found.series))
         if run != self._drawn or self._charts.keys() != {one.key for one in series}:
             self._drawn = run
             self._charts = {one.key: Chart() for one in series}
             await self._scroll.remove_children()
             empty = [Chart(ChartInput(empty=self.EMPTY))]
-            await self._scroll.mount(*(self._charts.values() or empty))
+            self._left = Static()
+            await self._scroll.mount(*(self._charts.values() or empty), self._left)
+        self._left.update(left)
+        self._left.display = bool(left)
         for one in series:
             self._charts[one.key].show(ChartInput((one,), title=one.title, x_kind="whole"))
 
