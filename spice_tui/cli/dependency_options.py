@@ -118,6 +118,10 @@ def dependencies_of(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     _check(given)
     found = {name: given[name] for name in ("pip", "setup", "apt", "conda") if given.get(name)}
+    if "pip" in found:
+        found["pip"] = [server_files.local(name) for name in found["pip"]]
+    if "apt" in found:
+        found["apt"] = [server_files.local(name) for name in found["apt"]]
     if given.get("conda_channel"):
         found["channels"] = given["conda_channel"]
     if given.get("conda_file"):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spice_engine.errors import InvalidSettings, Place
+from spice_engine.protocol.requirements import local_package
 from spice_tui.cli.session import expand
 
 _MOST_FILES = 50
@@ -85,7 +86,17 @@ def _include(path: Path, lines: list[str], depth: int) -> None:
         elif option in {"-c", "--constraint"} and rest.strip() and "://" not in rest:
             lines.append(f"-c {(path.parent / rest.strip()).absolute()}")
         elif line.strip():
-            lines.append(line.rstrip())
+            lines.append(local(line.strip()))
+
+
+def local(requirement: str) -> str:
+    """A package that is a file or a folder by its absolute path, for the engine works elsewhere;
+    others as they are."""
+    option, place = local_package(requirement)
+    if not place:
+        return requirement
+    path = os.path.abspath(expand(place))  # noqa: PTH100 - resolve() would follow a link
+    return requirement.replace(f"{option}{place}", f"{option}{path}", 1)
 
 
 def active_packages() -> str:

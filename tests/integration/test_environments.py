@@ -134,6 +134,19 @@ def test_the_key_follows_what_decides_the_content(root: Path) -> None:
     assert environments.key(local) == key
     wheel.write_bytes(b"another")
     assert environments.key(local) != key
+    for name, file in (("package", "code.py"), ("live", "setup.py")):
+        (root / name).mkdir()
+        (root / name / file).write_text("1")
+    folder, live = Dependencies(pip=["./package[all]"]), Dependencies(requirements="-e ./live")
+    keys = [environments.key(asked) for asked in (folder, live)]
+    for name in ("package/build", "package/.git", "live/inner"):
+        (root / name).mkdir()
+        (root / name / "more.py").touch()  # what building leaves, and what is used where it lies
+    assert keys == [environments.key(asked) for asked in (folder, live)]
+    (root / "package" / "code.py").write_text("one more")
+    (root / "live" / "setup.py").write_text("one more")
+    changed = [environments.key(asked) for asked in (folder, live)]
+    assert not set(changed) & set(keys)
 
 
 @pytest.mark.parametrize(

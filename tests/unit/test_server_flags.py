@@ -160,6 +160,22 @@ def test_requirements_include_each_other(tmp_path: Path) -> None:
         changes({"pip_req": str(tmp_path / "all.txt")})
 
 
+def test_packages_of_this_machine_are_named_from_its_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "all.txt").write_text("-e .[gpu]  # this\n--editable=../a b\n./c.whl --hash=x:1\n")
+    up = tmp_path.parent
+    packages = ["./d", "numpy[x/y]", "e @ file:///e", "git+https://example.org/f", "/g"]
+    found = changes({"pip_req": "all.txt", "pip": packages, "apt": ["h", "./i.deb"]})
+    assert found["dependencies"] == {
+        "requirements": f"-e {tmp_path}[gpu]  # this\n--editable={up}/a b\n{tmp_path}/c.whl"
+        " --hash=x:1\n",
+        "pip": [f"{tmp_path}/d", *packages[1:]],
+        "apt": ["h", f"{tmp_path}/i.deb"],
+    }
+
+
 @pytest.mark.parametrize(
     ("one", "other", "conda"),
     [

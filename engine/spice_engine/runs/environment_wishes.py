@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterable
@@ -9,10 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.protocol.requirements import local_package
 from spice_engine.protocol.servers import Dependencies
 from spice_engine.runs import conda_file, environment_lock
 from spice_engine.runs.environment_script import MAX_SETUP
 
+_BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
+_LEFT = frozenset({"build", "dist", "__pycache__"})
 _APT = re.compile(r"[a-z0-9][a-z0-9+.-]*(:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+)?")
 
 
@@ -106,9 +110,30 @@ def lines(requirements: str) -> list[str]:
 
 
 def stamps(root: Path, packages: Iterable[str]) -> list[list[object]]:
-    """Size and time of change of the packages that are files of this machine: their names stay
-    where their contents change."""
-    return _stamps(root, (name for name in packages if "/" in name and "://" not in name))
+    """Size and time of change of the packages that are files or folders of this machine: their
+    names stay where their contents change. Of one that is used where it lies (`-e`) only what
+    says how it is installed counts."""
+    found: list[list[object]] = []
+    for name in packages:
+        option, place = local_package(name)
+        if not place:
+            continue
+        with suppress(RuntimeError):  # the home of nobody
+            folder = root / Path(place).expanduser()
+            inner = _BUILD_FILES if option else _files_of(folder) if folder.is_dir() else ("",)
+            found += _stamps(folder, inner)
+    return found
+
+
+def _files_of(folder: Path) -> Iterable[str]:
+    """The files of a package's folder, but for what building it leaves there."""
+    for path, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not _is_left(name))
+        yield from (os.path.relpath(f"{path}/{name}", folder) for name in sorted(names))
+
+
+def _is_left(name: str) -> bool:
+    return name.startswith(".") or name in _LEFT or name.endswith(".egg-info")
 
 
 def stamps_of_commands(root: Path, commands: Iterable[str]) -> list[list[object]]:
