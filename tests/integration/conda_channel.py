@@ -1,4 +1,4 @@
-"""A conda channel made by hand, for tests: three packages, one of them a Python of this machine."""
+"""A conda channel made by hand, for tests: some packages, one of them a Python of this machine."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ def make_channel(folder: Path) -> str:
     _package(channel, "tool", "1.0", files)
     _package(channel, "tool", "2.0", {"bin/tool": "#!/bin/sh\necho tool 2\n"}, depends=["lib >=1"])
     _package(channel, "lib", "1.5", {"share/lib.txt": "lib\n"})
+    activate = (
+        "echo activating; export LIB_HOME=$CONDA_PREFIX/share PATH=$CONDA_PREFIX/more:$PATH\n"
+    )
+    script = {
+        "etc/conda/activate.d/active.sh": activate,
+        "etc/conda/env_vars.d/active.json": '{"OF_A_PACKAGE": "a b"}',
+    }
+    _package(channel, "active", "1.0", {**script, "more/own": "#!/bin/sh\necho own\n"})
     # What makes a virtual environment of a folder makes a Python of the package.
     settings = f"home = {base}\nversion = {_VERSION}\n"
     links = {"bin/python": str(base / _PYTHON), f"bin/{_PYTHON}": "python"}

@@ -15,7 +15,9 @@ from spice_engine.runs.environments import Environment, EnvironmentFailed, Envir
 from spice_engine.workers.placement import UNCOUNTED, LocalPlacement
 from spice_engine.workers.shims import ShimHost
 from tests.integration.conda_channel import make_channel
+from tests.integration.run_services import runs_of
 from tests.integration.test_environments import output
+from tests.integration.test_run_files import log_of, run
 from tests.integration.wheels import make_wheel
 
 pytest.importorskip("rattler", reason="py-rattler (extra: conda) is not installed")
@@ -115,3 +117,16 @@ async def test_a_damaged_package_leaves_nothing_half(
         await environments.ensure(Dependencies(conda=["tool=2.0"]), ())
     assert not list(environments.folder.glob("*/*/venv"))
     assert not list(environments.folder.glob("*/ready"))
+
+
+async def test_a_run_has_what_activating_it_sets(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    channel = make_channel(tmp_path)
+    line = "echo $LIB_HOME; echo $OF_A_PACKAGE; own; echo $CONDA_PREFIX"
+    needs = Dependencies(conda=["active"], channels=[channel], setup=["own > $LIB_HOME.txt"])
+    async with runs_of(tmp_path / "app", stop=True) as runs:
+        found = await run(runs, line, dependencies=needs)
+        *said, prefix = log_of(runs, found.id).splitlines()
+        assert said == [f"{prefix}/share", "a b", "own"], found.message
+        assert Path(f"{prefix}/share.txt").read_text() == "own\n"
+        await runs.preparation.environments.close()

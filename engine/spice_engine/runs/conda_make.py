@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spice_engine.runs import conda_activation
 from spice_engine.runs.environment_script import CONDA, CONDA_LOCK, VENV
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ async def make(folder: Path) -> None:
     await rattler.install(records, target_prefix=folder / VENV, show_progress=False)
     lock = json.dumps([plain(record) for record in sorted(records, key=_name)])
     (folder / CONDA_LOCK).write_text(lock, encoding="utf-8")
+    await asyncio.to_thread(conda_activation.note, folder, folder / VENV)
 
 
 def plain(record: RepoDataRecord) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spice_engine.errors import SpiceError
+from spice_engine.runs import conda_activation
 
 VENV = "venv"
 LOCK = "packages.txt"
@@ -74,6 +75,8 @@ def script(plan: Plan) -> str:
     if plan.setup:
         name = "CONDA_PREFIX" if plan.conda else "VIRTUAL_ENV"
         lines.append(f"{name}={venv}; PATH={venv}/bin:$PATH; export {name} PATH")
+        if plan.conda:
+            lines.append(f". {shlex.quote(str(folder / conda_activation.SCRIPT))}")
     for index, line in enumerate(plan.setup):
         lines.append(f"printf '%s\\n' {shlex.quote('+ ' + line)}")
         lines.append(f"/bin/sh -c {shlex.quote(line)} || exit {SETUP_FAILED + index}")

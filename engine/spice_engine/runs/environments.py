@@ -14,14 +14,14 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from spice_engine.protocol.location import runtime_directory
 from spice_engine.protocol.servers import Dependencies
-from spice_engine.runs import conda_file, environment_lock
+from spice_engine.runs import conda_activation, conda_file, environment_lock
 from spice_engine.runs import environment_folder as folders
 from spice_engine.runs import environment_script as scripts
 from spice_engine.runs.environment_builds import BUILD_SECONDS, LOG_BYTES, Builds, Recipe
@@ -76,7 +76,8 @@ _FORMAT = 3
 class Environment:
     """One environment. `python` may not be there where none was asked for; `packages` are
     `NAME==VERSION` lines, as `pip freeze` writes them. `lock` is the file that holds all versions.
-    `cached`: it was there; `seconds` is what it took to make it."""
+    `cached`: it was there; `seconds` is what it took to make it. `activation` are variables that
+    activating it sets beside those that name it."""
 
     key: str
     python: Path
@@ -86,6 +87,7 @@ class Environment:
     lock: Path | None = None
     cached: bool = field(default=True, compare=False)
     seconds: float = 0.0
+    activation: Mapping[str, str] = field(default_factory=dict[str, str], compare=False)
 
     def views(self, beside: Path, state: Path, *more: Path) -> list[dict[str, str]]:
         """What a command in it sees of the system; what it changes there goes to `beside`."""
@@ -367,6 +369,7 @@ def _made(ready: Ready, work: Work, cached: bool) -> Environment:
         attempt / LOCK,
         cached,
         ready.seconds,
+        conda_activation.read(attempt) if work.conda else {},
     )
 
 

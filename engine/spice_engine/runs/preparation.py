@@ -269,6 +269,9 @@ def _variables_of(environment: Environment) -> dict[str, str]:
     """What activating it would set. Blocks for a moment."""
     variables = environment.system.environment() if environment.system is not None else {}
     path = variables.get("PATH") or os.environ.get("PATH", os.defpath)
+    variables |= environment.activation
+    if more := environment.activation.get("PATH"):
+        path = os.pathsep.join([more, path])
     if environment.python == Path():
         return {**variables, "PATH": path}
     folder = environment.python.parent

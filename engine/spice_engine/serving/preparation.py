@@ -67,7 +67,12 @@ class Workshop:
                 )
             )
         spec = self._spec(version, definition, environment.python, runtime, environment.key)
-        return replace(spec, system=environment.system, state=self.state)
+        return replace(
+            spec,
+            system=environment.system,
+            state=self.state,
+            activation=environment.activation,
+        )
 
     def _spec(
         self,

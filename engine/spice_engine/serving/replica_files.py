@@ -7,7 +7,7 @@ import hashlib
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,7 @@ class ReplicaSpec:
     environment: str = ""
     system: System | None = None
     state: Path = Path()
+    activation: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,9 @@ def job_of(
     env = {name: value for name, value in environment.items() if name not in _ELSEWHERE}
     if spec.system is not None:
         env |= spec.system.environment()
+    if more := spec.activation.get("PATH"):
+        env["PATH"] = f"{more}{os.pathsep}{env.get('PATH', os.defpath)}"
+    env |= {name: value for name, value in spec.activation.items() if name != "PATH"}
     binaries = str(spec.python.parent)
     env["PATH"] = f"{binaries}{os.pathsep}{env['PATH']}" if env.get("PATH") else binaries
     if (spec.python.parent.parent / "pyvenv.cfg").is_file():

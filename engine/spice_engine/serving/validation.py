@@ -76,6 +76,7 @@ class Validation:
             environment=environment.key,
             system=environment.system,
             state=workshop.state,
+            activation=environment.activation,
         )
 
     async def _run(self, spec: ReplicaSpec) -> Exit:
