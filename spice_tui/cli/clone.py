@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from spice_tui.cli.creating import created
 from spice_tui.cli.dependency_options import DEPENDENCIES
 from spice_tui.cli.following import FollowingClient
 from spice_tui.cli.life_options import LIFE, life_of
@@ -63,6 +64,6 @@ def clone(
         request |= changes | asked | ({} if command is None else {"command": command})
         if fresh:
             request |= {"code_of": None, "source": ""}
-        started = client.call("runs.start", request)
+        client, started = created(session, client, "runs.start", request)
         stack.pop_all()  # it goes on to follow
     see_to_end(session, client, started, background=background, json=json)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from spice_tui.cli import inside, output, values
+from spice_tui.cli.creating import created
 from spice_tui.cli.dependency_options import DEPENDENCIES, ENV_OF, lock_of
 from spice_tui.cli.exit_codes import ExitCode
 from spice_tui.cli.follow_run import RunFollower
@@ -75,7 +76,7 @@ def run(
         request |= lock_of(client, given)
         request |= metrics_of(given) | life_of(client, given)
         warn_unused(request.get("params", {}), request["command"])
-        started = client.call(*inside.joined(request))
+        client, started = created(session, client, *inside.joined(request))
         stack.pop_all()  # it goes on to follow
     see_to_end(session, client, started, background=background, json=json)
 

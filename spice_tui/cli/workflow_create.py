@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from spice_tui.cli import output
+from spice_tui.cli.creating import created
 from spice_tui.cli.dependency_options import DEPENDENCIES
 from spice_tui.cli.exit_codes import ExitCode
 from spice_tui.cli.following import FollowingClient
@@ -84,7 +85,8 @@ def create(
         _finish(session, made["id"], code)
         raise typer.Exit(code)
     client = session.connect(FollowingClient, make=True)
-    made = client.call("workflows.create", request | chosen_of(client, given))
+    request |= chosen_of(client, given)
+    client, made = created(session, client, "workflows.create", request)
     if background:
         client.close()
         if json:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from spice_tui.cli import completion, output, values
+from spice_tui.cli.creating import created
 from spice_tui.cli.exit_codes import ExitCode
 from spice_tui.cli.following import FollowingClient
 from spice_tui.cli.light import option
@@ -54,7 +55,7 @@ def run(
     session = session_of(ctx)
     request = {"file": _place(session, file), "params": _params(param or []), "fresh": fresh}
     client = session.connect(FollowingClient, make=True)
-    begun = client.call("workflows.run", request)
+    client, begun = created(session, client, "workflows.run", request)
     _see_to_end(client, begun, background=background, json=json)
 
 

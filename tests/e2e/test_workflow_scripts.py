@@ -15,8 +15,12 @@ from typing import Any
 
 import pytest
 
+from spice_engine.errors import EngineUnavailable
 from spice_runtime import client as spice
 from spice_runtime.client import errors
+from spice_tui.cli.creating import created
+from spice_tui.cli.following import FollowingClient
+from spice_tui.cli.session import Session
 from tests.conftest import EngineFixture, wait_for
 
 pytestmark = pytest.mark.e2e
@@ -328,6 +332,21 @@ def test_what_is_made_is_made_once_though_the_engine_dies_before_it_answers(
         other = spice.Run(at(url).api, {"id": long.id})
         other.kill()
     assert other.status == "killed"
+
+
+def test_a_command_that_lost_its_answer_has_begun_one_run(shared_engine: EngineFixture) -> None:
+    class Deaf(FollowingClient):
+        def call(self, *asked: Any, **more: Any) -> Any:
+            super().call(*asked, **more)
+            raise EngineUnavailable("the connection broke.")
+
+    session = Session(str(shared_engine.location.root))
+    before = shared_engine.call("runs.list", number=1)["runs"][-1]["id"]  # type: ignore[index]
+    client, run = created(
+        session, Deaf(shared_engine.location), "runs.start", {"command": ["true"]}
+    )
+    with client:
+        assert client.call("runs.list", {"number": 1})["runs"][-1]["id"] == run["id"] == before + 1
 
 
 @pytest.mark.parametrize("status", [401, 404])
