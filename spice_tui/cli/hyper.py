@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from spice_tui.cli import output
+from spice_tui.cli.creating import created
 from spice_tui.cli.following import FollowingClient
 from spice_tui.cli.groups import group
 from spice_tui.cli.hyper_follow import SearchFollower, exit_code
@@ -88,7 +89,8 @@ def _start(
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(session.connect(FollowingClient, make=True))
         request = request_of(session, client, method, command or (), given)
-        search = client.call("searches.start", request)
+        client, search = created(session, client, "searches.start", request)
+        stack.callback(client.close)
         if wait:
             stack.pop_all()  # it goes on to follow
     number = int(search["id"])
