@@ -10,14 +10,16 @@ import tarfile
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import Any, Literal, cast
 
 import pytest
 
 from spice_engine.data import table_files, table_reading
+from spice_engine.data.metric_export import export_metrics
 from spice_engine.errors import Conflict, InvalidRequest, NotFound
 from spice_engine.events import Bus
-from spice_engine.protocol.run_archives import ExportArchive, ExportRuns
+from spice_engine.protocol.run_archives import ExportArchive, ExportRunMetrics, ExportRuns
 from spice_engine.protocol.runs import LabelRun, RunInfo, StartRun
 from spice_engine.runs import operations
 from spice_engine.runs.projects import Projects
@@ -26,6 +28,7 @@ from spice_engine.runs.service import Runs
 from spice_engine.runs.states import asked_with, info_of
 from spice_engine.store import runs as run_table
 from spice_engine.store.series import Point
+from spice_engine.workers.child import Report
 from spice_engine.workers.pool import ChildPool
 from tests.integration.run_services import runs_of
 
@@ -33,8 +36,10 @@ from tests.integration.run_services import runs_of
 class Loader:
     """The handler that a loader has, called here."""
 
-    async def call(self, method: str, params: dict[str, Any], *, deadline: float) -> int:
+    async def call(self, method: str, params: dict[str, Any], *, deadline: float) -> Any:
         assert deadline > 0
+        if method == "export_metrics":
+            return export_metrics(params, cast("Report", SimpleNamespace(check=lambda: None)))
         handlers = {"write_parquet": table_files.parquet, "read_table": table_reading.rows_of}
         return handlers[method](params)
 
@@ -222,6 +227,71 @@ async def test_a_table_comes_back_in_once_with_what_it_tells(world: World) -> No
             await other.archives.export_table(request)
         back = await world.archives.take_table(str(returned))
         assert (back.new, back.known) == (0, 1)
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+async def test_whole_series_come_after_the_runs(
+    world: World, form: Literal["csv", "json", "parquet"]
+) -> None:
+    first = await a_run(world)
+    odd = [
+        Point(name="odd", value=value, index=index, time=5.0 + index)
+        for index, value in enumerate([math.inf, -math.inf, math.nan, 0.1])
+    ]
+    texts = [
+        Point(name="note", value=text, index=index, time=5.0)
+        for index, text in enumerate(["", "1.5", "two\nlines, ü"], 1)
+    ]
+    world.runs.metrics.add(f"runs/{first.id}", [*odd, *texts])
+    await world.runs.metrics.flush()
+    table, points = str(world.folder / f"runs.{form}"), str(world.folder / f"points.{form}")
+    await world.archives.export_table(ExportRuns(table, form))
+    done = await world.archives.export_metrics(ExportRunMetrics(points, form, project="digits"))
+    assert done.runs == 1
+    with pytest.raises(Conflict):
+        await world.archives.export_metrics(ExportRunMetrics(points, form))
+    here = await world.archives.take_metrics(points)
+    assert (here.runs, here.points, here.own, here.missing) == (0, 0, 1, 0)
+    (world.folder / form).mkdir()
+    async with runs_of(world.folder / form) as runs:
+        other = world_of(runs)
+        before = await other.archives.take_metrics(points)
+        assert (before.runs, before.points, before.missing) == (0, 0, 1)
+        await other.archives.take_table(table)
+        for _ in range(2):  # again it changes nothing
+            taken = await other.archives.take_metrics(points)
+            assert (taken.runs, taken.points, taken.missing) == (1, done.points, 0)
+            for name in ("loss", "odd", "note"):
+                sent = await world.runs.metrics.points(f"runs/{first.id}", name)
+                came = await runs.metrics.points("runs/1", name)
+                assert list(map(repr, came)) == list(map(repr, sent)), name
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [
+        ("origin", "x"),
+        ("metric_name", ""),
+        ("index", "1.5"),
+        ("timestamp", "nan"),
+        ("value", "much"),
+    ],
+)
+async def test_a_bad_point_is_told_and_none_is_taken(world: World, column: str, cell: str) -> None:
+    await a_run(world)
+    path = world.folder / "points.csv"
+    await world.archives.export_metrics(ExportRunMetrics(str(path)))
+    with path.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    next(row for row in rows if row["metric_name"] == "loss")[column] = cell
+    with path.open("w", newline="") as out:
+        writer = csv.DictWriter(out, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    (world.folder / "two").mkdir()
+    async with runs_of(world.folder / "two") as runs:
+        with pytest.raises(InvalidRequest, match=rf"points\.csv:\d+: {column}"):
+            await world_of(runs).archives.take_metrics(str(path))
 
 
 GOOD = "complete,1.5,[],x"

@@ -8,6 +8,7 @@ piece; `place` names the file and the line, or the row.
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -94,7 +95,13 @@ def _parquet(path: Path) -> Iterator[Row]:
     except (pl.exceptions.PolarsError, ValueError) as error:
         raise InvalidRequest(f"{path.name} is no Parquet file that can be read: {error}.") from None
     for number, row in enumerate(frame.iter_rows(named=True), 1):
-        yield f"{path.name}: row {number}", row
+        told = {name: _told(cell) for name, cell in row.items()}
+        yield f"{path.name}: row {number}", told
+
+
+def _told(cell: Any) -> Any:
+    """Lines are JSON, which has no form for NaN and infinities: they are texts."""
+    return repr(cell) if isinstance(cell, float) and not math.isfinite(cell) else cell
 
 
 _READERS = {"csv": _csv, "json": _json, "parquet": _parquet}

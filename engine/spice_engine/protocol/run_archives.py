@@ -51,6 +51,47 @@ class ExportArchive:
 
 
 @record
+class ExportRunMetrics:
+    """Write all points of the metrics of runs to `path` (absolute) on the engine's machine: of the
+    `runs` named, or of the newest `number`, of `project` where one is given."""
+
+    path: str
+    format: Literal["csv", "json", "parquet"] = "csv"
+    runs: list[int] = field(default_factory=list[int])
+    project: str = ""
+    number: int = 10_000
+    replace: bool = False
+
+
+@record
+class ExportedRunMetrics:
+    """Where they are, of how many runs, and how many points."""
+
+    path: str
+    runs: int
+    points: int
+
+
+@record
+class ImportRunMetrics:
+    """Take the points of a table in that `runs.export_all_metrics` wrote to `path` (absolute) on
+    the engine's machine, for runs that came from elsewhere and are here."""
+
+    path: str
+
+
+@record
+class ImportedRunMetrics:
+    """How many runs got points and how many these are; runs that are this engine's own and keep
+    what they have; and runs that are not here, of which nothing was taken."""
+
+    runs: int
+    points: int
+    own: int
+    missing: int
+
+
+@record
 class ExportedRuns:
     """Where they are, how many, and the bytes of the file; `left_out` are runs that go on."""
 

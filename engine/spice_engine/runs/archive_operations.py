@@ -6,12 +6,16 @@ from spice_engine.errors import InvalidRequest
 from spice_engine.operations import operation
 from spice_engine.protocol.run_archives import (
     ExportArchive,
+    ExportedRunMetrics,
     ExportedRuns,
     ExportRun,
+    ExportRunMetrics,
     ExportRuns,
     ImportedRun,
+    ImportedRunMetrics,
     ImportedRunTable,
     ImportRun,
+    ImportRunMetrics,
     ImportRunTable,
 )
 from spice_engine.runs.run_archives import RunArchives
@@ -48,3 +52,15 @@ async def import_run(archives: RunArchives, request: ImportRun) -> ImportedRun:
 async def import_table(archives: RunArchives, request: ImportRunTable) -> ImportedRunTable:
     """Take the runs of a table in: CSV, JSON or Parquet; those that are here already stay."""
     return await archives.take_table(request.path)
+
+
+@operation("runs.export_all_metrics", http="POST /api/v1/runs/export-metrics")
+async def export_metrics(archives: RunArchives, request: ExportRunMetrics) -> ExportedRunMetrics:
+    """Write all points of runs' metrics to a file of the engine's machine."""
+    return await archives.export_metrics(request)
+
+
+@operation("runs.import_metrics", http="POST /api/v1/runs/import-metrics")
+async def import_metrics(archives: RunArchives, request: ImportRunMetrics) -> ImportedRunMetrics:
+    """Take the metrics of runs that came from elsewhere in: CSV, JSON or Parquet."""
+    return await archives.take_metrics(request.path)

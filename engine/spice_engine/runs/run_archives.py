@@ -17,14 +17,17 @@ from spice_engine.data import table_files
 from spice_engine.errors import Conflict, InvalidRequest, NotFound
 from spice_engine.protocol.run_archives import (
     ExportArchive,
+    ExportedRunMetrics,
     ExportedRuns,
+    ExportRunMetrics,
     ExportRuns,
     ImportedRun,
+    ImportedRunMetrics,
     ImportedRunTable,
 )
 from spice_engine.runs import archive_records as records
+from spice_engine.runs import metric_table_import, run_table_import, run_tables
 from spice_engine.runs import run_archive_files as archive_files
-from spice_engine.runs import run_table_import, run_tables
 from spice_engine.runs.archive_selection import choose
 from spice_engine.runs.projects import Projects
 from spice_engine.runs.run_archive_files import Packed
@@ -41,6 +44,7 @@ from spice_engine.workers.pool import ChildPool
 
 EXPORT_SECONDS = 600.0
 MOST_RUNS = 100_000
+MOST_POINTS = 5_000_000
 FORMATS = frozenset({"csv", "json", "parquet"})
 POINTS_AT_ONCE = 10_000
 T = TypeVar("T")
@@ -112,7 +116,28 @@ class RunArchives:
             )
         return ExportedRuns(str(target), len(rows), size)
 
-    async def _chosen(self, request: ExportRuns) -> Sequence[RunRow]:
+    async def export_metrics(self, request: ExportRunMetrics) -> ExportedRunMetrics:
+        """Write a table of all points of runs.
+
+        Raises:
+            InvalidRequest, NotFound, Conflict, StorageError: as `export_table`.
+        """
+        target = self._target(request.path)
+        if not request.replace and await asyncio.to_thread(os.path.exists, target):
+            raise Conflict(f"{target} is there already.", hint="Replace it with --overwrite.")
+        rows = await self._chosen(request)
+        origins = await self._origins(rows)
+        await self._runs.metrics.flush()
+        params = {
+            "state": str(self._runs.location.state),
+            "runs": [[row.id, origins[row.id]] for row in rows],
+            "path": str(target),
+            "format": request.format,
+        }
+        answer = await self._children.call("export_metrics", params, deadline=EXPORT_SECONDS)
+        return ExportedRunMetrics(str(target), len(rows), int(answer["points"]))
+
+    async def _chosen(self, request: ExportRuns | ExportRunMetrics) -> Sequence[RunRow]:
         count = max(0, min(request.number, MOST_RUNS))
         project = (
             (await self._projects.details(request.project, 0)).project.name
@@ -137,17 +162,32 @@ class RunArchives:
             TooLarge: it holds too much.
             StorageError: the disk is full.
         """
+        async with self._rows_of(path, MOST_RUNS) as lines:
+            return await run_table_import.take(self._runs, self._projects, lines)
+
+    async def take_metrics(self, path: str) -> ImportedRunMetrics:
+        """Take the points of a table in.
+
+        Raises:
+            NotFound, InvalidRequest, TooLarge, StorageError: as `take_table`.
+        """
+        async with self._rows_of(path, MOST_POINTS) as lines:
+            return await metric_table_import.take(self._runs, lines)
+
+    @asynccontextmanager
+    async def _rows_of(self, path: str, most: int) -> AsyncGenerator[Path]:
+        """The rows of a table as a file of lines."""
         source = self._target(path)
         form = source.suffix.removeprefix(".").lower()
         if form not in FORMATS:
             raise InvalidRequest(f"{source.name[:200]} is no .csv, .json or .parquet file.")
         if not await asyncio.to_thread(os.path.isfile, source):
             raise NotFound(f"there is no file {path[:200]}.")
-        async with self._space() as space:
+        async with self._taking, self._space() as space:
             lines = space / "rows"
-            params = {"path": str(source), "format": form, "out": str(lines), "most": MOST_RUNS}
+            params = {"path": str(source), "format": form, "out": str(lines), "most": most}
             await self._children.call("read_table", params, deadline=EXPORT_SECONDS)
-            return await run_table_import.take(self._runs, self._projects, lines)
+            yield lines
 
     # -- archives
 

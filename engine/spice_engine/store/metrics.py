@@ -8,7 +8,7 @@ import logging
 import math
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -230,6 +230,14 @@ class MetricStore:
         left = 1
         while left:
             left = await self._database.write(partial(series.roll_up, before=before))
+
+    async def remove_series(self, owner: str, names: Collection[str]) -> int:
+        """Removes some series of an owner that sends no more points; gives how many were there."""
+        async with self._flushing:
+            for name in names:
+                self._next_index.pop((owner, name), None)
+            work = partial(series.remove_some, owner=owner, names=list(names))
+            return await self._database.write(work)
 
     async def remove(self, owner: str) -> int:
         """Removes all series of an owner, waiting points too; gives how many were on disk."""

@@ -141,6 +141,16 @@ def remove_owner(connection: sqlite3.Connection, owner: str) -> int:
     return connection.execute("DELETE FROM series WHERE owner = ?", (owner,)).rowcount
 
 
+def remove_some(connection: sqlite3.Connection, owner: str, names: Sequence[str]) -> int:
+    """Removes series of an owner; gives how many there were."""
+    return sum(
+        connection.execute(
+            "DELETE FROM series WHERE owner = ? AND name = ?", (owner, name)
+        ).rowcount
+        for name in names
+    )
+
+
 def read_points(
     connection: sqlite3.Connection,
     owner: str,
