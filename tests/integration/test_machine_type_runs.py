@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from spice_engine.protocol.runs import StartRun
+from spice_engine.runs import machine_types
+from spice_engine.workers.limits import detect
 from spice_tui.cli.main import main
 from tests.conftest import EngineFixture, wait_for
 from tests.integration.run_services import runs_of
@@ -171,6 +173,43 @@ async def test_a_run_sees_the_gpus_of_its_machine(tmp_path: Path) -> None:
         assert [log.read_text() for log in logs[:2]] == ["0\n", "1\n"]
     ended = [runs.known[run.id].state for run in started]
     assert ended == ["stopped"] * 3
+
+
+FORKS = """
+import os, time
+made = 0
+try:
+    while made < 100:
+        if os.fork() == 0:
+            time.sleep(300)
+        made += 1
+except BlockingIOError:
+    pass
+print(made, flush=True)
+"""
+
+
+@pytest.mark.skipif(detect().pids == "none", reason="the number of processes cannot be limited")
+async def test_a_run_that_forks_without_end_leaves_processes_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine_types, "most_processes", lambda: 20)
+    async with runs_of(tmp_path) as runs:
+        beside = await runs.start(StartRun("sleep 300"))
+        forking = await runs.start(StartRun([sys.executable, "-S", "-c", FORKS]))
+        over = await runs.wait_over(forking.id)
+        assert over.exit_code == 0
+        log = (runs.folder(forking.id) / "logs.txt").read_text()
+        assert 0 < int(log) < 20
+        await runs.end(beside.id, kill=True)
+        await runs.wait_over(beside.id)
+    groups = [group["path"] for group in limits_of(tmp_path / ".spice/runs/1")["groups"]]
+    assert groups
+    assert not any(Path(group).exists() for group in groups)
+
+
+def limits_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "job.json").read_text())["limits"]
 
 
 def test_runs_are_named_cloned_waited_for_and_put_away(cli: Cli) -> None:

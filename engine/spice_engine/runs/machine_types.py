@@ -26,6 +26,7 @@ from spice_engine.store.database import Database
 from spice_engine.store.machine_types import MachineTypeRow
 from spice_engine.store.runs import RunRow
 from spice_engine.workers.devices import Devices, devices_in
+from spice_engine.workers.limits import most_processes
 from spice_engine.workers.placement import Resources
 from spice_engine.workers.pool_names import check_pool_name
 from spice_runtime import process
@@ -67,6 +68,7 @@ class MachineTypes:
     def __init__(self, database: Database, machine: Resources, devices: Devices) -> None:
         self._database = database
         self._machine = machine
+        self._processes = most_processes()
         self._devices = devices
         self._defaults = defaults(machine, devices.count)
         self._types = dict(self._defaults)
@@ -117,12 +119,13 @@ class MachineTypes:
 
     def room(self, row: RunRow) -> Resources:
         """What a run is limited to: by its type, or by less where it asked for less; that often
-        as it has ranks."""
+        as it has ranks. One that forks without end has a share of the machine's processes."""
         cpu, memory = self._limits(self._usable(row.machine_type))
         count = machines_of(row)
         return Resources(
             count * _smaller(cpu, float(row.limits.get("cpu") or 0.0)),
             count * _smaller(memory, int(row.limits.get("memory") or 0)),
+            pids=self._processes,
         )
 
     def _limits(self, row: MachineTypeRow) -> tuple[float, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,8 @@ from spice_engine.records import record
 GROUP_PREFIX = "spice-tui."
 _PERIOD_US = 100_000
 _SWEEP_SECONDS = 60.0
+_FEWEST_PROCESSES = 4096
+_PROCESSES_A_CORE = 256
 _CONTROLLERS = ("cpu", "memory", "pids")
 Kind = Literal["cgroup2", "cgroup1", "rlimit", "none"]
 
@@ -128,6 +131,14 @@ def plan(limits: Limits, name: str, support: LimitSupport) -> dict[str, Any]:
         "oom": oom,
         "rlimits": rlimits,
     }
+
+
+def most_processes(root: Path = Path("/")) -> int:
+    """How many processes and threads one job may have that is to leave some to all others."""
+    most = max(_FEWEST_PROCESSES, _PROCESSES_A_CORE * (os.cpu_count() or 1))
+    with suppress(OSError, ValueError):
+        most = min(most, int((root / "proc/sys/kernel/pid_max").read_text("ascii")) // 2)
+    return most
 
 
 def sweep(support: LimitSupport) -> int:

@@ -32,11 +32,15 @@ from spice_runtime import process
 
 @record
 class Resources:
-    """An amount of what jobs need: cores, bytes of memory, slots."""
+    """An amount of what jobs need: cores, bytes of memory, slots.
+
+    `pids` is no amount that is given out, but how many processes a job may have; 0 is no limit.
+    """
 
     cpu: float = 0.0
     memory_bytes: int = 0
     slots: int = 1
+    pids: int = 0
 
     def __add__(self, other: Resources) -> Resources:
         return Resources(
@@ -233,10 +237,10 @@ class LocalPlacement:
         if not 0 <= part < len(reservation.parts):
             raise InvalidRequest(f"the reservation has {len(reservation.parts)} parts, not {part}")
         wanted = reservation.parts[part]
-        if wanted.cpu or wanted.memory_bytes:
+        if wanted.cpu or wanted.memory_bytes or wanted.pids:
             if self._support is None:
                 self._support = await asyncio.to_thread(detect)
-            limits = Limits(cpu=wanted.cpu, memory_bytes=wanted.memory_bytes)
+            limits = Limits(wanted.cpu, wanted.memory_bytes, wanted.pids)
             name = f"{os.getpid()}-{reservation.id}-{part}-{os.urandom(4).hex()}"
             job = replace(job, limits=plan(limits, name, self._support))
         return self._hold(await self._host.start(folder, job))
