@@ -20,9 +20,10 @@ from spice_engine.errors import Conflict, InvalidRequest, NotFound, NotInstalled
 from spice_engine.events import Bus
 from spice_engine.protocol.servers import Dependencies
 from spice_engine.protocol.workspaces import StartWorkspace, WorkspaceInfo
-from spice_engine.runs import notebook_server
+from spice_engine.runs import made_places, notebook_server
 from spice_engine.runs.service import Runs
 from spice_engine.runs.workspaces import Workspaces
+from spice_runtime import process
 from tests.integration.notebook_package import notebook_package
 from tests.integration.run_services import runs_of
 from tests.integration.shim_jobs import until
@@ -222,12 +223,21 @@ async def test_a_mount_appears_in_the_folder_itself_and_leaves_no_trace(root: Pa
             return frozen
 
         runs.preparation.resolve = resolve
-        await workspaces.start(StartWorkspace("notes", mounts=["uploads/seeds:data"]))
+        mounts = ["uploads/seeds:data/in"]
+        await workspaces.start(StartWorkspace("notes", mounts=mounts))
         info = await in_state(workspaces, "notes", "ready")
         assert "'data'" in (runs.folder(info.run) / "logs.txt").read_text()
-        assert list((root / "data").iterdir()) == []
+        assert list((root / "data/in").iterdir()) == []
+        # Another has it at the same place, and keeps it there.
+        other = await workspaces.start(StartWorkspace("other", mounts=mounts))
+        await in_state(workspaces, "other", "ready")
         await workspaces.stop("notes")
         await in_state(workspaces, "notes", "stopped")
+        await until(lambda: made_places.some(runs.folder(other.run)), 30.0)
+        shim = process.read_json(str(runs.folder(other.run)), process.SHIM) or {}
+        assert Path(f"/proc/{shim['child']}/root{root}/data/in/seed.txt").exists()
+        await workspaces.stop("other")
+        await in_state(workspaces, "other", "stopped")
         await until(lambda: not (root / "data").exists(), 30.0)
 
 

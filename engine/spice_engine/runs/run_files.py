@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 import spice_runtime
 from spice_engine.errors import InvalidRequest
-from spice_engine.runs import kept_files
+from spice_engine.runs import kept_files, made_places
 from spice_engine.runs.logs import LOG_NAME
 from spice_engine.runs.mount_places import is_folder
 from spice_engine.runs.systems import LAYER
@@ -33,9 +33,6 @@ from spice_runtime import ranks, views
 WORK, CHANGES, SPARE, LAID, OUTPUTS = "work", "changes", "spare", "laid.json", "outputs"
 INNER = frozenset({WORK, CHANGES, SPARE, LAID, ranks.FILES, LAYER})
 """Names in a run's folder that are gone when it is over."""
-
-MADE = "made.json"
-"""In the folder of a run that has no copy: the places that were made for its mounts."""
 
 _PROBE_SECONDS = 20.0
 
@@ -111,32 +108,15 @@ class RunFiles:
                 hint="Copy what you need: spice-tui cp RESOURCE. `spice-tui doctor` says more.",
             )
         found: list[dict[str, str]] = []
-        made: list[str] = []
         try:
             for mount in mounts:
                 place, source = cwd / mount.path, self._shared(mount.object)
                 if not mount.path.startswith("/") and not os.path.lexists(place):
-                    place.parent.mkdir(parents=True, exist_ok=True)
-                    place.mkdir() if source.is_dir() else place.touch()
-                    made.append(str(place))
+                    made_places.make(folder, place, is_folder=source.is_dir())
                 found.append(views.bind(str(place), str(source)))
-            if made:
-                folder.mkdir(parents=True, exist_ok=True)
-                (folder / MADE).write_text(json.dumps(made), encoding="utf-8")
         except OSError as error:
             raise storage_error(error, "make a place for a mount", cwd) from error
         return tuple(found)
-
-    def clear_places(self, folder: Path) -> None:
-        """Remove the empty places that were made for mounts in the app folder itself."""
-        with contextlib.suppress(OSError, ValueError):
-            for name in json.loads((folder / MADE).read_text(encoding="utf-8")):
-                place = Path(name)
-                if place.is_dir():
-                    place.rmdir()
-                elif not place.stat().st_size:
-                    place.unlink()
-            (folder / MADE).unlink()
 
     def _mount(self, mount: MountRow, work: Path, ways: dict[str, bool]) -> list[dict[str, str]]:
         if ways[views.BIND]:

@@ -7,10 +7,11 @@ import asyncio
 from spice_engine.errors import NotFound
 from spice_engine.protocol.location import Location
 from spice_engine.protocol.resources import ResourceInfo
+from spice_engine.runs import made_places
 from spice_engine.runs import resource_paths as paths
 from spice_engine.runs.requests import SHELL
 from spice_engine.runs.resource_files import Resource
-from spice_engine.runs.run_files import CHANGES, INNER, MADE, OUTPUTS, WORK
+from spice_engine.runs.run_files import CHANGES, INNER, OUTPUTS, WORK
 from spice_engine.store import run_lists
 from spice_engine.store import runs as run_table
 from spice_engine.store.database import Database
@@ -27,7 +28,7 @@ SHIMS_FILES = frozenset(
         process.SOCKET,
         process.SHIM_LOG,
         ranks.STATUS,
-        MADE,
+        made_places.NOTE,
         f"{process.LOG}.idx",
     }
 )

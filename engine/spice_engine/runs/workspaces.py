@@ -11,7 +11,6 @@ import asyncio
 import dataclasses
 import logging
 import os
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +25,7 @@ from spice_engine.protocol.workspaces import (
     WorkspaceInfo,
     WorkspaceList,
 )
+from spice_engine.runs import made_places
 from spice_engine.runs import notebook_server as server
 from spice_engine.runs.logs import LOG_NAME, read_chunk
 from spice_engine.runs.notebook_server import Activity, NoAnswer
@@ -34,6 +34,7 @@ from spice_engine.runs.service import Runs
 from spice_engine.runs.states import STOPPED_AS
 from spice_engine.runs.states import info_of as run_info_of
 from spice_engine.runs.workspace_folders import WorkspaceFolders
+from spice_engine.runs.workspace_look import end_if_idle, look, pause
 from spice_engine.runs.workspace_states import (
     KIND,
     differing,
@@ -45,7 +46,6 @@ from spice_engine.runs.workspace_states import (
     port_of,
     python_of,
     settings_of,
-    timeouts_of,
     uses_this_python,
 )
 from spice_engine.store import run_lists
@@ -59,8 +59,6 @@ RESERVED = frozenset({"list", "start", "stop", "rm", "open"})
 """Names that the command line takes for what is to be done."""
 
 LONGEST_SECONDS = 30 * 86400.0
-LOOK_SECONDS = 10.0
-FIRST_LOOK_SECONDS = 0.2
 _WORDS = 20
 """Lines of the log of a server that died, in which the reason is looked for."""
 
@@ -89,7 +87,10 @@ class Workspaces:
         for row in reversed(rows):
             self._heard(run_info_of(row))
         for name, run in self._known.items():
-            if has_died(run):
+            folder = self._runs.folder(run.id)
+            if has_died(run) or (
+                is_over(run) and await asyncio.to_thread(made_places.some, folder)
+            ):
                 self._watch(name, run.id)
 
     async def close(self) -> None:
@@ -289,7 +290,7 @@ class Workspaces:
                 run = self._known[name]
                 if run.state == "running":
                     await self._look(name, run, token)
-                await self._rest(over, woken, self._pause(name, run))
+                await self._rest(over, woken, pause(run, self._seen.get(name)))
             await self._ended(name, await over)
         finally:
             over.cancel()
@@ -311,28 +312,11 @@ class Workspaces:
         if name in self._woken:
             self._woken[name].set()
 
-    def _pause(self, name: str, run: RunInfo) -> float:
-        """Until the next look: short while somebody waits for it, and well within its timeouts."""
-        if run.state != "running":
-            return LOOK_SECONDS
-        seen = self._seen.get(name)
-        if not isinstance(seen, Activity):
-            return FIRST_LOOK_SECONDS if seen is None else 1.0
-        times = [time for time in timeouts_of(run) if time]
-        return max(FIRST_LOOK_SECONDS, min([LOOK_SECONDS, *(time / 4 for time in times)]))
-
     async def _look(self, name: str, run: RunInfo, token: str) -> None:
         """Ask the server how it does, and end what idles for too long."""
-        port = port_of(run)
         before = self._seen.get(name)
-        most_kernel, most = timeouts_of(run)
         try:
-            seen = await asyncio.to_thread(server.look, port, token)
-            now = time.time()
-            for kernel in seen.kernels:
-                if most_kernel and not kernel.busy and now - kernel.since > most_kernel:
-                    log.info("workspace %s: kernel %s idled and is ended", name, kernel.id)
-                    await asyncio.to_thread(server.end_kernel, port, token, kernel.id)
+            seen = await look(run, token)
         except NoAnswer as error:
             if before is not None:
                 self._seen[name] = error
@@ -341,14 +325,11 @@ class Workspaces:
         self._seen[name] = seen
         if seen != before:
             self._publish(name)
-        if most and not seen.kernels and now - seen.last > most:
-            words = f"Stopped: nobody used it for {most:g} s."
-            with suppress(Conflict):
-                await self._runs.end(run.id, kill=False, reason=words)
+        await end_if_idle(self._runs, run, seen)
 
     async def _ended(self, name: str, run: RunInfo) -> None:
         folder = self._runs.folder(run.id)
-        await asyncio.to_thread(self._runs.preparation.files.clear_places, folder)
+        await asyncio.to_thread(made_places.clear, folder, self._mounted(run.id))
         words = ""
         # A signal is its own reason.
         if has_died(run) and run.message.startswith("exited"):
@@ -359,6 +340,15 @@ class Workspaces:
             self._seen.pop(name, None)
             self._words[name] = words
             self._publish(name)
+
+    def _mounted(self, but: int) -> dict[str, Path]:
+        """Where workspaces that go on, but for one run, have mounts; with the folders of theirs."""
+        others = [run for run in self._known.values() if run.id != but and not is_over(run)]
+        return {
+            str(Path(run.cwd, text.rpartition(":")[2])): self._runs.folder(run.id)
+            for run in others
+            for text in run.mounts
+        }
 
     # -- state
 
