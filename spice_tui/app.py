@@ -88,6 +88,7 @@ class SpiceApp(BeginningDeeds, EngineDeeds, ReportDeeds, ResourceDeeds):
         self.key_bar = KeyBar()
         self.tutorial_bar = TutorialBar()
         self._welcomed = False
+        self._opened = False
         self._stamps: tuple[int, ...] = ()
         self.pod = self.saved.pod
 
@@ -173,6 +174,9 @@ class SpiceApp(BeginningDeeds, EngineDeeds, ReportDeeds, ResourceDeeds):
             self.banner.show(self.world)
             self.tutorial_bar.show(self.world)
             if self.current_view.has_panes:
+                if self.world.attached and not self._opened:
+                    self._opened = True  # the view to begin with, once there is an engine to ask
+                    self.current_view.opened()
                 self.current_view.show(self.world)
         if not self._welcomed and self.link.knows_pods:
             self._welcomed = True

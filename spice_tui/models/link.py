@@ -12,7 +12,7 @@ from spice_engine.protocol.pods import TrainingList
 from spice_tui.async_client import AsyncClient, Feed
 from spice_tui.models import clock
 from spice_tui.models.build import build
-from spice_tui.models.world import Connection, Keeper, World
+from spice_tui.models.world import MOST_RUNS, Connection, Keeper, World
 
 TOPICS = ("pods", "trainings", "episodes", "runs", "engine", "previews")
 BACK_OFF = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -20,6 +20,9 @@ BACK_OFF = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 SNAPSHOT_SECONDS = 0.1
 """So long the first snapshots are waited for before the screen says that it is attached."""
+
+RUNS_PAGE = 500
+"""Older runs that are asked for at once."""
 
 Connect = Callable[[], Awaitable[AsyncClient]]
 Listener = Callable[[Mapping[str, Any]], None]
@@ -44,6 +47,7 @@ class Link:
         self._feeds: dict[str, Feed] = {}
         self._hurry = asyncio.Event()
         self._histories: set[str] = set()
+        self._wants_runs = False
         self.attached = asyncio.Event()
 
     # -- what is known
@@ -109,6 +113,8 @@ class Link:
             self.attached.set()
             for pod in tuple(self._histories):
                 self._spawn(self._load_history(pod))
+            if self._wants_runs:
+                self._spawn(self._load_runs())
             await client.lost()
         self.attached.clear()
         await self._drop()
@@ -168,7 +174,8 @@ class Link:
                 self._latest[topic] = data
                 for listener in tuple(listeners):
                     listener(data)
-            return
+            if topic not in self._wanted:
+                return
         self._keeper.apply(topic, kind, data)
         if topic != "servers" or self._keeper.changed:
             self._on_change()
@@ -218,6 +225,27 @@ class Link:
         self._histories.add(pod)
         if self.attached.is_set():
             self._spawn(self._load_history(pod))
+
+    def want_runs(self) -> None:
+        """Have older runs than the topic's in the world, too."""
+        if not self._wants_runs:
+            self._wants_runs = True
+            if self.attached.is_set():
+                self._spawn(self._load_runs())
+
+    async def _load_runs(self) -> None:
+        """A page after the other, from the newest on, so that nobody waits for all of them."""
+        before: int | None = None
+        for _ in range(MOST_RUNS // RUNS_PAGE):
+            try:
+                answer = await self.call("runs.list", {"number": RUNS_PAGE, "before": before})
+            except SpiceError:
+                return  # it is read when attached again
+            if not answer["runs"]:
+                return
+            before = min(run["id"] for run in answer["runs"])
+            self._keeper.older_runs(answer["runs"])
+            self._on_change()
 
     async def _load_history(self, pod: str) -> None:
         try:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from spice_engine.units import format_size
 from spice_tui.models.columns import Column, Row
 from spice_tui.models.details import lines
 from spice_tui.models.moments import moment
+from spice_tui.models.rows import run_state
 
 if TYPE_CHECKING:
     from spice_engine.protocol.models import ModelInfo, ModelVersionInfo
     from spice_engine.protocol.resources import ResourceInfo
+    from spice_engine.protocol.runs import RunInfo
     from spice_engine.protocol.views import LineageNode
     from spice_tui.models.world import World
 
@@ -37,7 +39,7 @@ VERSIONS = (
 RESOURCES = (
     Column("title", "name", weight=1, least=12, most=80, importance=9),
     Column("kind", "kind", least=6, most=10, importance=8),
-    Column("state", "state", "state", least=6, most=12, importance=6),
+    Column("state", "state", "state", least=8, most=14, importance=6, optional=True),
     Column("size", "size", "bytes", least=6, most=9, importance=6),
     Column("modified", "changed", "time", least=8, most=12, importance=5),
     Column("detail", "detail", weight=1, least=8, most=60, importance=4),
@@ -131,21 +133,32 @@ def about_version(one: ModelVersionInfo) -> str:
 # -- resources
 
 
-def resource_rows(entries: Iterable[ResourceInfo]) -> list[Row]:
-    """One row an entry of the tree; its key is `path/PATH`."""
+def resource_rows(
+    entries: Iterable[ResourceInfo], runs: Mapping[int, RunInfo] | None = None
+) -> list[Row]:
+    """One row an entry of the tree; its key is `path/PATH`. Of `runs` it is told how they stand."""
+    runs = runs or {}
     return [
         Row(
             f"path/{one.path}",
             {
                 "title": leaf(one.path) + ("/" if one.kind == "folder" else ""),
                 "kind": one.kind,
+                "state": run_state(run) if run is not None else None,
                 "size": one.size,
                 "modified": one.modified,
-                "detail": f"→ {one.link_target}" if one.link_target else one.info,
+                "detail": _detail(one, run),
             },
         )
         for one in entries
+        for run in [runs.get(run_of(one.path) or 0) if one.path.count("/") == 1 else None]
     ]
+
+
+def _detail(one: ResourceInfo, run: RunInfo | None) -> str:
+    if one.link_target:
+        return f"→ {one.link_target}"
+    return one.info if run is None else run.name or " ".join(run.command)
 
 
 IN_TREE = frozenset({"run", "training", "model"})

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from spice_engine.protocol.resources import ResourceInfo, ResourceSize, ResourceText
 
 SHOWN_LINES = 200
+ROOTS = {
+    "runs": "What each run left, by its number.",
+    "uploads": "What U or spice-tui upload took in.",
+    "models": "The versions of models.",
+    "public": "Folders of this machine that runs may see: public in spice.config.yaml.",
+}
 
 
 def about(one: ResourceInfo, begins: ResourceText | None, size: ResourceSize | None) -> str:
@@ -29,7 +35,7 @@ def about(one: ResourceInfo, begins: ResourceText | None, size: ResourceSize | N
             ("holds", holds),
             ("changed", moment(one.modified) if one.modified else ""),
             ("link to", one.link_target),
-            ("", one.info),
+            ("", one.info or ROOTS.get(one.path)),
         )
     )
     if "/" in one.path:

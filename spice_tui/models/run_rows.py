@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from spice_tui.models.columns import Column, Row
@@ -57,7 +58,7 @@ def shown(runs: Iterable[RunInfo], project: str = "") -> list[RunInfo]:
 
 def params_of(runs: Sequence[RunInfo]) -> list[str]:
     """The parameters that have a column: those that most of the runs have, by name."""
-    counts = Counter(name for run in runs for name in run.params if _NAME.fullmatch(name))
+    counts = Counter(name for run in runs for name in run.params if _is_name(name))
     most = sorted(counts, key=lambda name: (-counts[name], name))[:MOST_PARAMS]
     return sorted(most)
 
@@ -77,34 +78,64 @@ def _column_of(name: str, values: Sequence[Any]) -> Column:
     return Column(key_of(name), name, least=4, most=14, importance=4)
 
 
-def rows_of(runs: Sequence[RunInfo]) -> list[Row]:
-    """One row a run, in their order."""
-    names = params_of(runs)
-    return [
-        Row(
-            str(run.id),
-            {
-                "state": run_state(run),
-                "id": run.id,
-                "kind": run.kind,
-                "name": run.name,
-                "command": " ".join(run.command),
-                "exit": run.exit_code,
-                "created": run.created,
-                "took": run.ended - run.started if run.ended and run.started else None,
-                "why": run.message if _waits(run) else None,
-                "labels": " ".join(run.labels),
-                "project": run.project,
-                **{key_of(name): _cell(run.params.get(name)) for name in names},
-            },
-        )
-        for run in runs
-    ]
+def row_of(run: RunInfo, names: Iterable[str]) -> Row:
+    """One run, with these parameters."""
+    return Row(
+        str(run.id),
+        {
+            "state": run_state(run),
+            "id": run.id,
+            "kind": run.kind,
+            "name": run.name,
+            "command": " ".join(run.command),
+            "exit": run.exit_code,
+            "created": run.created,
+            "took": run.ended - run.started if run.ended and run.started else None,
+            "why": run.message if _waits(run) else None,
+            "labels": " ".join(run.labels),
+            "project": run.project,
+            **{key_of(name): _cell(run.params.get(name)) for name in names},
+        },
+    )
+
+
+class RunTable:
+    """Columns and rows of runs that change now and then; what did not change is not made anew."""
+
+    def __init__(self) -> None:
+        self.columns = columns_of(())
+        self.rows: list[Row] = []
+        self._names: list[str] = []
+        self._which: object = None
+        self._known: dict[int, tuple[RunInfo, Row]] = {}
+
+    def take(self, runs: Sequence[RunInfo]) -> None:
+        """These are the runs now, in their order."""
+        # What a run's parameters and kind are never changes.
+        which = (len(runs), runs[0].id, runs[-1].id) if runs else ()
+        if which != self._which:
+            self._which = which
+            self.columns = columns_of(runs)
+            names = params_of(runs)
+            if names != self._names:
+                self._names, self._known = names, {}
+        before, self._known = self._known, {}
+        for run in runs:
+            known = before.get(run.id)
+            if known is None or known[0] is not run:
+                known = (run, row_of(run, self._names))
+            self._known[run.id] = known
+        self.rows = [row for _, row in self._known.values()]
 
 
 def key_of(name: str) -> str:
     """A parameter's name in filters: its own, or `param.NAME` where a column has it."""
     return f"param.{name}" if name in _OWN else name
+
+
+@lru_cache(maxsize=1024)
+def _is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
 
 
 def _waits(run: RunInfo) -> bool:

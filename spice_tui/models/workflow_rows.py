@@ -18,7 +18,7 @@ WORKFLOWS = (
     Column("kind", "kind", least=5, most=8, importance=4),
     Column("steps", "steps", least=8, most=40, importance=6),
     Column("created", "began", "time", least=7, most=12, importance=5),
-    Column("message", "message", weight=1, least=8, most=80, importance=3),
+    Column("message", "message", weight=1, least=8, most=80, importance=3, optional=True),
 )
 
 

@@ -17,7 +17,7 @@ WORKSPACES = (
     Column("kernels", "kernels", "number", least=7, most=7, importance=5),
     Column("used", "last used", "time", least=9, most=12, importance=6),
     Column("run", "run", "number", least=4, most=8, importance=4),
-    Column("message", "message", weight=1, least=8, most=80, importance=3),
+    Column("message", "message", weight=1, least=8, most=80, importance=3, optional=True),
 )
 RUNNING = frozenset({"starting", "ready", "silent"})
 """States of one whose server runs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from functools import cache
 from importlib import import_module
@@ -40,6 +40,8 @@ OF_TOPICS = {
 the dozen take longer to make than the first screen has."""
 
 ACTIVE_TRAINING = frozenset({"requested", "queued", "loading", "running", "training", "stopping"})
+MOST_RUNS = 5000
+"""Runs that the screen knows; `ps` and SQL know all."""
 IDLE_SERVER = frozenset({"stopped", "failed"})
 
 
@@ -158,7 +160,10 @@ class Keeper:
             _merge(self._pods, kind, data, topic, str)
             self.told_pods = True
         elif topic == "runs":
-            _merge(self._runs, kind, data, topic, int)
+            # The topic has the newest only; older ones that are known stay, up to a number.
+            changes = data if kind == "delta" else {"set": data}
+            _merge(self._runs, "delta", {"set": changes.get("set", {})}, topic, int)
+            self._forget_runs()
         elif topic == "previews":
             _merge(self._previews, kind, data, topic, str)
         elif topic == "servers":
@@ -179,6 +184,19 @@ class Keeper:
         else:
             return
         self.changed.add(topic)
+
+    def older_runs(self, runs: Sequence[Mapping[str, Any]]) -> None:
+        """Take in runs as `runs.list` gives them; what the topic told is newer."""
+        known = self._runs
+        fresh = {str(run["id"]): run for run in runs if run["id"] not in known}
+        self.apply("runs", "delta", {"set": fresh})
+
+    def _forget_runs(self) -> None:
+        """Keep the newest, and those that are not over."""
+        if len(self._runs) > MOST_RUNS:
+            over = sorted(number for number, run in self._runs.items() if run.ended is not None)
+            for number in over[: len(self._runs) - MOST_RUNS]:
+                del self._runs[number]
 
     def history(self, trainings: Iterable[TrainingInfo]) -> None:
         """Take in training runs with their episodes, as `pods.trainings` lists them."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 
@@ -38,7 +39,7 @@ class ResourcesView(ListView):
     BINDINGS: ClassVar = bindings("resource")
     TITLE = "Resources"
     COLUMNS = RESOURCES
-    EMPTY = "Nothing here yet."
+    EMPTY = "Nothing here yet. U takes a file or folder of this machine in."
 
     def __init__(self, app: SpiceApp) -> None:
         super().__init__("resources", app)
@@ -50,6 +51,19 @@ class ResourcesView(ListView):
         self._holds: dict[str, ResourceSize] = {}
         self._looked_at: set[str] = set()
         self._known: object = None
+        self._runs: object = None
+
+    def on_mount(self) -> None:
+        """Uploads and links come from elsewhere, too."""
+        self.spice.link.follow("resources", self._changed)
+
+    def on_unmount(self) -> None:
+        """Follow them no longer."""
+        self.spice.link.unfollow("resources", self._changed)
+
+    def _changed(self, _: Mapping[str, Any]) -> None:
+        self._known = None
+        self.spice.coalescer.touch()
 
     def opened(self) -> None:
         """Ask again."""
@@ -61,6 +75,8 @@ class ResourcesView(ListView):
         if known != self._known and world.attached:
             self._known = known
             self.spice.begin(self._load(self.path))
+        elif self.path == "runs" and world.runs is not self._runs:
+            self._show_rows()
 
     async def _load(self, path: str, *, below: str = "") -> None:
         try:
@@ -76,10 +92,7 @@ class ResourcesView(ListView):
         self._texts.clear()
         self._holds.clear()
         self._looked_at.clear()
-        rows = resource_rows(found.entries)
-        if not path:
-            rows += lineage_rows(self._lineage.nodes)
-        self.table.show(rows, clock.now())
+        self._show_rows()
         if below:
             self.table.table.go_to(f"path/{below}")
         more = f" ({found.left_out:,} more)" if found.left_out else ""
@@ -88,6 +101,15 @@ class ResourcesView(ListView):
             f"{self.TITLE}: {way}{more}" if path else self.TITLE
         )
         self.tell()
+
+    def _show_rows(self) -> None:
+        """What lies here; of runs the newest first, with how they stand now."""
+        runs = self._runs = self.spice.world.runs
+        entries = list(self._entries.values())
+        rows = resource_rows(entries[::-1] if self.path == "runs" else entries, runs)
+        if not self.path:
+            rows += lineage_rows(self._lineage.nodes)
+        self.table.show(rows, clock.now())
 
     def reload(self) -> None:
         """Ask again for what is on show."""

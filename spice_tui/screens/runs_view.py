@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 
 from spice_tui.models import clock, details, run_rows
+from spice_tui.models.world import MOST_RUNS
 from spice_tui.screens.pages.run_pages import PAGES, RunPage
 from spice_tui.screens.view import View
 from spice_tui.widgets.about import About
@@ -44,6 +45,8 @@ class RunsView(View):
         )
         self._details = About()
         self._made: list[RunPage] = []
+        self._rows = run_rows.RunTable()
+        self._known: tuple[object, str] | None = None
         self.project = ""
         """Whose runs are shown; empty: all."""
         self.deck = Deck(
@@ -68,21 +71,31 @@ class RunsView(View):
         page.choose(self._app.world.runs.get(self._app.run_number or -1))
         return page
 
+    def opened(self) -> None:
+        """Older runs are wanted, too."""
+        self._app.link.want_runs()
+
     def show(self, world: World) -> None:
         """Show what is new."""
-        runs = run_rows.shown(world.runs.values(), self.project)
-        columns = run_rows.columns_of(runs)
-        if columns != self.table.table.model.columns:
-            self.table.table.set_columns(columns)
-        self.table.show(run_rows.rows_of(runs), clock.now())
+        known, self._known = self._known, (world.runs, self.project)
+        if known is None or known[0] is not world.runs or known[1] != self.project:
+            self._rows.take(run_rows.shown(world.runs.values(), self.project))
+            self.query_one("#runs").border_title = self._title(world)
+        if self._rows.columns != self.table.table.model.columns:
+            self.table.table.set_columns(self._rows.columns)
+        self.table.show(self._rows.rows, clock.now())
         self._show_run()
 
     def choose_project(self, project: str) -> None:
         """Show the runs of a project only; empty: all."""
         self.project = project
-        title = f"Runs of {project}" if project else "Runs"
-        self.query_one("#runs").border_title = title
         self.show(self._app.world)
+
+    def _title(self, world: World) -> str:
+        if self.project:
+            return f"Runs of {self.project}"
+        # What is older, `ps` and SQL know.
+        return f"The newest {MOST_RUNS:,} runs" if len(world.runs) >= MOST_RUNS else "Runs"
 
     async def turn_to(self, page: str) -> Page:
         """Put a page about the chosen run on top."""

@@ -280,3 +280,49 @@ async def test_a_history_that_the_engine_did_not_give_is_asked_for_again(tmp_pat
         world = await one.until(lambda world: world.episodes)
         assert [e.score for e in world.episodes["shop/1"]] == [0.5]
         assert asked == 2
+
+
+async def test_older_runs_come_when_they_are_wanted(
+    engine: EngineFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The topic has the newest 200; a part of the screen may want the others, page by page."""
+    monkeypatch.setattr("spice_tui.models.link.RUNS_PAGE", 100)
+    await started(engine)
+    table = engine.location.root / "runs.csv"
+    lines = [f"complete,{1000 + number},{number}" for number in range(230)]
+    table.write_text("\n".join(["state,created,name", *lines]))
+    async with linked(to(engine)) as one:
+        await one.until(lambda world: world.attached and world.engine)
+        await one.link.call("runs.import_table", {"path": str(table)})
+        world = await one.until(lambda world: 230 in world.runs)
+        assert len(world.runs) == 230, "what fell out of the topic stays"
+    async with linked(to(engine)) as one:
+        world = await one.until(lambda world: world.attached and world.runs)
+        assert len(world.runs) == 200
+        one.link.want_runs()
+        world = await one.until(lambda world: len(world.runs) == 230)
+        assert world.runs[1].name == "0"
+
+
+async def test_what_a_dialog_follows_stays_in_the_world(engine: EngineFixture) -> None:
+    await started(engine)
+    request = {
+        "method": "random",
+        "parameters": [{"name": "rate", "low": 0.0, "high": 1.0}],
+        "trials": 1,
+        "metric": "loss",
+        "goal": "min",
+    }
+
+    def listener(_: object) -> None:
+        """A dialog."""
+
+    async with linked(to(engine)) as one:
+        await one.until(lambda world: world.attached)
+        one.link.want("searches")
+        one.link.follow("searches", listener)
+        first = await one.link.call("searches.start", request)
+        await one.until(lambda world: first["id"] in world.searches)
+        one.link.unfollow("searches", listener)
+        second = await one.link.call("searches.start", request)
+        await one.until(lambda world: second["id"] in world.searches)

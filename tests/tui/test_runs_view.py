@@ -125,3 +125,24 @@ async def test_labels_projects_and_what_is_out_of_sight(opened: Driver) -> None:
         ["good"],
         "Digits",
     )
+
+
+async def test_what_is_known_of_a_run_scrolls_and_its_keys_work(engine: EngineFixture) -> None:
+    """On a small terminal a pane is alone: without the focus no key of the view would work."""
+    async with open_app(engine, (60, 14), view="runs") as driver:
+        await driver.shows("Welcome")
+        await driver.press("escape")
+        await driver.until(lambda: len(driver.app.world.runs) >= 4, "the runs")
+        view = view_of(driver)
+        view.table.table.go_to("2")
+        await driver.until(lambda: driver.app.run_number == 2, "the second run")
+        await driver.press("shift+tab")
+        await driver.shows("About", "run ", "L Log", "▼")
+        assert "project" not in driver.text
+        await driver.press("G")
+        await driver.shows("project", "▲")
+        await driver.press("k", "home")
+        await driver.shows("outcome")
+        await driver.press("H")
+        await driver.shows("No search yet.")
+        await driver.press("escape")

@@ -54,10 +54,33 @@ def test_pods_by_name_and_one_with_errors_counts_as_failed() -> None:
     ]
 
 
+def run_table(*runs: RunInfo) -> run_rows.RunTable:
+    table = run_rows.RunTable()
+    table.take(runs)
+    return table
+
+
+def test_rows_of_runs_are_made_anew_only_for_those_that_changed() -> None:
+    first, second = replace(RUN, id=2, params={"lr": "1"}), RUN
+    table = run_table(first, second)
+    before = table.rows
+    table.take([first, replace(second, state="complete")])
+    assert table.rows[0] is before[0]
+    assert table.rows[1].values["state"] == "complete"
+    table.take([replace(RUN, id=3, params={"lr": "2", "depth": "3"}), first, second])
+    assert [column.key for column in table.columns if column.key in ("depth", "lr")] == [
+        "depth",
+        "lr",
+    ]
+    assert table.rows[1].values["depth"] is None
+    table.take([])
+    assert table.rows == []
+
+
 def test_runs_newest_first_with_what_became_of_them() -> None:
     done = replace(RUN, id=9, state="complete", outcome="failed", exit_code=2, ended=15.0)
     world = World(runs={7: RUN, 9: done})
-    first, second = run_rows.rows_of(run_rows.shown(world.runs.values()))
+    first, second = run_table(*run_rows.shown(world.runs.values())).rows
     assert values(first, "id", "state", "exit", "took", "command") == (
         9,
         "failed",
@@ -86,7 +109,7 @@ def test_runs_have_columns_for_what_is_there() -> None:
     kinds = {column.key: column.kind for column in run_rows.columns_of(shown)}
     assert (kinds["lr"], kinds["param.state"], kinds["kind"]) == ("number", "text", "text")
     assert "a b" not in kinds  # the language of filters could not name it
-    first, second = run_rows.rows_of(shown)
+    first, second = run_table(*shown).rows
     assert values(first, "lr", "kind", "why") == (2, "trial", "waits")
     assert values(second, "lr", "state", "param.state", "why") == (0.1, "running", "x", None)
 

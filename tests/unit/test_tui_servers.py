@@ -13,6 +13,7 @@ from spice_engine.errors import InvalidRequest
 from spice_engine.protocol.models import ModelInfo, ModelVersionInfo
 from spice_engine.protocol.pods import FeedInfo, PodInfo
 from spice_engine.protocol.resources import ResourceInfo
+from spice_engine.protocol.runs import RunInfo
 from spice_engine.protocol.servers import (
     ReplicaInfo,
     RolloutInfo,
@@ -306,6 +307,13 @@ def test_entries_of_the_tree_and_what_else_there_is() -> None:
     first, second = model_rows.resource_rows([folder, link])
     assert (first.key, *values(first, "title", "detail")) == ("path/runs/3", "3/", "complete")
     assert values(second, "title", "detail") == ("mine", "→ runs/3")
+    done = RunInfo(3, "command", "", ["make"], "/", "running", None, None, "", 1, 2, None, [])
+    done = replace(done, state="complete", outcome="failed", name="train")
+    first, inner = model_rows.resource_rows(
+        [folder, ResourceInfo("runs/3/a", "file", 1, 5.0)], {3: done}
+    )
+    assert values(first, "state", "detail") == ("failed", "train"), "not just complete"
+    assert values(inner, "state", "detail") == (None, "")
     nodes = [
         LineageNode("data/a.csv", "data", "a.csv", "", "9 bytes"),
         LineageNode("data/runs/3", "data", "runs/3", "", ""),
