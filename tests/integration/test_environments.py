@@ -222,6 +222,8 @@ async def test_a_setup_command_that_fails_is_named(environments: Environments) -
         Dependencies(conda_file="dependencies: [{conda: [numpy]}]"),
         Dependencies(conda_file="dependencies: ["),
         Dependencies(conda=["numpy"], requirements="idna"),
+        Dependencies(conda_file="dependencies: [pip, {pip: [idna, -r more.txt]}]"),
+        Dependencies(requirements="idna\n--constraint=limits.txt\n"),
         Dependencies(conda=["numpy"], image="/"),
         Dependencies(lock="{}"),
         Dependencies(lock="[" * 100_000),

@@ -17,6 +17,7 @@ from spice_engine.runs.environment_failure import failure
         (scripts.NOT_INSTALLED, "error: Failed to build `x`\n  hint: y", "Failed to build `x`"),
         (scripts.NO_APT, "Reading\nE: Unable to locate package x", "apt cannot install the pack"),
         (scripts.NO_CONDA, "+ solving\nx.SolverError: no x", "installed: no x"),
+        (scripts.NO_CONDA, "x.FetchError: dns error", "no channel of conda can be reached: dns"),
         (scripts.NO_IMAGE, "tar: This does not look like a tar archive", "the image cannot be"),
         (scripts.NO_PYTHON, "", "there is no Python for this environment"),
         (scripts.SETUP_FAILED + 1, "no luck", "the setup command 'two' failed: no luck"),

@@ -50,6 +50,12 @@ def failure(code: int, log: str, setup: Sequence[str], log_file: Path) -> Enviro
             f"the setup command {setup[index]!r} failed{': ' + said if said else '.'}", hint=where
         )
     said = _last(_reason(text.splitlines()))
+    if code == scripts.NO_CONDA and _NETWORK.search(said):
+        return EnvironmentFailed(
+            f"no channel of conda can be reached: {said}",
+            hint="Check the network, or name a channel that is here: --conda-channel file:///PATH. "
+            f"{where}",
+        )
     if code in _OTHERS:
         what, hint = _OTHERS[code]
         return EnvironmentFailed(f"{what}: {said or 'no reason given'}", hint=f"{hint} {where}")

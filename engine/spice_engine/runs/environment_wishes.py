@@ -17,6 +17,7 @@ from spice_engine.runs.environment_script import MAX_SETUP
 
 _BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 _LEFT = frozenset({"build", "dist", "__pycache__"})
+_OTHER_FILE = re.compile(r"(-r|-c|--requirement|--constraint)[\s=]+(?!/|\w+://)")
 _APT = re.compile(r"[a-z0-9][a-z0-9+.-]*(:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+)?")
 
 
@@ -50,6 +51,12 @@ def check(dependencies: Dependencies) -> None:
     for item in everything:
         if "\0" in item or "\n" in item:
             raise InvalidRequest("a package, a setup command or an interpreter is one line.")
+    for line in (*lines(dependencies.requirements), *conda_file.read(dependencies.conda_file).pip):
+        if _OTHER_FILE.match(line):
+            raise InvalidRequest(
+                f"{line[:200]!r} names another file, and only the text of this one is here.",
+                hint="Write what that file says in its place; a whole path is found, too.",
+            )
     for item in (*dependencies.pip, *dependencies.conda):
         if not item.strip() or item.lstrip().startswith("-"):
             raise InvalidRequest(
