@@ -6,33 +6,26 @@ from typing import Annotated
 
 import typer
 
-from spice_tui.cli import completion, output, values
-from spice_tui.cli.light import option
+from spice_tui.cli import completion, output
+from spice_tui.cli.export_runs import export_runs
 from spice_tui.cli.loading import await_pod
 from spice_tui.cli.output import Json
-from spice_tui.cli.resources import LONG
 from spice_tui.cli.session import expand, session_of
 
 SUFFIX = ".spicepod"
-FORMATS = ("csv", "json", "parquet")
 
 
 def export(
     ctx: typer.Context,
-    pod: Annotated[
-        str,
+    what: Annotated[
+        list[str],
         typer.Argument(
-            metavar="POD|runs|runs/N",
-            help="Name of the pod; with a FILE also: runs, or one run.",
+            metavar="POD | WHAT... FILE",
+            help="Name of a pod. Or a file after: runs; metrics [RUN...]; runs/N...; project NAME; "
+            "search N; workflow N.",
             autocompletion=completion.pods,
         ),
     ],
-    file: Annotated[
-        str,
-        typer.Argument(
-            metavar="[FILE]", help="Of runs a .csv, .json or .parquet; of one run any other."
-        ),
-    ] = "",
     *,
     project: Annotated[
         str,
@@ -40,7 +33,7 @@ def export(
             "--project",
             "-p",
             metavar="NAME",
-            help="Only runs of this project.",
+            help="With runs and metrics: only those of this project.",
             autocompletion=completion.projects,
         ),
     ] = "",
@@ -59,15 +52,29 @@ def export(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the file if it is there.")
     ] = False,
+    without_code: Annotated[
+        bool,
+        typer.Option("--without-code", help="Of runs: without the folders that they began with."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write a trained pod into a file, enough to recommend without its data.
 
-    With a FILE: a table of all runs, or one run with its log, metrics and outputs.
+    With a FILE that ends in .csv, .json or .parquet: a table of runs, or of their metrics' points.
+    With any other: an archive of runs with their logs, metrics and outputs, and the searches,
+    workflows and projects they belong to.
     """
-    if file:
-        export_runs(ctx, pod, file, project=project, overwrite=overwrite, json=json)
+    if len(what) > 1:
+        export_runs(
+            session_of(ctx),
+            what,
+            project=project,
+            code=not without_code,
+            overwrite=overwrite,
+            json=json,
+        )
         return
+    (pod,) = what
     path = expand(place).absolute()
     directory, filename = path, f"{pod}{SUFFIX}"
     if not path.is_dir():
@@ -89,37 +96,3 @@ def export(
     output.line(f"Exported v{version} of {output.safe(pod)} to {output.safe(exported['path'])}")
     for note in exported["notes"]:
         output.line(output.safe(note))
-
-
-def export_runs(
-    ctx: typer.Context, what: str, file: str, *, project: str, overwrite: bool, json: bool
-) -> None:
-    """Write a table of runs, or an archive of one; the name of the file says which.
-
-    Raises:
-        typer.BadParameter: the two do not go together.
-    """
-    place = expand(file).absolute()
-    path = place.parent.resolve() / place.name  # the engine takes no ..
-    form = path.suffix.removeprefix(".").lower()
-    params: dict[str, object] = {"path": str(path)}
-    if what == "runs" and form in FORMATS:
-        operation = "runs.export"
-        params |= {"format": form, "project": project, "replace": overwrite}
-    elif what.startswith("runs/") and form not in FORMATS and not project:
-        operation = "runs.export_run"
-        number = option(what, values.run_number, "runs/N")
-        params |= {"id": number, "replace": overwrite}
-    else:
-        raise typer.BadParameter(
-            "give `runs` and a .csv, .json or .parquet file, or `runs/N` and any other.",
-            param_hint="FILE",
-        )
-    with session_of(ctx).connect() as client:
-        done = client.call(operation, params, timeout=LONG)
-    if json:
-        output.as_json(done)
-        return
-    count, size = done["runs"], values.size_text(done["bytes"])
-    runs = f"{count} run{'' if count == 1 else 's'}"
-    output.line(f"Exported {runs} to {output.safe(done['path'])} ({size})")

@@ -1,5 +1,5 @@
-"""`import`: take in a trained pod from a `.spicepod` file, a run from an archive, or runs from a
-table or a folder of MLflow's or of TensorBoard's."""
+"""`import`: take in a trained pod from a `.spicepod` file, or runs from an archive, a table, or a
+folder of MLflow's or of TensorBoard's."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def import_pod(
         str,
         typer.Argument(
             metavar="[FOLDER]",
-            help="After mlflow or tensorboard: its folder; after run: a file; after runs: a table.",
+            help="After mlflow, tensorboard: its folder; after runs: an archive or a table; after "
+            "metrics: a table.",
         ),
     ] = "",
     tag: Annotated[
@@ -53,11 +54,14 @@ def import_pod(
     if folder and file == "tensorboard":
         _import_events(session, source, json=json)
         return
+    if folder and file == "metrics":
+        _import_metrics(session, source.resolve(), json=json)
+        return
     if folder and file != "mlflow":
         raise InvalidRequest(
             f"there is nothing to import as {file!r}.",
-            hint="Such as: import mlflow mlruns/, import tensorboard logs/, import run FILE, "
-            "import runs TABLE.csv.",
+            hint="Such as: import mlflow mlruns/, import tensorboard logs/, import runs FILE, "
+            "import runs TABLE.csv, import metrics TABLE.csv.",
         )
     if folder or source.is_dir():
         _import_runs(session, source, json=json)
@@ -84,7 +88,39 @@ def _import_run(session: Session, file: Path, *, json: bool) -> None:
     if json:
         output.as_json(taken)
         return
-    output.line(f"Imported run {taken['was']} as run {taken['run']['id']}")
+    output.line(_said(taken))
+    for kind in ("searches", "workflows"):
+        word = "search" if kind == "searches" else "workflow"
+        for was, number in taken[kind].items():
+            output.line(f"{word.capitalize()} {was} is {word} {number} here")
+    if taken["projects"]:
+        output.line(f"In {', '.join(output.safe(name) for name in taken['projects'])}")
+
+
+def _said(taken: dict[str, Any]) -> str:
+    known = taken["known"]
+    if len(taken["runs"]) > 1:
+        new = len(taken["runs"]) - known
+        return f"Imported {new} run{'' if new == 1 else 's'}; {known} were here already."
+    number = taken["run"]["id"]
+    if known:
+        return f"Run {taken['was']} is here already, as run {number}"
+    return f"Imported run {taken['was']} as run {number}"
+
+
+def _import_metrics(session: Session, file: Path, *, json: bool) -> None:
+    with session.connect(make=True) as client:
+        taken = client.call("runs.import_metrics", {"path": str(file)}, timeout=LONG)
+    if json:
+        output.as_json(taken)
+        return
+    points, runs = taken["points"], taken["runs"]
+    output.line(
+        f"Imported {points} point{'' if points == 1 else 's'} of "
+        f"{runs} run{'' if runs == 1 else 's'}; {taken['own']} are this engine's own."
+    )
+    if taken["missing"]:
+        output.line(f"{taken['missing']} runs are not here: import their table first.")
 
 
 def _import_table(session: Session, file: Path, *, json: bool) -> None:

@@ -91,9 +91,29 @@ def test_runs_go_into_files_and_come_back(cli: Cli, tmp_path: Path) -> None:
     code, _, err = cli("export", f"runs/{number}", str(file))
     assert (code, "there already" in err) == (6, True)
     code, out, _ = cli("import", "run", str(file))
-    assert (code, out) == (0, f"Imported run {number} as run {number + 1}\n")
-    assert cli("ls", f"runs/{number + 1}")[1].split()[-1] == "left.txt"
-    assert cli("export", "runs", str(file))[0] == 2
+    assert (code, out) == (0, f"Run {number} is here already, as run {number}\n")
+    for words in (
+        ["runs", "x.txt"],
+        ["run", "x"],
+        ["runs/x", "x"],
+        ["search", "x", "x"],
+        ["a", "b"],
+    ):
+        assert cli("export", *words)[0] == 2, words
+    many = tmp_path / "many.spicerun"
+    assert cli("project", "create", "Many")[0] == 0
+    for word in ("one", "two"):
+        assert cli("run", "-p", "many", f"echo {word} > left.txt")[0] == 0
+    assert cli("export", "project", "many", str(many))[1].startswith("Exported 2 runs to ")
+    code, out, _ = cli("import", "runs", str(many))
+    assert (code, out) == (0, "Imported 0 runs; 2 were here already.\nIn Many\n")
+    table = tmp_path / "points.parquet"
+    line = "python -c 'import spice_runtime as s; s.send_metric(\"loss\", 1.0)'"
+    assert cli("run", line)[0] == 0
+    code, out, _ = cli("export", "metrics", f"runs/{number + 3}", str(table))
+    assert (code, " of 1 run to " in out) == (0, True)
+    code, out, _ = cli("import", "metrics", str(table))
+    assert (code, out) == (0, "Imported 0 points of 0 runs; 1 are this engine's own.\n")
     other = tmp_path / "other.spicerun"
     other.write_text("no run")
     code, _, err = cli("import", "run", str(other))
