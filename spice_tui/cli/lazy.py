@@ -75,9 +75,9 @@ COMMANDS: dict[str, Entry] = {
     "rewards": Entry("rewards", "app", "Add rewards to manifests, and test them."),
     "lint": Entry("lint", "lint", "Check manifests, and say what is wrong where."),
     "add": Entry("add", "add", "Add a package: a sample, or one from elsewhere."),
-    "export": Entry("export", "export", "Write a trained pod into a .spicepod file."),
+    "export": Entry("export", "export", "Write a trained pod, or runs, into a file."),
     "import": Entry(
-        "importing", "import_pod", "Take in a trained pod from a .spicepod file, or MLflow's runs."
+        "importing", "import_pod", "Take in a trained pod, or runs, from a file or MLflow's folder."
     ),
     "trust": Entry("trust", "trust", "Let code that lies in the folder run."),
     "server": Entry("server", "app", "Serve models over HTTP, and look after their servers."),
