@@ -83,6 +83,13 @@ async def test_references_name_runs_wherever_resources_are_named(world: World) -
     one = await made(world, "good", accuracy=0.5, loss=2.0)
     two = await made(world, accuracy=0.9, loss=3.0)
     three = await made(world, "good", "bad", accuracy=0.1, loss=9.0)
+    # A trial that a script does is a run, and can leave nothing.
+    trial = await world.runs.database.write(
+        lambda connection: run_table.create(
+            connection, kind="trial", command=[], created=1.0, state="complete"
+        )
+    )
+    world.runs.metrics.add(f"runs/{trial.id}", [Point("accuracy", 1.0, 1.0)])
     expected = {
         "@latest": three,
         "runs/@latest": three,

@@ -72,7 +72,7 @@ class RunOutputs:
         return await self._newest(wanted.label)
 
     async def _newest(self, label: str) -> RunRow:
-        chosen = run_lists.Filter(labels=[label] if label else [])
+        chosen = run_lists.Filter(labels=[label] if label else [], leaving=not label)
         newest = await self._database.read(
             lambda connection: run_lists.newest(connection, chosen, 1)
         )
@@ -96,7 +96,7 @@ class RunOutputs:
         best = sorted(scores, key=lambda number: (scores[number], number), reverse=True)
         for start in range(0, len(best), _LOOKED_AT):  # those that are archived are no longer it
             some = best[start : start + _LOOKED_AT]
-            chosen = run_lists.Filter(ids=some)
+            chosen = run_lists.Filter(ids=some, leaving=True)
             rows = await self._database.read(
                 lambda connection, chosen=chosen: run_lists.newest(connection, chosen, _LOOKED_AT)
             )
@@ -145,8 +145,9 @@ class RunOutputs:
 
     async def listed(self) -> list[ResourceInfo]:
         """The newest runs, oldest of them first."""
+        chosen = run_lists.Filter(leaving=True)
         rows = await self._database.read(
-            lambda connection: run_lists.newest(connection, run_lists.Filter(), RUNS_LISTED)
+            lambda connection: run_lists.newest(connection, chosen, RUNS_LISTED)
         )
         return [
             ResourceInfo(

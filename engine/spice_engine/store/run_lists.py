@@ -54,7 +54,8 @@ COLUMNS = {
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Which runs; what is empty or None lets everything through. `project` `-` is none, `name` a
-    pattern, `ids` the only ones that may be found."""
+    pattern, `ids` the only ones that may be found; `leaving`: only those that can leave files,
+    which a trial without a command cannot."""
 
     states: Sequence[str] = ()
     labels: Sequence[str] = ()
@@ -68,6 +69,7 @@ class Filter:
     made_by: str = ""
     before: int | None = None
     ids: Collection[int] | None = None
+    leaving: bool = False
 
     def where(self) -> tuple[str, list[object]]:
         """Its SQL, with the values that go into it."""
@@ -97,6 +99,8 @@ class Filter:
             if value is not None:
                 clauses.append(clause)
                 values.append(value)
+        if self.leaving:
+            clauses.append("NOT (kind = 'trial' AND command = '[]')")
         if self.ids is not None:
             clauses.append("id IN (SELECT value FROM json_each(?))")
             values.append(to_json(sorted(self.ids)))
