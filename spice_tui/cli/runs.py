@@ -115,7 +115,7 @@ def _mount(text: str) -> str:
 
 def stages_text(stages: dict[str, float]) -> str:
     """What each stage of a run took."""
-    order = ("snapshot", "environment", "files", "running", "saving")
+    order = ("snapshot", "queued", "environment", "files", "running", "saving")
     found = [(name, stages[name]) for name in order if name in stages]
     return ", ".join(f"{name} {values.number(seconds, 3)} s" for name, seconds in found)
 

@@ -87,7 +87,7 @@ def _in_pairs(words: list[str]) -> str:
     return ",\n".join(", ".join(words[at : at + 2]) for at in range(0, len(words), 2))
 
 
-_STAGES = ("snapshot", "environment", "files", "running", "saving")
+_STAGES = ("snapshot", "queued", "environment", "files", "running", "saving")
 
 
 def _stage_order(stage: tuple[str, float]) -> tuple[int, str]:

@@ -169,17 +169,24 @@ async def test_bad_numbers_and_commands_are_told(runs: Runs) -> None:
     assert f"MASTER_PORT {port} is in use" in ended.message
 
 
-async def test_a_run_waits_for_machines_for_all_its_ranks_and_nobody_passes_it(runs: Runs) -> None:
+async def test_a_run_waits_for_machines_for_all_its_ranks_and_only_spare_ones_are_used_meanwhile(
+    runs: Runs,
+) -> None:
     await runs.machines.set(SetMachineType("small", max_machines=3))
     first = await runs.start(StartRun("sleep 300", distributed=2, machine_type="small"))
     assert first.state == "running"
     second = await runs.start(StartRun("true", distributed=2, machine_type="small"))
     assert second.message == "waits for 2 machines of type small: 2 of 3 in use."
-    third = await runs.start(StartRun("true", machine_type="small"))
-    assert third.state == "queued"
+    third = await runs.start(StartRun("sleep 300", machine_type="small"))
+    assert third.state == "running"
+    fourth = await runs.start(StartRun("true", machine_type="small"))
+    assert fourth.state == "queued"
     await runs.end(first.id, kill=True)
     assert (await runs.wait_over(second.id)).exit_code == 0
-    assert (await runs.wait_over(third.id)).exit_code == 0
+    assert runs.known[third.id].state == "running"
+    assert (await runs.wait_over(fourth.id)).exit_code == 0
+    await runs.end(third.id, kill=True)
+    await runs.wait_over(third.id)
     assert runs.machines.queue.in_use("small") == 0
     assert runs.known[first.id].state in FINAL_STATES
 

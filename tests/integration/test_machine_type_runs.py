@@ -82,6 +82,8 @@ def test_the_third_of_three_waits_through_a_restart_and_starts_when_one_ends(cli
     assert cli("kill", str(first))[0] == 0
     wait_for(lambda: run_of(cli, third)["state"] == "running", "the third to start")
     assert run_of(cli, third)["message"] == ""
+    assert run_of(cli, third)["stages"]["queued"] > 0
+    assert "queued" not in run_of(cli, second)["stages"]
     assert cli("kill", str(second), str(third))[0] == 0
     wait_for(lambda: types_of(cli)["cpu-big"]["in_use"] == 0, "all to end")
 

@@ -66,6 +66,44 @@ def test_what_is_there_without_any_set_up() -> None:
     assert sizes(Resources(1.0, GIB, 1), 0)["cpu-big"] == (0.5, 0.5, 0, 2)
 
 
+async def test_who_waits_for_many_is_passed_by_those_only_that_keep_none_from_it(
+    types: MachineTypes,
+) -> None:
+    await types.set(SetMachineType("small", max_machines=4))
+
+    def ask(run: int, count: int = 1, priority: int = 0) -> Turn:
+        return types.ask(run, "small", count, priority)
+
+    assert all(ask(run).done() for run in (1, 2))
+    many = ask(3, 3)
+    assert not many.done()
+    assert ask(4).done()  # the fourth machine is none of the three that 3 waits for
+    fifth, two = ask(5), ask(6, 2)
+    assert [fifth.done(), two.done()] == [False, False]  # one is free, and 3 will need it
+    types.queue.give_back(4)
+    assert [fifth.done(), two.done()] == [True, False]
+    types.queue.give_back(1)
+    assert not many.done()
+    urgent = ask(7, 2, priority=1)
+    assert urgent.done()
+    types.queue.give_back(2)
+    types.queue.give_back(7)
+    assert many.done()
+    assert types.queue.in_use("small") == 4
+
+
+async def test_who_waits_for_more_than_there_are_holds_nobody_up(types: MachineTypes) -> None:
+    await types.set(SetMachineType("small", max_machines=2))
+    assert types.ask(1, "small", 2).done()
+    many = types.ask(2, "small", 2)
+    await types.set(SetMachineType("small", max_machines=1))
+    types.queue.give_back(1)
+    assert not many.done()
+    assert types.ask(3, "small").done()
+    await types.set(SetMachineType("small", max_machines=3))
+    assert many.done()
+
+
 async def test_runs_wait_in_the_order_of_their_numbers_and_for_their_own_type_alone(
     types: MachineTypes,
 ) -> None:

@@ -8,14 +8,13 @@ import logging
 import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import Any
 
 from spice_engine.errors import Overloaded, StorageError
 from spice_engine.events import Bus
 from spice_engine.protocol.runs import RunInfo
 from spice_engine.runs.listeners import Listeners
-from spice_engine.runs.preparation import Prepared
 from spice_engine.runs.states import STOPPED_AS, WAITING, ending_of, has_process, info_of
 from spice_engine.store import run_life
 from spice_engine.store import runs as table
@@ -110,13 +109,13 @@ class KnownRuns:
 
         return await self._record(change)
 
-    async def prepared(self, number: int, made: Prepared) -> RunInfo:
-        """Note what was made for a run, and how long it took."""
+    async def prepared(self, number: int, stages: Mapping[str, float], environment: str) -> RunInfo:
+        """Note how long it took until a run could begin, and the key of its environment."""
 
         def change(connection: sqlite3.Connection) -> RunRow:
-            if made.environment:
-                table.note_environment(connection, number, made.environment)
-            for stage, seconds in made.stages.items():
+            if environment:
+                table.note_environment(connection, number, environment)
+            for stage, seconds in stages.items():
                 table.note_stage(connection, number, stage, seconds)
             return table.get(connection, number)
 

@@ -32,6 +32,9 @@ class MachineQueue:
 
     `find` gives a type as it is now, None if there is none any more. Runs of one type never wait
     for runs of another.
+
+    While the first in line waits for many machines, those behind it may have free ones that it
+    will not need (back-fill): it gets its own when those have ended that it found at work.
     """
 
     def __init__(self, devices: Devices, find: Callable[[str], MachineTypeRow | None]) -> None:
@@ -44,6 +47,8 @@ class MachineQueue:
         self._asked: dict[int, tuple[str, Turn]] = {}
         self._wanted: dict[int, int] = {}
         self._places: dict[int, tuple[int, int]] = {}
+        self._since: dict[int, int] = {}
+        self._events = 0
 
     def in_use(self, name: str) -> int:
         """How many machines of the type runs have."""
@@ -62,7 +67,7 @@ class MachineQueue:
         One with a higher priority goes before all with a lower one.
 
         The answer is done at once where they are free, later else; it is None for a run that left
-        the line. Nobody passes a run that waits for many, or its turn would never come.
+        the line. Nobody who would hold it back passes a run, or its turn would never come.
         """
         if run in self._asked:
             return self._asked[run][1]
@@ -73,6 +78,7 @@ class MachineQueue:
         self._asked[run] = (name, turn)
         self._wanted[run] = count
         place = self._places[run] = (-priority, run)
+        self._since[run] = self._next_event()
         insort(self._lines.setdefault(name, []), place)
         self.serve(name)
         return turn
@@ -89,7 +95,7 @@ class MachineQueue:
         name, turn = self._asked.pop(run, ("", None))
         if turn is None:
             return
-        del self._wanted[run]
+        del self._wanted[run], self._since[run]
         self._lines[name].remove(self._places.pop(run))
         if not turn.done():
             turn.set_result(None)
@@ -100,6 +106,8 @@ class MachineQueue:
         machine = self._held.pop(run, None)
         if machine is None:
             return
+        self._places.pop(run, None)
+        self._since.pop(run, None)
         self._in_use[machine.type] -= machine.count
         self._used[machine.type] = time.monotonic()
         self._devices.give_back(machine.devices)
@@ -109,14 +117,46 @@ class MachineQueue:
         """Give free machines of the type to those who wait."""
         kind, line = self._find(name), self._lines.get(name, [])
         while kind is not None and line:
-            count = self._wanted[line[0][1]]
-            if kind.max_machines is not None and self._in_use[name] + count > kind.max_machines:
+            place = self._first_to_serve(name, kind.max_machines, line)
+            if place is None:
                 return
-            _, run = line.pop(0)
-            del self._wanted[run], self._places[run]
+            line.remove(place)
+            _, run = place
+            count = self._wanted.pop(run)
+            self._since[run] = self._next_event()
             devices = self._devices.least_used(kind.gpus * count)
             machine = self.hold(run, name, devices, count)
             _, turn = self._asked.pop(run)
             # Whoever asked may be cancelled just now; it gives the machine back then.
             if not turn.done():
                 turn.set_result(machine)
+
+    def _first_to_serve(
+        self, name: str, most: int | None, line: Sequence[tuple[int, int]]
+    ) -> tuple[int, int] | None:
+        """The first in line whose machines are free, and who keeps none from those before it."""
+        first = self._wanted[line[0][1]]
+        if most is None or self._in_use[name] + first <= most:
+            return line[0]
+        spare = most - self._in_use[name]
+        if spare > 0 and first <= most:  # otherwise it waits until there are more
+            spare = min(spare, most - first - self._passed(name, line[0]))
+        if spare <= 0:
+            return None
+        return next((place for place in line[1:] if self._wanted[place[1]] <= spare), None)
+
+    def _passed(self, name: str, waiting: tuple[int, int]) -> int:
+        """How many machines those have who stood behind a run and got theirs before it."""
+        since = self._since[waiting[1]]
+        return sum(
+            machine.count
+            for run, machine in self._held.items()
+            if machine.type == name
+            and run in self._places
+            and self._places[run] > waiting
+            and self._since[run] > since
+        )
+
+    def _next_event(self) -> int:
+        self._events += 1
+        return self._events

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -46,6 +47,8 @@ class Stages:
 
     async def prepare(self, row: RunRow) -> Prepared | None:
         """Make the files and the environment of a run; None if it is over instead."""
+        waited = row.attempt == 1 and self._known[row.id].state == "queued"
+        queued = {"queued": max(0.0, time.time() - row.created)} if waited else {}
         state = "building" if row.dependencies else "mounting" if row.mounts else ""
         if state:
             cached = state == "building" and await self._preparation.is_cached(row)
@@ -64,7 +67,7 @@ class Stages:
         except (NotFound, InvalidRequest) as error:
             await self.not_begun(row, "mount_failed", str(error))
         else:
-            await self._known.prepared(row.id, prepared)
+            await self._known.prepared(row.id, {**queued, **prepared.stages}, prepared.environment)
             return prepared
         finally:
             task.cancel()
