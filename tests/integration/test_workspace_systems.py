@@ -98,6 +98,8 @@ async def test_packages_of_apt_are_there_for_the_workspace(
         (Dependencies(image="debian", pip=["numpy"]), ["numpy", "jupyterlab"]),
         (Dependencies(apt=["ffmpeg"], pip=["numpy"]), ["numpy", "jupyterlab"]),
         (Dependencies(setup=["true"]), ["jupyterlab"]),
+        (Dependencies(python="/opt/venv/bin/python"), []),
+        (Dependencies(python="3.12"), ["jupyterlab"]),
     ],
 )
 def test_what_serves_notebooks_is_added_to_packages_of_python(

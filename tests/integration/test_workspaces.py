@@ -223,6 +223,9 @@ async def test_a_mount_appears_in_the_folder_itself_and_leaves_no_trace(root: Pa
             return frozen
 
         runs.preparation.resolve = resolve
+        for place, words in (("seed.txt", "there is a file"), (".spice/x", "engine's own state")):
+            with pytest.raises(InvalidRequest, match=words):
+                await workspaces.start(StartWorkspace("no", mounts=[f"uploads/seeds:{place}"]))
         mounts = ["uploads/seeds:data/in"]
         await workspaces.start(StartWorkspace("notes", mounts=mounts))
         info = await in_state(workspaces, "notes", "ready")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from spice_engine.protocol.runs import RunInfo
 from spice_engine.runs.gpu_usage import Gpus
 from spice_engine.runs.metric_feeds import owner_of
 from spice_engine.runs.rank_jobs import ranks_of
+from spice_engine.runs.rounds import Rounds
 from spice_engine.runs.service import Runs
 from spice_engine.runs.states import has_process
 from spice_engine.runs.usage import RunUsage, RunUsages
@@ -52,29 +52,31 @@ class Hardware:
         self._shims: dict[int, _Shim] = {}
         self._living: set[int] = set()
         self._new: set[int] = set()
-        self._some = asyncio.Event()
+        self._looks = 0
         self._lock = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
+        self._rounds = Rounds(
+            "hardware of runs",
+            self._look,
+            seconds=lambda: LOOK_SECONDS,
+            needed=lambda: self._living,
+        )
         self._end_listening: Callable[[], None] = runs.listen(self._hear)
 
     def start(self) -> None:
         """Begin; on the running loop."""
-        self._task = asyncio.create_task(self._measure_for_ever(), name="hardware of runs")
+        self._rounds.start()
 
     async def close(self) -> None:
         """End it."""
         self._end_listening()
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._rounds.close()
 
     def _hear(self, info: RunInfo) -> None:
         if info.state in _LIVE and has_process(info):
             if info.id not in self._living:
                 self._living.add(info.id)
                 self._new.add(info.id)
-            self._some.set()
+            self._rounds.wake()
         elif info.id in self._living:
             self._living.discard(info.id)
             self._new.discard(info.id)
@@ -112,15 +114,9 @@ class Hardware:
             usage.sent,
         )
 
-    async def _measure_for_ever(self) -> None:
-        look = 0
-        while True:
-            if not self._living:
-                self._some.clear()
-                await self._some.wait()  # idle costs nothing
-            await asyncio.sleep(LOOK_SECONDS)
-            look += 1
-            await self.measure(None if look % EVERY_LOOKS == 0 else self._new)
+    async def _look(self) -> None:
+        self._looks += 1
+        await self.measure(None if self._looks % EVERY_LOOKS == 0 else self._new)
 
     async def measure(self, runs: Collection[int] | None = None) -> None:
         """Measure and store once, all runs or some."""

@@ -8,7 +8,6 @@ the process has ended everything is taken in before the end is recorded.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from pathlib import Path
 from spice_engine.errors import SpiceError
 from spice_engine.protocol.runs import RunInfo
 from spice_engine.runs import event_folder, metric_lines
+from spice_engine.runs.rounds import Rounds
 from spice_engine.runs.service import Runs
 from spice_engine.runs.states import has_process
 from spice_engine.store.disk import storage_error
@@ -69,23 +69,24 @@ class MetricFeeds:
         self._runs = runs
         self._metrics = runs.metrics
         self._feeds: dict[int, _Feed] = {}
-        self._task: asyncio.Task[None] | None = None
-        self._some = asyncio.Event()
         self._turn = 0
+        self._rounds = Rounds(
+            "metrics of runs",
+            self._look,
+            seconds=lambda: LOOK_SECONDS,
+            needed=lambda: self._feeds,
+        )
         self._end_listening: Callable[[], None] = runs.listen(self._hear)
         runs.settling.append(self._settle)
 
     def start(self) -> None:
         """Begin; on the running loop."""
-        self._task = asyncio.create_task(self._look_for_ever(), name="metrics of runs")
+        self._rounds.start()
 
     async def close(self) -> None:
         """End it; what is not taken in yet is taken in by the next engine."""
         self._end_listening()
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._rounds.close()
 
     async def catch_up(self, number: int) -> None:
         """Take in all that a run has written so far.
@@ -103,7 +104,7 @@ class MetricFeeds:
             self._feeds.pop(info.id, None)
         elif info.state == "running" and has_process(info) and info.id not in self._feeds:
             self._feeds[info.id] = self._feed(info)
-            self._some.set()
+            self._rounds.wake()
 
     def _feed(self, run: RunInfo | RunRow) -> _Feed:
         folder = self._runs.folder(run.id)
@@ -112,17 +113,9 @@ class MetricFeeds:
         events = event_folder.places(run.tensorboard, Path(run.cwd), copied)
         return _Feed(run.id, metric_file(folder, run.attempt), events, since=run.created)
 
-    async def _look_for_ever(self) -> None:
-        while True:
-            if not self._feeds:
-                self._some.clear()
-                await self._some.wait()  # idle costs nothing
-            await asyncio.sleep(LOOK_SECONDS)
-            self._turn += 1
-            await self._look()
-
     async def _look(self) -> None:
         """Take in what is new of the files that grew."""
+        self._turn += 1
         events = self._turn % EVENTS_EVERY == 0
         feeds = list(self._feeds.values())
         grown = await asyncio.to_thread(lambda: [feed for feed in feeds if _grew(feed, events)])

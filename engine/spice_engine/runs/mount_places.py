@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from spice_engine.errors import InvalidRequest
@@ -28,10 +29,16 @@ def is_folder(objects: ObjectStore, content: str) -> bool:
 
 
 def check(
-    objects: ObjectStore, code: str, mounts: Sequence[MountRow], state: Path, *, system: bool
+    objects: ObjectStore,
+    code: str | Path,
+    mounts: Sequence[MountRow],
+    state: Path,
+    *,
+    system: bool,
 ) -> None:
-    """Refuse mounts that cannot appear. `code` is the stored folder that the run begins with,
-    `state` the engine's own; with a `system` the places from / on are those of another one.
+    """Refuse mounts that cannot appear. `code` is the stored folder that the run begins with, or
+    the one it works in itself; `state` is the engine's own; with a `system` the places from / on
+    are those of another one.
 
     Raises:
         InvalidRequest: what is at a place is of another kind, or must not be hidden.
@@ -39,16 +46,18 @@ def check(
     """
     for mount in mounts:
         shows_folder = is_folder(objects, mount.object)
-        if not mount.path.startswith("/"):
+        inner = not mount.path.startswith("/")
+        if inner and isinstance(code, str):
             _check_kind(mount, *_stored(objects, code, mount.path), shows_folder=shows_folder)
             continue
-        place = Path(mount.path)
+        place = Path(code, mount.path) if inner else Path(mount.path)
         if any(place.is_relative_to(one) for one in _OF_THE_KERNEL):
             raise _cannot(mount, "it is the kernel's own", "Give it a place elsewhere.")
         if state.is_relative_to(place) or place.is_relative_to(state):
             raise _cannot(mount, "the engine's own state is there", "Give it a place elsewhere.")
-        if not system:
-            _check_kind(mount, *_found(place), shows_folder=shows_folder)
+        if inner or not system:
+            there = replace(mount, path=str(place))
+            _check_kind(there, *_found(place), shows_folder=shows_folder)
 
 
 def _check_kind(mount: MountRow, at: str, kind: str, *, shows_folder: bool) -> None:

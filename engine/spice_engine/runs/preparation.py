@@ -84,6 +84,8 @@ class Preparation:
         self.sources = GitSources(location.state, objects)
         self.resolve: Resolve = _no_resources
         """Gives the object of a resource; set when there are resources."""
+        self.follow: Resolve = _as_it_is
+        """Follows the references and links of a resource; set together with it."""
 
     async def take(self, request: StartRun, cwd: Path, code: str = "") -> Taken:
         """Freeze what a run asks for, with the folder as it is now, or with `code`.
@@ -113,15 +115,7 @@ class Preparation:
                 hint="Leave --in-place out.",
             )
         if code and found:
-            system = wanted is not None and bool(wanted.apt or wanted.image)
-            await asyncio.to_thread(
-                mount_places.check,
-                self._objects,
-                code,
-                found,
-                self._location.state,
-                system=system,
-            )
+            await self._check_places(code, found, wanted)
         plain = None if wanted is None else dataclasses.asdict(wanted)
         return Taken(code, plain, found, seconds)
 
@@ -170,14 +164,36 @@ class Preparation:
         """
         return tuple(
             [
-                MountRow(mount.resource, mount.path, await self._object_of(mount.resource))
+                MountRow(mount.resource, mount.path, *await self._found(mount.resource))
                 for mount in mount_texts.parse(texts)
             ]
         )
 
-    async def _object_of(self, resource: str) -> str:
+    async def mounts_in_place(self, request: StartRun, cwd: Path) -> tuple[MountRow, ...]:
+        """Those of a command that works in `cwd` itself.
+
+        Raises:
+            InvalidRequest: one is no mount, or cannot appear at its place.
+            NotFound: its resource is not there.
+        """
+        found = await self.mounts_of(request.mounts)
+        await self._check_places(cwd, found, request.dependencies)
+        return found
+
+    async def _check_places(
+        self, code: str | Path, found: Sequence[MountRow], wanted: Dependencies | None
+    ) -> None:
+        state = self._location.state
+        system = wanted is not None and bool(wanted.apt or wanted.image)
+        await asyncio.to_thread(
+            mount_places.check, self._objects, code, found, state, system=system
+        )
+
+    async def _found(self, resource: str) -> tuple[str, str]:
+        """Its object, and where it lies, with references and links followed."""
         try:
-            return await self.resolve(resource)
+            place = await self.follow(resource)
+            return await self.resolve(place), place
         except NotFound as error:
             raise NotFound(
                 f"Cannot mount resource {resource[:200]!r}: {error.message}", hint=error.hint
@@ -296,6 +312,10 @@ def _note(folder: Path, made: Environment, waited: float) -> None:
         )
     except OSError as error:
         raise storage_error(error, "note a run's environment", folder) from error
+
+
+async def _as_it_is(path: str) -> str:
+    return path
 
 
 async def _no_resources(path: str) -> str:

@@ -12,6 +12,7 @@ from spice_engine.protocol.machine_types import DEFAULT_MACHINE_TYPE
 from spice_engine.protocol.runs import RunInfo
 from spice_engine.protocol.servers import Dependencies
 from spice_engine.protocol.workspaces import WorkspaceInfo
+from spice_engine.runs.environment_wishes import is_path
 from spice_engine.runs.mounts import parse
 from spice_engine.runs.notebook_server import MODULES, Activity, NoAnswer, needs
 from spice_engine.runs.workspace_folders import VARIABLES
@@ -118,17 +119,25 @@ def uses_this_python(needed: Dependencies | None) -> bool:
 
 def python_of(needed: Dependencies) -> str:
     """The Python of an environment of its own, as its PATH has it."""
+    if is_path(needed.python):
+        return needed.python
     # An image may have no other name for its own.
     return "python3" if _is_image_alone(needed) else "python"
 
 
 def needed_by(wanted: Mapping[str, Any]) -> Dependencies | None:
     """The environment of its own, None for none. It gets what serves notebooks, unless that is a
-    matter of an image, a lock or a conda file."""
+    matter of an image, a lock, a conda file or an interpreter that is used as it is."""
     needed: Dependencies | None = wanted["dependencies"]
     if needed is None or needed == Dependencies():
         return None
-    if needed.conda_file or needed.lock or uses_this_python(needed) or _is_image_alone(needed):
+    if (
+        needed.conda_file
+        or needed.lock
+        or is_path(needed.python)
+        or uses_this_python(needed)
+        or _is_image_alone(needed)
+    ):
         return needed
     named = [*needed.pip, *needed.conda, *needed.requirements.splitlines()]
     more = needs(wanted["interface"], named)

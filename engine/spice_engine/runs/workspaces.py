@@ -230,7 +230,7 @@ class Workspaces:
             )
         preparation = self._runs.preparation
         taken = await preparation.take(dataclasses.replace(request, mounts=[]), cwd)
-        return dataclasses.replace(taken, mounts=await preparation.mounts_of(request.mounts))
+        return dataclasses.replace(taken, mounts=await preparation.mounts_in_place(request, cwd))
 
     async def _row(self, number: int) -> RunRow:
         return await self._runs.database.read(lambda connection: table.get(connection, number))
