@@ -40,10 +40,11 @@ send_metric("phase", "training")
 wire(type="number", name="acc", number=0.5)
 wire(type="number", name="acc", number=float("nan"), index=10)
 wire(type="text", name="phase", text="done")
-try:
-    wire(type="number", name="acc", number="much")
-except Exception as error:
-    print(error.code, error.read().decode())
+for bad in (dict(name="acc", number="much"), dict(name="n" * 301, number=1)):
+    try:
+        wire(type="number", **bad)
+    except Exception as error:
+        print(error.code, error.read().decode())
 """
 
 
@@ -73,7 +74,9 @@ def run(cli: Cli) -> str:
 
 
 def test_series_are_listed_printed_followed_and_exported(cli: Cli, run: str, folder: Path) -> None:
-    assert cli("logs", run)[1].startswith("400 a metric has a name")
+    refused = cli("logs", run)[1].splitlines()
+    assert refused[0].startswith("400 a metric has a name")
+    assert refused[1].startswith("400 the name of a metric has 1 to 300 characters")
     code, out, _ = cli("metrics", run)
     # On a slow machine what the run uses was measured, too.
     lines = [line.split() for line in out.splitlines() if "system/" not in line]

@@ -38,6 +38,7 @@ from spice_engine.runs.metric_service import RunMetrics
 from spice_engine.store import runs as table
 from spice_engine.store import series, series_figures
 from spice_engine.store.series import Point, Sample, StoredPoint
+from spice_runtime.run_metrics import LONGEST_NAME, LONGEST_TEXT
 
 MOST_POINTS = 50_000
 MOST_ADDED = 10_000
@@ -64,13 +65,18 @@ async def add_metrics(metrics: RunMetrics, request: AddMetrics) -> Accepted:
     """Add points to a run's metrics; they are stored when the answer comes."""
     if len(request.points) > MOST_ADDED:
         raise InvalidRequest(f"more than {MOST_ADDED} points in one call.")
+    for point in request.points:
+        if not 0 < len(point.name) <= LONGEST_NAME:
+            raise InvalidRequest(
+                f"the name of a metric has 1 to {LONGEST_NAME} characters, not {point.name[:80]!r}."
+            )
     # What the run's processes wrote before comes before, also where the index is not given.
     owner = await _checked(metrics, request.id)
     now = time.time()
     points = [
         Point(
             name=point.name,
-            value=point.value,
+            value=point.value[:LONGEST_TEXT] if isinstance(point.value, str) else point.value,
             index=point.index,
             time=now if point.time is None else point.time,
         )
