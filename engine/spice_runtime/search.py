@@ -21,7 +21,7 @@ import math
 import os
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,10 +113,7 @@ def create(
             return Search(at, found[-1], resumed=True, parent=_run_around(door))
     request = {
         "method": method,
-        "parameters": [
-            {"name": one, **(spec if isinstance(spec, Mapping) else {"values": list(spec)})}
-            for one, spec in params.items()
-        ],
+        "parameters": [{"name": one, **_spec(one, given)} for one, given in params.items()],
         "trials": trials,
         "parallel": parallel,
         "goal": goal,
@@ -129,6 +126,14 @@ def create(
         "description": description,
     }
     return Search(at, at.create("searches", request), parent=_run_around(door))
+
+
+def _spec(name: str, given: Any) -> Spec:
+    if isinstance(given, Mapping):
+        return given
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise TypeError(f"{name}: search over a list of values, or choice, uniform, whole, log.")
+    return {"values": list(given)}
 
 
 def get(number: int, *, door: Door | None = None) -> Search:

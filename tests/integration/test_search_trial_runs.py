@@ -59,6 +59,15 @@ async def test_a_trial_that_code_does_is_a_run_that_goes_as_it_goes(tmp_path: Pa
             run = await run_of(runs, trial.run)
             assert (run.state, run.outcome) == (state, outcome)
         assert run.message == "Pruned."
+        with pytest.raises(Conflict, match="over already \\(pruned"):
+            await searches.tell(info.id, trial.number, "complete", 1.0, "")
+        assert (await searches.tell(info.id, 2, "complete", 0.25, "")).value == 0.25
+        for told, value in (("complete", 0.5), ("failed", None)):
+            with pytest.raises(Conflict, match="over already \\(complete"):
+                await searches.tell(info.id, 2, told, value, "")
+        with pytest.raises(Conflict, match="over already \\(failed"):
+            await searches.tell(info.id, 3, "complete", 1.0, "")
+        assert await values(runs, 2) == [0.5, 0.25]
         with pytest.raises(InvalidRequest, match="has no command"):
             asked_with(await runs.database.read(lambda one: run_table.get(one, run.id)))
 

@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 import importlib.util
 import logging
+import math
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -302,7 +303,9 @@ class Searches:
             raise InvalidRequest("a complete trial needs a value.")
         self._require(drive, trial)
         told = await drive.tell(trial, state, value, message[:2000])
-        if told.state != state and not (state == "complete" and told.state == "failed"):
+        complete = state == "complete"
+        expected = "failed" if complete and math.isnan(value or 0.0) else state
+        if told.state != expected or (expected == "complete" and told.value != value):
             raise Conflict(f"trial {trial} of search {number} is over already ({told.state}).")
         return trial_info_of(told)
 
