@@ -207,7 +207,7 @@ async def build_parts(
         stack, location, settings, database, objects, pools, bus, trusted=trusted
     )
     bundles = build_model_services(stack, location, settings, database, metrics, objects, pods, bus)
-    preparation.resolve = bundles.tree.stored_object
+    preparation.resolve, preparation.follow = bundles.tree.stored_object, bundles.tree.place_of
     searches.pods = pods.trials
     serving = build_server_services(
         location,

@@ -334,6 +334,34 @@ def test_what_is_made_is_made_once_though_the_engine_dies_before_it_answers(
     assert other.status == "killed"
 
 
+def test_runs_made_by_hand_are_a_graph_of_their_mounts(shared_engine: EngineFixture) -> None:
+    client = client_of(shared_engine)
+
+    def made(command: str, **mounts: str) -> spice.Run:
+        run = client.runs.new(
+            command=command, attached_resources={at: place for place, at in mounts.items()}
+        )
+        run.wait_status("complete")
+        return run
+
+    first = made("echo 1 > a")
+    second = made("cat in/a > b", **{"in": f"runs/{first.id}"})
+    third = made("cat b > c", b="runs/@latest/b")
+    other = made("ls", a=f"runs/{first.id}/a")
+    assert third.came_from == [second.id]
+    found: Any = shared_engine.call("store.lineage", run=second.id)
+    edges = {(one["source"], one["target"]) for one in found["edges"]}
+    assert edges == {
+        (f"run/{first.id}", f"data/runs/{first.id}"),
+        (f"data/runs/{first.id}", f"run/{second.id}"),
+        (f"run/{second.id}", f"data/runs/{second.id}"),
+        (f"data/runs/{second.id}", f"run/{third.id}"),
+        (f"run/{third.id}", f"data/runs/{third.id}"),
+    }
+    whole: Any = shared_engine.call("store.lineage")
+    assert {"source": f"data/runs/{first.id}", "target": f"run/{other.id}"} in whole["edges"]
+
+
 def test_a_command_that_lost_its_answer_has_begun_one_run(shared_engine: EngineFixture) -> None:
     class Deaf(FollowingClient):
         def call(self, *asked: Any, **more: Any) -> Any:

@@ -12,7 +12,7 @@ import pytest
 
 from spice_engine.events import Bus
 from spice_engine.maintenance import Maintenance
-from spice_engine.pods.lineage import Graph
+from spice_engine.pods.graph import Graph
 from spice_engine.protocol.location import Location
 from spice_engine.protocol.models import CreateModel
 from spice_engine.protocol.views import GetLineage

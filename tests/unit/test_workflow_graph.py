@@ -38,9 +38,9 @@ def test_a_run_comes_from_what_it_mounts_else_from_who_made_it() -> None:
         [
             run(1, kind="workflow", parent=None),
             run(2, mounts=["uploads/data:d"]),
-            run(3, mounts=["runs/2/model:m"], outcome="failed"),
+            run(3, mounts=["runs/@latest/model:m"], came_from=[2], outcome="failed"),
             run(4, parent=3),
-            run(5, after=[4]),
+            run(5, after=[4], mounts=["runs/99:m"], came_from=[99]),
         ],
     )
     assert edges(found) == {
@@ -49,6 +49,7 @@ def test_a_run_comes_from_what_it_mounts_else_from_who_made_it() -> None:
         ("run/2", "run/3"),
         ("run/3", "run/4"),
         ("run/4", "run/5"),
+        ("data/runs/99", "run/5"),
     }
     assert titles(found)["run/3"] == ("3: x", "failed")
 
@@ -58,7 +59,9 @@ def test_many_trials_of_a_search_are_one_node() -> None:
         run(number, made_by="search:2", state="running" if number == 9 else "complete")
         for number in range(3, 3 + graph.MOST_INSTANCES + 1)
     ]
-    found = graph.of_runs(workflow(None), [run(2, mounts=["runs/5:m"], parent=None), *trials])
+    found = graph.of_runs(
+        workflow(None), [run(2, mounts=["runs/5:m"], came_from=[5], parent=None), *trials]
+    )
     assert titles(found)["search/2"] == ("13 trials of search 2", "running")
     assert edges(found) == {("workflow/7", "search/2"), ("search/2", "run/2")}
 

@@ -10,13 +10,12 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from spice_engine.errors import NotFound
+from spice_engine.pods.graph import Graph
 from spice_engine.pods.live import Pod
+from spice_engine.pods.run_lineage import add_runs
 from spice_engine.pods.service import Pods
-from spice_engine.protocol.views import GetLineage, Lineage, LineageEdge, LineageNode
-from spice_engine.runs.states import info_of
+from spice_engine.protocol.views import GetLineage, Lineage
 from spice_engine.store import policies, training
-from spice_engine.store import runs as run_table
 from spice_engine.store.database import Database
 from spice_engine.store.policies import PolicyRow
 from spice_engine.store.training import TrainingRow
@@ -25,31 +24,6 @@ TRAININGS = 5
 """Of each pod the newest ones are shown, and those that policies with a name came from."""
 
 VERSIONS = 5
-RUNS = 50
-
-
-class Graph:
-    """Nodes and edges as they are found; each once."""
-
-    def __init__(self) -> None:
-        self._nodes: dict[str, LineageNode] = {}
-        self._edges: dict[tuple[str, str], LineageEdge] = {}
-
-    def __contains__(self, ident: object) -> bool:
-        return ident in self._nodes
-
-    def node(self, ident: str, kind: str, title: str, state: str = "", detail: str = "") -> str:
-        """Add a thing, if it is not there; gives its id."""
-        self._nodes.setdefault(ident, LineageNode(ident, kind, title, state, detail))
-        return ident
-
-    def edge(self, source: str, target: str) -> None:
-        """Say that `target` came from `source`."""
-        self._edges[source, target] = LineageEdge(source, target)
-
-    def lineage(self) -> Lineage:
-        """All of it."""
-        return Lineage(list(self._nodes.values()), list(self._edges.values()))
 
 
 class Ancestry:
@@ -72,7 +46,7 @@ class Ancestry:
             for name in names:
                 await self._add_pod(graph, self._pods.get(name))
         if request.run is not None or not request.pod:
-            await self._add_runs(graph, request.run)
+            await add_runs(graph, self._database, request.run)
         for add in self.more:
             await add(graph, request)
         return graph.lineage()
@@ -124,38 +98,9 @@ class Ancestry:
             known = version.training_number in numbers
             graph.edge(f"training/{pod.name}/{version.training_number}" if known else there, ident)
 
-    async def _add_runs(self, graph: Graph, number: int | None) -> None:
-        def read(connection: sqlite3.Connection) -> list[run_table.RunRow]:
-            if number is None:
-                return list(run_table.list_newest(connection, RUNS))
-            if not 0 < number < 2**63:
-                raise NotFound(f"there is no run {number}.")
-            return [run_table.get(connection, number)]
-
-        for row in await self._database.read(read):
-            info = info_of(row)
-            title = info.name or " ".join(info.command)
-            ident = graph.node(
-                f"run/{row.id}", "run", f"run {row.id}: {title}", row.state, row.message
-            )
-            outputs = f"runs/{row.id}"
-            folder = self._pods.location.state / "runs" / str(row.id)
-            size = await asyncio.to_thread(_size, folder)
-            if size:
-                made = graph.node(f"data/{outputs}", "data", outputs, "", f"{size} bytes")
-                graph.edge(ident, made)
-
 
 def _file(path: Path) -> tuple[str, str]:
     try:
         return "", f"{path.stat().st_size} bytes"
     except OSError:
         return "missing", ""
-
-
-def _size(folder: Path) -> int:
-    """Bytes of the files a run left, without those of its folders."""
-    try:
-        return sum(one.stat().st_size for one in folder.iterdir() if one.is_file())
-    except OSError:
-        return 0

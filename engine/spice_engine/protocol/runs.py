@@ -74,7 +74,7 @@ class RunInfo:
     runs in the folder itself. `output_files` and `output_bytes` are None until it is over.
     `attempt` counts from 1; `archived` is when it was; `idempotent` is the hash of all that it was
     asked with. `link` is an address to open. `existed`: it is the answer to an idempotent request,
-    and was there before.
+    and was there before. `came_from` are the runs whose outputs it mounted.
     """
 
     id: int
@@ -119,6 +119,7 @@ class RunInfo:
     source: str = ""
     link: str = ""
     existed: bool = False
+    came_from: list[int] = field(default_factory=list[int])
 
 
 @record

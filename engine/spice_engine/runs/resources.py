@@ -150,6 +150,14 @@ class ResourceTree:
         names, link = await self._follow(paths.parse(path))
         return dataclasses.replace(await self._find(names), link=link)
 
+    async def place_of(self, path: str) -> str:
+        """Where in the tree the file or folder at a path lies, with references and links followed.
+
+        Raises:
+            NotFound, InvalidRequest: as `resolve`.
+        """
+        return (await self.resolve(path)).path
+
     async def stored_object(self, path: str) -> str:
         """The hash of a file or folder; what lies on disk is taken into the object store.
 

@@ -53,6 +53,7 @@ def info_of(row: RunRow) -> RunInfo:
         machine_type=row.machine_type,
         description=row.description,
         mounts=[f"{mount.resource}:{mount.path}" for mount in row.mounts],
+        came_from=sorted({mount.run for mount in row.mounts if mount.run is not None}),
         environment=row.environment,
         dependencies=None if row.dependencies is None else Dependencies(**row.dependencies),
         in_place=not row.code,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spice_engine.pods.lineage import Graph
+from spice_engine.pods.graph import Graph
 from spice_engine.protocol.views import GetLineage
 from spice_engine.serving.model_lookup import ModelLookup, info_of
 from spice_engine.serving.model_names import label

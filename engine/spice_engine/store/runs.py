@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, Final
 
 from spice_engine.errors import NotFound
@@ -31,11 +31,20 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class MountRow:
-    """A resource that a run sees at `path`, as it was when the run was asked for."""
+    """A resource that a run sees at `path`, as it was when the run was asked for. `source` is where
+    that lay, with every reference and link followed."""
 
     resource: str
     path: str
     object: str
+    source: str = ""
+
+    @property
+    def run(self) -> int | None:
+        """The run that left it, if one did."""
+        kind, _, rest = (self.source or self.resource).partition("/")
+        number = rest.partition("/")[0]
+        return int(number) if kind == "runs" and number.isdecimal() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +161,7 @@ def create(
         "description": description,
         "code": code,
         "dependencies": None if dependencies is None else to_json(dict(dependencies)),
-        "mounts": to_json([[mount.resource, mount.path, mount.object] for mount in mounts]),
+        "mounts": to_json([list(astuple(mount)) for mount in mounts]),
         "params": to_json(dict(params or {})),
         "parent": parent,
         "made_by": made_by,

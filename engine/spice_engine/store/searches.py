@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, Final
 
 from spice_engine.errors import NotFound
@@ -96,7 +96,7 @@ def create(
             to_json(dict(plan)),
             code,
             None if dependencies is None else to_json(dict(dependencies)),
-            to_json([[mount.resource, mount.path, mount.object] for mount in mounts]),
+            to_json([list(astuple(mount)) for mount in mounts]),
         ),
     )
     search = cursor.lastrowid or 0

@@ -121,13 +121,11 @@ def _names(nodes: dict[str, LineageNode], runs: Iterable[RunInfo]) -> dict[int, 
 def _sources(
     nodes: dict[str, LineageNode], names: Mapping[int, str], run: RunInfo
 ) -> Iterable[str]:
+    for number in run.came_from:
+        yield names[number] if number in names else _data(nodes, f"runs/{number}")
     for text in run.mounts:
         resource = text.rpartition(":")[0]
-        kind, _, rest = resource.partition("/")
-        number = rest.partition("/")[0]
-        if kind == "runs" and number.isdecimal() and int(number) in names:
-            yield names[int(number)]
-        else:
+        if not resource.startswith("runs/"):
             yield _data(nodes, resource)
     for number in run.after:
         if number in names:
