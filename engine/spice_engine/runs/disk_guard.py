@@ -18,6 +18,7 @@ from spice_engine.errors import SpiceError
 from spice_engine.protocol.runs import RunInfo
 from spice_engine.runs import disk_use
 from spice_engine.runs.logs import LOG_NAME, cut
+from spice_engine.runs.rounds import Rounds
 from spice_engine.runs.service import Runs
 from spice_engine.store.runs import FINAL_STATES
 from spice_engine.units import format_size
@@ -40,41 +41,39 @@ class DiskGuard:
         self._state = runs.location.state
         self._reserve = runs.location.state / "reserve"
         self._living: set[int] = set()
-        self._some = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._looked = False
+        # Once before the first run, too: that may fill the disk before it is looked at again.
+        self._rounds = Rounds(
+            "guard of the disk",
+            self._watch,
+            seconds=lambda: EVERY_SECONDS if self._looked else 0.0,
+            needed=lambda: self._living or not self._looked,
+        )
         self._end_listening = runs.listen(self._hear)
 
     def start(self) -> None:
         """Begin; on the running loop."""
-        self._task = asyncio.create_task(self._watch(), name="guard of the disk")
+        self._rounds.start()
 
     async def close(self) -> None:
         """End it."""
         self._end_listening()
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._rounds.close()
 
     def _hear(self, info: RunInfo) -> None:
         # On a full disk a run may write whose start could not be recorded yet.
         if info.state not in _NOT_WRITING:
             self._living.add(info.id)
-            self._some.set()
+            self._rounds.wake()
         else:
             self._living.discard(info.id)
-            if not self._living:
-                self._some.clear()
 
     async def _watch(self) -> None:
-        while True:
-            # Also before the first run: one may fill the disk before it is looked at again.
-            try:
-                await self.look()
-            except (SpiceError, OSError) as error:
-                log.warning("the disk could not be looked after: %s", error)
-            await asyncio.sleep(EVERY_SECONDS)
-            await self._some.wait()
+        self._looked = True
+        try:
+            await self.look()
+        except (SpiceError, OSError) as error:
+            log.warning("the disk could not be looked after: %s", error)
 
     async def look(self) -> None:
         """Kill the run that writes most, if the disk is all but full.
