@@ -179,3 +179,22 @@ async def all_of(runs: Runs) -> list[RunInfo]:
     """All runs."""
     found = await runs.database.read(lambda one: run_table.list_newest(one, 99))
     return [info_of(row) for row in found]
+
+
+async def test_no_trial_outlives_the_search_that_ends_as_it_is_asked_for(tmp_path: Path) -> None:
+    async with runs_of(tmp_path) as runs, searches_on(runs) as searches:
+        first = await searches.start(CODE)
+        second = await searches.start(CODE)
+        found = await asyncio.gather(
+            searches.ask(first.id, ""),
+            searches.end(first.id, kill=False),
+            searches.end(second.id, kill=False),
+            searches.ask(second.id, ""),
+            return_exceptions=True,
+        )
+        assert isinstance(found[3], Conflict)
+        for one in (first, second):
+            await until(searches, one.id, over)
+        assert [run.state for run in await all_of(runs)] == ["stopped"]
+        assert [one.state for one in await searches.trials(first.id, 1, 9)] == ["stopped"]
+        assert await searches.trials(second.id, 1, 9) == []
