@@ -20,6 +20,7 @@ from spice_engine.runs.archived_groups import ArchivedGroups
 from spice_engine.runs.client_variables import ClientVariables
 from spice_engine.runs.projects import Projects
 from spice_engine.runs.resources import ResourceTree
+from spice_engine.runs.run_archive_import import ArchiveImport
 from spice_engine.runs.run_archives import RunArchives
 from spice_engine.runs.searches import Searches
 from spice_engine.runs.service import Runs
@@ -172,3 +173,43 @@ async def test_what_was_chosen_is_written(tmp_path: Path) -> None:
         # What it mounted did not come: no other run is to be taken for it.
         assert taken.run.mounts == ["elsewhere/runs/1:x"]
         assert (taken.run.kind, taken.run.made_by) == ("run", "")
+
+
+async def test_an_import_that_is_cut_short_leaves_nothing_and_can_be_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = str(tmp_path / "file")
+    async with world_on(tmp_path / "one") as one:
+        for word in ("one", "two", "three"):
+            await one.run(f"echo {word} > left.txt")
+        await one.archives.export(ExportArchive(file, everything=True))
+    async with world_on(tmp_path / "two") as two:
+
+        async def ends(_: ArchiveImport, number: int, path: Path) -> None:
+            if path.parent.name == "3":
+                raise Conflict("the engine is stopping.")
+
+        async def crashed(_: ArchiveImport, number: int) -> None:
+            pass
+
+        async def there() -> list[int]:
+            rows = await two.runs.database.read(lambda c: run_table.list_newest(c, 9))
+            return sorted(row.id for row in rows)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ArchiveImport, "_take_points", ends)
+            with pytest.raises(Conflict):
+                await two.archives.take(file)
+            assert not await there()
+            assert not list((two.runs.location.state / "runs").iterdir())
+            patch.setattr(ArchiveImport, "_forget", crashed)  # what a crash leaves
+            with pytest.raises(Conflict):
+                await two.archives.take(file)
+            assert len(await there()) == 3
+        taken = await two.archives.take(file)
+        assert (len(taken.runs), taken.known) == (3, 0)
+        assert await there() == sorted(taken.runs.values())
+        left = [two.runs.folder(run) / "outputs" / "left.txt" for run in taken.runs.values()]
+        assert [path.read_text() for path in left] == ["one\n", "two\n", "three\n"]
+        folders = (two.runs.location.state / "runs").iterdir()
+        assert sorted(int(path.name) for path in folders) == await there()
