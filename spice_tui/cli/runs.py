@@ -52,6 +52,7 @@ def info(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
             ("Labels", ", ".join(found.get("labels", []))),
             ("Description", found.get("description")),
             ("Mounts", "; ".join(map(_mount, found.get("mounts", [])))),
+            ("From Runs", ", ".join(map(str, found.get("came_from", [])))),
             *_dependencies(found.get("dependencies") or {}),
             ("Environment", environment),
             ("Outputs", _outputs(found)),
