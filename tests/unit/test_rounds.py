@@ -9,11 +9,13 @@ from spice_engine.runs.rounds import Rounds
 
 async def test_rounds_are_gone_while_they_are_needed_and_end_at_once() -> None:
     left, gone, ended = 0, 0, False
-    waits = asyncio.Event()
+    twice, waits = asyncio.Event(), asyncio.Event()
 
     async def work() -> None:
         nonlocal left, gone, ended
         left, gone = left - 1, gone + 1
+        if gone == 2:
+            twice.set()
         if gone == 3:
             try:
                 waits.set()
@@ -29,8 +31,7 @@ async def test_rounds_are_gone_while_they_are_needed_and_end_at_once() -> None:
     assert gone == 0
     left = 2
     rounds.wake()
-    while left:
-        await asyncio.sleep(0)
+    await twice.wait()
     for _ in range(10):
         await asyncio.sleep(0)
     assert gone == 2
