@@ -12,6 +12,21 @@ from spice_engine.protocol.servers import Dependencies
 from spice_engine.runs.environments import EnvironmentFailed, Environments
 from spice_engine.workers.placement import UNCOUNTED, LocalPlacement
 from spice_engine.workers.shims import ShimHost
+from tests.integration.test_environments import output
+
+BUILDER = """
+import pathlib, zipfile
+
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    name, note = "tiny-1.0-py3-none-any.whl", "tiny-1.0.dist-info"
+    with zipfile.ZipFile(pathlib.Path(folder, name), "w") as archive:
+        archive.write("tiny.py")
+        archive.writestr(f"{note}/METADATA", "Metadata-Version: 2.1\\nName: tiny\\nVersion: 1.0\\n")
+        archive.writestr(f"{note}/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\n")
+        archive.writestr(f"{note}/RECORD", f"tiny.py,,\\n{note}/METADATA,,\\n{note}/WHEEL,,\\n")
+    return name
+"""
 
 
 @pytest.fixture
@@ -41,6 +56,22 @@ async def test_what_fails_removes_what_it_made_and_no_other_folder(
     assert made.python.exists()
     (log,) = environments.folder.glob(f"{made.key}/*/logs.txt")
     assert "trap" not in log.read_text()
+
+
+async def test_a_package_that_was_edited_is_built_again(
+    environments: Environments, tmp_path: Path
+) -> None:
+    folder = tmp_path / "it's my app; $HOME" / "package"
+    folder.mkdir()
+    # A builder of its own, for no index need be there.
+    settings = '[project]\nname = "tiny"\nversion = "1.0"\n[build-system]\nrequires = []\n'
+    backend = 'build-backend = "builder"\nbackend-path = ["."]\n'
+    (folder / "pyproject.toml").write_text(settings + backend)
+    (folder / "builder.py").write_text(BUILDER)
+    for word in ("first", "second"):
+        (folder / "tiny.py").write_text(f"VERSION = {word!r}\n")
+        made = await environments.ensure(Dependencies(pip=["./package"]), ())
+        assert output(made.python, "import tiny; print(tiny.VERSION)") == word
 
 
 async def test_an_image_is_unpacked_there(environments: Environments, tmp_path: Path) -> None:

@@ -42,7 +42,8 @@ class Plan:
     `locked`: the packages that `folder`/locked.txt names, and nothing they need, for that is named
     as well. `packages`: those of `folder`/requirements.txt. `exact`: everything asked for has its
     version, so what uv has in its cache is good enough, and the index is asked only for what is
-    missing. Otherwise the cache is for when the index cannot be reached. `root` is the folder in
+    missing. Otherwise the cache is for when the index cannot be reached. `fresh`: options for those
+    that uv must not take from its cache. `root` is the folder in
     which setup commands and relative paths begin.
     """
 
@@ -54,6 +55,7 @@ class Plan:
     locked: bool = False
     packages: bool = False
     exact: bool = False
+    fresh: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()
 
 
@@ -70,7 +72,8 @@ def script(plan: Plan) -> str:
         install = _install(uv, venv, folder / LOCKED, exact=True, more=" --no-deps")
         lines.append(f"{install} || exit {NOT_INSTALLED}")
     if plan.packages:
-        install = _install(uv, venv, folder / REQUIREMENTS, exact=plan.exact)
+        more = "".join(f" {shlex.quote(option)}" for option in plan.fresh)
+        install = _install(uv, venv, folder / REQUIREMENTS, exact=plan.exact, more=more)
         lines.append(f"{install} || exit {NOT_INSTALLED}")
     if plan.setup:
         name = "CONDA_PREFIX" if plan.conda else "VIRTUAL_ENV"

@@ -5,21 +5,25 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import re
 import sys
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.protocol.requirements import local_package
 from spice_engine.protocol.servers import Dependencies
 from spice_engine.runs import conda_file, environment_lock
 from spice_engine.runs import environment_script as scripts
 from spice_engine.runs.environment_lock import Lock
-from spice_engine.runs.environment_wishes import has_conda, lines
+from spice_engine.runs.environment_wishes import absolute, has_conda, lines
 from spice_engine.runs.pip_configuration import uv_variables
 from spice_engine.runs.systems import System
 from spice_runtime import process
 
+_NUMBERS = re.compile(r"\d+(\.\d+)*")
 _FOR_UV = ("UV_", "PIP_", "SSL_CERT")
 _ELSEWHERE = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", process.SOFT_FILES)
 
@@ -138,6 +142,35 @@ def files_of(variables: Mapping[str, str]) -> list[Path]:
     return [Path(word) for word in words if word.startswith("/") and Path(word).exists()]
 
 
+def refreshed(root: Path, requirements: Iterable[str]) -> tuple[str, ...]:
+    """The options of uv that have it build packages anew which are folders of this machine: it
+    takes what it built of one before, unless the files that say how to build it have changed.
+    Blocks."""
+    found: list[str] = []
+    for requirement in requirements:
+        option, place = local_package(requirement)
+        if option or not place or not (folder := absolute(root, place)).is_dir():
+            continue
+        try:
+            project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+            found.append(f"--refresh-package={project['project']['name']}")
+        except (OSError, ValueError, KeyError, TypeError):
+            return ("--refresh",)  # its name is not known
+    return tuple(found)
+
+
+def _pythons_of_pyenv() -> list[str]:
+    """The folders of interpreters that pyenv has, the newest first: uv looks at its shims alone,
+    which refuse what is not chosen in the folder."""
+    folder = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    plain = [place for place in folder.glob("*/bin") if _NUMBERS.fullmatch(place.parent.name)]
+    return [str(place) for place in sorted(plain, key=_version_of, reverse=True)]
+
+
+def _version_of(place: Path) -> tuple[int, ...]:
+    return tuple(int(part) for part in place.parent.name.split("."))
+
+
 def job_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables of the job: ours, without what names another environment. Blocks."""
     kept = {name: value for name, value in environment.items() if name not in _ELSEWHERE}
@@ -148,4 +181,5 @@ def job_variables(environment: Mapping[str, str]) -> dict[str, str]:
         config = Path(kept.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "uv" / "uv.toml"
         places = [place for place in (config, Path("/etc/uv/uv.toml")) if place.is_file()]
         kept.update({"UV_CONFIG_FILE": str(places[0])} if places else {"UV_NO_CONFIG": "1"})
+    kept["PATH"] = os.pathsep.join([kept.get("PATH", os.defpath), *_pythons_of_pyenv()])
     return kept | {"UV_NO_PROGRESS": "1", "NO_COLOR": "1"}

@@ -48,6 +48,7 @@ from spice_engine.runs.environment_work import (
     job_variables,
     of_lock,
     pythons,
+    refreshed,
 )
 from spice_engine.runs.system_layers import SystemLayers
 from spice_engine.runs.systems import LAYER, System
@@ -267,6 +268,7 @@ class Environments:
             locked=bool(locked),
             packages=bool(more),
             exact=scripts.all_exact(asked),
+            fresh=refreshed(self._root, asked),
             setup=tuple(wanted.setup),
         )
         files = {
