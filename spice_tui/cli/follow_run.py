@@ -7,7 +7,7 @@ the follower, which connects again and continues at the byte it had reached.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from spice_engine.errors import EngineUnavailable
@@ -32,6 +32,8 @@ class RunFollower:
         """States at which to stop following, before it has ended."""
         self.part: Mapping[str, Any] = {}
         """Which of its logs: `rank` for that of a rank."""
+        self.on_state: Callable[[dict[str, Any]], None] = _nothing
+        """Given the run whenever it may have come to another state."""
 
     def follow(self, client: FollowingClient | None = None) -> dict[str, Any]:
         """Print until the run has ended; gives the run as it ended.
@@ -62,6 +64,7 @@ class RunFollower:
         run = client.call("runs.get", {"id": self._run})
         self._patience.renewed()
         while True:
+            self.on_state(run)
             if run["state"] not in UNDER_WAY or run["state"] in self.until:
                 self._print_new(client)
                 return run
@@ -90,6 +93,10 @@ class RunFollower:
     def _print_new(self, client: FollowingClient) -> None:
         if not self._quiet:
             self.offset = print_log(client, self._run, self.offset, self.part)
+
+
+def _nothing(_: dict[str, Any]) -> None:
+    """Nobody wants to hear of states."""
 
 
 def chunks_of(

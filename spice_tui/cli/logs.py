@@ -13,6 +13,7 @@ from spice_tui.cli.following import FollowingClient
 from spice_tui.cli.log_replay import replay
 from spice_tui.cli.output import Json
 from spice_tui.cli.run import follow as follow_run
+from spice_tui.cli.run_states import Standing
 from spice_tui.cli.runs import stages_text
 from spice_tui.cli.session import session_of
 from spice_tui.cli.which_run import RunArgument, number_of
@@ -70,8 +71,10 @@ def logs(
         if delay:
             offset = replay(client, number, offset, part)
         if follow:
-            follow_run(session, number, client, offset=offset, part=part)
-        elif not tail and not delay and not print_log(client, number, offset, part):
+            standing = Standing(verbose=verbose)
+            follow_run(session, number, client, offset=offset, part=part, standing=standing)
+            return
+        if not tail and not delay and not print_log(client, number, offset, part):
             _tell_if_none(client.call("runs.get", {"id": number}))
     if verbose:
         with session.connect() as client:

@@ -10,6 +10,7 @@ import typer
 from spice_tui.cli import completion, output, values
 from spice_tui.cli.light import option
 from spice_tui.cli.output import Json
+from spice_tui.cli.run_states import BEFORE
 from spice_tui.cli.session import session_of
 
 Texts = list[str] | None
@@ -147,7 +148,7 @@ def _row(run: dict[str, Any], heads: list[str], *, whole: bool, verbose: bool) -
 
 
 def _elapsed(run: dict[str, Any]) -> str:
-    """How long it took, or takes so far."""
+    """How long it took, or takes so far; of one that waits what for."""
     if run["started"] is None:
-        return ""
+        return f" -- {run['message']}" if run["state"] in BEFORE and run["message"] else ""
     return f" [{values.elapsed((run['ended'] or time.time()) - run['started'])}]"

@@ -20,6 +20,7 @@ from spice_tui.cli.metric_options import METRICS, metrics_of
 from spice_tui.cli.option_table import with_options
 from spice_tui.cli.output import Json
 from spice_tui.cli.run_options import RUN, asked_of, chosen_of, working_directory
+from spice_tui.cli.run_states import Standing, beginning
 from spice_tui.cli.session import Session, session_of
 
 
@@ -41,6 +42,9 @@ def run(
     ] = False,
     background: Annotated[
         bool, typer.Option("--background", "-b", help="Print its number and leave.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say on stderr what becomes of it, and why.")
     ] = False,
     given: dict[str, Any],
     json: Json = False,
@@ -78,7 +82,7 @@ def run(
         warn_unused(request.get("params", {}), request["command"])
         client, started = created(session, client, *inside.joined(request))
         stack.pop_all()  # it goes on to follow
-    see_to_end(session, client, started, background=background, json=json)
+    see_to_end(session, client, started, background=background, json=json, verbose=verbose)
 
 
 def see_to_end(
@@ -88,6 +92,7 @@ def see_to_end(
     *,
     background: bool,
     json: bool,
+    verbose: bool = False,
 ) -> None:
     """Say that a run started and follow it; with `background`, only the first.
 
@@ -107,17 +112,13 @@ def see_to_end(
         else:
             output.line(str(number))
         return
-    output.note(f"{beginning(started)} Control-C stops following, not the run.")
-    ended = follow(session, number, client, quiet=json)
+    say = output.error_line if verbose else output.note
+    say(f"{beginning(started)} Control-C stops following, not the run.")
+    standing = Standing(started, verbose=verbose)
+    ended = follow(session, number, client, quiet=json, standing=standing)
     if json:
         output.as_json(ended)
     raise typer.Exit(values.run_exit_code(ended))
-
-
-def beginning(run: dict[str, Any]) -> str:
-    """That the run started, or what it waits for."""
-    told = run["state"] in {"queued", "building", "mounting"}
-    return f"Run {run['id']} {run['message'] if told else 'started.'}"
 
 
 def follow(
@@ -128,15 +129,17 @@ def follow(
     quiet: bool = False,
     offset: int = 0,
     part: Mapping[str, Any] | None = None,
+    standing: Standing | None = None,
 ) -> dict[str, Any]:
     """Follow run `number` to its end and tell how it ended; Control-C only detaches. `part` is
-    which of its logs: that of a rank.
+    which of its logs: that of a rank. `standing` says what becomes of it meanwhile.
 
     Raises:
         typer.Exit: with 130, at Control-C.
     """
     follower = RunFollower(session, number, quiet=quiet)
-    follower.offset, follower.part = offset, part or {}
+    standing = standing or Standing()
+    follower.offset, follower.part, follower.on_state = offset, part or {}, standing.tell
     try:
         ended = follower.follow(client)
     except KeyboardInterrupt:
@@ -145,13 +148,5 @@ def follow(
             f"Stop it: spice-tui stop {number}   Kill it: spice-tui kill {number}"
         )
         raise typer.Exit(ExitCode.INTERRUPTED) from None
-    message = f"Run {number}: {values.status_text(ended)}."
-    if ended.get("message"):
-        message += f" {ended['message']}"
-    if resumed := ended.get("resumed_as"):
-        message += f" Run {resumed} goes on with its files: spice-tui logs -f {resumed}"
-    if ended.get("exit_code") is None and not quiet:
-        output.error_line(message)  # its command tells nothing of that
-    else:
-        output.note(message)
+    standing.end(ended, quiet=quiet)
     return ended

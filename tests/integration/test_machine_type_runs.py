@@ -67,6 +67,7 @@ def test_the_third_of_three_waits_through_a_restart_and_starts_when_one_ends(cli
     assert waiting["machine_type"] == "cpu-big"
     said = cli("info", str(third))[1]
     assert words in said
+    assert f"Queued -- {words}" in cli("ps", "-v")[1]
     assert "Machine Type  cpu-big" in said
     # Neither a run without a type nor one of another type waits behind it.
     assert cli("run", "true")[0] == 0
@@ -110,9 +111,14 @@ def test_who_follows_a_run_that_waits_sees_it_through(
 
     other = threading.Thread(target=end_it)
     other.start()
-    code, out, _ = cli("run", "-t", "cpu-huge", "echo it ran; exit 3")
+    code, out, err = cli("run", "-v", "-t", "cpu-huge", "echo it ran; exit 3")
     other.join()
     assert (code, out) == (3, "it ran\n")
+    number = blocking + 1
+    assert f"Run {number} waits for a machine of type cpu-huge: 1 of 1 in use." in err
+    assert f"Run {number} started.\n" in err
+    assert f"Run {number}: Complete (3). exited with code 3 [" in err
+    assert "queued " in err
 
 
 def test_types_are_added_scaled_and_deleted_and_limit_their_runs(cli: Cli) -> None:
