@@ -29,6 +29,14 @@ def test_the_reason_is_in_the_message(code: int, log: str, said: str) -> None:
     assert "/x/logs.txt" in error.hint
 
 
+def test_what_failed_to_build_is_named_before_the_end_of_its_output() -> None:
+    trace = "\n".join(f"  at {number}" for number in range(40))
+    log = f"Resolved\nerror: Failed to build `x`\n{trace}\n  RuntimeError: no compiler\n"
+    said = failure(scripts.NOT_INSTALLED, log, [], Path("/x/logs.txt")).message
+    assert "installed: Failed to build `x` ... at 35" in said
+    assert said.endswith("no compiler")
+
+
 def test_of_apt_only_what_went_wrong_is_told_once() -> None:
     log = "E: Unable to locate package x\nGet:1 archive\nE: Unable to locate package x\nrm: y\n"
     error = failure(scripts.NO_APT, log, [], Path("/x/logs.txt"))

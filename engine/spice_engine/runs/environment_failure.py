@@ -102,7 +102,9 @@ def _reason(lines: list[str]) -> list[str]:
 
 
 def _last(lines: list[str]) -> str:
-    """The last lines as one paragraph, without uv's own advice."""
+    """The last lines as one paragraph, after the first one, without uv's own advice."""
     kept = (line.strip().removeprefix("error:").strip() for line in lines)
     told = [line for line in kept if line and not line.startswith("hint:")]
-    return " ".join(told[-_LAST_LINES:])[-_LAST_CHARACTERS:]
+    if len(told) > _LAST_LINES:
+        told = [told[0], "...", *told[-_LAST_LINES // 2 :]]
+    return " ".join(told)[-_LAST_CHARACTERS:]
