@@ -250,7 +250,7 @@ async def build_parts(
         workflows,
         workspaces,
         searches,
-        Disk(location, database, objects, runs.known, maintenance.once),
+        Disk(location, database, objects, runs.known, bundles.tree.outputs, maintenance.once),
         _guarded(stack, runs),
         EnvironmentCare(environments, runs, serving.environments_in_use),
         RunArchives(

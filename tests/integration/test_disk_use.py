@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from spice_engine.runs.resource_pruning import Disk
 from spice_engine.runs.resource_uploads import Uploads
 from spice_engine.runs.resources import ResourceTree
 from spice_engine.runs.service import Runs
+from spice_engine.store import workflows
 from spice_engine.store.objects import ObjectStore
 from tests.integration.run_services import runs_of
 
@@ -60,7 +62,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         runs.preparation.resolve = tree.stored_object
         maintenance = Maintenance(runs.database, runs.metrics, objects)
         maintenance.more.append(runs.tidy)
-        disk = Disk(runs.location, runs.database, objects, runs.known, maintenance.once)
+        disk = Disk(
+            runs.location, runs.database, objects, runs.known, tree.outputs, maintenance.once
+        )
         yield World(runs, tree, disk, objects, root)
 
 
@@ -110,6 +114,29 @@ async def test_old_runs_go_too_but_not_those_that_are_needed(world: World) -> No
     for bad in (PruneRuns(older_than=-1.0), PruneRuns(outputs=False, snapshots=False)):
         with pytest.raises(InvalidRequest):
             await world.disk.prune(bad)
+
+
+async def test_what_links_lead_to_and_workflows_may_need_stays(world: World) -> None:
+    old, kept, newest = [await world.run("echo 1 > x") for _ in range(3)]
+    await world.tree.link("last", "@latest")
+
+    def change(connection: sqlite3.Connection) -> int:
+        flow = workflows.create(connection, kind="declared", created=1.0)
+        workflows.put_steps(connection, flow.id, [workflows.StepRow("a", "cached", kept.id)])
+        return flow.id
+
+    flow = await world.runs.database.write(change)
+    found = await world.disk.prune(PruneRuns(older_than=0.0, snapshots=False))
+    assert found.runs == [old.id]
+    assert found.kept.keys() == {str(kept.id), str(newest.id)}
+    assert found.kept[str(kept.id)] == f"workflow {flow} goes on."
+    await world.runs.database.write(lambda c: workflows.set_state(c, flow, "complete"))
+    found = await world.disk.prune(PruneRuns(older_than=0.0, snapshots=False))
+    assert found.runs == [old.id, kept.id]
+    await world.tree.link("by-number", f"runs/{old.id}")
+    await world.runs.archive(old.id, archived=True)
+    found = await world.disk.prune(PruneRuns(snapshots=False))
+    assert found.kept == {str(old.id): "the link 'by-number' leads to it."}
 
 
 async def test_usage_counts_once_what_several_have(world: World) -> None:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import sqlite3
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from spice_engine.errors import InvalidRequest
+from spice_engine.errors import InvalidRequest, NotFound
 from spice_engine.protocol.disk_use import DiskUsage, PrunedRuns, PruneRuns
 from spice_engine.protocol.location import Location
 from spice_engine.runs import disk_use, resource_paths
 from spice_engine.runs.known_runs import KnownRuns
 from spice_engine.runs.run_files import OUTPUTS
-from spice_engine.store import links, references
+from spice_engine.runs.run_outputs import RunOutputs
+from spice_engine.store import links, references, workflows
 from spice_engine.store import runs as run_table
 from spice_engine.store.columns import placeholders
 from spice_engine.store.database import Database
@@ -46,6 +48,7 @@ class Disk:
         database: Database,
         objects: ObjectStore,
         known: KnownRuns,
+        outputs: RunOutputs,
         tidy: Callable[[], Awaitable[None]],
     ) -> None:
         """`tidy` removes what nothing needs any more."""
@@ -53,6 +56,7 @@ class Disk:
         self._database = database
         self._objects = objects
         self._known = known
+        self._runs = outputs
         self._tidy = tidy
         self._pruning = asyncio.Lock()
 
@@ -75,13 +79,27 @@ class Disk:
         if request.older_than is not None and not request.older_than >= 0:
             raise InvalidRequest("older_than: must be a number of seconds.")
         async with self._pruning:
-            chosen = await self._database.read(lambda found: _choose(found, request))
+            linked = await self._linked()
+            chosen = await self._database.read(lambda found: _choose(found, request, linked))
             measured = await asyncio.to_thread(self._measure, chosen, request)
             if request.dry_run or not measured.runs:
                 return measured
             await self._remove(measured, request)
         await self._tidy()
         return measured
+
+    async def _linked(self) -> dict[int, str]:
+        """The runs that links lead to now, with the names of these."""
+        found: dict[int, str] = {}
+        for link in await self._database.read(links.list_all):
+            match resource_paths.parse(link.path):
+                case ("runs", which, *_):
+                    number = resource_paths.run_number(which)
+                    with contextlib.suppress(NotFound, InvalidRequest):
+                        found[number or (await self._runs.run_of(which)).id] = link.alias
+                case _:
+                    pass
+        return found
 
     def _measure(self, chosen: _Chosen, request: PruneRuns) -> PrunedRuns:
         left = {
@@ -144,7 +162,9 @@ class Disk:
         return self._location.state / "runs" / str(number) / OUTPUTS
 
 
-def _choose(connection: sqlite3.Connection, request: PruneRuns) -> _Chosen:
+def _choose(
+    connection: sqlite3.Connection, request: PruneRuns, linked: Mapping[int, str]
+) -> _Chosen:
     final = sorted(FINAL_STATES)
     before = None if request.older_than is None else time.time() - request.older_than
     rows = connection.execute(
@@ -152,17 +172,13 @@ def _choose(connection: sqlite3.Connection, request: PruneRuns) -> _Chosen:
         " AND (archived IS NOT NULL OR coalesce(ended, created) < ?) ORDER BY id LIMIT ?",
         (*final, before, MOST_AT_ONCE),
     )
-    linked = {
-        number: link.alias
-        for link in links.list_all(connection)
-        if (number := _run_of(link.path)) is not None
-    }
     resumed = connection.execute(
         "SELECT resumed_from, id FROM runs WHERE resumed_from IS NOT NULL"
         f" AND state NOT IN ({placeholders(list[object](final))})",
         final,
     )
     reasons = {number: f"run {other} goes on from it." for number, other in resumed}
+    reasons |= {run: f"workflow {number} goes on." for run, number in _in_workflows(connection)}
     reasons |= {number: f"the link {alias!r} leads to it." for number, alias in linked.items()}
     numbers = [row[0] for row in rows]
     return _Chosen(
@@ -172,6 +188,11 @@ def _choose(connection: sqlite3.Connection, request: PruneRuns) -> _Chosen:
     )
 
 
-def _run_of(path: str) -> int | None:
-    names = resource_paths.parse(path)
-    return resource_paths.run_number(names[1]) if len(names) > 1 and names[0] == "runs" else None
+def _in_workflows(connection: sqlite3.Connection) -> Iterator[tuple[int, int]]:
+    """The runs of workflows that go on: their next steps may mount what these left."""
+    for workflow in workflows.active(connection):
+        for step in workflows.steps(connection, workflow.id):
+            if step.run is not None:
+                yield step.run, workflow.id
+        for run in workflows.runs_of(connection, workflow.id):
+            yield run, workflow.id
