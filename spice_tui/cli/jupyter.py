@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 import time
 from typing import Annotated, Any, ClassVar
 
@@ -13,6 +11,7 @@ from spice_engine.errors import ChildFailed
 from spice_tui.cli import completion, output, values
 from spice_tui.cli.dependency_options import DEPENDENCIES
 from spice_tui.cli.following import FollowingClient
+from spice_tui.cli.forwarding import forward
 from spice_tui.cli.lazy import Entry, TableGroup
 from spice_tui.cli.light import option
 from spice_tui.cli.option_table import with_options
@@ -98,13 +97,12 @@ def start(
             )
         address = client.call("workspaces.address", {"name": name})
     url = f"{address['address']}?token={address['token']}"
-    there = f"{address['port']}:127.0.0.1:{address['port']}"
-    forward = f"ssh -L {there} {getpass.getuser()}@{socket.gethostname()}"
+    line = forward(address["port"])
     if json:
-        output.as_json({**info, "url": url, "forward": forward})
+        output.as_json({**info, "url": url, "forward": line})
         return
     output.line(url)
-    output.note(f"From another machine: {forward}, then open the address there.")
+    output.note(f"From another machine: {line}, then open the address there.")
     output.note(f"It goes on; stop it: spice-tui jupyter stop {name}")
 
 

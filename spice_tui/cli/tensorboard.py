@@ -6,11 +6,13 @@ import os
 import sys
 import webbrowser
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
 from spice_engine.errors import InvalidRequest
 from spice_tui.cli import completion, output
+from spice_tui.cli.forwarding import forward
 from spice_tui.cli.output import Json
 from spice_tui.cli.session import session_of
 from spice_tui.cli.which_run import numbers_of
@@ -70,6 +72,8 @@ def tensorboard(
                 output.as_json({"url": url})
             else:
                 output.line(url)
+                line = forward(urlsplit(url).port or 0)
+                output.note(f"From another machine: {line}, then open the address there.")
                 output.note("Control-C ends it.")
                 _open(url, wanted=browser)
             output.flush()
