@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from spice_engine.errors import NotFound
@@ -33,22 +33,44 @@ class RunDeeds(Base):
             raise NotFound(f"there is no run {wanted}.")
         return self.world.runs[wanted]
 
+    def _runs_named(self, number: str = "") -> list[RunInfo]:
+        """The run of that number; or those that are marked in the view of runs, or the chosen one.
+
+        Raises:
+            SpiceError: there is none.
+        """
+        from spice_tui.screens.runs_view import RunsView
+
+        view = cast("SpiceApp", self).current_view
+        model = view.table.table.model if isinstance(view, RunsView) else None
+        if number or model is None or not model.marks:
+            return [self.run_named(number)]
+        return [self.run_named(key) for key in model.chosen()]
+
     async def action_start(self, command: str) -> None:
         """Run a command line."""
         run = await self.ask("runs.start", command=command)
         self.say(f"Run {run['id']} began: {command}")
 
-    async def action_rerun(self) -> None:
-        """Run the chosen run again, as it was asked for."""
+    async def action_rerun(self, *changes: str) -> None:
+        """Run the chosen run again, as it was asked for, but with these parameters."""
         run = self.run_named()
-        again = await self.ask("runs.start", **await self.ask("runs.asked", id=run.id))
-        self.say(f"Run {again['id']} began: {shlex.join(run.command)}")
+        asked = await self.ask("runs.asked", id=run.id)
+        for change in changes:
+            name, sign, value = change.partition("=")
+            if not sign or not name:
+                raise Refused(f"{change!r} is no NAME=VALUE.")
+            asked["params"][name] = value
+        again = await self.ask("runs.start", **asked)
+        self.say(f"Run {again['id']} began: {' '.join(again['command'])}")
 
     async def action_archive(self, number: str = "") -> None:
-        """Put a run out of sight: what it left is there, but nowhere shown."""
-        run = self.run_named(number)
-        await self.ask("runs.archive", id=run.id)
-        self.say(f"Run {run.id} is archived: spice-tui archive --undo {run.id} takes it back.")
+        """Put runs out of sight: what they left is there, but nowhere shown."""
+        runs = self._runs_named(number)
+        for run in runs:
+            await self.ask("runs.archive", id=run.id)
+        numbers = " ".join(str(run.id) for run in runs)
+        self.say(f"{_said(runs)} archived: spice-tui archive --undo {numbers} takes back.")
 
     async def action_beside(self, page: str = "") -> None:
         """Show the chosen run's log, metrics or outputs beside it; none: the next of them."""
@@ -75,10 +97,10 @@ class RunDeeds(Base):
         view.choose_project(name)
 
     async def action_add_to_project(self, name: str) -> None:
-        """Put the chosen run into a project."""
-        run = self.run_named()
-        await self.ask("projects.add_runs", name=name, runs=[run.id])
-        self.say(f"Run {run.id} is in project {name} now.")
+        """Put the chosen run, or the marked ones, into a project."""
+        runs = self._runs_named()
+        await self.ask("projects.add_runs", name=name, runs=[run.id for run in runs])
+        self.say(f"{_said(runs)} in project {name} now.")
 
     async def _runs_view(self) -> RunsView:
         from spice_tui.screens.runs_view import RunsView
@@ -88,21 +110,25 @@ class RunDeeds(Base):
         return view
 
     def action_stop(self, number: str = "") -> None:
-        """Ask a run to end, after a while in which that can be taken back."""
-        self._end(self.run_named(number), "runs.stop", "stopped")
+        """Ask runs to end, after a while in which that can be taken back."""
+        self._end(self._runs_named(number), "runs.stop", "stopped")
 
     def action_kill(self, number: str = "") -> None:
-        """End a run at once, after a while in which that can be taken back."""
-        self._end(self.run_named(number), "runs.kill", "killed")
+        """End runs at once, after a while in which that can be taken back."""
+        self._end(self._runs_named(number), "runs.kill", "killed")
 
-    def _end(self, run: RunInfo, operation: str, how: str) -> None:
-        if run.state not in UNDER_WAY:
-            raise Refused(f"run {run.id} has ended: {run.outcome or run.state}.")
+    def _end(self, runs: Sequence[RunInfo], operation: str, how: str) -> None:
+        going = [run for run in runs if run.state in UNDER_WAY]
+        if not going:
+            ends = ", ".join(f"run {run.id} has ended: {run.outcome or run.state}" for run in runs)
+            raise Refused(f"{ends}.")
 
         async def do() -> None:
-            await self.ask(operation, id=run.id)
+            for run in going:
+                await self.ask(operation, id=run.id)
 
-        self.later(f"run {run.id} is {how}", do)
+        said = _said(going)
+        self.later(f"{said[0].lower()}{said[1:]} {how}", do)
 
     async def action_workspaces(self, name: str = "") -> None:
         """Show the workspaces; with a name, make or start that one first."""
@@ -135,13 +161,21 @@ class RunDeeds(Base):
             await app.action_log(str(run))
 
     async def action_label(self, label: str) -> None:
-        """Add a label to the chosen run."""
-        run = self.run_named()
-        await self.ask("runs.label", id=run.id, add=[label])
-        self.say(f"Run {run.id} is labelled {label} now.")
+        """Add a label to the chosen run, or to the marked ones."""
+        runs = self._runs_named()
+        for run in runs:
+            await self.ask("runs.label", id=run.id, add=[label])
+        self.say(f"{_said(runs)} labelled {label} now.")
 
     async def action_unlabel(self, label: str) -> None:
-        """Take a label of the chosen run away."""
-        run = self.run_named()
-        await self.ask("runs.label", id=run.id, remove=[label])
-        self.say(f"Run {run.id} is not labelled {label} any more.")
+        """Take a label of the chosen run, or of the marked ones, away."""
+        runs = self._runs_named()
+        for run in runs:
+            await self.ask("runs.label", id=run.id, remove=[label])
+        self.say(f"{_said(runs)} not labelled {label} any more.")
+
+
+def _said(runs: Sequence[RunInfo]) -> str:
+    """Which runs something was done to, up to the verb."""
+    numbers = ", ".join(str(run.id) for run in runs)
+    return f"Run {numbers} is" if len(runs) == 1 else f"Runs {numbers} are"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MOST_PARAMS = 8
 """Parameters that have a column."""
-NUMBER = 8
+NUMBER = 9
 """Cells that most numbers take: a sign, four digits that count, the zeros before them."""
 PLAIN = frozenset({"run", "command"})
 """Kinds of runs that are not said where there is no other; the second is of earlier engines."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 WORKSPACES = (
     Column("state", "state", "state", least=8, most=10, importance=8),
-    Column("name", "workspace", least=8, most=24, importance=9),
+    Column("name", "workspace", least=9, most=24, importance=9),
     Column("address", "address", least=12, most=40, importance=7),
     Column("kernels", "kernels", "number", least=7, most=7, importance=5),
     Column("used", "last used", "time", least=9, most=12, importance=6),

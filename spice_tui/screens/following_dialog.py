@@ -33,7 +33,7 @@ class FollowingDialog(Dialog[T]):
     CONTEXT: ClassVar[str]
     BINDINGS = bindings("dialog")
     DEFAULT_CSS = """
-    FollowingDialog { padding-bottom: 1; }
+    FollowingDialog > .frame { margin-bottom: 1; }
     FollowingDialog.-narrow > .frame { width: 100%; height: 100%; max-height: 100%; }
     """
 

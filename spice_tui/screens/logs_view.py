@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 COLUMNS = (
     Column("live", "", "state", least=1, most=1),
     Column("title", "log", weight=1, least=8, most=60),
-    Column("size", "size", "bytes", least=6, most=10),
+    Column("size", "size", "bytes", least=6, most=6, importance=4),
 )
 RUNS = 200
 
@@ -55,17 +55,23 @@ class LogsView(View):
             yield Pane("Log", self._log, id="log-shown")
 
     def opened(self) -> None:
-        """Ask again which logs there are."""
+        """Ask again which logs there are; keys are on the run whose log is on show."""
+        self._app.run_number = run_of_source(self._wanted)
         self._known = None
         self._app.begin(self._load())
 
     def choose(self, source: str) -> None:
         """Show a log."""
-        self._wanted = source
-        self._log.follow(source)
+        self._choose(source)
         self._table.table.go_to(source)
         self.query_one("#log-shown").border_title = f"Log of {source}"
         self.go_to(self.query_one("#log-shown", Pane))
+
+    def _choose(self, source: str) -> None:
+        """Follow this log; keys on a run are on the one that it is of."""
+        self._wanted = source
+        self._app.run_number = run_of_source(source)
+        self._log.follow(source)
 
     def show(self, world: World) -> None:
         """Ask again when there are other runs."""
@@ -98,10 +104,15 @@ class LogsView(View):
     @on(GridTable.Highlighted)
     def _highlighted(self, event: GridTable.Highlighted) -> None:
         if event.key and self._table.table.has_focus:
-            self._wanted = event.key
-            self._log.follow(event.key)
+            self._choose(event.key)
             self.query_one("#log-shown").border_title = f"Log of {event.key}"
 
     @on(GridTable.Chosen)
     def _chosen(self, event: GridTable.Chosen) -> None:
         self.choose(event.key)
+
+
+def run_of_source(source: str) -> int | None:
+    """The run that a log or a chart is about: of `run/12`, 12."""
+    kind, _, number = source.partition("/")
+    return int(number) if kind == "run" and number.isdecimal() else None

@@ -18,6 +18,7 @@ from spice_tui.models.chart_view import ChartInput
 from spice_tui.models.columns import Column, Row
 from spice_tui.models.rows import run_state
 from spice_tui.models.world import World
+from spice_tui.screens.logs_view import run_of_source
 from spice_tui.screens.view import View
 from spice_tui.widgets.chart import Chart
 from spice_tui.widgets.keys import bindings
@@ -71,9 +72,14 @@ class MetricsView(View):
     def on_mount(self) -> None:
         self._timer = self.set_interval(LIVE_SECONDS, self._look_again, pause=True)
 
+    def opened(self) -> None:
+        """Keys on a run are on the one whose charts are on show."""
+        self._app.run_number = run_of_source(self._wanted)
+
     def choose(self, source: str) -> None:
         """Show the series of `run/12` or `pod/name`."""
         self._wanted = source
+        self._app.run_number = run_of_source(source)
         self._table.table.go_to(source)
         self._app.begin(self._load())
 
@@ -157,6 +163,7 @@ class MetricsView(View):
     def _highlighted(self, event: GridTable.Highlighted) -> None:
         if event.key and self._table.table.has_focus:
             self._wanted = event.key
+            self._app.run_number = run_of_source(event.key)
             self._app.begin(self._load())
 
     @on(GridTable.Chosen)

@@ -72,8 +72,12 @@ class RunsView(View):
         return page
 
     def opened(self) -> None:
-        """Older runs are wanted, too."""
+        """Older runs are wanted, too; the chosen run is the one that another view left."""
         self._app.link.want_runs()
+        chosen = self._app.run_number
+        if chosen is None or not self.table.table.go_to(str(chosen)):
+            row = self.table.table.model.current
+            self._app.run_number = int(row.key) if row is not None else None
 
     def show(self, world: World) -> None:
         """Show what is new."""

@@ -113,15 +113,35 @@ async def test_labels_projects_and_what_is_out_of_sight(opened: Driver) -> None:
     await opened.until(lambda: rows(opened) == ["2"], "the rest")
     await opened.command("project")
     await opened.until(lambda: rows(opened) == ["4", "3", "2"], "all again")
-    # Run again: as it was asked for.
+    # Marked ones are dealt with together; keys elsewhere are on the run that is on show there.
+    view.table.table.go_to("4")
+    view.table.table.focus()
+    await opened.press("space", "space")
+    await opened.command("label both")
+    await opened.says("Runs 4, 3 are labelled both now.")
+    await opened.press("K")
+    await opened.shows("runs 4, 3 are killed: u takes back (1)")
+    await opened.press("u")
+    await opened.says("Taken back")
+    await opened.press("k", "k", "space", "space")
+    assert not view.table.table.model.marks
+    await opened.command("log 2")
+    await opened.until(lambda: opened.app.run_number == 2, "the run of the log")
+    await opened.press("X")
+    await opened.says("run 2 has ended: success.")
+    await opened.press("2")
+    await opened.until(lambda: view.table.table.model.value("id") == "2", "the cursor there")
+    # Run again: as it was asked for, or with changes.
+    await opened.command("rerun lr")
+    await opened.says("'lr' is no NAME=VALUE.")
     view.table.table.go_to("2")
     await opened.until(lambda: opened.app.run_number == 2, "the second run")
-    await opened.command("rerun")
+    await opened.command("rerun lr=0.02")
     await opened.until(lambda: rows(opened)[:1] == ["5"], "another run")
     await opened.until(lambda: opened.app.world.runs[5].outcome == "success", "its end")
     again = opened.app.world.runs[5]
     assert (again.params, again.labels, again.project) == (
-        {"lr": "0.01", "depth": 7},
+        {"lr": "0.02", "depth": 7},
         ["good"],
         "Digits",
     )
