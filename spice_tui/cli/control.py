@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from spice_engine.errors import Conflict, NotFound, SpiceError
+from spice_engine.protocol import run_states
 from spice_tui.cli import failures, output, values
 from spice_tui.cli.follow_run import RunFollower
 from spice_tui.cli.light import option
@@ -173,6 +174,7 @@ def wait(
         wait_metric.wait(session_of(ctx), _numbers(ctx, runs), metric, json=json)
         return
     wanted = {one.lower().replace(" ", "_") for one in state or ()}
+    run_states.check(wanted)
     session = session_of(ctx)
     reached: list[dict[str, Any]] = []
     for number in _numbers(ctx, runs):

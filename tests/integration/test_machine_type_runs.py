@@ -231,6 +231,9 @@ def test_runs_are_named_cloned_waited_for_and_put_away(cli: Cli) -> None:
     assert cli(*again, "--after", "base", "--background")[0] == 0
     assert cli("wait", "again")[:2] == (0, f"{number + 1}  Complete (0)\n")
     assert cli("wait", "again", "--state", "running")[0] == 1
+    assert "there is no state 'runing'" in cli("wait", "again", "--state", "runing")[2]
+    assert "there is no state 'runing'" in cli("ps", "--state", "runing")[2]
+    assert cli("ps", "--state", "Build Failed", "--json")[1] == "[]\n"
     listed = cli("ps", "--param", "n<1", "--json", "--sort", "param:n")[1]
     assert [run["name"] for run in json.loads(listed)] == ["again"]
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.protocol import run_states
 from spice_engine.protocol.runs import ListRuns
 from spice_engine.runs.parameters import check_name
 from spice_engine.runs.run_filters import condition, number_of
@@ -38,6 +39,7 @@ async def rows_of(database: Database, metrics: MetricStore, request: ListRuns) -
     for texts in (request.states, request.labels, request.kinds):
         if len(texts) > MOST_VALUES:
             raise InvalidRequest(f"more than {MOST_VALUES} states, labels or kinds.")
+    run_states.check(request.states)
     chosen = Filter(
         states=request.states,
         labels=request.labels,

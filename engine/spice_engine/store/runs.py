@@ -12,12 +12,11 @@ from typing import Any, Final
 
 from spice_engine.errors import NotFound
 from spice_engine.protocol.machine_types import DEFAULT_MACHINE_TYPE
+from spice_engine.protocol.run_states import OVER
 from spice_engine.store import references
 from spice_engine.store.columns import from_json, placeholders, to_json
 
-FINAL_STATES: Final = frozenset(
-    {"complete", "failed", "build_failed", "mount_failed", "interrupted", "killed", "stopped"}
-)
+FINAL_STATES: Final = OVER
 """A run in one of these is over and never changes its state again."""
 
 _COLUMNS = (
