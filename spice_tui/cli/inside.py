@@ -32,6 +32,12 @@ def joined(request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return "runs.start", request
 
 
+def workflow() -> dict[str, Any]:
+    """What a workflow is begun with: the one whose script or step this process is."""
+    number = os.environ.get("SPICE_WORKFLOW_ID", "")
+    return {"within": int(number)} if number.isdecimal() else {}
+
+
 def _files() -> Path | None:
     """The copy of the app folder that the run of this process has, where it is in that."""
     state, number = os.environ.get("SPICE_STATE"), os.environ.get("SPICE_RUN_ID", "")

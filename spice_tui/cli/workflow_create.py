@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spice_tui.cli import output
+from spice_tui.cli import inside, output
 from spice_tui.cli.creating import created
 from spice_tui.cli.dependency_options import DEPENDENCIES
 from spice_tui.cli.exit_codes import ExitCode
@@ -75,6 +75,7 @@ def create(
         "repos": _repos(repo or [], github_repo or []),
         "cwd": working_directory(session, given.get("cwd", "")),
         **asked_of(given),
+        **inside.workflow(),
     }
     if local:
         # The connection is held meanwhile: an engine that nobody uses would leave.

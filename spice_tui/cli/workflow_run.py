@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spice_tui.cli import completion, output, values
+from spice_tui.cli import completion, inside, output, values
 from spice_tui.cli.creating import created
 from spice_tui.cli.exit_codes import ExitCode
 from spice_tui.cli.following import FollowingClient
@@ -54,6 +54,7 @@ def run(
     """
     session = session_of(ctx)
     request = {"file": _place(session, file), "params": _params(param or []), "fresh": fresh}
+    request |= inside.workflow()
     client = session.connect(FollowingClient, make=True)
     client, begun = created(session, client, "workflows.run", request)
     _see_to_end(client, begun, background=background, json=json)

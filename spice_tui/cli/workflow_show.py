@@ -70,6 +70,7 @@ def describe(ctx: typer.Context, workflow: Number, *, json: Json = False) -> Non
             ("Created", values.clock(started)),
             ("Duration", values.elapsed(ended - started) if ended else ""),
             ("Resumed", found["resumed"] or ""),
+            ("Begun By", f"workflow {found['within']}" if found["within"] else ""),
             ("Description", found["description"]),
         ]
     )

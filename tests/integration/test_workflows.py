@@ -323,3 +323,46 @@ async def test_a_workflow_ends_as_its_script_does(workflows: Workflows) -> None:
         begun = await workflows.scripts.create(CreateWorkflow(command))
         info = await over(workflows, begun.id)
         assert (info.state, info.message) == (state, message)
+
+
+async def test_what_a_workflow_began_ends_with_it(workflows: Workflows) -> None:
+    write(workflows, "steps:\n  long: {command: 'sleep 300'}\n")
+    outer = await workflows.scripts.create(CreateWorkflow("sleep 300"))
+    inner = await workflows.scripts.create(CreateWorkflow("sleep 300", within=outer.id))
+    steps = await workflows.declared.begin("w", {}, fresh=False, within=inner.id)
+    alone = await workflows.scripts.create(CreateWorkflow("sleep 300"))
+    assert (outer.within, inner.within, steps.within) == (None, outer.id, inner.id)
+    graph = await workflows.known.graph(await workflows.known.row(outer.id))
+    assert [(one.source, one.target) for one in graph.edges] == [
+        (f"run/{outer.run}", f"workflow/{inner.id}")
+    ]
+    await runs_with(workflows, steps.id, 1)
+    await workflows.end(outer.id, kill=True)
+    for one in (outer, inner, steps):
+        assert (await over(workflows, one.id)).state == "killed"
+    assert (await workflows.known.row(alone.id)).state == "running"
+    with pytest.raises(Conflict, match="is over or ends"):
+        await workflows.declared.begin("w", {}, fresh=False, within=outer.id)
+
+
+async def test_a_key_is_good_for_one_workflow_whose_script_has_begun(workflows: Workflows) -> None:
+    asked = CreateWorkflow("true", request_key="k")
+    first = await workflows.scripts.create(asked)
+    assert (await workflows.scripts.create(asked)).id == first.id
+    await over(workflows, first.id)
+    assert (await workflows.scripts.create(asked)).id == first.id
+    with pytest.raises(Conflict, match="has made workflow 1 already"):
+        await workflows.runs.start(StartRun("true", request_key="k"))
+    # An engine that died before the script was there has begun nothing.
+    await workflows.runs.database.write(
+        lambda c: c.execute("UPDATE workflows SET run = NULL, state = 'failed' WHERE id = 1")
+    )
+    second = await workflows.scripts.create(asked)
+    assert second.id == first.id + 1
+    assert (await over(workflows, second.id)).state == "complete"
+    await workflows.runs.database.write(lambda c: c.execute("UPDATE request_keys SET made = 0"))
+    run = await workflows.runs.start(StartRun("true", request_key="other"))
+    assert (await workflows.runs.start(StartRun("true", request_key="other"))).id == run.id
+    third = await workflows.scripts.create(asked)  # what is long past is forgotten
+    assert third.id == second.id + 1
+    await over(workflows, third.id)

@@ -16,8 +16,9 @@ class CreateWorkflow:
     """Begin a workflow that a script drives. It is a run of kind `workflow`, or with `local` a
     process of the caller's, who tells its end by `workflows.finish`.
 
-    `repos` are further code for its runs: a label, and `PATH[:COMMIT]` or `URL[:REF]`. Of all
-    requests with the same `request_key` the first begins a workflow.
+    `repos` are further code for its runs: a label, and `PATH[:COMMIT]` or `URL[:REF]`. What a
+    workflow begins is `within` that, and ends with it. Of all requests with the same `request_key`
+    the first begins a workflow.
     """
 
     command: list[str] | str
@@ -33,18 +34,21 @@ class CreateWorkflow:
     dependencies: Dependencies | None = None
     mounts: list[str] = field(default_factory=list[str])
     request_key: str = ""
+    within: int | None = None
 
 
 @record
 class RunWorkflow:
     """Carry out a declared workflow: `file` is a path in the app folder, or the name of a file in
     `workflows/`. `params` go before those of the file; with `fresh` nothing is taken from earlier
-    runs. Of all requests with the same `request_key` the first begins a workflow."""
+    runs. What a workflow begins is `within` that, and ends with it. Of all requests with the same
+    `request_key` the first begins a workflow."""
 
     file: str
     params: dict[str, Any] = field(default_factory=dict[str, Any])
     fresh: bool = False
     request_key: str = ""
+    within: int | None = None
 
 
 @record
@@ -112,7 +116,8 @@ class WorkflowInfo:
 
     `kind` is script, local or declared; `state` running, stopping, killing, complete, failed,
     stopped or killed. `run` is the managing run of a script; `steps` are those of a file, and
-    `counts` how many are in each state. Lists leave `steps` out.
+    `counts` how many are in each state. `within` is the workflow that began it. Lists leave `steps`
+    out.
     """
 
     id: int
@@ -132,6 +137,7 @@ class WorkflowInfo:
     steps: list[StepInfo] = field(default_factory=list[StepInfo])
     repos: dict[str, str] = field(default_factory=dict[str, str])
     archived: float | None = None
+    within: int | None = None
 
 
 @record

@@ -20,7 +20,7 @@ ACTIVE: Final = ("running", "stopping", "killing")
 
 _COLUMNS = (
     "id, kind, name, state, message, created, ended, run, command, file, definition, params, "
-    "code, repos, project, description, fresh, resumed, archived"
+    "code, repos, project, description, fresh, resumed, archived, within"
 )
 _STEP_COLUMNS = "key, state, run, since, fingerprint, message, files"
 
@@ -28,7 +28,7 @@ _STEP_COLUMNS = "key, state, run, since, fingerprint, message, files"
 @dataclass(frozen=True, slots=True)
 class WorkflowRow:
     """A workflow as stored. `code` is the object of the folder as it was, `repos` are labels with
-    source and object."""
+    source and object; `within` is the workflow whose script or step began it."""
 
     id: int
     kind: str
@@ -49,6 +49,7 @@ class WorkflowRow:
     fresh: bool
     resumed: int
     archived: float | None
+    within: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ def create(
     project: str = "",
     description: str = "",
     fresh: bool = False,
+    within: int | None = None,
 ) -> WorkflowRow:
     """Adds a workflow that runs; the objects it needs are kept as long as it is."""
     columns: dict[str, object] = {
@@ -96,6 +98,7 @@ def create(
         "project": project,
         "description": description,
         "fresh": fresh,
+        "within": within,
     }
     values = tuple(columns.values())
     number = connection.execute(
@@ -136,6 +139,11 @@ def list_newest(
 def active(connection: sqlite3.Connection) -> tuple[WorkflowRow, ...]:
     """Those that are not over, oldest first."""
     return _select(connection, f"WHERE state IN ({placeholders(ACTIVE)}) ORDER BY id", ACTIVE)
+
+
+def within(connection: sqlite3.Connection, number: int) -> tuple[WorkflowRow, ...]:
+    """Those that a script or a step of one began, oldest first."""
+    return _select(connection, "WHERE within = ? ORDER BY id", (number,))
 
 
 def set_state(
@@ -325,6 +333,7 @@ def _select(
             fresh=bool(row[16]),
             resumed=row[17],
             archived=row[18],
+            within=row[19],
         )
         for row in connection.execute(f"SELECT {_COLUMNS} FROM workflows {rest}", values)
     )

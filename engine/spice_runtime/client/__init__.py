@@ -62,7 +62,7 @@ class Client:
         self.models = ModelsService(self.api)
         self.servers = ServersService(self.api)
         self.resources = ResourcesService(self.api)
-        self.workflows = WorkflowsService(self.api)
+        self.workflows = WorkflowsService(self.api, workflow)
 
     @property
     def active_workflow(self) -> Workflow | None:

@@ -17,19 +17,24 @@ from spice_runtime.client.runs import Run
 class WorkflowsService:
     """`client.workflows`."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, within: int | None = None) -> None:
         self._door = door
+        self._within = within
 
     def run(
         self, file: str, params: Mapping[str, Any] | None = None, fresh: bool = False
     ) -> Workflow:
         """Carry out the workflow in a file of the app folder, or of that name in `workflows/`."""
         request = {"file": file, "params": dict(params or {}), "fresh": fresh}
-        return Workflow(self._door, self._door.create("workflows/run", request))
+        return self._begun("workflows/run", request)
 
     def new(self, command: str, **given: Any) -> Workflow:
         """Begin a workflow that a script drives."""
-        return Workflow(self._door, self._door.create("workflows", {"command": command, **given}))
+        return self._begun("workflows", {"command": command, **given})
+
+    def _begun(self, path: str, request: dict[str, Any]) -> Workflow:
+        """One that is begun; it is a part of the workflow that this process belongs to."""
+        return Workflow(self._door, self._door.create(path, {**request, "within": self._within}))
 
     def get(self, id: int) -> Workflow:  # noqa: A002 - as the other services have it
         """The workflow of that number."""

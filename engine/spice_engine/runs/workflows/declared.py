@@ -79,7 +79,13 @@ class DeclaredWorkflows:
         return declared
 
     async def begin(
-        self, file: str, params: Mapping[str, Any], *, fresh: bool, key: str = ""
+        self,
+        file: str,
+        params: Mapping[str, Any],
+        *,
+        fresh: bool,
+        key: str = "",
+        within: int | None = None,
     ) -> WorkflowInfo:
         """Begin a declared workflow, but for one that a request with this `key` began already.
 
@@ -88,6 +94,7 @@ class DeclaredWorkflows:
         """
         if (before := await self._known.begun(key)) is not None:
             return before
+        await self._known.check_within(within)
         declared = await self.check(file, params)
         code = await self._folder_now()
 
@@ -106,6 +113,7 @@ class DeclaredWorkflows:
                 project=declared.spec.project,
                 description=declared.spec.description,
                 fresh=fresh,
+                within=within,
             )
             table.put_steps(
                 connection, row.id, [StepRow(node, "waiting") for node in declared.plan.nodes]
@@ -115,7 +123,7 @@ class DeclaredWorkflows:
 
         row = await self._runs.database.write(insert)
         if row is None:  # asked for twice at once
-            return await self.begin(file, params, fresh=fresh, key=key)
+            return await self.begin(file, params, fresh=fresh, key=key, within=within)
         return await self._drive(row, declared)
 
     async def resume(self, number: int) -> WorkflowInfo:

@@ -14,6 +14,7 @@ from spice_engine.runs.workflows.mounts import StepMount
 from spice_engine.runs.workflows.plan import Plan
 from spice_engine.store import runs as run_table
 from spice_engine.store import workflows as table
+from spice_engine.store.workflows import WorkflowRow
 
 MOST_INSTANCES = 12
 """Of one step that are drawn each for itself; more are one node."""
@@ -73,9 +74,11 @@ def runs_of(connection: sqlite3.Connection, info: WorkflowInfo) -> list[RunInfo]
     return [info_of(run_table.get(connection, one)) for one in numbers[:MOST_RUNS]]
 
 
-def of_runs(info: WorkflowInfo, runs: Iterable[RunInfo]) -> Lineage:
-    """The graph of a script's workflow: what its runs mounted of each other, and who made them.
-    Many trials of one search are one node."""
+def of_runs(
+    info: WorkflowInfo, runs: Iterable[RunInfo], begun: Iterable[WorkflowRow] = ()
+) -> Lineage:
+    """The graph of a script's workflow: what its runs mounted of each other, who made them, and
+    the workflows it began. Many trials of one search are one node."""
     found = {run.id: run for run in runs}
     nodes: dict[str, LineageNode] = {}
     top = f"workflow/{info.id}"
@@ -95,6 +98,11 @@ def of_runs(info: WorkflowInfo, runs: Iterable[RunInfo]) -> Lineage:
         if names[run.id] not in given and run.id != info.run:
             maker = run.parent if run.parent in found else info.run
             _join(edges, top if maker is None else names[maker], names[run.id])
+    for row in begun:
+        ident = f"workflow/{row.id}"
+        title = f"workflow {row.id}: {row.name or ' '.join(row.command)}"
+        nodes[ident] = LineageNode(ident, "workflow", title, row.state, row.message)
+        _join(edges, top if info.run is None else names.get(info.run, top), ident)
     return Lineage(list(nodes.values()), list(edges.values()))
 
 

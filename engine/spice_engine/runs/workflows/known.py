@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
-from spice_engine.errors import NotFound, SpiceError
+from spice_engine.errors import Conflict, NotFound, SpiceError
 from spice_engine.events import Bus
 from spice_engine.protocol.views import Lineage
 from spice_engine.protocol.workflows import StepInfo, WorkflowInfo
@@ -64,6 +64,16 @@ class KnownWorkflows:
         if not 0 < number < 2**63:
             raise NotFound(f"there is no workflow {number}.")
         return await self._database.read(lambda connection: table.get(connection, number))
+
+    async def check_within(self, number: int | None) -> None:
+        """Look whether anything may still be begun in a workflow.
+
+        Raises:
+            NotFound: there is no such workflow.
+            Conflict: it is over, or ends.
+        """
+        if number is not None and (row := await self.row(number)).state != "running":
+            raise Conflict(f"workflow {number} is over or ends ({row.state}).")
 
     async def begun(self, key: str) -> WorkflowInfo | None:
         """The workflow that a request with this key began, if there was one."""
@@ -140,8 +150,13 @@ class KnownWorkflows:
         """A workflow as nodes and what links them."""
         info = await self.info(row)
         if row.kind != "declared":
-            runs = await self._database.read(lambda connection: graph.runs_of(connection, info))
-            return graph.of_runs(info, runs)
+            runs, begun = await self._database.read(
+                lambda connection: (
+                    graph.runs_of(connection, info),
+                    table.within(connection, info.id),
+                )
+            )
+            return graph.of_runs(info, runs, begun)
         return graph.of_plan(await asyncio.to_thread(_plan_of, row), info.steps)
 
     async def listed(self, count: int, *, archived: bool) -> list[WorkflowInfo]:
@@ -198,6 +213,7 @@ def _bare(row: WorkflowRow, counts: dict[str, int]) -> WorkflowInfo:
         counts=counts,
         repos={label: found[0] for label, found in row.repos.items()},
         archived=row.archived,
+        within=row.within,
     )
 
 

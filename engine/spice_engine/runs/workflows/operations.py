@@ -54,7 +54,11 @@ async def create(workflows: Workflows, request: CreateWorkflow) -> WorkflowInfo:
 async def run(workflows: Workflows, request: RunWorkflow) -> WorkflowInfo:
     """Carry out the steps that a file declares."""
     return await workflows.declared.begin(
-        request.file, values_of(request.params), fresh=request.fresh, key=request.request_key
+        request.file,
+        values_of(request.params),
+        fresh=request.fresh,
+        key=request.request_key,
+        within=request.within,
     )
 
 

@@ -76,6 +76,7 @@ class ScriptWorkflows:
         """
         if (before := await self._known.begun(request.request_key)) is not None:
             return before
+        await self._known.check_within(request.within)
         run = StartRun(
             command=request.command,
             kind="workflow",
@@ -117,6 +118,7 @@ class ScriptWorkflows:
                 repos=repos,
                 project=request.project,
                 description=request.description,
+                within=request.within,
             )
             request_keys.note(connection, request.request_key, "workflow", row.id)
             return row

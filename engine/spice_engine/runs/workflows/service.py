@@ -78,7 +78,8 @@ class Workflows:
             log.error("a workflow's change failed", exc_info=error)
 
     async def end(self, number: int, *, kill: bool) -> WorkflowInfo:
-        """Stop or kill a workflow: its script or steps, and every run it made.
+        """Stop or kill a workflow: its script or steps, every run it made, and every workflow that
+        it began.
 
         Raises:
             NotFound: there is none.
@@ -94,6 +95,12 @@ class Workflows:
             self.declared.end(number, kill=kill)
         else:
             await self.scripts.end(row, kill=kill)
+        for other in await self.runs.database.read(
+            lambda connection: table.within(connection, number)
+        ):
+            if other.state in table.ACTIVE:
+                with contextlib.suppress(Conflict):  # it ended just now
+                    await self.end(other.id, kill=kill)
         return await self.known.info(await self.known.row(number))
 
     async def variables_of(self, number: int) -> dict[str, str]:
