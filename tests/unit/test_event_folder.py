@@ -51,6 +51,19 @@ def test_scalars_of_the_new_form(tensor: bytes, number: float | None) -> None:
     assert found.values == ([] if number is None else [("loss", number)])
 
 
+def test_texts_are_kept_where_they_are_meant_to_be_read() -> None:
+    tensor = text(8, b"\x08\x07" + text(8, "first \u2013".encode()) + text(8, b"\xff second"))
+
+    def of(plugin: bytes) -> bytes:
+        return text(9, text(1, text(1, plugin)))
+
+    (found,) = event_wire.event_of(event("note", tensor + of(b"text"))).values
+    assert found == ("note", "first \u2013\n\ufffd second")
+    assert event_wire.event_of(event("note", of(b"text") + tensor)).values == [found]
+    for plugin in (b"images", b"hparams"):
+        assert event_wire.event_of(event("note", tensor + of(plugin))).values == []
+
+
 def test_a_file_is_read_as_it_grows_wherever_it_ends(tmp_path: Path) -> None:
     written = EventFile(tmp_path / "train", 100.0)
     for step in range(3):

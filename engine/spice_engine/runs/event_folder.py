@@ -16,7 +16,7 @@ from typing import BinaryIO
 from spice_engine.runs import event_wire
 from spice_engine.runs.run_files import CHANGES, OUTPUTS, WORK
 from spice_engine.store.metrics import Row
-from spice_runtime.run_metrics import LONGEST_NAME
+from spice_runtime.run_metrics import LONGEST_NAME, LONGEST_TEXT
 
 log = logging.getLogger(__name__)
 
@@ -105,9 +105,13 @@ class EventReader:
             return []
         names = [f"{self._prefix}/{tag}" if self._prefix else tag for tag, _ in event.values]
         return [
-            (name[:LONGEST_NAME], value, event.step, event.time)
+            (name[:LONGEST_NAME], _kept(value), event.step, event.time)
             for name, (_, value) in zip(names, event.values, strict=True)
         ]
+
+
+def _kept(value: float | str) -> float | str:
+    return value[:LONGEST_TEXT] if isinstance(value, str) else value
 
 
 def _next_record(file: BinaryIO) -> bytes:

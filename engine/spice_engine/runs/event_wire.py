@@ -1,4 +1,4 @@
-"""TensorBoard's event files, read without TensorFlow: the records, and the numbers in each.
+"""TensorBoard's event files, read without TensorFlow: the records, and numbers and texts in each.
 
 The formats are those that `spice_engine.learning.event_file` writes, and the tensors of the new
 form of scalars (tensorflow/core/framework/tensor.proto). Everything here is pure.
@@ -31,7 +31,7 @@ class Event:
 
     time: float = 0.0
     step: int = 0
-    values: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
+    values: list[tuple[str, float | str]] = field(default_factory=list[tuple[str, float | str]])
 
 
 def record_size(header: bytes) -> int:
@@ -58,7 +58,7 @@ def data_of(record: bytes) -> bytes:
 
 
 def event_of(data: bytes) -> Event:
-    """The numbers of an `Event` message; what else it holds is passed over.
+    """The numbers and texts of an `Event` message; what else it holds is passed over.
 
     Raises:
         Damaged: it is no such message.
@@ -77,16 +77,34 @@ def event_of(data: bytes) -> Event:
 
 
 def _add_value(event: Event, data: bytes) -> None:
-    tag, found = "", None
+    tag, found, tensor, is_text = "", None, b"", False
     for number, value in _fields(data):
         if number == 1 and isinstance(value, bytes):
             tag = value.decode("utf-8", "replace")
         elif number == 2 and isinstance(value, bytes):
             (found,) = struct.unpack("<f", _sized(value, 4))
         elif number == 8 and isinstance(value, bytes):
-            found = _number_in(value)
+            found, tensor = _number_in(value), value
+        elif number == 9 and isinstance(value, bytes):
+            is_text = _inside(value, 1, 1) == b"text"
     if tag and found is not None:
         event.values.append((tag, found))
+    elif tag and is_text:  # other tensors of texts are pictures, and what plugins keep
+        event.values.append((tag, _text_in(tensor)))
+
+
+def _text_in(tensor: bytes) -> str:
+    """The texts that a tensor holds, a line each."""
+    texts = [value for number, value in _fields(tensor) if number == 8 and isinstance(value, bytes)]
+    return b"\n".join(texts).decode("utf-8", "replace")
+
+
+def _inside(data: bytes, *numbers: int) -> bytes:
+    """What a message holds at a field of a field; nothing where it has none."""
+    for wanted in numbers:
+        found = (value for number, value in _fields(data) if number == wanted)
+        data = next((value for value in found if isinstance(value, bytes)), b"")
+    return data
 
 
 def _number_in(tensor: bytes) -> float | None:
