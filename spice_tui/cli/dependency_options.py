@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from spice_engine.errors import InvalidSettings
-from spice_tui.cli import server_files
+from spice_tui.cli import output, server_files
 from spice_tui.client import Client
 
 Text = str | None
@@ -16,6 +16,8 @@ Texts = list[str] | None
 Flag = bool | None
 
 DEPENDENCIES: dict[str, Any] = {
+    # Scripts of Spell's first years have it.
+    "framework": Annotated[Text, typer.Option("--framework", hidden=True)],
     "pip": Annotated[Texts, typer.Option("--pip", metavar="PKG", help="Python package; repeat.")],
     "pip_req": Annotated[
         Text,
@@ -68,6 +70,7 @@ DEPENDENCIES: dict[str, Any] = {
         typer.Option(
             "--from",
             "--docker-image",
+            "--docker_image",
             metavar="IMAGE",
             help="The system it runs in: a folder or tar file with a root file system, or an image "
             "of podman's.",
@@ -117,6 +120,11 @@ def dependencies_of(given: Mapping[str, Any]) -> dict[str, Any]:
         InvalidSettings: a file cannot be used, or two options exclude each other.
     """
     _check(given)
+    if given.get("framework"):
+        output.error_line(
+            "--framework chose one of Spell's images; here it changes nothing. "
+            "Name what it needs: --pip, --conda, or a system with --from."
+        )
     found = {name: given[name] for name in ("pip", "setup", "apt", "conda") if given.get(name)}
     if "pip" in found:
         found["pip"] = [server_files.local(name) for name in found["pip"]]

@@ -85,6 +85,15 @@ def test_options_may_follow_a_quoted_line(engine: SmallEngine, cli: Cli) -> None
     assert (request.command, request.name) == ("python train.py", "try")
 
 
+def test_options_of_old_scripts_are_taken(engine: SmallEngine, cli: Cli) -> None:
+    code, _, err = cli("run", "--framework", "pytorch", "--docker_image", "there", "-b", "true")
+    assert code == 0
+    assert "--framework" in err
+    (_, request), *_ = engine.shelf.asked
+    assert request.dependencies is not None
+    assert request.dependencies.image == "there"
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [("--timeout", "soon"), ("--memory", "2X"), ("--cpu", "many"), ("-e", "=1"), ("--cwd", "no")],
