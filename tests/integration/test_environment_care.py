@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,3 +140,28 @@ async def test_what_a_run_does_to_its_environment_is_its_own(world: World) -> No
     assert log_of(world.runs, other.id) == "1.0\n"
     assert spoiler.environment == installer.environment == again.environment
     assert not list(world.runs.folder(installer.id).glob("system"))
+
+
+async def test_what_a_run_is_about_to_use_stays(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preparation = world.runs.preparation
+    laying, go_on = threading.Event(), threading.Event()
+    lay_out = preparation._lay_out
+
+    def slowly(*given: object) -> object:
+        laying.set()
+        go_on.wait(60)
+        return lay_out(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(preparation, "_lay_out", slowly)
+    started = await world.runs.start(StartRun(VERSION, dependencies=world.needs(0)))
+    await asyncio.to_thread(laying.wait, 60)
+    try:
+        (kept,) = (await world.care.list()).environments
+        with pytest.raises(Conflict, match="in use"):
+            await world.care.remove([kept.key], 0.0)
+        assert (await world.care.remove([], 0.0)).keys == []
+    finally:
+        go_on.set()
+    assert (await ended(world.runs, started.id)).outcome == "success"

@@ -12,8 +12,8 @@ import logging
 import shutil
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,7 @@ class Builds:
         self._tasks: dict[str, asyncio.Task[Ready]] = {}
         self._running: dict[str, Placed] = {}
         self._waiting: Counter[str] = Counter()
+        self._held: Counter[str] = Counter()
         self._given_up: set[str] = set()
         self._kills: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(_AT_ONCE)
@@ -68,6 +69,20 @@ class Builds:
     def keys(self) -> tuple[str, ...]:
         """Of what is being made now."""
         return tuple(self._tasks)
+
+    @property
+    def busy(self) -> set[str]:
+        """What is being made now, and what is held."""
+        return {*self._tasks, *self._held}
+
+    @contextmanager
+    def hold(self, *keys: str) -> Generator[None]:
+        """Meanwhile these count as busy."""
+        self._held.update(keys)
+        try:
+            yield
+        finally:
+            self._held -= Counter(keys)
 
     async def made(
         self,

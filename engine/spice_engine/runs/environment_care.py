@@ -119,7 +119,7 @@ class EnvironmentCare:
         if not keys:
             gone = await self._environments.prune(in_use, unused_seconds=unused)
             return RemovedEnvironments(gone, sum(own.get(key, 0) for key in gone))
-        kept = {*in_use, *self._environments.building}
+        kept = {*in_use, *self._environments.busy}
         others = [one for one in found if one.key not in keys]
         needed = folders.needed(found, kept) | {key for one in others for key in one.below}
         for key in keys:

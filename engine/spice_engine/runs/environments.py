@@ -15,6 +15,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,15 @@ class Environments:
         """The keys of those being made now."""
         return self._builds.keys
 
+    @property
+    def busy(self) -> set[str]:
+        """The keys of those being made now, and of those that are held."""
+        return self._builds.busy
+
+    def hold(self, *keys: str) -> AbstractContextManager[None]:
+        """Meanwhile these stay, though nobody runs on them yet."""
+        return self._builds.hold(*keys)
+
     def key(
         self,
         dependencies: Dependencies,
@@ -216,7 +226,8 @@ class Environments:
                 below,
             )
 
-        ready, cached = await self._builds.made(key, work.is_whole, recipe)
+        with self.hold(*(() if system is None else system.keys)):
+            ready, cached = await self._builds.made(key, work.is_whole, recipe)
         return await asyncio.to_thread(_made, ready, work, cached)
 
     async def prune(
@@ -226,7 +237,7 @@ class Environments:
 
         `in_use` are the keys of those that somebody runs on.
         """
-        kept = {*in_use, *self.building}
+        kept = {*in_use, *self.busy}
         return await asyncio.to_thread(folders.prune, self.folder, kept, unused_seconds)
 
     async def keep(self, keys: Collection[str]) -> None:

@@ -236,7 +236,8 @@ class Preparation:
             shown = await asyncio.to_thread(self.files.show_in_place, folder, cwd, row.mounts)
             return Prepared(cwd, (*system, *shown), variables, key, stages)
         begin = time.perf_counter()
-        laid = await asyncio.to_thread(self._lay_out, row, folder)
+        with self.environments.hold(key):
+            laid = await asyncio.to_thread(self._lay_out, row, folder)
         stages["files"] = time.perf_counter() - begin
         # The system goes first: mounts may appear in it.
         return Prepared(laid.cwd, (*system, *laid.views), variables, key, stages)
