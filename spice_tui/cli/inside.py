@@ -19,17 +19,22 @@ def joined(request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     number = os.environ.get("SPICE_RUN_ID", "")
     workflow = os.environ.get("SPICE_WORKFLOW_ID", "")
     files = _files()
-    if files is not None:
-        place = files if request.get("cwd") == os.environ.get("SPICE_APP_FOLDER") else None
-        cwd = Path.cwd() if place is not None else Path(request.get("cwd", ""))
-        inner = cwd.relative_to(files) if cwd.is_relative_to(files) else None
-        if inner is not None:
-            request = {**request, "cwd": str(inner)}
+    request = {**request, "cwd": folder(request.get("cwd", ""))}
     if number.isdecimal() and files is not None:
         request = {**request, "parent": int(number)}
     if workflow.isdecimal() and not request.get("in_place"):
         return "workflows.start_run", {"id": int(workflow), "run": request}
     return "runs.start", request
+
+
+def folder(cwd: str) -> str:
+    """Where a command that a run types is to begin: a folder of the run's copy of the app folder is
+    that of the app folder."""
+    files = _files()
+    if files is None:
+        return cwd
+    path = Path.cwd() if cwd == os.environ.get("SPICE_APP_FOLDER") else Path(cwd)
+    return str(path.relative_to(files)) if path.is_relative_to(files) else cwd
 
 
 def workflow() -> dict[str, Any]:

@@ -69,11 +69,12 @@ def create(
     Its runs get the folder as it is now, or the code of a `--repo`. They are stopped with it.
     """
     session = session_of(ctx)
+    here = working_directory(session, given.get("cwd", ""))
     request = {
         "command": command[0] if len(command) == 1 else command,
         "local": local,
         "repos": _repos(repo or [], github_repo or []),
-        "cwd": working_directory(session, given.get("cwd", "")),
+        "cwd": inside.folder(here),
         **asked_of(given),
         **inside.workflow(),
     }
@@ -82,7 +83,7 @@ def create(
         with session.connect(make=True) as client:
             made = client.call("workflows.create", request | chosen_of(client, given))
             variables = client.call("workflows.variables", {"id": made["id"]})["variables"]
-            code = _run_here(made, variables, request)
+            code = _run_here(made, variables, {**request, "cwd": here})
         _finish(session, made["id"], code)
         raise typer.Exit(code)
     client = session.connect(FollowingClient, make=True)

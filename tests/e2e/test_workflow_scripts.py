@@ -334,6 +334,22 @@ def test_what_is_made_is_made_once_though_the_engine_dies_before_it_answers(
     assert other.status == "killed"
 
 
+def test_a_shell_script_chains_runs_and_workflows(shared_engine: EngineFixture) -> None:
+    root = shared_engine.location.root
+    (root / "sub").mkdir(exist_ok=True)
+    (root / "sub" / "note").write_text("in the folder below")
+    (root / "chain.sh").write_text(
+        f"set -e; cd sub; {TUI} run cat note; {TUI} workflow create cat note\n"
+    )
+    done = tui(shared_engine, "workflow", "create", "sh", "chain.sh")
+    assert (done.returncode, done.stdout) == (0, 2 * "in the folder below")
+    inner, outer = shared_engine.call("workflows.list")["workflows"][:-3:-1]  # type: ignore[index]
+    assert (inner["within"], inner["state"], outer["within"]) == (outer["id"], "complete", None)
+    hidden = tui(shared_engine, "workflow", "create", "--cwd", ".spice", "ls")
+    assert hidden.returncode != 0
+    assert "left out of what a run gets" in hidden.stderr
+
+
 def test_runs_made_by_hand_are_a_graph_of_their_mounts(shared_engine: EngineFixture) -> None:
     client = client_of(shared_engine)
 

@@ -100,6 +100,7 @@ class ScriptWorkflows:
             raise InvalidRequest(
                 f"{request.cwd[:200]!r} is no directory of the app folder.", hint="Set another cwd."
             )
+        await self._runs.preparation.snapshots.check(cwd)
         code = await self._runs.preparation.snapshot()
         taken = await self._runs.preparation.take(run, cwd, code)
         repos = await self._repos.take(request.repos)
