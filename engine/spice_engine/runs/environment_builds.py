@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Mapping
@@ -212,7 +211,7 @@ class Builds:
                 return attempt, await self._wait(key, found)
             if isinstance(found, Exited) and not found.exit.exit_code and is_whole(attempt):
                 return attempt, found.exit
-            await asyncio.to_thread(shutil.rmtree, attempt, ignore_errors=True)
+            await asyncio.to_thread(folders.remove_tree, attempt)
         return None
 
     async def _attempt(self, key: str, write: Write) -> tuple[Path, Exit]:

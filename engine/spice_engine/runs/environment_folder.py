@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from spice_engine.runs import environment_script as scripts
+from spice_engine.store import removal
 from spice_engine.store.disk import storage_error
 from spice_runtime import process
 
@@ -120,13 +120,19 @@ def forget(folder: Path) -> None:
 def empty(attempt: Path) -> None:
     """Remove what a failed attempt made, but not its log."""
     for name in _LARGE:
-        shutil.rmtree(attempt / name, ignore_errors=True)
+        remove_tree(attempt / name)
 
 
 def remove(folder: Path) -> None:
     """Remove all of an environment."""
     forget(folder)  # first: what is half gone must not be found
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_tree(folder)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder as far as that can be; what commands or the kernel closed in it, too."""
+    with suppress(OSError):
+        removal.remove(folder)
 
 
 def all_ready(folder: Path) -> list[Ready]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import stat
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,7 @@ from spice_engine.runs import environment_script as scripts
 from spice_engine.runs import systems
 from spice_engine.runs.environment_builds import BUILD_SECONDS, LOG_BYTES, Builds, Recipe
 from spice_engine.runs.environment_failure import failure
-from spice_engine.runs.environment_folder import tail
+from spice_engine.runs.environment_folder import remove_tree, tail
 from spice_engine.runs.environment_wishes import stamps
 from spice_engine.runs.systems import LAYER, ROOT, Image, System
 from spice_engine.workers.jobs import Job
@@ -202,13 +201,3 @@ def added_by(attempt: Path) -> tuple[str, ...]:
     except OSError as error:
         raise InvalidRequest(f"what apt installed cannot be read: {error}.") from error
     return tuple(sorted(line for line in after if line not in before))
-
-
-def remove_tree(folder: Path) -> None:
-    """Remove a folder, closed ones in it too."""
-    import shutil
-
-    for path, folders, _ in os.walk(folder):
-        for name in folders:
-            Path(path, name).chmod(0o700)
-    shutil.rmtree(folder, ignore_errors=True)
