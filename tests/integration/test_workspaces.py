@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -20,7 +21,7 @@ from spice_engine.errors import Conflict, InvalidRequest, NotFound, NotInstalled
 from spice_engine.events import Bus
 from spice_engine.protocol.servers import Dependencies
 from spice_engine.protocol.workspaces import StartWorkspace, WorkspaceInfo
-from spice_engine.runs import made_places, notebook_server
+from spice_engine.runs import made_places, notebook_server, workspace_look
 from spice_engine.runs.service import Runs
 from spice_engine.runs.workspaces import Workspaces
 from spice_runtime import process
@@ -109,6 +110,23 @@ async def test_a_workspace_gets_ready_outlives_the_engine_and_comes_back_as_it_w
         await workspaces.remove("notes")
         assert workspaces.names() == ["other"]
         assert not (root / ".spice/workspaces/notes").exists()
+
+
+async def test_a_command_in_a_terminal_keeps_a_workspace_until_it_ends(root: Path) -> None:
+    os.mkfifo(root / "terminal")
+    async with workspaces_of(root) as (workspaces, runs):
+        say(root, 3600.0)
+        await workspaces.start(StartWorkspace("notes", no_activity_timeout=1.0))
+        info = await in_state(workspaces, "notes", "ready")
+        seen = workspaces._seen["notes"]
+        assert isinstance(seen, notebook_server.Activity)
+        assert seen.terminals == 1
+        await workspace_look.end_if_idle(runs, runs.known[info.run], seen)
+        assert runs.known[info.run].state == "running"
+        # Whoever reads it ends when it is opened and closed.
+        with (root / "terminal").open("wb"):
+            pass
+        await in_state(workspaces, "notes", "stopped")
 
 
 async def test_what_is_asked_for_as_it_runs_is_no_change(root: Path) -> None:

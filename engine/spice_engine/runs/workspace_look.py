@@ -6,13 +6,16 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
+from pathlib import Path
 
 from spice_engine.errors import Conflict
 from spice_engine.protocol.runs import RunInfo
 from spice_engine.runs import notebook_server as server
 from spice_engine.runs.notebook_server import Activity, NoAnswer
 from spice_engine.runs.service import Runs
+from spice_engine.runs.terminal_jobs import has_jobs
 from spice_engine.runs.workspace_states import port_of, timeouts_of
+from spice_runtime import process
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +40,24 @@ async def look(run: RunInfo, token: str) -> Activity:
 
 
 async def end_if_idle(runs: Runs, run: RunInfo, seen: Activity) -> None:
-    """Stop a workspace that has no kernel and that nobody used for too long."""
+    """Stop a workspace that has no kernel, in which no command works in a terminal, and that
+    nobody used for too long."""
     _, most = timeouts_of(run)
-    if most and not seen.kernels and time.time() - seen.last > most:
-        with suppress(Conflict):
-            words = f"Stopped: nobody used it for {most:g} s."
-            await runs.end(run.id, kill=False, reason=words)
+    if not most or seen.kernels or time.time() - seen.last <= most:
+        return
+    if seen.terminals and await asyncio.to_thread(_has_jobs, runs.folder(run.id)):
+        return
+    with suppress(Conflict):
+        words = f"Stopped: nobody used it for {most:g} s."
+        await runs.end(run.id, kill=False, reason=words)
+
+
+def _has_jobs(folder: Path) -> bool:
+    try:
+        shim = process.read_json(str(folder), process.SHIM)
+    except OSError:
+        return False
+    return bool(shim) and has_jobs(int(shim["pid"]))
 
 
 def pause(run: RunInfo, seen: Activity | NoAnswer | None) -> float:
