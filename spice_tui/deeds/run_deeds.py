@@ -9,7 +9,6 @@ from spice_engine.errors import NotFound
 from spice_engine.protocol.projects import ProjectDetails
 from spice_engine.protocol.run_states import UNDER_WAY
 from spice_tui.base import Base, Refused
-from spice_tui.models.project_words import project_words
 
 if TYPE_CHECKING:
     from spice_engine.protocol.runs import RunInfo
@@ -84,17 +83,17 @@ class RunDeeds(Base):
         self.draw()
 
     async def action_project(self, name: str = "") -> None:
-        """Show the runs of a project only; none: of the chosen run's project, or again all."""
+        """Show a project: what its runs came to, and them only; none: that of the chosen run, or
+        again all runs."""
         view = await self._runs_view()
         if not name and not view.project:
             name = self.run_named().project
             if not name:
                 raise Refused("the chosen run is in no project.", hint="Name one: :project NAME.")
+        found = None
         if name:
             found = await self.fetch(ProjectDetails, "projects.get", name=name, number=0)
-            name = found.project.name
-            self.say(project_words(found))
-        view.choose_project(name)
+        view.choose_project(found)
 
     async def action_add_to_project(self, name: str) -> None:
         """Put the chosen run, or the marked ones, into a project."""

@@ -13,6 +13,7 @@ from textual.containers import Horizontal
 from spice_tui.models import clock, details, run_rows
 from spice_tui.models.world import MOST_RUNS
 from spice_tui.screens.pages.run_pages import PAGES, RunPage
+from spice_tui.screens.project_board import ProjectBoard
 from spice_tui.screens.view import View
 from spice_tui.widgets.about import About
 from spice_tui.widgets.keys import bindings
@@ -21,6 +22,7 @@ from spice_tui.widgets.table import GridTable
 from spice_tui.widgets.table_pane import TablePane
 
 if TYPE_CHECKING:
+    from spice_engine.protocol.projects import ProjectDetails
     from spice_tui.app import SpiceApp
     from spice_tui.models.world import World
 
@@ -47,8 +49,7 @@ class RunsView(View):
         self._made: list[RunPage] = []
         self._rows = run_rows.RunTable()
         self._known: tuple[object, str] | None = None
-        self.project = ""
-        """Whose runs are shown; empty: all."""
+        self.board = ProjectBoard(app)
         self.deck = Deck(
             [(name, title, partial(self._make, maker)) for name, title, maker in PAGES],
             id="run-pages",
@@ -56,7 +57,7 @@ class RunsView(View):
         )
 
     def compose(self) -> ComposeResult:
-        yield Pane("Runs", self.table, id="runs")
+        yield Pane("Runs", self.board, self.table, id="runs")
         with Horizontal(classes="lower", id="runs-lower"):
             yield self.deck
             yield Pane("About", self._details, id="run-details")
@@ -83,16 +84,23 @@ class RunsView(View):
         """Show what is new."""
         known, self._known = self._known, (world.runs, self.project)
         if known is None or known[0] is not world.runs or known[1] != self.project:
-            self._rows.take(run_rows.shown(world.runs.values(), self.project))
+            shown = run_rows.shown(world.runs.values(), self.project)
+            self._rows.take(shown)
+            self.board.look(shown)
             self.query_one("#runs").border_title = self._title(world)
         if self._rows.columns != self.table.table.model.columns:
             self.table.table.set_columns(self._rows.columns)
         self.table.show(self._rows.rows, clock.now())
         self._show_run()
 
-    def choose_project(self, project: str) -> None:
-        """Show the runs of a project only; empty: all."""
-        self.project = project
+    @property
+    def project(self) -> str:
+        """Whose runs are shown; empty: all."""
+        return self.board.project
+
+    def choose_project(self, project: ProjectDetails | None) -> None:
+        """Show the runs of a project only, and what they came to; None: all."""
+        self.board.choose(project)
         self.show(self._app.world)
 
     def _title(self, world: World) -> str:

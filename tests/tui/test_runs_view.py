@@ -103,16 +103,13 @@ async def test_labels_projects_and_what_is_out_of_sight(opened: Driver) -> None:
     await opened.until(lambda: opened.app.world.runs[1].labels == ["good"], "the label is gone")
     await opened.command("project DIGITS")
     await opened.until(lambda: rows(opened) == ["2", "1"], "the project's runs")
-    await opened.until(
-        lambda: any(
-            "Digits: 2 runs, 2 complete; loss is lowest in run 2" in t for t in opened.said
-        ),
-        "what they came to",
-    )
+    await opened.shows("2 runs: 2 complete", "loss  lowest  0.01  in run 2  of 2 runs")
     await opened.command("archive 1")
     await opened.until(lambda: rows(opened) == ["2"], "the rest")
+    await opened.shows("1 run: 1 complete", "in run 2  of 1 run")  # it goes with its runs
     await opened.command("project")
     await opened.until(lambda: rows(opened) == ["4", "3", "2"], "all again")
+    await opened.until(lambda: "in run 2  of" not in opened.text, "no project")
     # Marked ones are dealt with together; keys elsewhere are on the run that is on show there.
     view.table.table.go_to("4")
     view.table.table.focus()
