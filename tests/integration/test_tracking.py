@@ -155,6 +155,25 @@ def test_files_are_outputs_and_can_become_a_model(
     assert (made["model"], made["run"]) == ("oak", number)
 
 
+def test_registered_models_are_models_of_ours(shared_engine: EngineFixture, told: dict[str, Any]):
+    found = told["registered"]
+    uri = told["tracked"]["info"]["artifact_uri"]
+    assert found["empty"] == []
+    assert found["files"] == ["weights"]
+    assert found["found"] == [["timber", {"champion": "1"}]]
+    assert found["versions"] == [
+        ["1", f"{uri}/models/bark", "the first"],
+        ["2", f"{uri}/more", "all"],
+    ]
+    assert (found["runs"], found["latest"]) == (True, ["2"])
+    assert found["named"][:2] == ["timber", "short"]
+    assert found["gone"] == ["RESOURCE_DOES_NOT_EXIST", "RESOURCE_DOES_NOT_EXIST"]
+    (version,) = shared_engine.call("models.get", name="timber")["versions"]
+    number = int(told["tracked"]["tags"]["spice.run"])
+    assert (version["number"], version["run"]) == (1, number)
+    assert (version["aliases"], version["description"]) == (["champion"], "the first")
+
+
 def test_runs_are_searched(told: dict[str, Any]):
     found = told["searched"]
     assert found["all"] == ["acorn", "oak"]
@@ -174,8 +193,10 @@ def test_what_cannot_be_is_refused_in_the_clients_words(told: dict[str, Any]):
     assert "already logged with value='tree'" in found["change"][1]
     assert "6000" in found["huge"][1]
     assert found["there"][0] == "RESOURCE_ALREADY_EXISTS"
-    assert found["registry"][0] == "NOT_IMPLEMENTED"
-    assert "spice-tui model create" in found["registry"][1]
+    assert found["registry"][0] == found["local"][0] == "NOT_IMPLEMENTED"
+    assert "spice-tui model create" in found["local"][1]
+    assert found["again"][0] == "RESOURCE_ALREADY_EXISTS"
+    assert found["nameless"][0] == "INVALID_PARAMETER_VALUE"
     assert found["missing"]
 
 

@@ -107,11 +107,44 @@ def tracked(client: MlflowClient) -> dict[str, Any]:
         ),
         "files": names(),
         "deep": names("more/deep"),
+        "logged": model.model_id,
         "model": [names("bark"), client.get_logged_model(model.model_id).status.value],
         "outputs": [one.model_id == model.model_id for one in read_again.outputs.model_outputs],
         "inputs": [one.dataset.name for one in read_again.inputs.dataset_inputs],
         "read": read,
     }
+
+
+def registered(client: MlflowClient, told: dict[str, Any]) -> dict[str, Any]:
+    """Models of the registry: versions are made of a logged model and of a run's folder."""
+    uri = told["info"]["artifact_uri"]
+    empty = client.create_registered_model("timber").latest_versions
+    first = client.create_model_version("timber", f"models:/{told['logged']}", told["id"])
+    second = client.create_model_version("timber", f"{uri}/more", told["id"], description="all")
+    client.set_registered_model_alias("timber", "champion", first.version)
+    with tempfile.TemporaryDirectory() as folder:
+        fetched = mlflow.artifacts.download_artifacts("models:/timber@champion", dst_path=folder)
+        files = sorted(path.name for path in Path(fetched).rglob("weights"))
+    client.update_model_version("timber", first.version, "the first")
+    client.create_registered_model("short")
+    found = client.search_registered_models(filter_string="name LIKE 'ti%'")
+    versions = client.search_model_versions("name = 'timber'", order_by=["version_number ASC"])
+    answer = {
+        "empty": list(empty),
+        "files": files,
+        "found": [[one.name, one.aliases] for one in found],
+        "versions": [[one.version, one.source, one.description] for one in versions],
+        "runs": {one.run_id for one in versions} == {told["id"]},
+        "latest": [one.version for one in client.get_latest_versions("timber")],
+        "named": [one.name for one in client.search_registered_models(order_by=["name DESC"])],
+    }
+    client.delete_model_version("timber", second.version)
+    client.delete_registered_model("short")
+    answer["gone"] = [
+        refused(lambda: client.get_model_version("timber", second.version))[0],
+        refused(lambda: client.get_registered_model("short"))[0],
+    ]
+    return answer
 
 
 def searched(client: MlflowClient, experiment: str) -> dict[str, Any]:
@@ -152,7 +185,10 @@ def turned_down(client: MlflowClient, run: str, experiment: str) -> dict[str, An
         "huge": refused(lambda: client.log_param(run, "huge", "x" * 6001)),
         "there": refused(lambda: client.create_experiment("trees")),
         "elsewhere": refused(lambda: client.create_experiment("far", "s3://bucket/x")),
-        "registry": refused(lambda: client.create_registered_model("m")),
+        "registry": refused(lambda: client.set_model_version_tag("timber", "1", "a", "b")),
+        "local": refused(lambda: client.create_model_version("timber", "file:///tmp/x")),
+        "again": refused(lambda: client.create_registered_model("timber")),
+        "nameless": refused(lambda: client.create_registered_model("a b")),
         "step": refused(lambda: client.log_metric(run, "back", 1.0, step=2**60)),
         "missing": client.get_experiment_by_name("nowhere") is None,
     }
@@ -194,6 +230,7 @@ def main() -> None:
     client = MlflowClient()
     told["tracked"] = tracked(client)
     experiment, run = told["tracked"]["experiment"], told["tracked"]["id"]
+    told["registered"] = registered(client, told["tracked"])
     told["searched"] = searched(client, experiment)
     told["refused"] = turned_down(client, run, experiment)
     told["away"] = put_away(client, experiment)

@@ -124,7 +124,7 @@ class HttpDoor:
         SpiceV01Files(dispatcher, self.bodies).install(self._app, PREFIX)
         SpellMetrics(dispatcher, self.bodies, token).install(self._app)
         if tracking is not None:
-            mlflow.TrackingRoutes(tracking, self.bodies).install(self._app)
+            mlflow.TrackingRoutes(tracking, self.bodies, dispatcher.call).install(self._app)
         DocsRoutes(dispatcher.table, algorithms).install(self._app)
         ServerRoutes(self.directory, self.bodies).install(self._app)
         ServerDocuments(self.directory).install(self._app)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Any, cast
 
 from aiohttp import web
 
@@ -22,12 +22,14 @@ from spice_engine.api.mlflow_fields import Fields, experiment_number, experiment
 from spice_engine.api.mlflow_messages import Message
 from spice_engine.api.mlflow_models import ModelRoutes
 from spice_engine.api.mlflow_ranks import named_by_rank
+from spice_engine.api.mlflow_registry import RegistryRoutes
 from spice_engine.api.replies import json_response
 from spice_engine.errors import InvalidRequest, NotSupported, SpiceError
 from spice_engine.runs.tracking import Tracking
 from spice_engine.runs.tracking_models import LoggedModels
 from spice_engine.runs.tracking_points import Sent
 from spice_engine.runs.tracking_search import Query
+from spice_engine.serving.model_registry import Call, ModelRegistry
 from spice_engine.store.tracking_inputs import DatasetRow, ModelUse
 
 HISTORY = "mlflow.log-model.history"
@@ -68,17 +70,19 @@ def error_response(error: SpiceError) -> web.Response:
 class TrackingRoutes:
     """All paths of the door."""
 
-    def __init__(self, tracking: Tracking, bodies: BodyReader) -> None:
+    def __init__(self, tracking: Tracking, bodies: BodyReader, call: Call) -> None:
         self._tracking = tracking
         self._experiments = tracking.experiments
         self._bodies = bodies
         self._models = ModelRoutes(LoggedModels(tracking))
+        self._registry = RegistryRoutes(ModelRegistry(tracking.runs.database, call))
         self._artifacts = ArtifactRoutes(tracking, bodies)
 
     def install(self, app: web.Application) -> None:
         """Add the routes."""
         for base in BASES:
-            for (method, path), handler in {**self._table(), **self._models.table()}.items():
+            tables = {**self._table(), **self._models.table(), **self._registry.table()}
+            for (method, path), handler in tables.items():
                 app.router.add_route(method, f"{base}{API}/{path}", self._endpoint(path, handler))
             self._artifacts.install(app, base)
             app.router.add_get(f"{base}/api/3.0/mlflow/server-info", self._server_info)
@@ -119,7 +123,8 @@ class TrackingRoutes:
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
             if request.method in {"GET", "HEAD"}:
-                data = dict(request.query)
+                every = ((name, request.query.getall(name)) for name in request.query)
+                data: dict[str, Any] = {n: v if len(v) > 1 else v[0] for n, v in every}
             else:
                 body = await self._bodies.read(request, limit=JSON_LIMIT)
                 data = json_text.parse_object(body)
@@ -152,8 +157,9 @@ class TrackingRoutes:
         path = request.match_info["rest"]
         if path.startswith(("mlflow/registered-models", "mlflow/model-versions")):
             raise NotSupported(
-                "there is no model registry behind this door.",
-                hint="`spice-tui model create NAME runs/N` makes a model of what a run left.",
+                f"{request.method} {path[:100]}: registered models are models of the engine, which "
+                "have versions, aliases and descriptions, but no stages, tags or other names.",
+                hint="Give a version an alias, or describe it.",
             )
         if path.startswith(("mlflow-artifacts/mpu", "mlflow-artifacts/presigned")):
             raise NotSupported("files are sent and fetched whole.")
@@ -161,7 +167,7 @@ class TrackingRoutes:
             {
                 "error_code": "ENDPOINT_NOT_FOUND",
                 "message": f"There is no {request.method} {request.path[:200]}: of MLflow's "
-                "server this engine has experiments, runs, metrics, artifacts and logged models.",
+                "server this engine has experiments, runs, metrics, artifacts and models.",
             },
             404,
         )

@@ -97,6 +97,11 @@ class Fields:
             raise _wrong(name, "a list of texts")
         return cast("list[str]", found)
 
+    def listed(self, name: str) -> list[str]:
+        """A list of texts that may be a parameter of a query: one alone is no list there."""
+        value = self._data.get(name)
+        return [value] if isinstance(value, str) else self.texts(name)
+
     def records(self, name: str) -> list[Fields]:
         """A list of messages."""
         found = self._list(name, MOST_RECORDS)

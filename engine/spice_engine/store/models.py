@@ -103,6 +103,30 @@ def add_version(
     return get_version(connection, new.model, last)
 
 
+def reserve(connection: sqlite3.Connection, name: str, created: float, creator: str) -> bool:
+    """Notes the name of a model that has no version yet; False where there is one of that name."""
+    cursor = connection.execute(
+        "INSERT INTO models (name, created, creator) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (name, created, creator),
+    )
+    return cursor.rowcount > 0
+
+
+def reserved(connection: sqlite3.Connection) -> tuple[ModelRow, ...]:
+    """Every model, by name, also those without a version."""
+    rows = connection.execute("SELECT name, created, creator, last FROM models ORDER BY name")
+    return tuple(ModelRow(*row) for row in rows)
+
+
+def release(connection: sqlite3.Connection, name: str) -> None:
+    """Forgets the name of a model that has no version."""
+    connection.execute(
+        "DELETE FROM models WHERE name = ?"
+        " AND NOT EXISTS (SELECT 1 FROM model_versions WHERE model = name)",
+        (name,),
+    )
+
+
 def find(connection: sqlite3.Connection, name: str) -> ModelRow | None:
     """The model of that name that has a version, or None."""
     row = connection.execute(
