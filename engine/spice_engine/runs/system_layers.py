@@ -121,8 +121,10 @@ def _unpacking(image: Image, root: Path) -> str:
     else:
         lines += [
             f"made=$(podman create {shlex.quote(image.id)} /bin/sh)",
-            f'podman export "$made" | {unpack} -',
+            "code=0",
+            f'podman export "$made" | {unpack} - || code=$?',
             'podman rm "$made" >/dev/null',
+            '[ "$code" = 0 ]',
         ]
     shell = shlex.quote(f"{root}/bin/sh")
     lines.append(

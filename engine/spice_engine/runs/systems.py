@@ -166,7 +166,8 @@ async def find_image(name: str, root: Path) -> Image:
         code, said = await _podman("pull", "--quiet", name)
         if code:
             raise EnvironmentFailed(
-                f"podman cannot get the image {name}: {_last(said)}", hint="Check its name."
+                f"podman cannot get the image {name}: {_last(said).removeprefix('Error: ')}",
+                hint="Check its name.",
             )
         code, said = await _podman(*inspect)
     return Image(name, _last(said), variables=_variables(said.partition("\n")[0]))
