@@ -36,6 +36,15 @@ def list_runs(
             autocompletion=completion.projects,
         ),
     ] = "",
+    repository: Annotated[
+        str,
+        typer.Option(
+            "--repository",
+            "-r",
+            metavar="NAME",
+            help="Only on that repository, or on a folder of that name.",
+        ),
+    ] = "",
     kind: Annotated[
         Texts,
         typer.Option(
@@ -86,6 +95,7 @@ def list_runs(
         "kinds": kind or [],
         "name": name,
         "project": project,
+        "repository": repository.rstrip("/"),
         "params": param or [],
         "metrics": metric or [],
         "since": option(since, _moment, "--since") if since else None,
@@ -105,10 +115,12 @@ def list_runs(
     if kinds:
         heads.insert(1, "KIND")
     if verbose:
+        heads[heads.index("COMMAND") : heads.index("STATUS")] = ["REPOSITORY", "COMMAND", "COMMIT"]
         heads += ["PROJECT", "LABELS", "MACHINE", "DESCRIPTION"]
     if any(run["distributed"] for run in runs):
         heads.append("DISTRIBUTED")
-    rows = [_row(run, heads, whole=whole, verbose=verbose) for run in runs]
+    folder = session_of(ctx).location.root.name
+    rows = [_row(run, heads, folder, whole=whole, verbose=verbose) for run in runs]
     if raw:
         output.raw(rows)
     else:
@@ -125,14 +137,19 @@ def _moment(text: str) -> float:
         raise ValueError(f"{text!r} is no time; give 2h, 3d, or YYYY-MM-DD HH:MM:SS.") from None
 
 
-def _row(run: dict[str, Any], heads: list[str], *, whole: bool, verbose: bool) -> list[str]:
+def _row(
+    run: dict[str, Any], heads: list[str], folder: str, *, whole: bool, verbose: bool
+) -> list[str]:
     params = [f"{name}={value}" for name, value in run["params"].items()]
     command = values.command_text(run["command"]) or ", ".join(params)
     status, color = values.status_text(run), values.status_color(run)
     if verbose:
         status += _elapsed(run)
+    repository, commit = _origin(run, folder)
     cells = {
         "ID": str(run["id"]),
+        "REPOSITORY": repository,
+        "COMMIT": commit if whole else commit[:8],
         "KIND": run["kind"],
         "NAME": run["name"],
         "COMMAND": command if whole else output.shorten(command, 40),
@@ -145,6 +162,14 @@ def _row(run: dict[str, Any], heads: list[str], *, whole: bool, verbose: bool) -
         "DISTRIBUTED": str(run["distributed"] or ""),
     }
     return [cells[head] for head in heads]
+
+
+def _origin(run: dict[str, Any], folder: str) -> tuple[str, str]:
+    """The name of the repository, or of the folder, that a run was on, and the commit."""
+    address, found, commit = run["source"].rpartition("@")
+    if found and commit.isalnum():
+        return address.rpartition("/")[2].removesuffix(".git"), commit
+    return "" if run["kind"] == "external" else folder, ""
 
 
 def _elapsed(run: dict[str, Any]) -> str:

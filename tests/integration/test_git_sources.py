@@ -11,9 +11,10 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from spice_engine.errors import InvalidRequest, NotFound
-from spice_engine.protocol.runs import StartRun
+from spice_engine.protocol.runs import ListRuns, StartRun
 from spice_engine.runs import git_sources
 from spice_engine.runs.git_sources import GitFailed, GitSources
+from spice_engine.runs.listing import rows_of
 from spice_engine.runs.service import Runs
 from spice_engine.store.objects import ObjectStore
 from tests.integration.run_services import runs_of
@@ -248,6 +249,15 @@ async def test_a_run_on_a_commit(runs: Runs, repository: Path) -> None:
     inner = await run(runs, "cat more", git=f"file://{repository}", cwd="app/inner")
     assert log_of(runs, inner.id) == "more"
     assert PurePosixPath(inner.cwd).name == "inner"
+    there = await run(runs, "true")
+    for name, numbers in (
+        ("app", [found.id, there.id]),
+        ("repository", [inner.id]),
+        (f"file://{repository}", [inner.id]),
+        ("repo", []),
+    ):
+        listed = await rows_of(runs.database, runs.metrics, ListRuns(repository=name), "app")
+        assert [row.id for row in listed] == numbers, name
     for wanted, error in (
         ({"git": root, "cwd": "nowhere"}, InvalidRequest),
         ({"git": root, "cwd": "/"}, InvalidRequest),

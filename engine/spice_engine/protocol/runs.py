@@ -128,7 +128,8 @@ class ListRuns:
 
     A run matches with any of the states, labels and kinds, with all conditions on parameters and
     on the last values of metrics (`lr=0.1`, `loss<0.3`), and with a name of the pattern (`try*`).
-    `project` `-` is none; `since` and `until` are Unix seconds at which it was created. Archived
+    `project` `-` is none; `repository` is the address of the one whose commit it ran on or the end
+    of it, or the name of the folder it ran on; `since` and `until` are Unix seconds at which it was created. Archived
     runs are listed where asked for, and no others then. `before` gives the page of runs before
     that one. With `sort` (id, created, started, ended, duration, name, state, project, priority,
     `param:NAME` or `metric:NAME`) the first `number` of that order come, the largest first with
@@ -141,6 +142,7 @@ class ListRuns:
     kinds: list[str] = field(default_factory=list[str])
     name: str = ""
     project: str = ""
+    repository: str = ""
     params: list[str] = field(default_factory=list[str])
     metrics: list[str] = field(default_factory=list[str])
     since: float | None = None

@@ -24,8 +24,10 @@ MOST_VALUES = 100
 _OWNER = "runs/"
 
 
-async def rows_of(database: Database, metrics: MetricStore, request: ListRuns) -> Sequence[RunRow]:
-    """The runs that a request asks for, in its order.
+async def rows_of(
+    database: Database, metrics: MetricStore, request: ListRuns, folder: str = ""
+) -> Sequence[RunRow]:
+    """The runs that a request asks for, in its order; `folder` is the name of the app folder.
 
     Raises:
         InvalidRequest: a condition cannot be read, or there is no such order.
@@ -46,6 +48,8 @@ async def rows_of(database: Database, metrics: MetricStore, request: ListRuns) -
         kinds=request.kinds,
         name=request.name,
         project=request.project,
+        repository=request.repository,
+        on_folder=request.repository == folder,
         since=request.since,
         until=request.until,
         archived=request.archived,

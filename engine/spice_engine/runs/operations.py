@@ -57,7 +57,8 @@ async def start(runs: Runs, request: StartRun) -> RunInfo:
 @operation("runs.list", http="GET /api/v1/runs")
 async def list_runs(runs: Runs, request: ListRuns) -> RunList:
     """List the newest runs, oldest of them first, or those that match, in an order."""
-    return RunList([info_of(row) for row in await rows_of(runs.database, runs.metrics, request)])
+    rows = await rows_of(runs.database, runs.metrics, request, runs.location.root.name)
+    return RunList([info_of(row) for row in rows])
 
 
 @operation("runs.get", http="GET /api/v1/runs/{id}")

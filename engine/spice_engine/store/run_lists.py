@@ -51,17 +51,26 @@ COLUMNS = {
 """What runs can be sorted by, beside their parameters and metrics."""
 
 
+_OF_REPOSITORY = (
+    "CASE source WHEN '' THEN ? ELSE instr('/' || source, '/' || ? || '@') > 0"
+    " OR instr('/' || source, '/' || ? || '.git@') > 0 END"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Which runs; what is empty or None lets everything through. `project` `-` is none, `name` a
-    pattern, `ids` the only ones that may be found; `leaving`: only those that can leave files,
-    which a trial without a command cannot."""
+    pattern, `repository` the address of one or the end of it; with `on_folder` runs on no commit
+    are of it, too; `ids` the only ones that may be found; `leaving`: only those that can leave
+    files, which a trial without a command cannot."""
 
     states: Sequence[str] = ()
     labels: Sequence[str] = ()
     kinds: Sequence[str] = ()
     name: str = ""
     project: str = ""
+    repository: str = ""
+    on_folder: bool = False
     since: float | None = None
     until: float | None = None
     archived: bool = False
@@ -88,6 +97,9 @@ class Filter:
         elif self.project:
             clauses.append("project = ? COLLATE NOCASE")
             values.append(self.project)
+        if self.repository:
+            clauses.append(_OF_REPOSITORY)
+            values += [self.on_folder, self.repository, self.repository]
         for clause, value in (
             ("name GLOB ?", self.name or None),
             ("created >= ?", self.since),
