@@ -165,3 +165,16 @@ async def test_what_a_run_is_about_to_use_stays(
     finally:
         go_on.set()
     assert (await ended(world.runs, started.id)).outcome == "success"
+
+
+async def test_without_overlays_an_environment_is_read_only(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not world.runs.preparation.files.ways()[views.BIND]:
+        pytest.skip("this machine gives commands no mounts of their own")
+    ways = {views.OVERLAY: False, views.BIND: True}
+    monkeypatch.setattr(world.runs.preparation.files, "ways", lambda: ways)
+    spoil = "echo 'VERSION = 3' > $(python -c 'import tiny; print(tiny.__file__)') || " + VERSION
+    found = await run(world.runs, spoil, dependencies=world.needs(0))
+    assert "Read-only file system" in log_of(world.runs, found.id)
+    assert log_of(world.runs, found.id).endswith("1.0\n")
