@@ -14,6 +14,7 @@ from spice_tui.cli.creating import created
 from spice_tui.cli.dependency_options import DEPENDENCIES
 from spice_tui.cli.exit_codes import ExitCode
 from spice_tui.cli.following import FollowingClient
+from spice_tui.cli.local_script import attended
 from spice_tui.cli.option_table import with_options
 from spice_tui.cli.output import Json
 from spice_tui.cli.run import follow
@@ -83,7 +84,7 @@ def create(
         with session.connect(make=True) as client:
             made = client.call("workflows.create", request | chosen_of(client, given))
             variables = client.call("workflows.variables", {"id": made["id"]})["variables"]
-            code = _run_here(made, variables, {**request, "cwd": here})
+            code = _run_here(session, made, variables, {**request, "cwd": here})
         _finish(session, made["id"], code)
         raise typer.Exit(code)
     client = session.connect(FollowingClient, make=True)
@@ -129,7 +130,9 @@ def _absolute(source: str) -> str:
     return str(path if path.is_absolute() else Path.cwd() / path)
 
 
-def _run_here(made: dict[str, Any], variables: dict[str, str], request: dict[str, Any]) -> int:
+def _run_here(
+    session: Session, made: dict[str, Any], variables: dict[str, str], request: dict[str, Any]
+) -> int:
     """Run the script in this terminal; its exit code."""
     output.note(f"Workflow {made['id']} begins here.")
     python_path = os.pathsep.join(
@@ -137,11 +140,12 @@ def _run_here(made: dict[str, Any], variables: dict[str, str], request: dict[str
     )
     command = request["command"]
     try:
-        code = subprocess.call(
+        with subprocess.Popen(
             ["/bin/sh", "-c", command] if isinstance(command, str) else command,
             cwd=request["cwd"],
             env={**os.environ, **variables, "PYTHONPATH": python_path, **request.get("env", {})},
-        )
+        ) as script:
+            code = attended(session, made["id"], script)
     except OSError as error:
         output.error_line(f"The script cannot be run: {error.strerror}: {command[0]}")
         return 127

@@ -186,6 +186,23 @@ def test_a_script_in_the_folder_finds_its_engine_and_serves(
     assert run.environment_vars == {"A": "1"}
 
 
+def test_a_script_in_a_terminal_ends_with_its_workflow(shared_engine: EngineFixture) -> None:
+    last = len(shared_engine.call("workflows.list")["workflows"])  # type: ignore[index]
+    command = [TUI, "workflow", "create", "--local", "sleep 300; echo never"]
+    with subprocess.Popen(
+        command, cwd=shared_engine.location.root, stdout=subprocess.PIPE, text=True
+    ) as terminal:
+
+        def begun() -> list[dict[str, Any]]:
+            return shared_engine.call("workflows.list")["workflows"][last:]  # type: ignore[index]
+
+        wait_for(begun, "the workflow")
+        shared_engine.call("workflows.stop", id=begun()[0]["id"])
+        assert terminal.communicate(timeout=60) == ("", None)
+    assert terminal.returncode == 143
+    assert begun()[0]["state"] == "stopped"
+
+
 def test_what_the_client_is_refused(shared_engine: EngineFixture) -> None:
     client = client_of(shared_engine)
     with pytest.raises(errors.NotFound, match="there is no run 999"):

@@ -13,10 +13,16 @@ import pytest
 from spice_engine.errors import Conflict, InvalidWorkflow, NotFound
 from spice_engine.events import Bus
 from spice_engine.protocol.runs import StartRun
-from spice_engine.protocol.workflows import CreateWorkflow, StartWorkflowRun, WorkflowInfo
+from spice_engine.protocol.workflows import (
+    CreateWorkflow,
+    FinishWorkflow,
+    StartWorkflowRun,
+    WorkflowInfo,
+)
 from spice_engine.runs.client_variables import ClientVariables
 from spice_engine.runs.service import Runs
 from spice_engine.runs.workflows.service import Workflows
+from spice_engine.runs.workflows.terminals import GONE, Terminals
 from spice_engine.store import workflows as table
 from spice_engine.store.series import Point
 from tests.integration.run_services import runs_of
@@ -366,3 +372,42 @@ async def test_a_key_is_good_for_one_workflow_whose_script_has_begun(workflows: 
     third = await workflows.scripts.create(asked)  # what is long past is forgotten
     assert third.id == second.id + 1
     await over(workflows, third.id)
+
+
+async def attended(terminals: Terminals, number: int, count: int) -> None:
+    """Wait until so many attend a workflow."""
+    for _ in range(60_000):
+        if terminals._here[number] == count:
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("nobody attends it")
+
+
+async def test_a_script_whose_terminal_went_away_has_failed(workflows: Workflows) -> None:
+    begun = await workflows.scripts.create(CreateWorkflow("x", local=True))
+    terminals = Terminals(workflows.known, grace=0)
+    waiting = [asyncio.create_task(terminals.attend(begun.id)) for _ in range(2)]
+    await attended(terminals, begun.id, 2)
+    for task in waiting:
+        assert (await workflows.known.row(begun.id)).state == "running"
+        task.cancel()
+        await asyncio.wait([task])
+    info = await over(workflows, begun.id)
+    assert (info.state, info.message) == ("failed", GONE)
+    assert await terminals.attend(begun.id) == info
+    # One that comes back in time goes on.
+    other = await workflows.scripts.create(CreateWorkflow("x", local=True))
+    patient = Terminals(workflows.known, grace=300)
+    first = asyncio.create_task(patient.attend(other.id))
+    await attended(patient, other.id, 1)
+    first.cancel()
+    await asyncio.wait([first])
+    again = asyncio.create_task(patient.attend(other.id))
+    await attended(patient, other.id, 1)
+    await workflows.scripts.finish(FinishWorkflow(other.id, 0))
+    assert (await again).state == "complete"
+    await patient.close()
+    managed = await workflows.scripts.create(CreateWorkflow("true"))
+    with pytest.raises(Conflict, match="the engine runs the script"):
+        await terminals.attend(managed.id)
+    await over(workflows, managed.id)

@@ -98,6 +98,13 @@ async def wait(workflows: Workflows, request: WorkflowId) -> WorkflowInfo:
     return await workflows.known.over(request.id)
 
 
+@operation("workflows.attend", http="POST /api/v1/workflows/{id}/attend")
+async def attend(workflows: Workflows, request: WorkflowId) -> WorkflowInfo:
+    """As `workflows.wait`, asked by the terminal of a local workflow's script: if its connection
+    to the engine's socket ends before that, the script is taken for gone."""
+    return await workflows.terminals.attend(request.id)
+
+
 @operation("workflows.graph", http="GET /api/v1/workflows/{id}/graph")
 async def graph(workflows: Workflows, request: WorkflowId) -> Lineage:
     """Give a workflow as a graph: steps or runs with their states, and what came from what."""

@@ -17,6 +17,7 @@ from spice_engine.runs.service import Runs
 from spice_engine.runs.workflows.declared import DeclaredWorkflows
 from spice_engine.runs.workflows.known import KnownWorkflows
 from spice_engine.runs.workflows.scripts import ScriptWorkflows
+from spice_engine.runs.workflows.terminals import Terminals
 from spice_engine.store import workflows as table
 from spice_engine.store.objects import ObjectStore
 from spice_engine.store.runs import RunRow
@@ -34,6 +35,7 @@ class Workflows:
         self.known = KnownWorkflows(runs.database, bus)
         self.declared = DeclaredWorkflows(runs, objects, self.known)
         self.scripts = ScriptWorkflows(runs, objects, self.known)
+        self.terminals = Terminals(self.known)
         self._work: set[asyncio.Task[None]] = set()
         self._deaf = runs.listen(self._hear)
         runs.variables += [client, variables]
@@ -58,6 +60,7 @@ class Workflows:
         for task in self._work:
             task.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)
+        await self.terminals.close()
         await self.declared.close()
 
     def _hear(self, info: RunInfo) -> None:

@@ -1,0 +1,55 @@
+"""The script of a local workflow: it ends with its workflow, and the workflow when it is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import threading
+import time
+
+from spice_engine.errors import EngineUnavailable, SpiceError
+from spice_tui.cli.session import Session
+
+LONGEST_SECONDS = 10 * 86400.0
+AGAIN_SECONDS = 0.5
+LAST_SECONDS = 1.0
+
+
+def attended(session: Session, number: int, script: subprocess.Popen[bytes]) -> int:
+    """Wait for a script whose workflow may be stopped or killed from elsewhere; its exit code."""
+    threading.Thread(target=_end_together, args=(session, number, script), daemon=True).start()
+    try:
+        return script.wait()
+    except KeyboardInterrupt:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            script.wait(LAST_SECONDS)  # the terminal has interrupted it as well
+        script.kill()
+        raise
+
+
+def _end_together(session: Session, number: int, script: subprocess.Popen[bytes]) -> None:
+    """End the script when its workflow is over. As long as this is connected, the engine knows
+    that there is a script."""
+    while script.poll() is None:
+        try:
+            with session.attach() as client:
+                ended = client.call("workflows.attend", {"id": number}, timeout=LONGEST_SECONDS)
+        except EngineUnavailable:
+            time.sleep(AGAIN_SECONDS)  # it is replaced
+            continue
+        except SpiceError:
+            return
+        _signal(script, signal.SIGKILL if ended["state"] == "killed" else signal.SIGTERM)
+        return
+
+
+def _signal(script: subprocess.Popen[bytes], how: signal.Signals) -> None:
+    """To a script and all that it has started: a shell would leave its commands behind."""
+    import psutil  # of use only here
+
+    with contextlib.suppress(psutil.Error):
+        whole = psutil.Process(script.pid)
+        for process in [*whole.children(recursive=True), whole]:
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(how)
