@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -353,10 +352,16 @@ def test_a_shim_that_is_stopped_delays_its_own_run_only(shared: EngineFixture):
 
 def test_no_process_of_all_this_is_left(shared: EngineFixture):
     wait_for(lambda: shared.call("engine.status")["active_runs"] == 0, "every run to be over")
-    listing = subprocess.run(
-        ["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True
-    ).stdout
     engine = psutil.Process(shared.pid)
     kinds = {" ".join(child.cmdline()) for child in engine.children(recursive=True)}
     assert all("spice_engine." in kind or "spawner" in kind for kind in kinds), kinds
-    assert "sleep 300" not in listing
+    folder = f"SPICE_APP_FOLDER={shared.location.root}".encode()
+    assert [one.pid for one in psutil.process_iter() if folder in environment(one)] == []
+
+
+def environment(process: psutil.Process) -> list[bytes]:
+    """What a process was given; all that a run starts was given the app folder."""
+    try:
+        return Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+    except OSError:  # it has just ended
+        return []
