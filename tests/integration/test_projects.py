@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from spice_engine.protocol.runs import StartRun
 from spice_engine.runs.projects import Projects
 from spice_engine.runs.service import Runs
 from spice_engine.store import runs as run_table
+from spice_engine.store import searches, workflows
 from spice_engine.store.series import Point
 from tests.integration.run_services import runs_of
 
@@ -91,6 +93,36 @@ async def test_names_that_cannot_be_used(world: World, name: str) -> None:
     with pytest.raises(InvalidRequest, match="project"):
         await world.projects.create(name)
     assert await world.projects.list(archived=False) == []
+
+
+async def test_a_project_in_which_runs_are_made_keeps_its_name(world: World) -> None:
+    await world.projects.create("Digits")
+
+    def begin(connection: sqlite3.Connection) -> tuple[int, int]:
+        plan = {"run": {"project": "DIGITS"}}
+        search = searches.create(
+            connection,
+            method="grid",
+            source="runs",
+            name="",
+            description="",
+            created=1.0,
+            plan=plan,
+        )
+        flow = workflows.create(connection, kind="declared", created=1.0, project="digits")
+        return search.id, flow.id
+
+    search, flow = await world.runs.database.write(begin)
+    for what in (f"search {search} goes on", f"workflow {flow} goes on"):
+        with pytest.raises(Conflict, match=what):
+            await world.projects.edit("digits", new_name="Numbers")
+        with pytest.raises(Conflict, match=what):
+            await world.projects.archive("digits", archived=True)
+        await world.projects.edit("digits", description="they go on")
+        if what.startswith("search"):
+            await world.runs.database.write(lambda c: searches.set_state(c, search, "complete"))
+    await world.runs.database.write(lambda c: workflows.set_state(c, flow, "complete"))
+    assert (await world.projects.edit("digits", new_name="Numbers")).name == "Numbers"
 
 
 async def test_an_archived_project_takes_no_more_runs(world: World) -> None:

@@ -133,8 +133,11 @@ async def test_a_run_goes_to_another_engine_with_all_that_it_left(world: World) 
         await other.runs.wait_over(1)
         again = await other.archives.take(str(file))
         assert (again.run.id, again.known) == (2, 1)  # it is known wherever it goes
+    await world.projects.edit("digits", new_name="Numbers")
     back = await world.archives.take(str(file))
-    assert (back.run.id, back.known) == (first.id, 1)
+    assert (back.run.id, back.known, back.projects) == (first.id, 1, [])
+    (project,) = await world.projects.list(archived=False)  # no empty one of the old name
+    assert project.name == "Numbers"
 
 
 @pytest.mark.parametrize("words", [None, ["/bin/cat", "read me.txt"]])
@@ -203,8 +206,12 @@ async def test_a_table_comes_back_in_once_with_what_it_tells(world: World) -> No
     for form in ("csv", "json", "parquet"):
         path = world.folder / f"back.{form}"
         await world.archives.export_table(ExportRuns(str(path), form))  # type: ignore[arg-type]
+        await world.projects.edit("digits", new_name="Numbers")
         here = await world.archives.take_table(str(path))
         assert (here.new, here.known, here.unfinished) == (0, 1, 1)  # it wrote them itself
+        (project,) = await world.projects.list(archived=False)
+        assert project.name == "Numbers"
+        await world.projects.edit("numbers", new_name="Digits")
         (world.folder / form).mkdir()
         async with runs_of(world.folder / form) as runs:
             other = world_of(runs)

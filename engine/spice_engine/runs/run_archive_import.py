@@ -102,7 +102,10 @@ class ArchiveImport:
             raise InvalidRequest("the archive holds no run.")
         codes = {one.code for one in told} | {row.code for row, _ in groups.workflows}
         whole = await asyncio.to_thread(self._put, archive, codes - {""})
-        projects = await self._ensure(told, groups)
+        new = await self._runs.database.read(
+            lambda found: [one for one in told if _known(found, one) is None]
+        )
+        projects = await self._ensure(new, groups)
         taken = _Taken()
         try:
             for run, about in zip(archive.runs, told, strict=True):

@@ -34,25 +34,32 @@ async def take(runs: Runs, projects: Projects, lines: Path) -> ImportedRunTable:
         InvalidRequest: a row cannot be; nothing was taken.
         StorageError: the disk is full; what came before stays.
     """
-    names, count, over = await asyncio.to_thread(_check, lines)
-    spelled = {name: (await projects.ensure(name)).name for name in names}
+    count, over = await asyncio.to_thread(_check, lines)
+    spelled: dict[str, str] = {}
     new = 0
     batches = _batches(lines)
     while batch := await asyncio.to_thread(next, batches, None):
+        known = await runs.database.read(lambda found, some=batch: _known(found, some))
+        for name in {run.project for run in batch if run.origin not in known} - {"", *spelled}:
+            spelled[name] = (await projects.ensure(name)).name
         new += await _take(runs, batch, spelled)
     return ImportedRunTable(new, over - new, count - over)
 
 
-def _check(lines: Path) -> tuple[list[str], int, int]:
-    """The projects that rows name; how many rows there are, and how many of runs that were over."""
-    projects: set[str] = set()
+def _check(lines: Path) -> tuple[int, int]:
+    """How many rows there are, and how many of runs that were over."""
     count = over = 0
     for run in _rows(lines):
         count += 1
-        if run is not None:
-            over += 1
-            projects.add(run.project)
-    return sorted(projects - {""}), count, over
+        over += run is not None
+    return count, over
+
+
+def _known(connection: sqlite3.Connection, batch: Sequence[ToldRun]) -> set[str]:
+    """The origins of those that are here."""
+    own = own_runs(connection, [run.created for run in batch])
+    there = {run.origin for run in batch if tracking.find(connection, run.origin) is not None}
+    return own.keys() | there
 
 
 def _rows(lines: Path) -> Iterator[ToldRun | None]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from spice_engine.errors import Conflict, NotFound
 from spice_engine.store import runs as run_table
+from spice_engine.store import searches, workflows
 from spice_engine.store.columns import placeholders
 
 _SELECT = """
@@ -102,10 +103,11 @@ def edit(
 
     Raises:
         NotFound: there is none.
-        Conflict: there is another of the new name.
+        Conflict: there is another of the new name, or runs are still made in it by its old one.
     """
     row = get(connection, name)
     if new_name is not None and new_name != row.name:
+        _refuse_busy(connection, row)
         if _key(new_name) != _key(name):
             _refuse_taken(connection, new_name)
         connection.execute(
@@ -126,12 +128,14 @@ def set_archived(connection: sqlite3.Connection, name: str, at: float | None) ->
 
     Raises:
         NotFound: there is none.
-        Conflict: that is what it is already.
+        Conflict: that is what it is already, or runs are still made in it.
     """
     row = get(connection, name)
     if (row.archived is None) == (at is None):
         word = "not archived" if at is None else "archived already"
         raise Conflict(f"project {row.name!r} is {word}.")
+    if at is not None:
+        _refuse_busy(connection, row)
     connection.execute("UPDATE projects SET archived = ? WHERE key = ?", (at, _key(name)))
     return get(connection, name)
 
@@ -193,6 +197,23 @@ def _move(
         (project, *chosen),
     )
     return tuple(run_table.get(connection, number) for number in chosen)
+
+
+def _refuse_busy(connection: sqlite3.Connection, project: ProjectRow) -> None:
+    """Searches and workflows name it for each run they make, to their end."""
+    over = sorted(searches.OVER)
+    rows = connection.execute(
+        "SELECT 'search ' || id, json_extract(plan, '$.run.project') FROM searches"
+        f" WHERE state NOT IN ({placeholders(over)})"
+        " UNION ALL SELECT 'workflow ' || id, project FROM workflows"
+        f" WHERE state IN ({placeholders(workflows.ACTIVE)})",
+        (*over, *workflows.ACTIVE),
+    )
+    for what, name in rows:
+        if _key(name or "") == _key(project.name):
+            raise Conflict(
+                f"{what} goes on in project {project.name!r}.", hint="Wait for its end, or stop it."
+            )
 
 
 def _refuse_taken(connection: sqlite3.Connection, name: str) -> None:
