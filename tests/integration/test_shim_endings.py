@@ -88,6 +88,7 @@ async def test_daemons_end_with_their_lost_shim(host: ShimHost, tmp_path: Path) 
     try:
         # They are killed before the job is said to be lost.
         await until(lambda: gone(pid), 5)
+        assert not (tmp_path / "job" / process.SOCKET).exists()
     finally:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -38,6 +38,8 @@ def end(folder: Path, claim: Mapping[str, Any]) -> None:
             break
         time.sleep(_ROUND_SECONDS)
     groups.remove()
+    with suppress(OSError):
+        (folder / process.SOCKET).unlink()
 
 
 def _end_session(pid: int, shim: Mapping[str, Any]) -> None:
