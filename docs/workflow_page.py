@@ -90,8 +90,10 @@ SCRIPTS = """\
 
 `spice-tui workflow create "python flow.py"` (or Spell's `workflow python flow.py`) runs a script
 as a run of kind `workflow`; `--local` runs it in the terminal. What the script starts joins the
-workflow and runs on the folder as it was when the workflow began. `--repo LABEL=PATH[:COMMIT]` and
-`--github-repo LABEL=URL[:REF]` give it more code, which `commit_label` picks.
+workflow and runs on the folder as it was when the workflow began; a workflow that it begins is a
+part of its own, and is stopped with it. `--repo LABEL=PATH[:COMMIT]` and `--github-repo
+LABEL=URL[:REF]` give it more code, which `commit_label` picks. A local script is ended when its
+workflow is stopped, and its workflow has failed when its terminal is gone for half a minute.
 
 ```python
 from spice_runtime import client
@@ -103,16 +105,18 @@ if train.user_exit_code == 0:
     spice.runs.new(command="python test.py", attached_resources={f"runs/{train.id}": "model"})
 ```
 
-The same works in a notebook of a workspace, and under Spell's names: `import spell.client`,
-`spell.api.models`, `spell.api.exceptions`. A shell script uses `spice-tui run`.
+The same works in a notebook of a workspace, in a script that is started in a folder whose engine
+runs, and under Spell's names: `import spell.client`, `spell.api.models`, `spell.api.exceptions`. A
+shell script uses `spice-tui run` and `spice-tui workflow`.
 
 - `runs`: `new`, `get`, `list`. A run has `refresh`, `stop`, `kill`, `wait_status`, `wait_metric`,
   `metrics`, `logs`, `cp`, `add_label`, `remove_label`.
 - `hyper`: `new_grid_search`, `new_random_search`, `new_bayesian_search`, `get`, `list`, `archive`.
-  A search has `runs`, `refresh`, `stop`, `kill`, `metrics`, `metric_names`.
+  A search has `runs`, `refresh`, `stop`, `kill`, `metrics`, `metric_names`. Of a metric called
+  loss, error or time, or the like, a Bayesian search wants the least; `goal` says otherwise.
 - `models`: `new`, `get`, `list`, `rm`. A version has `download`.
 - `servers`: `serve`, `get`, `list`, `rm`. A server has `predict`, `healthcheck`, `update`, `start`,
-  `stop`, `wait_status`, `metrics`.
+  `stop`, `wait_status`, `logs`, `list_metrics`, `metrics`.
 - `resources`: `ls`, `cp`.
 - `workflows`: `run`, `new`, `get`, `list`. A workflow has `runs`, `managing_run`, `refresh`,
   `stop`, `kill`, `resume`, `wait`.
@@ -120,7 +124,22 @@ The same works in a notebook of a workspace, and under Spell's names: `import sp
 `runs.new` takes Spell's arguments (`machine_type pip_packages requirements_file apt_packages
 conda_file envvars docker_image attached_resources labels cwd params timeout idempotent
 stop_conditions github_url github_ref …`) and ours (`retries after priority name cpu memory`).
-Requests wait up to a minute for an engine that restarts.
+What had a meaning in Spell's cloud alone is taken and does nothing (`framework`, `provider`,
+`node_group` of a run); any other argument that is unknown is refused by its name. There are no
+numbers (`id`) of servers, and `workspace` of a run is None.
+
+**When the engine is away** requests wait for it, up to a minute. One that died between a request
+and its answer is asked again, and makes nothing a second time: each request that makes something
+has a key, which is stored with it (`request_key` at the doors). So a script goes on over
+`kill -9` of the engine and a start of the next, and each of its runs is made once. `spice-tui run`,
+`clone`, `hyper` and `workflow` do the same, and start the engine where nobody else does.
+
+## Runs made by hand
+
+What runs mounted of each other is a graph without any workflow, references such as `@latest`
+included: `:lineage N` on the screen draws all that run N came from and all that came of it, `x`
+that of the newest runs; `GET /api/v1/lineage?run=N` tells it. `came_from` of a run are the runs it
+mounted.
 """
 
 

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.e2e
 TUI = str(Path(sys.executable).with_name("spice-tui"))
 
 SPELL_SCRIPT = """
-import json, sys
+import json, os, sys
 import spell.client
 from spell.api.exceptions import BadRequest, WaitError
 from spell.api.models import RangeSpec, ValueSpec
@@ -73,6 +73,12 @@ told["names"] = search.metric_names()
 model = client.models.new("demo", "runs/%%d" %% train.id, files=["model.txt"])
 told["model"] = [model.name, model.formatted_version, len(client.models.get("demo").model_versions)]
 told["files"] = [line.path for line in client.resources.ls("runs/%%d" %% train.id)]
+other = spell.client.SpellClient(os.environ["SPELL_TOKEN"], workflow_id=told["workflow"])
+told["other"] = [other.runs.get(train.id).status, other.active_workflow.id]
+client.runs.new(command="true", project="p")
+for name, of in (("of p", {"project": "p"}), ("all", {}), ("of none", {"show_uncategorized": True}),
+                 ("both", {"project": "p", "show_uncategorized": True})):
+    told[name] = sorted({run.project for run in client.runs.list(**of)})
 train.cp("model.txt", "copied")
 told["copied"] = open("copied/model.txt").read()
 told["runs"] = len(client.active_workflow.runs)
@@ -112,6 +118,7 @@ def test_a_script_written_for_spell_makes_runs(
     (root / "flow.py").write_text(SPELL_SCRIPT % {"python": sys.executable})
     (root / "train.py").write_text(TRAIN)
     (tmp_path / "note").write_text("labelled")
+    shared_engine.call("projects.create", name="p")
     done = tui(shared_engine, "workflow", "--repo", f"lib={tmp_path}", sys.executable, "flow.py")
     assert done.returncode == 0, done
     (found,) = shared_engine.call("workflows.list")["workflows"]  # type: ignore[index]
@@ -132,8 +139,13 @@ def test_a_script_written_for_spell_makes_runs(
         "names": ["accuracy"],
         "model": ["demo", "v1", 1],
         "files": ["runs/2/model.txt"],
+        "other": ["complete", found["id"]],
+        "of p": ["p"],
+        "of none": [""],
+        "both": ["", "p"],
+        "all": ["", "p"],
         "copied": "0.5",
-        "runs": 3,
+        "runs": 4,
     }
     drawn = tui(shared_engine, "workflow", "describe", str(found["id"]))
     assert "3: cat model/model.txt" in drawn.stdout

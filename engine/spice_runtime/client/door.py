@@ -42,6 +42,16 @@ class Door:
         self._token = token
         self._state = Path(state) if state else None
 
+    @property
+    def url(self) -> str:
+        """Where the engine is."""
+        return self._url
+
+    @property
+    def state(self) -> str:
+        """Its folder, where its address is read again; empty if it is not known."""
+        return "" if self._state is None else str(self._state)
+
     def get(self, path: str, /, **query: Any) -> Any:
         """What lies at a path below /api/v1; parameters of None are left out."""
         return self._call("GET", path, query, None)

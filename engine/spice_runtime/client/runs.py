@@ -18,6 +18,7 @@ from spice_runtime.client.requests import run_request
 
 _STATUSES = {"requested": "user_requested", "queued": "machine_requested"}
 """Spell's names of our states, where they differ."""
+NO_PROJECT = "-"
 _UTC = timezone.utc  # noqa: UP017 - of every Python
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 
@@ -120,9 +121,15 @@ class RunsService(States):
         show_uncategorized: bool = False,
         labels: Sequence[str] = (),
     ) -> Sequence[Run]:
-        """The newest runs, oldest of them first."""
-        found = self._door.get("runs", number=number, project=project, labels=[*labels] or None)
-        return [Run(self._door, one) for one in found["runs"]]
+        """The newest runs, oldest of them first: of a project, of none (`show_uncategorized`), of
+        both, or all."""
+        projects = [] if project is None else [project]
+        projects += [NO_PROJECT] if show_uncategorized else []
+        found: dict[int, dict[str, Any]] = {}
+        for one in projects or [None]:
+            asked = {"number": number, "project": one, "labels": [*labels] or None}
+            found.update((run["id"], run) for run in self._door.get("runs", **asked)["runs"])
+        return [Run(self._door, found[key]) for key in sorted(found)[-number:]]
 
 
 class Run:

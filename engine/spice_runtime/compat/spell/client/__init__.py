@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from spice_runtime.client import Client, RangeSpec, ValueSpec, from_environment
 from spice_runtime.client.errors import ClientException, WaitError
 
@@ -19,15 +21,16 @@ class SpellClient(Client):
         base_url: str = "",
         **_: object,
     ) -> None:
-        import os
-
-        url = base_url or os.environ.get("SPICE_URL", "")
+        state = ""
+        if base_url in {"", os.environ.get("SPICE_URL"), os.environ.get("SPELL_BASE_URL")}:
+            around = from_environment().api
+            base_url, state = around.url, around.state
         super().__init__(
-            url,
+            base_url,
             token,
             owner=owner or "local",
             workflow=workflow_id,
-            state=os.environ.get("SPICE_STATE", ""),
+            state=state,
         )
 
 
