@@ -86,7 +86,7 @@ def trial_columns(search: SearchInfo) -> tuple[Column, ...]:
         *(_param_column(one, search) for one in search.parameters),
         Column("took", "took", "duration", least=6, most=9, importance=4),
         Column("run", "run", "number", least=4, most=8, importance=5),
-        Column("why", "chosen by", least=6, most=16, importance=3),
+        Column("why", "chosen by", least=9, most=16, importance=3),
         Column("message", "message", weight=1, least=8, most=60, importance=2, optional=True),
     )
 

@@ -16,9 +16,9 @@ WORKFLOWS = (
     Column("state", "state", "state", least=10, most=10, importance=8),
     Column("name", "workflow", least=8, most=30, importance=7),
     Column("kind", "kind", least=5, most=8, importance=2),
-    Column("steps", "steps", least=18, most=40, importance=6),
+    Column("steps", "steps", weight=1, least=18, most=40, importance=6),
     Column("created", "began", "time", least=7, most=12, importance=5),
-    Column("message", "message", weight=1, least=8, most=80, importance=3, optional=True),
+    Column("message", "message", least=8, most=80, importance=3, optional=True),
 )
 
 

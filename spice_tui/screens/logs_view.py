@@ -9,9 +9,10 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 
 from spice_engine.errors import SpiceError
-from spice_engine.protocol.views import LogSources
+from spice_engine.protocol.views import LogSource, LogSources
 from spice_tui.models import clock
 from spice_tui.models.columns import Column, Row
+from spice_tui.models.rows import run_state
 from spice_tui.screens.view import View
 from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.pane import Pane
@@ -85,21 +86,19 @@ class LogsView(View):
         except SpiceError as error:
             self._app.complain(error)
             return
-        rows = [
-            Row(
-                one.name,
-                {
-                    "live": "running" if one.live else "stopped",
-                    "title": one.title or one.name,
-                    "size": one.size,
-                },
-            )
-            for one in found.sources
-        ]
-        self._table.show(rows, clock.now())
+        self._table.show([self._row(one) for one in found.sources], clock.now())
         self._table.table.go_to(self._wanted)
         self._log.follow(self._wanted)
         self.query_one("#log-shown").border_title = f"Log of {self._wanted}"
+
+    def _row(self, one: LogSource) -> Row:
+        """A log; of a run with its number, and how it went."""
+        number = run_of_source(one.name)
+        run = self._app.world.runs.get(number) if number is not None else None
+        state = "running" if one.live else "stopped" if run is None else run_state(run)
+        title = one.title or one.name
+        title = title if number is None else f"{number} {title}"
+        return Row(one.name, {"live": state, "title": title, "size": one.size})
 
     @on(GridTable.Highlighted)
     def _highlighted(self, event: GridTable.Highlighted) -> None:

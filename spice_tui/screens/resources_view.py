@@ -86,6 +86,8 @@ class ResourcesView(ListView):
         except SpiceError as error:
             self.spice.complain(error)
             return
+        if path != self.path:
+            self.table.table.set_filter("")  # it was about what lies elsewhere
         self.path = path
         self._known = (self.spice.world.pods, len(self.spice.world.runs), path)
         self._entries = {one.path: one for one in found.entries}

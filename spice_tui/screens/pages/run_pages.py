@@ -195,6 +195,8 @@ class RunOutputsPage(RunPage):
             found = ResourceList([])
         if self.run_ is None or not _is_of(path, self.run_.id):
             return  # another was chosen meanwhile
+        if path != self.path:
+            self.table.table.set_filter("")  # it was about what lies elsewhere
         self.path = path
         self._entries = {one.path: one for one in found.entries}
         self.table.show(resource_rows(found.entries), clock.now())
