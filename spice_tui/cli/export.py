@@ -64,7 +64,7 @@ def export(
     With any other: an archive of runs with their logs, metrics and outputs, and the searches,
     workflows and projects they belong to.
     """
-    if len(what) > 1:
+    if len(what) > 1 or what[0].startswith("runs/"):
         export_runs(
             session_of(ctx),
             what,

@@ -39,6 +39,8 @@ def export_runs(
         typer.BadParameter: they do not go together.
     """
     *what, file = words
+    if not what:
+        raise typer.BadParameter(FORMS, param_hint="FILE")
     place = expand(file).absolute()
     path = place.parent.resolve() / place.name  # the engine takes no ..
     with session.connect() as client:

@@ -93,6 +93,7 @@ def test_runs_go_into_files_and_come_back(cli: Cli, tmp_path: Path) -> None:
     code, out, _ = cli("import", "run", str(file))
     assert (code, out) == (0, f"Run {number} is here already, as run {number}\n")
     for words in (
+        ["runs/1"],
         ["runs", "x.txt"],
         ["run", "x"],
         ["runs/x", "x"],
@@ -106,7 +107,7 @@ def test_runs_go_into_files_and_come_back(cli: Cli, tmp_path: Path) -> None:
         assert cli("run", "-p", "many", f"echo {word} > left.txt")[0] == 0
     assert cli("export", "project", "many", str(many))[1].startswith("Exported 2 runs to ")
     code, out, _ = cli("import", "runs", str(many))
-    assert (code, out) == (0, "Imported 0 runs; 2 were here already.\nIn Many\n")
+    assert (code, out) == (0, "Imported 0 runs; 2 were here already.\n")
     table = tmp_path / "points.parquet"
     line = "python -c 'import spice_runtime as s; s.send_metric(\"loss\", 1.0)'"
     assert cli("run", line)[0] == 0

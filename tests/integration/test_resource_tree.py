@@ -250,6 +250,12 @@ async def test_an_upload_that_is_cut_off_leaves_nothing(
         await world.uploads.upload(str(data), "data")
 
 
+async def test_runs_are_listed_with_the_command_as_it_was_run(world: World) -> None:
+    await world.run("echo :lr:", params={"lr": 0.5})
+    (entry,) = (await world.tree.list("runs")).entries
+    assert entry.info == "complete: echo 0.5"
+
+
 async def test_a_copy_goes_where_its_path_leads(world: World) -> None:
     run = await made(world)
     (world.folder / "into").symlink_to(world.runs.location.state)

@@ -24,6 +24,7 @@ from spice_engine.runs.mounts import MOST_MOUNTS, parse
         ("@label:good:old", "@label:good", "old"),
         ("runs/@label:good/w.bin", "runs/@label:good/w.bin", "w.bin"),
         ("@label:min:min", "@label:min", "min"),
+        ("uploads/x:..data", "uploads/x", "..data"),
     ],
 )
 def test_a_resource_and_where_it_appears(text: str, resource: str, path: str) -> None:
@@ -37,6 +38,11 @@ def test_a_resource_and_where_it_appears(text: str, resource: str, path: str) ->
 def test_what_is_no_mount(text: str) -> None:
     with pytest.raises(InvalidRequest):
         parse([text])
+
+
+def test_an_address_is_told_apart() -> None:
+    with pytest.raises(InvalidRequest, match="is an address"):
+        parse(["s3://bucket/data:data"])
 
 
 def test_of_one_resource_the_last_place_counts() -> None:

@@ -45,6 +45,11 @@ def parse(texts: Iterable[str]) -> tuple[Mount, ...]:
 
 
 def _parse(text: str) -> Mount:
+    if "://" in text:
+        raise InvalidRequest(
+            f"{text[:200]!r} is an address, and mounts are of what is on this machine.",
+            hint="Fetch it first, then: spice-tui upload PATH.",
+        )
     resource, colon, path = text.partition(":")
     # `@best:accuracy` has colons of its own; after a slash the reference is over.
     if resource.rpartition("/")[2] in {"@best", "@label"}:
@@ -62,7 +67,7 @@ def _parse(text: str) -> Mount:
         if path.startswith("@"):
             raise InvalidRequest(f"the mount {text[:200]!r} needs a path.", hint=_HINT)
     clean = posixpath.normpath(path)
-    if clean in {".", "/"} or clean.startswith(("..", "//")):
+    if clean in {".", "/", ".."} or clean.startswith(("../", "//")):
         raise InvalidRequest(
             f"{path[:200]!r} is no place for a mount.", hint="A path in the run's folder, or /…"
         )

@@ -9,6 +9,7 @@ from spice_engine.protocol.location import Location
 from spice_engine.protocol.resources import ResourceInfo
 from spice_engine.runs import made_places
 from spice_engine.runs import resource_paths as paths
+from spice_engine.runs.parameters import filled
 from spice_engine.runs.requests import SHELL
 from spice_engine.runs.resource_files import Resource
 from spice_engine.runs.run_files import CHANGES, INNER, OUTPUTS, WORK
@@ -162,4 +163,5 @@ class RunOutputs:
 
 
 def _command(row: RunRow) -> str:
-    return row.command[-1] if row.command[:2] == SHELL else " ".join(row.command)
+    command = filled(row.command, row.params)
+    return command[-1] if command[:2] == SHELL else " ".join(command)
