@@ -107,6 +107,19 @@ async def test_a_failing_command_is_tried_again_and_nothing_of_its_attempts_is_l
     assert (ended.output_files, ended.output_bytes) == (3, 6)
 
 
+async def test_one_who_listens_and_fails_keeps_no_run_from_its_end(
+    runs: Runs, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(info: RunInfo) -> None:
+        raise ZeroDivisionError(info.state)
+
+    end = runs.listen(fail)
+    ended = await run(runs, "echo done")
+    end()
+    assert (ended.state, log_of(runs, ended.id)) == ("complete", "done\n")
+    assert "one who listens failed at complete" in caplog.text
+
+
 async def test_what_fails_each_time_ends_with_its_last_exit_code(runs: Runs) -> None:
     ended = await run(runs, "exit 7", retries=1)
     assert (ended.state, ended.outcome, ended.exit_code, ended.attempt) == (

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from spice_engine.protocol.runs import RunInfo
+
+log = logging.getLogger(__name__)
 
 Listener = Callable[[RunInfo], None]
 
@@ -29,4 +32,8 @@ class Listeners:
     def tell(self, info: RunInfo) -> None:
         """Tell everyone of a state."""
         for listener in tuple(self._all):
-            listener(info)
+            try:
+                listener(info)
+            except Exception:
+                # A defect of ours in one of them must not keep a run from its end, nor the others.
+                log.exception("run %s: one who listens failed at %s", info.id, info.state)
