@@ -29,7 +29,10 @@ def metrics(
     run: RunArgument,
     name: Annotated[str, typer.Argument(help="One series: its points.")] = "",
     points: Annotated[
-        int, typer.Option("--number", "-n", help="At most this many points, the newest ones.")
+        int,
+        typer.Option(
+            "--number", "-n", min=0, help="At most this many points, the newest ones; 0: all."
+        ),
     ] = 2000,
     export: Annotated[
         str,
@@ -118,13 +121,14 @@ def _series(client: Client, run: int, *, json: bool) -> None:
 
 def _points(client: Client, run: int, name: str, count: int, *, json: bool) -> None:
     found: list[Point] = []
-    if count <= NEWEST:
-        request = {"id": run, "name": name, "limit": max(1, count), "newest": True}
+    if 0 < count <= NEWEST:
+        request = {"id": run, "name": name, "limit": count, "newest": True}
         found = columns(client.call("runs.metric_points", request))
     else:
         reader = Reader(run, name)
         while piece := reader.next(client):
-            found = (found + piece)[-count:]
+            found += piece
+        found = found[-count:]
     if json:
         output.as_json([_plain(point) for point in found])
         return
