@@ -24,7 +24,7 @@ class TrialsView(ListView):
 
     TITLE = "Training runs"
     COLUMNS = TRIALS
-    EMPTY = "No pod has been trained yet. :train POD trains one."
+    EMPTY = "Nothing was trained yet: :train POD, or spice-tui hyper for a search."
 
     def __init__(self, app: SpiceApp) -> None:
         super().__init__("trials", app)
