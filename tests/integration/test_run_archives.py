@@ -146,7 +146,7 @@ async def test_a_run_that_was_taken_in_can_be_run_again_as_it_was(
 ) -> None:
     (world.runs.location.root / "inner").mkdir()
     (world.runs.location.root / "inner" / "read me.txt").write_text("code\n")
-    line = "cat 'read me.txt' && echo :lr:; echo x > one; ln one two"
+    line = "cat 'read me.txt' && : '\\u0000' && echo :lr:; echo x > one; ln one two"
     started = await world.runs.start(
         StartRun(words or line, cwd="inner", params={} if words else {"lr": 0.5}, timeout=77)
     )
@@ -387,6 +387,7 @@ async def test_what_is_no_run_or_harmful_leaves_nothing(world: World) -> None:
     data = {**json.loads(good_about), "origin": "0" * 32}
     good_about = json.dumps(data).encode()
     going_on = json.dumps({**data, "run": {**data["run"], "state": "running"}}).encode()
+    endless = json.dumps({**data, "run": {**data["run"], "created": math.inf}}).encode()
     damaged = json.dumps({**data, "run": {**data["run"], "labels": 7}}).encode()
     outside = world.folder / "outside"
     bad = world.folder / "bad"
@@ -418,6 +419,13 @@ async def test_what_is_no_run_or_harmful_leaves_nothing(world: World) -> None:
         (run | {"runs/4/outputs/x": b"x"}, None),
         (run | {f"objects/{wrong}": b"not that"}, None),
         (run | {"runs/3/metrics.jsonl": b'["loss", "x"]\n'}, None),
+        (run | {"runs/3/metrics.jsonl": b'["loss", 1e3, 1.0, 2.0]\n'}, None),
+        (run | {"runs/3/metrics.jsonl": b'["loss", 99999999999999999999, 1.0, 2.0]\n'}, None),
+        (run | {"runs/3/metrics.jsonl": b'["loss", 1, NaN, 2.0]\n'}, None),
+        (run | {"runs/3/metrics.jsonl": b'["\\ud800", 1, 1.0, 2.0]\n'}, None),
+        (run | {"runs/3/run.json": good_about.replace(b'"first"', b'"\\ud800"')}, None),
+        (run | {"runs/3/run.json": good_about.replace(b'"first"', b'"a\\u0000"')}, None),
+        (run | {"runs/3/run.json": endless}, None),
         (run | {"runs/3/outputs/d/x": b"x"}, {"runs/3/outputs/d": str(outside)}),
     ):
         with pytest.raises((InvalidRequest, Conflict)):

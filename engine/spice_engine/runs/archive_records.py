@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ class ArchivedRun:
 
     run: RunInfo
     origin: str
-    limits: dict[str, Any]
+    limits: dict[str, int | float | None]
     code: str = ""
     inner: str | None = None
 
@@ -100,6 +101,7 @@ def told_run(about: Mapping[str, Any]) -> ArchivedRun:
     told = _checked(ArchivedRun, about, "what is told of the run")
     if told.run.state not in FINAL_STATES:
         raise InvalidRequest(f"the file holds a run that is not over: {told.run.state[:40]!r}.")
+    _check_times(told.run.created, told.run.started, told.run.ended, told.run.archived)
     if not ORIGIN.fullmatch(told.origin):
         raise InvalidRequest(f"what is told of the run is damaged: origin {told.origin[:40]!r}.")
     return told
@@ -113,6 +115,8 @@ def told_groups(head: Mapping[str, Any]) -> ToldGroups:
     """
     found = _checked(ToldGroups, head, "what is told of the archive")
     for search, trials in found.searches:
+        _check_times(search.created, search.ended, search.archived)
+        _check_times(*(moment for one in trials for moment in (one.asked, one.ended)))
         if search.state not in OVER or any(one.state not in TRIAL_OVER for one in trials):
             raise InvalidRequest(f"the file holds a search that is not over: {search.id}.")
         try:
@@ -121,9 +125,15 @@ def told_groups(head: Mapping[str, Any]) -> ToldGroups:
         except (SpiceError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise InvalidRequest(f"search {search.id} is damaged: its plan: {error}.") from error
     for workflow, _ in found.workflows:
+        _check_times(workflow.created, workflow.ended, workflow.archived)
         if workflow.state in ACTIVE or workflow.repos:
             raise InvalidRequest(f"the file holds a workflow that is not over: {workflow.id}.")
     return found
+
+
+def _check_times(*times: float | None) -> None:
+    if not all(time is None or math.isfinite(time) for time in times):
+        raise InvalidRequest("what is told of a time is damaged: it is not finite.")
 
 
 def _checked(kind: type[T], told: Mapping[str, Any], what: str) -> T:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +24,7 @@ from spice_engine.runs import resource_paths
 from spice_engine.runs.run_files import OUTPUTS
 from spice_engine.store.blobs import HASH, Told
 from spice_engine.store.disk import storage_error
-from spice_runtime import process
+from spice_runtime import process, run_metrics
 
 FORMAT = 2
 HEAD, ABOUT, POINTS = "archive.json", "run.json", "metrics.jsonl"
@@ -33,8 +34,14 @@ LONGEST_LINE = 2**20
 MOST_FILES = 1_000_000
 _FILES = frozenset({ABOUT, POINTS, process.LOG})
 _CHUNK = 2**20
+_NULL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""A null byte as JSON writes it; not a backslash that is followed by the same."""
 
-Point = tuple[str, int, float, float | str]
+LARGEST_INDEX = 2**53
+"""Of a point; what the store of metrics can hold, as are finite times and real text."""
+
+Point = tuple[str, float | str, int, float]
+"""Name, value, index and time, in the order that the store takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +182,23 @@ def unpack(source: Path, folder: Path, go_on: Told) -> Archive:
 
 
 def _object(path: Path) -> dict[str, Any]:
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = _real(json.loads(path.read_text(encoding="utf-8")))
     if not isinstance(found, dict):
         raise ValueError(f"{path.name} is no object")
     return cast("dict[str, Any]", found)
+
+
+def _real(found: Any) -> Any:
+    """What was read, if it is text that can be stored: JSON has half characters, too.
+
+    Raises:
+        ValueError: it is not.
+    """
+    told = json.dumps(found, ensure_ascii=False)
+    told.encode()
+    if _NULL.search(told):
+        raise ValueError("a text holds a null byte")
+    return found
 
 
 def _unpack(archive: tarfile.TarFile, folder: Path, go_on: Told) -> None:
@@ -250,11 +270,15 @@ def points_of(path: Path, at_once: int) -> Iterator[list[Point]]:
 
 
 def _point(line: str) -> Point:
-    match json.loads(line):
+    match _real(json.loads(line)):
         case [str(name), int(index), int() | float() as time, int() | float() | str() as value]:
-            return name, index, float(time), value if isinstance(value, str) else float(value)
+            told = value if isinstance(value, str) else float(value)
+            named = 0 < len(name) <= run_metrics.LONGEST_NAME
+            if named and 0 <= index <= LARGEST_INDEX and abs(time) < LARGEST_INDEX:
+                return name, told, index, float(time)
         case _:
-            raise ValueError(f"{line[:80]!r} is no point")
+            pass
+    raise ValueError(f"{line[:80]!r} is no point")
 
 
 def _no_archive(source: Path, reason: str) -> InvalidRequest:

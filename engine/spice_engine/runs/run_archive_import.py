@@ -30,7 +30,6 @@ from spice_engine.store import taken_groups, tracking
 from spice_engine.store.disk import storage_error
 from spice_engine.store.objects import ObjectStore
 from spice_engine.store.runs import MountRow, OutputsRow, RunRow
-from spice_engine.store.series import Point
 from spice_engine.store.tracking import EXTERNAL
 from spice_runtime import process
 
@@ -185,12 +184,7 @@ class ArchiveImport:
         batches = files.points_of(path, POINTS_AT_ONCE)
         while batch := await asyncio.to_thread(next, batches, None):
             self._go_on(0)
-            points = [
-                Point(name=name, index=index, time=moment, value=value)
-                for name, index, moment, value in batch
-            ]
-            self._runs.metrics.add(f"runs/{number}", points)
-            await self._runs.metrics.flush()
+            await self._runs.metrics.take(f"runs/{number}", batch)
 
     async def _forget(self, number: int) -> None:
         """Nothing is to be left of a run that could not be taken in whole."""
