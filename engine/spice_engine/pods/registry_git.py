@@ -224,7 +224,7 @@ def _failure(said: str, where: str) -> NotFound | RegistryUnreachable:
     lines = [line for line in said.splitlines() if line.strip()]
     reason = lines[-1] if lines else "git failed"
     reason = next((line for line in lines if line.startswith("fatal:")), reason)
-    reason = re.sub(r"//[^/@\s]*@", "//", reason.removeprefix("fatal: "))[:300]
+    reason = re.sub(r"//[^/@\s]*@", "//", reason.removeprefix("fatal: "))[:300].rstrip(".")
     if "couldn't find remote ref" in said or "does not appear to be a git repo" in said:
         return NotFound(f"{where}: {reason}.", hint="Check the address, and the name after '@'.")
     return RegistryUnreachable(

@@ -280,7 +280,7 @@ def _failure(said: str, shown: str) -> SpiceError:
     lines = [line for line in said.splitlines() if line.strip()]
     reason = next((line for line in lines if line.startswith("fatal:")), "")
     reason = reason or (lines[-1] if lines else "git failed")
-    reason = _CREDENTIALS.sub("", reason.removeprefix("fatal: "))[:300]
+    reason = _CREDENTIALS.sub("", reason.removeprefix("fatal: "))[:300].rstrip(".")
     if any(words in said for words in _NO_REF):
         return NoRef(f"{shown}: {reason}.")
     if any(words in said for words in _NO_REPOSITORY):
