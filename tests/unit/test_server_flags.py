@@ -85,7 +85,7 @@ def test_every_option_that_means_something_changes_something(
     texts |= {"scale_down_after": "1", "deadline": "1", "start_timeout": "1"}
     texts |= {"auth": "none", "retry": "never", "python": "3.12", "image": "debian:12"}
     texts |= {"git": "https://example.org/x.git", "commit_ref": "v1"}
-    silent = {"open_", "force", "verbose", "github_ref"}
+    silent = {"open_", "force", "verbose", "github_ref", "framework"}
     for name in FLAGS.keys() - silent - {"deps_from_env"}:
         lists = {"env", "mount", "pip", "apt", "setup", "cors", "conda", "conda_channel"}
         many = name in lists
