@@ -147,6 +147,9 @@ def test_files_are_outputs_and_can_become_a_model(
     assert found["deep"] == ["more/deep/big file"]
     assert found["model"] == [["bark/weights"], "READY"]
     assert (found["outputs"], found["inputs"]) == ([True], ["rows"])
+    # What was logged for the model is found at it, its newest value.
+    assert found["density"] == [["density", 0.8, 3, True]]
+    assert found["dense"] == [["bark"], []]
     number = int(found["tags"]["spice.run"])
     outputs = shared_engine.location.state / f"runs/{number}/outputs"
     assert (outputs / "more/deep/big file").stat().st_size == 3_000_000
@@ -187,7 +190,7 @@ def test_runs_are_searched(told: dict[str, Any]):
 
 def test_what_cannot_be_is_refused_in_the_clients_words(told: dict[str, Any]):
     found = told["refused"]
-    assert found["run"][0] == "RESOURCE_DOES_NOT_EXIST"
+    assert found["run"][0] == found["nobody"][0] == "RESOURCE_DOES_NOT_EXIST"
     for case in ("change", "name", "huge", "elsewhere", "step"):
         assert found[case][0] == "INVALID_PARAMETER_VALUE", case
     assert "already logged with value='tree'" in found["change"][1]

@@ -85,6 +85,14 @@ def tracked(client: MlflowClient) -> dict[str, Any]:
         client.log_model_artifacts(model.model_id, folder)
     client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, 1)])
     client.finalize_logged_model(model.model_id, "READY")
+    for value, step in ((0.4, 1), (0.8, 3), (0.6, 2)):
+        client.log_metric(run.info.run_id, "density", value, step=step, model_id=model.model_id)
+    dense = client.search_logged_models(
+        [experiment],
+        filter_string="metrics.density > 0.7",
+        order_by=[{"field_name": "metrics.density", "ascending": False}],
+    )
+    light = client.search_logged_models([experiment], filter_string="metrics.density < 0.7")
     client.log_artifact(run.info.run_id, __file__, "late")
     names = lambda path=None: [  # noqa: E731
         one.path for one in client.list_artifacts(run.info.run_id, path)
@@ -108,6 +116,11 @@ def tracked(client: MlflowClient) -> dict[str, Any]:
         "files": names(),
         "deep": names("more/deep"),
         "logged": model.model_id,
+        "dense": [[one.name for one in found] for found in (dense, light)],
+        "density": [
+            [one.key, one.value, one.step, one.run_id == run.info.run_id]
+            for one in client.get_logged_model(model.model_id).metrics or ()
+        ],
         "model": [names("bark"), client.get_logged_model(model.model_id).status.value],
         "outputs": [one.model_id == model.model_id for one in read_again.outputs.model_outputs],
         "inputs": [one.dataset.name for one in read_again.inputs.dataset_inputs],
@@ -187,6 +200,7 @@ def turned_down(client: MlflowClient, run: str, experiment: str) -> dict[str, An
         "elsewhere": refused(lambda: client.create_experiment("far", "s3://bucket/x")),
         "registry": refused(lambda: client.set_model_version_tag("timber", "1", "a", "b")),
         "local": refused(lambda: client.create_model_version("timber", "file:///tmp/x")),
+        "nobody": refused(lambda: client.log_metric(run, "a", 1.0, model_id="m-1234")),
         "again": refused(lambda: client.create_registered_model("timber")),
         "nameless": refused(lambda: client.create_registered_model("a b")),
         "step": refused(lambda: client.log_metric(run, "back", 1.0, step=2**60)),

@@ -364,7 +364,13 @@ def _view(given: Fields, name: str) -> bool | None:
 
 def _sent(given: Fields) -> Sent:
     moment = given.integer("timestamp", int(time.time() * 1000))
-    return Sent(given.required("key"), given.number("value"), moment, given.integer("step"))
+    return Sent(
+        given.required("key"),
+        given.number("value"),
+        moment,
+        given.integer("step"),
+        given.text("model_id"),
+    )
 
 
 def _dataset(given: Fields) -> DatasetRow:

@@ -151,7 +151,20 @@ def logged_model(model: LoggedModel, experiment_id: int, run_id: str) -> Message
             "source_run_id": run_id,
             "tags": pairs(model.tags),
         },
-        "data": {"params": pairs(model.params), "metrics": []},
+        "data": {
+            "params": pairs(model.params),
+            "metrics": [
+                {
+                    "key": one.name,
+                    "value": number(one.value),
+                    "timestamp": moment_of(one.time),
+                    "step": one.step,
+                    "model_id": model.id,
+                    "run_id": one.run,
+                }
+                for one in model.metrics
+            ],
+        },
     }
 
 

@@ -42,9 +42,10 @@ from spice_engine.runs.tracking_views import (
     tags_of,
 )
 from spice_engine.store import experiments as experiment_table
+from spice_engine.store import model_metrics, tracking_inputs, tracking_metrics
 from spice_engine.store import runs as run_table
 from spice_engine.store import tracking as table
-from spice_engine.store import tracking_inputs, tracking_metrics
+from spice_engine.store.model_metrics import ModelMetric
 from spice_engine.store.runs import FINAL_STATES, RunRow
 from spice_engine.store.series import StoredPoint
 from spice_engine.store.tracking import EXTERNAL
@@ -290,7 +291,7 @@ class Tracking:
         """Keep points, parameters and tags of a run; they are on disk when this returns.
 
         Raises:
-            NotFound: there is no such run.
+            NotFound: there is no such run, or no such model that a point is about.
             InvalidRequest: the run is put away, one of them cannot be kept, or a parameter is to
                 change.
         """
@@ -299,14 +300,20 @@ class Tracking:
         check_params(params)
         check_tags(tags)
         number = await self.number(uuid)
+        models = [
+            (point.model, ModelMetric(point.name, point.value, point.step, point.moment / 1000))
+            for point in points
+            if point.model
+        ]
 
         def change(connection: sqlite3.Connection) -> RunRow:
             row = changes.active(connection, number)
             changes.set_params(connection, row, params)
             changes.set_tags(connection, number, tags)
+            model_metrics.note(connection, number, models)
             return run_table.get(connection, number)
 
-        if params or tags:
+        if params or tags or models:
             await self._changed(change)
         else:
             await self._database.read(lambda connection: changes.active(connection, number))

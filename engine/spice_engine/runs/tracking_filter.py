@@ -93,7 +93,7 @@ EXPERIMENTS = Grammar(
     frozenset({"experiment_id"}),
 )
 MODELS = Grammar(
-    frozenset({"param", "tag", "attribute"}),
+    frozenset({"metric", "param", "tag", "attribute"}),
     frozenset({"name", "model_id", "model_type", "status", "source_run_id"}),
     frozenset({"creation_timestamp", "last_updated_timestamp"}),
     {},

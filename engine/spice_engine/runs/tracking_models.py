@@ -19,6 +19,7 @@ from spice_engine.runs.tracking_checks import check_params, check_tags
 from spice_engine.runs.tracking_filter import Clause, Order
 from spice_engine.runs.tracking_pages import Page, offset_of, page_of, sorted_by
 from spice_engine.runs.tracking_views import artifact_uri
+from spice_engine.store import model_metrics
 from spice_engine.store import tracking as table
 from spice_engine.store import tracking_inputs as inputs
 from spice_engine.store.tracking_inputs import LoggedModel
@@ -182,9 +183,14 @@ class LoggedModels:
             models = inputs.models_of(connection, experiments)
             rows = table.get_all(connection, list({model.run for _, model in models}))
             uuids = {row.number: row.uuid for row in rows}
+            metrics = model_metrics.of_models(connection, [model.id for _, model in models])
+            all_told = (
+                (replace(model, metrics=metrics.get(model.id, ())), number, uuids[model.run])
+                for number, model in models
+            )
             found = [
                 told
-                for told in ((model, number, uuids[model.run]) for number, model in models)
+                for told in all_told
                 if all(clause.holds(_value(told, clause)) for clause in clauses)
             ]
             return page_of(sorted_by(found, wanted, _value), start, count)
@@ -215,10 +221,12 @@ class LoggedModels:
         )
 
     async def _told(self, model: LoggedModel) -> Told:
-        (row,) = await self._database.read(
-            lambda connection: table.get_all(connection, [model.run])
-        )
-        return model, row.experiment, row.uuid
+        def read(connection: sqlite3.Connection) -> Told:
+            (row,) = table.get_all(connection, [model.run])
+            metrics = model_metrics.of_models(connection, [model.id]).get(model.id, ())
+            return replace(model, metrics=metrics), row.experiment, row.uuid
+
+        return await self._database.read(read)
 
 
 MODEL = "spice.model"
@@ -228,6 +236,8 @@ MODEL = "spice.model"
 def _value(told: Told, asked: Clause | Order) -> object:
     model, _, run = told
     key = asked.name.key
+    if asked.name.kind == "metric":
+        return next((one.value for one in model.metrics if one.name == key), None)
     if asked.name.kind != "attribute":
         return (model.tags if asked.name.kind == "tag" else model.params).get(key)
     return {

@@ -21,12 +21,14 @@ KNOWN_SERIES = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A point as a client sends it; `moment` is unix milliseconds."""
+    """A point as a client sends it; `moment` is unix milliseconds, `model` the id of the logged
+    model that it is about, where there is one."""
 
     name: str
     value: float
     moment: int
     step: int
+    model: str = ""
 
 
 def seconds_of(moment: int) -> float:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from spice_engine.errors import NotFound
 from spice_engine.store.columns import from_json, placeholders, to_json
+from spice_engine.store.model_metrics import ModelMetric
 
 Role = Literal["input", "output"]
 
@@ -40,7 +41,7 @@ class ModelUse:
 @dataclass(frozen=True, slots=True)
 class LoggedModel:
     """A model that a client logged: files in `folder` of the outputs of the run that made it.
-    Times are unix seconds."""
+    Times are unix seconds. `metrics` are read apart."""
 
     id: str
     run: int
@@ -53,6 +54,7 @@ class LoggedModel:
     deleted: float | None
     tags: Mapping[str, str]
     params: Mapping[str, str]
+    metrics: tuple[ModelMetric, ...] = ()
 
 
 def add_datasets(
