@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path, PurePosixPath
 
@@ -109,3 +110,20 @@ def test_what_is_told_at_once_is_what_all_patterns_say(
     path = "/".join(names) + slash
     expected = spec.check_file(path).include
     assert _Rules(spec, 0).matched(path, names[-1] + slash) == expected
+
+
+def test_lines_that_are_no_patterns_take_nothing_from_the_others(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_bytes(b"*.log\n[z-a]\n!\n/\nbad[\n**\\\n\xff\xfe\nsecret\n")
+    for name in ("a.log", "secret", "code"):
+        (tmp_path / name).touch()
+    assert kept(tmp_path) == {"code", ".gitignore"}
+
+
+def test_files_of_patterns_that_are_none_are_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".gitignore")
+    (tmp_path / ".spiceignore").symlink_to("/dev/zero")
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / ".gitignore").mkdir()
+    (tmp_path / "inner" / ".spiceignore").symlink_to(".spiceignore")
+    (tmp_path / "inner" / "code").touch()
+    assert "inner/code" in kept(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ NEVER = frozenset(
 FILES = (".gitignore", ".spiceignore")
 """Both have git's patterns; the second is read after the first, so that it may take one back."""
 
+_MOST_BYTES = 2**20
 
 _GROUP = re.compile(r"\(\?P<\w+>")
 _ANYWHERE = "^(?:.+/)?"
@@ -88,8 +90,7 @@ class FolderIgnore:
         lines: list[str] = []
         for name in FILES:
             with contextlib.suppress(OSError):
-                text = (self._root / folder / name).read_text("utf-8", errors="replace")
-                lines += text.splitlines()
+                lines += _text_of(self._root / folder / name).splitlines()
         spec = _parsed(lines)
         return None if spec is None else _Rules(spec, len(folder) + 1 if folder else 0)
 
@@ -128,6 +129,20 @@ def _never(_: str) -> None:
     return None
 
 
+def _text_of(path: Path) -> str:
+    """What a file of patterns says; nothing if it is none: one that is a pipe would be waited for,
+    a device read without end.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return ""
+        return file.read(_MOST_BYTES).decode("utf-8", errors="replace")
+
+
 def _parsed(lines: list[str]) -> pathspec.GitIgnoreSpec | None:
     if not lines:
         return None
@@ -135,5 +150,16 @@ def _parsed(lines: list[str]) -> pathspec.GitIgnoreSpec | None:
 
     try:
         return pathspec.GitIgnoreSpec.from_lines(lines)
-    except ValueError:
-        return None
+    except (ValueError, re.error):
+        # As with git, a line that is no pattern takes nothing from the others.
+        return pathspec.GitIgnoreSpec.from_lines(filter(_is_pattern, lines))
+
+
+def _is_pattern(line: str) -> bool:
+    import pathspec
+
+    try:
+        pathspec.GitIgnoreSpec.from_lines([line])
+    except (ValueError, re.error):
+        return False
+    return True
