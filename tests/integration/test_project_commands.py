@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -114,7 +115,9 @@ def test_runs_go_into_files_and_come_back(cli: Cli, tmp_path: Path) -> None:
     code, out, _ = cli("export", "metrics", f"runs/{number + 3}", str(table))
     assert (code, " of 1 run to " in out) == (0, True)
     code, out, _ = cli("import", "metrics", str(table))
-    assert (code, out) == (0, "Imported 0 points of 0 runs; 1 are this engine's own.\n")
+    # On a slow machine what the run uses was measured, too.
+    own = re.fullmatch(r"Imported 0 points of 0 runs; (\d+) are this engine's own\.\n", out)
+    assert (code, own is not None and int(own[1]) >= 1) == (0, True)
     other = tmp_path / "other.spicerun"
     other.write_text("no run")
     code, _, err = cli("import", "run", str(other))
