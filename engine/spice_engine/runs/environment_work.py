@@ -9,6 +9,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,7 +164,9 @@ def _pythons_of_pyenv() -> list[str]:
     """The folders of interpreters that pyenv has, the newest first: uv looks at its shims alone,
     which refuse what is not chosen in the folder."""
     folder = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    plain = [place for place in folder.glob("*/bin") if _NUMBERS.fullmatch(place.parent.name)]
+    plain: list[Path] = []
+    with suppress(OSError):  # it may be another user's, who started us with their variables
+        plain += [one for one in folder.glob("*/bin") if _NUMBERS.fullmatch(one.parent.name)]
     return [str(place) for place in sorted(plain, key=_version_of, reverse=True)]
 
 
