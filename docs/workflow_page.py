@@ -66,8 +66,9 @@ AFTER = """\
   combination of a grid, or for each instance of another step. A step that is made for each instance
   of another deals with its own counterpart; any other deals with all instances: they are mounted
   below the path by their index (`/models/0`, `/models/1`), and it waits for all of them.
-- **`steps.train@best:accuracy`** is the instance whose last `accuracy` is largest
-  (`@best:loss:min`: least), `steps.train[2]` that one.
+- **`steps.train@best:accuracy`** is the instance whose last `accuracy` is largest, of a loss or an
+  error least (`:min` and `:max` after the name say which), `steps.train[2]` that one. A path goes
+  on after it: `steps.train@best:keras/val_loss/model.pt:/model`.
 - **`when`**: `STEP.METRIC` is the last value that a step sent, `STEP.outcome` is success, failed or
   skipped. `&&` and `||` join, `&&` first; over several instances say `min(…)` or `max(…)`. A
   step whose condition asks how another ended is carried out also when that failed.

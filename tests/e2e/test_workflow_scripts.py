@@ -70,6 +70,8 @@ for run in search.runs:
     run.wait_status(*client.runs.FINAL)
 told["search"] = sorted(run.hyper_params["lr"] for run in search.runs)
 told["names"] = search.metric_names()
+client.resources.cp("runs/@best:keras/val_acc/model.txt", "best")
+told["best"] = open("best/model.txt").read()
 model = client.models.new("demo", "runs/%%d" %% train.id, files=["model.txt"])
 told["model"] = [model.name, model.formatted_version, len(client.models.get("demo").model_versions)]
 told["files"] = [line.path for line in client.resources.ls("runs/%%d" %% train.id)]
@@ -90,6 +92,7 @@ import os, sys
 from spice_runtime import send_metric
 for step in range(3):
     send_metric("accuracy", float(sys.argv[1]) * step, step)
+send_metric("keras/val_acc", float(sys.argv[1]))
 open("model.txt", "w").write(sys.argv[1])
 print("trained by", os.environ.get("WHO", "nobody"))
 """
@@ -136,7 +139,8 @@ def test_a_script_written_for_spell_makes_runs(
         "bad": "A run has no argument 'colour'.",
         "labelled": ["labelled"],
         "search": [1, 2],
-        "names": ["accuracy"],
+        "names": ["accuracy", "keras/val_acc"],
+        "best": "2",
         "model": ["demo", "v1", 1],
         "files": ["runs/2/model.txt"],
         "other": ["complete", found["id"]],

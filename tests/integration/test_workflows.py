@@ -157,7 +157,8 @@ async def test_conditions_and_the_best_of_several_go_by_metrics(workflows: Workf
     async def measure(row: Any) -> None:
         # What a run sends comes in before its end is recorded.
         if row.params.get("lr") is not None:
-            points = [Point("loss", float(row.params["lr"]), 0, 1.0)]
+            value = float(row.params["lr"])
+            points = [Point("loss", value, 0, 1.0), Point("keras/score", value, 0, 1.0)]
             runs.metrics.add(f"runs/{row.id}", points)
             await runs.metrics.flush()
 
@@ -167,7 +168,9 @@ async def test_conditions_and_the_best_of_several_go_by_metrics(workflows: Workf
         """
 steps:
   train: {command: "echo :lr: > model", foreach: {lr: [0.3, 0.2, 0.4]}, code: [code.py]}
-  best: {command: "cat best; ls", mounts: ["steps.train@best:loss:min/model:best"]}
+  best: {command: "cat best; ls", mounts: ["steps.train@best:loss/model:best"]}
+  high: {command: "cat best", mounts: ["steps.train@best:keras/score/model:best"]}
+  low: {command: "cat best", mounts: ["steps.train@best:keras/score:min/model:best"]}
   good: {command: "true", when: min(train.loss) < 0.25 && train.outcome == success}
   bad: {command: "true", when: max(train.loss) < 0.25}
 """,
@@ -181,12 +184,17 @@ steps:
         "train[1]": "",
         "train[2]": "",
         "best": "complete",
+        "high": "complete",
+        "low": "complete",
         "good": "complete",
         "bad": "skipped",
     }
     by_key = {step.key: step for step in info.steps}
     # It saw the folder without the files of workflows.
     assert log_of(runs, by_key["best"].run).split() == ["0.2", "best", "code.py", "more.py"]
+    # The names of metrics may have slashes, as those of paths have.
+    assert log_of(runs, by_key["high"].run) == "0.4\n"
+    assert log_of(runs, by_key["low"].run) == "0.2\n"
     assert by_key["bad"].message.endswith("max(train.loss) is 0.4.")
     # What a step does not see does not keep it from the cache.
     (runs.location.root / "more.py").write_text("other")

@@ -219,6 +219,11 @@ def test_mounts_of_steps() -> None:
     assert mounts.parse("steps.a@best:loss:min/x:y") == StepMount(
         "a", "y", "/x", best="loss", way="min"
     )
+    assert mounts.parse("steps.a@best:k/v:min/x") == StepMount(
+        "a", "x", "/x", best="k/v", way="min"
+    )
+    # Where the name ends is known when there are metrics.
+    assert mounts.parse("steps.a@best:k/v:y") == StepMount("a", "y", "/v", best="k")
     assert mounts.parse("runs/3:x") == "runs/3:x"
     for text in ("steps.", "steps.a:", "steps.a[x]:y", "steps.a[1]@best:m"):
         with pytest.raises(StepMountError):

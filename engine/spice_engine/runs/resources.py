@@ -194,6 +194,7 @@ class ResourceTree:
     async def _find(self, names: tuple[str, ...]) -> Resource:
         match names:
             case ("runs", which, *rest):
+                which, rest = await self.outputs.whole(which, rest)
                 root = await self.outputs.root(which)
             case ("uploads", name, *rest):
                 row = await self._database.read(lambda connection: uploads.get(connection, name))

@@ -37,6 +37,8 @@ SHIMS_FILES = frozenset(
 
 RUNS_LISTED = 1000
 _LOOKED_AT = 50
+_MOST_PARTS = 8
+"""Of the name of a metric with slashes."""
 
 
 class RunOutputs:
@@ -109,6 +111,17 @@ class RunOutputs:
             f"no run has a metric {wanted.metric[:100]!r}.",
             hint="`spice-tui metrics RUN` lists the metrics of a run.",
         )
+
+    async def whole(self, which: str, rest: list[str]) -> tuple[str, list[str]]:
+        """A reference with those names after it that are a part of it, and the others: the names of
+        metrics may have slashes (`@best:keras/val_acc/model.pt`)."""
+        if which.startswith("@best:"):
+            for count in range(min(len(rest), _MOST_PARTS), 0, -1):
+                longer = "/".join([which, *rest[:count]])
+                wanted = paths.reference(longer)
+                if wanted is not None and await self._metrics.last_numbers(wanted.metric):
+                    return longer, rest[count:]
+        return which, rest
 
     async def root(self, which: str) -> Resource:
         """What a run left: its outputs, or where it has none what else is in its folder.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 _STEP = re.compile(
     r"steps\.(?P<step>[A-Za-z][A-Za-z0-9_-]*)"
-    r"(?:\[(?P<index>\d{1,6})\]|@best:(?P<metric>[^:/]+)(?::(?P<way>min|max)(?=[:/]|$))?)?"
+    r"(?:\[(?P<index>\d{1,6})\]|@best:(?P<metric>[^:]+)(?::(?P<way>min|max)(?=[:/]|$))?)?"
     r"(?P<inner>/[^:]*)?(?::(?P<path>.+))?"
 )
 
@@ -19,14 +19,16 @@ class StepMountError(ValueError):
 @dataclass(frozen=True, slots=True)
 class StepMount:
     """What a step left, at `path`; of several instances that of `index`, or the `best`: a metric,
-    and whether its least is (`min`). Without either they appear below the path, by their index."""
+    and whether its least is (`min`). Without either they appear below the path, by their index.
+
+    Where no `way` is said, what `inner` begins with may be the rest of the metric's name."""
 
     step: str
     path: str
     inner: str = ""
     index: int | None = None
     best: str = ""
-    way: str = "max"
+    way: str = ""
 
 
 def parse(text: str) -> StepMount | str:
@@ -43,13 +45,16 @@ def parse(text: str) -> StepMount | str:
             f"{text!r} is no mount: it must be steps.NAME[/inner][:PATH], with [2] or "
             "@best:METRIC[:min|:max] after the name where it has several instances."
         )
-    inner = (found["inner"] or "").rstrip("/")
+    metric, inner = found["metric"] or "", (found["inner"] or "").rstrip("/")
+    if metric and not found["way"]:
+        metric, slash, inner = metric.rstrip("/").partition("/")
+        inner = slash + inner
     path = found["path"] or (inner.rpartition("/")[2] if inner else found["step"])
     return StepMount(
         found["step"],
         path,
         inner,
         None if found["index"] is None else int(found["index"]),
-        found["metric"] or "",
-        found["way"] or "max",
+        metric,
+        found["way"] or "",
     )

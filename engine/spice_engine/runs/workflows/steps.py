@@ -15,6 +15,7 @@ from spice_engine.protocol.servers import Dependencies
 from spice_engine.runs import sameness
 from spice_engine.runs.preparation import Taken
 from spice_engine.runs.requests import command_of
+from spice_engine.runs.resource_paths import is_lowest_best
 from spice_engine.runs.service import Runs
 from spice_engine.runs.workflows import selection
 from spice_engine.runs.workflows.conditions import OUTCOME, Reference
@@ -161,11 +162,13 @@ class StepMaker:
         related = self._plan.related(node, mount.step)
         if mount.index is not None:
             related = [one for one in related if one.index == mount.index]
+        inner = mount.inner
         if mount.best:
-            related = [await self._best(related, mount)]
+            best, inner = await self._best(related, mount)
+            related = [best]
         each = len(related) > 1
         return [
-            f"runs/{self._run_of(one)}{mount.inner}:{path}{f'/{one.index}' if each else ''}"
+            f"runs/{self._run_of(one)}{inner}:{path}{f'/{one.index}' if each else ''}"
             for one in related
         ]
 
@@ -175,21 +178,26 @@ class StepMaker:
             raise NotFound(f"step {node.key} left nothing: it is {row.state}.")
         return row.run
 
-    async def _best(self, nodes: list[Node], mount: StepMount) -> Node:
-        values = await self._runs.metrics.last_numbers(mount.best)
-        scores = {
-            node.key: values[owner]
-            for node in nodes
-            if (owner := f"runs/{self._states[node.key].run}") in values
-        }
-        if not scores:
-            raise NotFound(
-                f"no instance of step {mount.step} sent a metric {mount.best[:100]!r}.",
-                hint="send_metric(name, value) sends one.",
-            )
-        sign = -1 if mount.way == "min" else 1
-        key = max(scores, key=lambda one: sign * scores[one])
-        return self._plan.nodes[key]
+    async def _best(self, nodes: list[Node], mount: StepMount) -> tuple[Node, str]:
+        """The best instance, and the path in what it left."""
+        parts = [] if mount.way else mount.inner.split("/")[1:]
+        for count in range(len(parts), -1, -1):
+            metric = "/".join([mount.best, *parts[:count]])
+            values = await self._runs.metrics.last_numbers(metric)
+            scores = {
+                node.key: values[owner]
+                for node in nodes
+                if (owner := f"runs/{self._states[node.key].run}") in values
+            }
+            if scores:
+                least = mount.way == "min" or (not mount.way and is_lowest_best(metric))
+                best = (min if least else max)(scores, key=scores.__getitem__)
+                inner = "".join(f"/{part}" for part in parts[count:]) if parts else mount.inner
+                return self._plan.nodes[best], inner
+        raise NotFound(
+            f"no instance of step {mount.step} sent a metric {mount.best[:100]!r}.",
+            hint="send_metric(name, value) sends one.",
+        )
 
     # -- conditions
 
