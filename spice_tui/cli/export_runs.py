@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from spice_engine.errors import NotFound
 from spice_tui.cli import hyper_show, output, values
 from spice_tui.cli.light import option
 from spice_tui.cli.resources import LONG
@@ -17,10 +18,12 @@ from spice_tui.client import Client
 
 FORMATS = ("csv", "json", "parquet")
 ARCHIVE = "spicerun"
+MOST_RUNS = 10_000
+"""Of one search or workflow that go into a table."""
 FORMS = (
-    "give `runs TABLE` or `metrics [RUN...] TABLE`, which ends in .csv, .json or .parquet; or "
-    "`runs FILE.spicerun`, `runs/N... FILE`, `project NAME FILE`, `search N FILE`, "
-    "`workflow N FILE`."
+    "give `runs FILE.spicerun`, `runs/N... FILE`, `project NAME FILE`, `search N FILE` or "
+    "`workflow N FILE`; with a FILE that ends in .csv, .json or .parquet they are tables, and so "
+    "are `runs FILE` and `metrics [RUN...] FILE`."
 )
 
 
@@ -70,6 +73,12 @@ def _request(
             return "runs.export_all_metrics", {"format": form, "runs": numbers, **chosen}
         case ["project", name] if form in FORMATS and not project:
             return "runs.export", {"format": form, "project": name}
+        case ["search" | "workflow" as kind, number] if form in FORMATS and not project:
+            mark = f"{kind}:{option(number, hyper_show.number_of, kind)}"
+            made = client.call("runs.list", {"made_by": mark, "number": MOST_RUNS})["runs"]
+            if not made:
+                raise NotFound(f"there is no run of {kind} {number}.")
+            return "runs.export", {"format": form, "runs": [run["id"] for run in made]}
         case [*runs] if runs and not project and all(one.startswith("runs/") for one in runs):
             numbers = [option(one, values.run_number, "runs/N") for one in runs]
             if form in FORMATS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -109,10 +110,20 @@ def test_runs_go_into_files_and_come_back(cli: Cli, tmp_path: Path) -> None:
     assert cli("export", "project", "many", str(many))[1].startswith("Exported 2 runs to ")
     code, out, _ = cli("import", "runs", str(many))
     assert (code, out) == (0, "Imported 0 runs; 2 were here already.\n")
+    assert cli("hyper", "grid", "--param", "x=1,2", "--wait", "test :x: = 1")[0] == 0
+    trials = tmp_path / "trials.csv"
+    assert cli("export", "search", "1", str(trials))[0] == 0
+    with trials.open(newline="") as lines:
+        rows = sorted(csv.DictReader(lines), key=lambda row: row["param.x"])
+    assert [(row["param.x"], row["outcome"], row["made_by"]) for row in rows] == [
+        ("1", "success", "search:1"),
+        ("2", "failed", "search:1"),
+    ]
+    assert cli("export", "search", "9", str(trials))[0] == 5
     table = tmp_path / "points.parquet"
     line = "python -c 'import spice_runtime as s; s.send_metric(\"loss\", 1.0)'"
     assert cli("run", line)[0] == 0
-    code, out, _ = cli("export", "metrics", f"runs/{number + 3}", str(table))
+    code, out, _ = cli("export", "metrics", f"runs/{number + 5}", str(table))
     assert (code, " of 1 run to " in out) == (0, True)
     code, out, _ = cli("import", "metrics", str(table))
     # On a slow machine what the run uses was measured, too.
