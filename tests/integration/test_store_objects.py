@@ -122,6 +122,20 @@ def test_ignored_and_odd_files_stay_out(store: ObjectStore, project: Path) -> No
     assert not any(path.startswith("pkg/") for path in asked)
 
 
+def test_a_pipe_that_takes_a_files_place_is_not_waited_for(
+    store: ObjectStore, project: Path
+) -> None:
+    def swap(path: PurePosixPath, _: bool) -> bool:
+        if str(path) == "main.py":  # listed as a file just before
+            (project / path).unlink()
+            os.mkfifo(project / path)
+        return False
+
+    snapshot = store.put_tree(project, swap)
+    assert snapshot.skipped == ("main.py",)
+    assert "main.py" not in [entry.name for entry in store.list_tree(snapshot.hash)]
+
+
 def test_unchanged_files_are_not_read_again(
     store: ObjectStore, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

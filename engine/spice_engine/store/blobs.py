@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Generator
 from pathlib import Path
+from stat import S_ISREG
 from typing import BinaryIO, Final
 
 from spice_engine.errors import NotFound, Place, StorageError
@@ -225,7 +226,12 @@ class GoneError(Exception):
 
 def open_source(path: Path) -> BinaryIO:
     try:
-        return path.open("rb")
+        # A pipe may stand where a file was when it was listed: it is not waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise GoneError
+        return open(descriptor, "rb")
     except FileNotFoundError as error:
         raise GoneError from error
     except OSError as error:
