@@ -158,7 +158,7 @@ async def test_conditions_and_the_best_of_several_go_by_metrics(workflows: Workf
         # What a run sends comes in before its end is recorded.
         if row.params.get("lr") is not None:
             value = float(row.params["lr"])
-            points = [Point("loss", value, 0, 1.0), Point("keras/score", value, 0, 1.0)]
+            points = [Point("loss", value, 1.0, 0), Point("keras/score", value, 1.0, 0)]
             runs.metrics.add(f"runs/{row.id}", points)
             await runs.metrics.flush()
 
