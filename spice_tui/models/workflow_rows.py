@@ -21,6 +21,9 @@ WORKFLOWS = (
     Column("message", "message", least=8, most=80, importance=3, optional=True),
 )
 
+FIRST = ("failed", "stopped", "running", "starting")
+"""States of steps that a person wants to look into before others."""
+
 
 def workflow_rows(found: Iterable[WorkflowInfo]) -> list[Row]:
     """One row a workflow, newest first."""
@@ -39,3 +42,20 @@ def workflow_rows(found: Iterable[WorkflowInfo]) -> list[Row]:
         )
         for one in sorted(found, key=lambda one: one.id, reverse=True)
     ]
+
+
+def workflow_words(info: WorkflowInfo) -> str:
+    """How a workflow stands, with its message in full."""
+    message = f": {info.message}" if info.message else "."
+    return f"Workflow {info.id} {info.name}".rstrip() + f" is {info.state}{message}"
+
+
+def run_of_step(info: WorkflowInfo | None, name: str) -> int | None:
+    """The run of a step; where it stands for all its instances, of the one to look at first."""
+    own = [
+        step
+        for step in (info.steps if info is not None else ())
+        if step.run is not None and (step.key == name or step.key.startswith(f"{name}["))
+    ]
+    own.sort(key=lambda step: FIRST.index(step.state) if step.state in FIRST else len(FIRST))
+    return own[0].run if own else None

@@ -115,6 +115,10 @@ class FollowingDialog(Dialog[T]):
         """Do it beside; why it was refused is said below."""
         self.run_worker(self._saying(work))
 
+    def say(self, text: str) -> None:
+        """Say below what came of a key."""
+        self.note.update(text)
+
     def later(self, title: str, operation: str, **params: Any) -> None:
         """Ask for what may be taken back for a while, also when the dialog was left by then."""
 
@@ -139,4 +143,4 @@ class FollowingDialog(Dialog[T]):
         try:
             await work
         except SpiceError as error:
-            self.note.update(str(error))
+            self.say(str(error))

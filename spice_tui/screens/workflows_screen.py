@@ -13,7 +13,7 @@ from textual.widget import Widget
 from spice_engine.protocol.views import Lineage
 from spice_engine.protocol.workflows import WorkflowInfo, WorkflowList
 from spice_tui.models import clock
-from spice_tui.models.workflow_rows import WORKFLOWS, workflow_rows
+from spice_tui.models.workflow_rows import WORKFLOWS, run_of_step, workflow_rows, workflow_words
 from spice_tui.screens.following_dialog import FollowingDialog
 from spice_tui.widgets.keys import bindings
 from spice_tui.widgets.lineage import LineageGraph
@@ -44,6 +44,7 @@ class WorkflowsScreen(FollowingDialog[int]):
         super().__init__(app)
         self._number = number
         self._info: WorkflowInfo | None = None
+        self._done = False
         self._table = TablePane(
             WORKFLOWS, empty="No workflow yet. :workflows FILE carries one out."
         )
@@ -81,14 +82,19 @@ class WorkflowsScreen(FollowingDialog[int]):
         if number == self._number:
             self._info = info
             self._graph.show(lineage)
+            # What was just done stays said; the table may have no room for a message.
+            if not self._done:
+                self.note.update(workflow_words(info))
 
     @on(GridTable.Highlighted)
     def _highlighted(self, event: GridTable.Highlighted) -> None:
         event.stop()
         if event.key and int(event.key) != self._number:
-            self._number = int(event.key)
-            self.note.update("")
-            self.work(self._show_graph())
+            self._choose(int(event.key))
+
+    def _choose(self, number: int) -> None:
+        self._number, self._done = number, False
+        self.work(self._show_graph())
 
     @on(GridTable.Chosen)
     def _chosen(self, event: GridTable.Chosen) -> None:
@@ -98,18 +104,22 @@ class WorkflowsScreen(FollowingDialog[int]):
     @on(LineageGraph.Chosen)
     def _opened(self, event: LineageGraph.Chosen) -> None:
         event.stop()
-        run = self._run_of(event.node.id)
-        if run is None:
-            self.note.update(f"{event.node.title} has no run.")
-        else:
+        kind, _, name = event.node.id.partition("/")
+        if kind == "workflow" and int(name) != self._number:
+            self._choose(int(name))
+            self._table.table.go_to(name)
+            return
+        run = int(name) if kind == "run" else run_of_step(self._info, name)
+        if run is not None:
             self.dismiss(run)
+            return
+        hint = f" :searches {name} shows them." if kind == "search" else ""
+        self.say(f"{event.node.title} has no run.{hint}")
 
-    def _run_of(self, ident: str) -> int | None:
-        kind, _, name = ident.partition("/")
-        if kind == "run":
-            return int(name)
-        steps = self._info.steps if self._info is not None else []
-        return next((step.run for step in steps if step.key == name), None)
+    def say(self, text: str) -> None:
+        """Say what came of a key, until another workflow is chosen."""
+        self._done = True
+        self.note.update(text)
 
     @property
     def parts(self) -> Sequence[Widget]:
@@ -137,10 +147,10 @@ class WorkflowsScreen(FollowingDialog[int]):
         if state in ACTIVE:
             self.later(f"workflow {self._number} is {how}", operation, id=self._number)
         elif state:
-            self.note.update(f"Workflow {self._number} is over: {state}.")
+            self.say(f"Workflow {self._number} is over: {state}.")
 
     async def _do(self, operation: str, said: str) -> None:
         if self._number:
             number = self._number
             await self.spice.ask(operation, id=number)
-            self.note.update(said.format(number))
+            self.say(said.format(number))
