@@ -18,8 +18,11 @@ from spice_engine.runs.environment_care import EnvironmentCare
 from spice_engine.runs.service import Runs
 from spice_runtime import views
 from tests.integration.run_services import runs_of
+from tests.integration.test_environments import index
 from tests.integration.test_run_files import ended, log_of, run, running
 from tests.integration.wheels import make_wheel
+
+__all__ = ["index"]
 
 VERSION = "python -c 'import tiny; print(tiny.VERSION)'"
 
@@ -124,13 +127,16 @@ async def test_what_fails_leaves_its_log_and_nothing_else(world: World) -> None:
     assert len((await world.care.list()).environments) == 1
 
 
-async def test_what_a_run_does_to_its_environment_is_its_own(world: World) -> None:
+async def test_what_a_run_does_to_its_environment_is_its_own(world: World, index: None) -> None:
     if not world.runs.preparation.files.ways()[views.OVERLAY]:
         pytest.skip("this machine gives commands no overlays of their own")
     spoil = "echo 'VERSION = 3' > $(python -c 'import tiny; print(tiny.__file__)'); " + VERSION
     spoiler = await run(world.runs, spoil, dependencies=world.needs(0))
     assert log_of(world.runs, spoiler.id) == "3\n"
-    install = f"pip install --quiet --no-deps --no-index {world.wheels[1]} && {VERSION}"
+    install = (
+        'test "$(command -v pip)" = "$VIRTUAL_ENV/bin/pip" &&'
+        f"python -m pip install --quiet --no-deps --no-index {world.wheels[1]} && {VERSION}"
+    )
     installer = await run(world.runs, install, dependencies=world.needs(0))
     assert log_of(world.runs, installer.id) == "2.0\n"
     # Neither the next run nor what the cache gives to another environment knows of it.

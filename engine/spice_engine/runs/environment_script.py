@@ -111,12 +111,12 @@ def _environment(plan: Plan, uv: str, venv: str) -> list[str]:
     if not plan.python:
         return []
     make = f"{uv} venv --quiet --no-project --clear --python {shlex.quote(plan.python)}"
-    # With a pip, or `pip` would be that of the machine, and install there. Where none can be had
-    # it goes without.
+    pip = f"{uv} pip install --quiet --python {venv} pip"
     return [
-        f"{make} --seed --offline {venv} >/dev/null 2>&1 ||",
-        f"{make} --seed {venv} >/dev/null 2>&1 ||",
         f"{make} {venv} || exit {NO_PYTHON}",
+        # Or `pip` would be that of the machine, and install there. Where none can be had it goes
+        # without; uv's own `--seed` brings setuptools, too, which would hide that it is missing.
+        f"{pip} --offline >/dev/null 2>&1 || {pip} >/dev/null 2>&1",
     ]
 
 

@@ -71,7 +71,7 @@ CHANNELS = ("conda-forge",)
 _OPTIONAL = frozenset({"orjson"})
 """Of the base: left out where it cannot be had."""
 
-_FORMAT = 3
+_FORMAT = 4
 
 
 @dataclass(frozen=True, slots=True)
