@@ -10,7 +10,7 @@ from textual import events
 from textual.widget import Widget
 from textual.widgets import Static
 
-from spice_engine.errors import SpiceError
+from spice_engine.errors import EngineUnavailable, SpiceError
 from spice_tui.screens.dialog import Dialog
 from spice_tui.screens.view import NARROW_HEIGHT, NARROW_WIDTH
 from spice_tui.widgets.keys import bindings
@@ -45,6 +45,7 @@ class FollowingDialog(Dialog[T]):
         self.spice = app
         self.note = Static(markup=False)
         self.narrow = False
+        self._lost = False
         self._dirty = asyncio.Event()
 
     @property
@@ -136,11 +137,17 @@ class FollowingDialog(Dialog[T]):
         while True:
             await self._dirty.wait()
             self._dirty.clear()
+            if self._lost:  # there is an engine again
+                self._lost = False
+                self.note.update("")
             await self._saying(self.load())
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _saying(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
+        except EngineUnavailable as error:
+            self._lost = True
+            self.note.update(str(error))
         except SpiceError as error:
             self.say(str(error))

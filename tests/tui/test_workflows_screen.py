@@ -51,6 +51,14 @@ async def test_a_workflow_is_carried_out_drawn_and_gone_on_with(
         await driver.shows("4 cached", "✓ report")
         await driver.press("D")
         await driver.shows("Workflow 2 is put away.")
+        # An engine that goes and comes back is said, and then no more.
+        engine.stop()
+        await driver.until(lambda: not driver.app.world.attached, "the engine to be gone")
+        await driver.press("R")
+        await driver.shows("no engine is attached")
+        engine.start()
+        await driver.until(lambda: "no engine" not in driver.text, "the engine to be back")
+        await driver.shows("✓ report")
         # To the graph, along its links, and to the log of a step.
         await driver.press("enter", "right", "right", "enter")
         await driver.shows("the-report")
