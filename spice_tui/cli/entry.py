@@ -9,6 +9,19 @@ import sys
 
 def main() -> int:
     """Run what the process's arguments say and give the exit code."""
+    from spice_tui.cli.ending import settle
+
+    try:
+        code = _run()
+    except KeyboardInterrupt:  # while what it needs was still imported
+        from spice_tui.cli.exit_codes import ExitCode
+
+        code = ExitCode.INTERRUPTED
+    settle()
+    return code
+
+
+def _run() -> int:
     folder = folder_alone(sys.argv[1:])
     if folder is not None and sys.stdin.isatty() and sys.stdout.isatty():
         return _open(folder)

@@ -9,6 +9,7 @@ import typer
 
 from spice_engine.errors import SpiceError
 from spice_tui.cli import failures, output
+from spice_tui.cli.ending import settle
 from spice_tui.cli.exit_codes import ExitCode
 from spice_tui.cli.lazy import LazyGroup
 from spice_tui.cli.light import lighten
@@ -157,8 +158,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     ended = main()
-    # Python notes that an interrupt went through code that was given as a text (that of a named
-    # tuple in an import, say), and `python -m` then ends by that signal, though we have handled
-    # it and say 130. Another text that comes to its end makes it forget.
-    exec("")
+    settle()
     sys.exit(ended)

@@ -331,3 +331,23 @@ def test_an_interrupt_in_code_from_a_text_still_ends_with_130(folder: Path):
     (folder / "sitecustomize.py").write_text(INTERRUPTED_IN_A_TEXT)
     done = call(folder, "version", PYTHONPATH=str(folder))
     assert (done.returncode, done.stderr) == (130, "")
+
+
+INTERRUPTED_AT_THE_END = """
+import os, signal, sys
+
+class Last:
+    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGINT):
+        kill(pid, number)  # when the interpreter is put away, its handlers before it
+
+sys.last_of_all = Last()
+"""
+
+
+def test_control_c_pressed_again_changes_no_exit_code(folder: Path):
+    (folder / "sitecustomize.py").write_text(INTERRUPTED_AT_THE_END)
+    assert call(folder, "version", PYTHONPATH=str(folder)).returncode == 0
+    script = Path(sys.executable).with_name("spice-tui")
+    env = environment(folder, PYTHONPATH=str(folder))
+    done = subprocess.run([script, "ps", "--bogus"], cwd=folder, env=env, timeout=60, check=False)
+    assert done.returncode == 2
