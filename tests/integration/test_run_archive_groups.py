@@ -58,7 +58,7 @@ async def world_on(root: Path) -> AsyncIterator[World]:
         projects = Projects(runs.database, runs.metrics, runs.known, Bus())
         objects = runs.preparation.files._objects
         tree = ResourceTree(runs.location, runs.database, runs.metrics, objects, Bus())
-        runs.preparation.resolve = tree.stored_object
+        runs.preparation.resolve, runs.preparation.follow = tree.stored_object, tree.place_of
         client = ClientVariables(runs.location, "token", lambda: "")
         workflows = Workflows(runs, objects, Bus(), client)
         nobody = cast("ChildPool", None)  # archives need no child
@@ -87,8 +87,12 @@ async def a_workflow(world: World, runs: Sequence[int]) -> int:
         row = workflow_table.create(connection, kind="declared", name="flow", created=5.5)
         steps = [StepRow(f"step[{run}]", "complete", run, since=run - 1) for run in runs]
         workflow_table.put_steps(connection, row.id, steps)
-        mark = f"workflow:{row.id}"
+        within = workflow_table.create(
+            connection, kind="script", name="inner", created=6.0, within=row.id
+        )
+        workflow_table.set_state(connection, within.id, "complete", ended=6.5)
         for run in runs:
+            mark = f"workflow:{within.id if run == runs[-1] else row.id}"
             connection.execute("UPDATE runs SET made_by = ? WHERE id = ?", (mark, run))
         return workflow_table.set_state(connection, row.id, "complete", ended=7.0).id
 
@@ -102,19 +106,20 @@ async def test_a_project_goes_to_another_engine_whole(tmp_path: Path) -> None:
         alone = await one.run("echo 7 > seed", project="fruit")
         search = await a_search(one, "fruit")
         steps = [
-            await one.run("true", project="fruit", mounts=[f"runs/{alone}/seed"]),
+            await one.run("true", project="fruit", mounts=[f"runs/{alone}/seed", "@latest:last"]),
             await one.run("true", project="fruit"),
         ]
         workflow = await a_workflow(one, steps)
         await one.run("true")
         wanted = ExportArchive(file, project="FRUIT")
         written = await one.archives.export(wanted)
-        assert (written.runs, written.searches, written.workflows) == (6, 1, 1)
+        assert (written.runs, written.searches, written.workflows) == (6, 1, 2)
     async with world_on(tmp_path / "two") as two:
         await two.run("true")
         taken = await two.archives.take(file)
         assert len(taken.runs) == 6
-        assert (taken.searches, taken.workflows) == ({search: 1}, {workflow: 1})
+        assert (taken.searches, taken.workflows) == ({search: 1}, {workflow: 1, workflow + 1: 2})
+        assert (await two.workflows.known.row(2)).within == 1
         (project,) = await two.projects.list(archived=False)
         assert (project.name, project.description, project.runs) == ("Fruit", "what grows", 6)
         # The search is as it was, with its trials' runs by the numbers they have here.
@@ -130,8 +135,10 @@ async def test_a_project_goes_to_another_engine_whole(tmp_path: Path) -> None:
         step = await two.info(taken.runs[steps[0]])
         assert (step.made_by, step.mounts) == (
             "workflow:1",
-            [f"runs/{taken.runs[alone]}/seed:seed"],
+            [f"runs/{taken.runs[alone]}/seed:seed", "@latest:last"],
         )
+        row = await two.runs.database.read(lambda c: run_table.get(c, step.id))
+        assert row.mounts[1].run in taken.runs.values()
         again = await two.archives.take(file)
         assert (again.known, again.runs, again.searches) == (6, taken.runs, taken.searches)
         assert len(await two.searches.list(archived=False)) == 1
@@ -144,7 +151,7 @@ async def test_what_was_chosen_is_written(tmp_path: Path) -> None:
     async with world_on(tmp_path / "one") as one:
         search = await a_search(one, "")
         mounting = await one.run("true", mounts=["runs/1:x"])
-        steps = [await one.run("true")]
+        steps = [await one.run("true"), await one.run("true")]
         workflow = await a_workflow(one, steps)
         going = await one.runs.start(StartRun("sleep 300", in_place=True))
 
@@ -154,9 +161,9 @@ async def test_what_was_chosen_is_written(tmp_path: Path) -> None:
             return (await one.archives.export(request)).runs
 
         assert await runs_in(search=search) == 3
-        assert await runs_in(workflow=workflow) == 1
+        assert await runs_in(workflow=workflow) == 2  # one of them is of a workflow within
         assert await runs_in(runs=[1, mounting]) == 2
-        assert await runs_in(everything=True) == 5
+        assert await runs_in(everything=True) == 6
         for bad, error in (
             ({"runs": [going.id]}, Conflict),
             ({"runs": [99]}, NotFound),

@@ -25,13 +25,15 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class ArchivedRun:
     """A run as an archive tells it. `code` is the object of the folder it began with, `inner` where
-    in that its command did; None of one that began elsewhere."""
+    in that its command did; None of one that began elsewhere. `sources` are where its mounts lay,
+    by what they were asked for as."""
 
     run: RunInfo
     origin: str
     limits: dict[str, int | float | None]
     code: str = ""
     inner: str | None = None
+    sources: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ def plain_run(row: RunRow, origin: str, root: Path, *, code: bool) -> dict[str, 
         "limits": dict(row.limits),
         "code": row.code if code else "",
         "inner": inner,
+        "sources": {mount.resource: mount.source for mount in row.mounts},
     }
 
 

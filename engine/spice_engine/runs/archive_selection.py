@@ -93,13 +93,16 @@ def _made_by(connection: sqlite3.Connection, mark: str) -> set[int]:
 
 
 def _of_workflow(connection: sqlite3.Connection, workflow: WorkflowRow) -> set[int]:
-    """Its script's run, those it made, those that these made in turn, and the steps taken over."""
+    """Its script's run, those it made, those that these made in turn, and the steps taken over;
+    and the same of the workflows that it began."""
     found = {step.run for step in workflow_table.steps(connection, workflow.id)} | {workflow.run}
     numbers = {number for number in found if number is not None}
     left = numbers | set(workflow_table.runs_of(connection, workflow.id))
     while left:
         numbers |= left
         left = set(workflow_table.children_of(connection, sorted(left))) - numbers
+    for one in workflow_table.within(connection, workflow.id):
+        numbers |= _of_workflow(connection, one)
     return numbers
 
 

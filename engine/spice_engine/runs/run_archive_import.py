@@ -209,14 +209,21 @@ def _mounts(told: ArchivedRun, taken: _Taken) -> list[MountRow]:
     """What was mounted: runs by their numbers here. What they showed did not come."""
     found: list[MountRow] = []
     for mount in mount_texts.parse(told.run.mounts):
-        resource, parts = mount.resource, mount.resource.split("/")
-        number = resource_paths.run_number(parts[1]) if parts[0] == "runs" and parts[1:] else None
-        if number is not None:
-            here = taken.numbers.get(number)
-            whose = [ELSEWHERE, *parts] if here is None else ["runs", str(here), *parts[2:]]
-            resource = "/".join(whose)
-        found.append(MountRow(resource, mount.path, ""))
+        source = told.sources.get(mount.resource, "")
+        resource = _here(mount.resource, taken)
+        found.append(MountRow(resource, mount.path, "", _here(source, taken)))
     return found
+
+
+def _here(path: str, taken: _Taken) -> str:
+    """A path of the resource tree with the number that a run has here."""
+    match path.split("/"):
+        case ["runs", which, *rest] if (number := resource_paths.run_number(which)) is not None:
+            here = taken.numbers.get(number)
+            whose = [ELSEWHERE, "runs", which] if here is None else ["runs", str(here)]
+            return "/".join((*whose, *rest))
+        case _:
+            return path
 
 
 def _add(
@@ -290,7 +297,10 @@ def _finish(
         number = taken_groups.find_workflow(connection, workflow)
         if number is None:
             code = workflow.code if workflow.code in whole else ""
-            row = dataclasses.replace(workflow, run=taken.one(workflow.run), code=code)
+            # One that another began has a higher number, so that one is here already.
+            within = None if workflow.within is None else taken.workflows.get(workflow.within)
+            run = taken.one(workflow.run)
+            row = dataclasses.replace(workflow, run=run, code=code, within=within)
             here = [dataclasses.replace(one, run=taken.one(one.run), since=0) for one in steps]
             number = taken_groups.add_workflow(connection, row, here)
         taken.workflows[workflow.id] = number

@@ -97,6 +97,7 @@ def add_workflow(
         "fresh": workflow.fresh,
         "resumed": workflow.resumed,
         "archived": workflow.archived,
+        "within": workflow.within,
     }
     number = _insert(connection, "workflows", columns)
     if workflow.code:
