@@ -198,7 +198,7 @@ async def build_parts(
     stack.push_async_callback(workflows.close)
     searches = Searches(runs, pools["searcher"], bus)
     stack.push_async_callback(searches.close)
-    workflows.scripts.end_search = lambda number, kill: searches.end(number, kill=kill)
+    workflows.end_search = lambda number, kill: searches.end(number, kill=kill)
     workspaces = Workspaces(runs, bus)
     stack.push_async_callback(workspaces.close)
     logs = Logs(runs, pools)

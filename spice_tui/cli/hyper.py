@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spice_tui.cli import output
+from spice_tui.cli import inside, output
 from spice_tui.cli.creating import created
 from spice_tui.cli.following import FollowingClient
 from spice_tui.cli.groups import group
@@ -89,7 +89,7 @@ def _start(
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(session.connect(FollowingClient, make=True))
         request = request_of(session, client, method, command or (), given)
-        client, search = created(session, client, "searches.start", request)
+        client, search = created(session, client, "searches.start", inside.searched(request))
         stack.callback(client.close)
         if wait:
             stack.pop_all()  # it goes on to follow

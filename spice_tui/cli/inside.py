@@ -27,6 +27,19 @@ def joined(request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return "runs.start", request
 
 
+def searched(request: dict[str, Any]) -> dict[str, Any]:
+    """A search that a run's command begins: its trials are told their parent, and those of a
+    workflow get the folder that it has."""
+    run, number = request.get("run"), os.environ.get("SPICE_RUN_ID", "")
+    request = {**request, **workflow()}
+    if run is None or _files() is None:
+        return request
+    run = {**run, "cwd": folder(run.get("cwd", "")), "parent": int(number)}
+    if "within" in request and not run.get("in_place") and not run.get("git"):
+        run["code_of"] = int(number)
+    return {**request, "run": run}
+
+
 def folder(cwd: str) -> str:
     """Where a command that a run types is to begin: a folder of the run's copy of the app folder is
     that of the app folder."""

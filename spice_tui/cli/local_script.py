@@ -50,6 +50,7 @@ def _signal(script: subprocess.Popen[bytes], how: signal.Signals) -> None:
 
     with contextlib.suppress(psutil.Error):
         whole = psutil.Process(script.pid)
-        for process in [*whole.children(recursive=True), whole]:
+        # The first one first: else a shell goes on with its next line.
+        for process in [whole, *whole.children(recursive=True)]:
             with contextlib.suppress(psutil.Error):
                 process.send_signal(how)

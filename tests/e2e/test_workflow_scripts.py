@@ -204,7 +204,8 @@ def test_a_script_in_the_folder_finds_its_engine_and_serves(
 
 def test_a_script_in_a_terminal_ends_with_its_workflow(shared_engine: EngineFixture) -> None:
     last = len(shared_engine.call("workflows.list")["workflows"])  # type: ignore[index]
-    command = [TUI, "workflow", "create", "--local", "sleep 300; echo never"]
+    script = f"{TUI} hyper grid 'sleep 300; echo :n:' --param n=1,2; sleep 300; echo never"
+    command = [TUI, "workflow", "create", "--local", script]
     with subprocess.Popen(
         command, cwd=shared_engine.location.root, stdout=subprocess.PIPE, text=True
     ) as terminal:
@@ -212,11 +213,15 @@ def test_a_script_in_a_terminal_ends_with_its_workflow(shared_engine: EngineFixt
         def begun() -> list[dict[str, Any]]:
             return shared_engine.call("workflows.list")["workflows"][last:]  # type: ignore[index]
 
-        wait_for(begun, "the workflow")
+        def search() -> dict[str, Any]:
+            return shared_engine.call("searches.list")["searches"][-1]  # type: ignore[index]
+
+        wait_for(lambda: search()["state"] == "running", "the search that the script begins")
         shared_engine.call("workflows.stop", id=begun()[0]["id"])
-        assert terminal.communicate(timeout=60) == ("", None)
+        assert terminal.communicate(timeout=60) == (f"{search()['id']}\n", None)
     assert terminal.returncode == 143
     assert begun()[0]["state"] == "stopped"
+    wait_for(lambda: search()["state"] == "stopped", "the search to end with its workflow")
 
 
 def test_what_the_client_is_refused(shared_engine: EngineFixture) -> None:
@@ -227,6 +232,8 @@ def test_what_the_client_is_refused(shared_engine: EngineFixture) -> None:
         client.runs.new()
     with pytest.raises(errors.UnauthorizedRequest):
         spice.Client(shared_engine.http, "wrong" * 8).runs.list()
+    with pytest.raises(errors.BadRequest, match="search has no argument 'commit_label'"):
+        client.hyper.new_grid_search({"a": [1]}, command="true", commit_label="lib")
     with pytest.raises(errors.BadRequest, match="cannot be read"):
         client.runs.new(command="true", requirements_file="/nowhere.txt")
     with pytest.raises(errors.NotFound, match="no workflow 'nothing'"):

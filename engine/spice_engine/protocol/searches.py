@@ -37,8 +37,8 @@ class StartSearch:
     avg), and `goal` (min or max) says which is best. A trial that gets on badly is ended early by
     `pruner` (median, halving or hyperband). The same `seed` gives the same points. `sampler` of a
     Bayesian search is tpe; options of both are numbers or truths by name. `score` of a pod's
-    training is holdout or training. Of all requests with the same `request_key` the first begins a
-    search.
+    training is holdout or training. What a workflow begins is `within` that, and ends with it. Of
+    all requests with the same `request_key` the first begins a search.
     """
 
     method: str
@@ -59,6 +59,7 @@ class StartSearch:
     name: str = ""
     description: str = ""
     request_key: str = ""
+    within: int | None = None
 
 
 @record

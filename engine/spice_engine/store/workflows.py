@@ -14,6 +14,7 @@ from spice_engine.errors import NotFound
 from spice_engine.store import references
 from spice_engine.store.columns import from_json, placeholders, to_json
 from spice_engine.store.runs import FINAL_STATES
+from spice_engine.store.searches import OVER
 
 ACTIVE: Final = ("running", "stopping", "killing")
 """States of a workflow that is not over."""
@@ -296,13 +297,14 @@ def children_of(connection: sqlite3.Connection, runs: Sequence[int]) -> tuple[in
 
 
 def searches_of(connection: sqlite3.Connection, number: int) -> tuple[int, ...]:
-    """The searches whose trials say that a run of the workflow asked for them."""
+    """The searches that a script or a step of a workflow began, and that are not over."""
+    over = sorted(OVER)
     rows = connection.execute(
-        "SELECT DISTINCT made_by FROM runs WHERE made_by LIKE 'search:%'"
-        " AND parent IN (SELECT id FROM runs WHERE made_by = ?)",
-        (f"workflow:{number}",),
+        f"SELECT id FROM searches WHERE state NOT IN ({placeholders(over)})"
+        " AND json_extract(plan, '$.within') = ? ORDER BY id",
+        (*over, number),
     )
-    return tuple(sorted(int(row[0].partition(":")[2]) for row in rows))
+    return tuple(row[0] for row in rows)
 
 
 def active_runs_of(connection: sqlite3.Connection, number: int) -> tuple[int, ...]:

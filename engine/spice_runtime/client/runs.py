@@ -13,7 +13,7 @@ from typing import Any
 
 from spice_runtime.client.copying import brought
 from spice_runtime.client.door import Door
-from spice_runtime.client.errors import WaitError
+from spice_runtime.client.errors import BadRequest, WaitError
 from spice_runtime.client.requests import run_request
 
 _STATUSES = {"requested": "user_requested", "queued": "machine_requested"}
@@ -78,7 +78,7 @@ class RunsService(States):
 
     def __init__(self, door: Door, workflow: int | None = None, parent: int | None = None) -> None:
         self._door = door
-        self._workflow = workflow
+        self.workflow = workflow
         self._parent = parent
 
     def new(self, **given: Any) -> Run:
@@ -89,7 +89,7 @@ class RunsService(States):
             ClientException: it cannot be started.
         """
         label = given.pop("commit_label", None) or ""
-        workflow = given.pop("workflow_id", None) or self._workflow
+        workflow = given.pop("workflow_id", None) or self.workflow
         request = run_request(given)
         if self._parent is not None:
             request["parent"] = self._parent
@@ -101,12 +101,20 @@ class RunsService(States):
         return Run(self._door, self._door.create("runs", request))
 
     def template(self, given: dict[str, Any]) -> dict[str, Any]:
-        """The request of runs that a search makes."""
-        given.pop("commit_label", None)
+        """The request of runs that a search makes.
+
+        Raises:
+            BadRequest: an argument is unknown, or none of a search.
+        """
+        if given.pop("commit_label", None):
+            raise BadRequest(
+                "A search has no argument 'commit_label': its runs have the folder of the run that "
+                "asks for it, or the code of github_url."
+            )
         request = run_request(given)
         if self._parent is not None:
             request["parent"] = self._parent
-            if self._workflow is not None:
+            if self.workflow is not None and not {"git", "in_place"} & request.keys():
                 request["code_of"] = self._parent
         return request
 

@@ -75,6 +75,7 @@ class HyperService:
             "method": method,
             "parameters": [parameter(name, spec) for name, spec in params.items()],
             "run": self._runs.template(given),
+            "within": self._runs.workflow,
             **more,
         }
         return HyperSearch(self._door, self._door.create("searches", request))

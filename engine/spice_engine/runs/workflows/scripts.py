@@ -8,7 +8,6 @@ import dataclasses
 import os
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path, PurePosixPath
 
 from spice_engine.errors import Conflict, InvalidRequest, NotFound, SpiceError
@@ -31,9 +30,6 @@ from spice_engine.store.objects import ObjectStore
 from spice_engine.store.runs import FINAL_STATES
 from spice_engine.store.workflows import WorkflowRow
 
-EndSearch = Callable[[int, bool], Awaitable[object]]
-"""Number, and whether it is killed."""
-
 ENDED_AS = {"stopping": "stopped", "killing": "killed"}
 
 
@@ -46,8 +42,6 @@ class ScriptWorkflows:
         self._known = known
         self._repos = Repos(runs.location.root, objects, runs.preparation.sources)
         self._managing: set[int] = set()
-        self.end_search: EndSearch = _no_searches
-        """Ends a search that a script made; set when there are searches."""
 
     async def take_up(self, row: WorkflowRow) -> None:
         """Find what became of the script of a workflow that an earlier engine left."""
@@ -230,12 +224,6 @@ class ScriptWorkflows:
         )
         # The script first, so that it makes no more.
         await self.end_runs(sorted(made, key=lambda run: run != row.run), kill=kill)
-        searches = await self._runs.database.read(
-            lambda connection: table.searches_of(connection, row.id)
-        )
-        for number in searches:
-            with contextlib.suppress(Conflict, NotFound):
-                await self.end_search(number, kill)
         if row.kind == "local":
             await self._known.end(row.id, "killed" if kill else "stopped", "")
 
@@ -244,7 +232,3 @@ class ScriptWorkflows:
         for number in numbers:
             with contextlib.suppress(Conflict, NotFound):
                 await self._runs.end(number, kill=kill)
-
-
-async def _no_searches(number: int, kill: bool) -> None:  # noqa: ARG001
-    raise NotFound(f"there is no search {number}.")

@@ -7,8 +7,9 @@ import contextlib
 import logging
 import os
 import time
+from collections.abc import Awaitable, Callable
 
-from spice_engine.errors import Conflict
+from spice_engine.errors import Conflict, NotFound
 from spice_engine.events import Bus
 from spice_engine.protocol.runs import RunInfo
 from spice_engine.protocol.workflows import WorkflowInfo
@@ -25,6 +26,9 @@ from spice_engine.workers.runtime_copy import runtime_copy
 
 log = logging.getLogger(__name__)
 
+EndSearch = Callable[[int, bool], Awaitable[object]]
+"""Number, and whether it is killed."""
+
 
 class Workflows:
     """All workflows of one app folder. Belongs to the engine's loop."""
@@ -36,6 +40,8 @@ class Workflows:
         self.declared = DeclaredWorkflows(runs, objects, self.known)
         self.scripts = ScriptWorkflows(runs, objects, self.known)
         self.terminals = Terminals(self.known)
+        self.end_search: EndSearch = _no_searches
+        """Ends a search that a workflow began; set when there are searches."""
         self._work: set[asyncio.Task[None]] = set()
         self._deaf = runs.listen(self._hear)
         runs.variables += [client, variables]
@@ -81,8 +87,8 @@ class Workflows:
             log.error("a workflow's change failed", exc_info=error)
 
     async def end(self, number: int, *, kill: bool) -> WorkflowInfo:
-        """Stop or kill a workflow: its script or steps, every run it made, and every workflow that
-        it began.
+        """Stop or kill a workflow: its script or steps, every run it made, and every search and
+        workflow that it began.
 
         Raises:
             NotFound: there is none.
@@ -98,6 +104,11 @@ class Workflows:
             self.declared.end(number, kill=kill)
         else:
             await self.scripts.end(row, kill=kill)
+        for search in await self.runs.database.read(
+            lambda connection: table.searches_of(connection, number)
+        ):
+            with contextlib.suppress(Conflict, NotFound):  # it ended just now
+                await self.end_search(search, kill)
         for other in await self.runs.database.read(
             lambda connection: table.within(connection, number)
         ):
@@ -144,6 +155,10 @@ class Workflows:
             with contextlib.suppress(Conflict):  # it goes on, or is put away already
                 await self.runs.archive(run, archived=True)
         return info
+
+
+async def _no_searches(number: int, kill: bool) -> None:  # noqa: ARG001
+    raise NotFound(f"there is no search {number}.")
 
 
 def workflow_of(made_by: str) -> int | None:
