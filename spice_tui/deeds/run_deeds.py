@@ -76,10 +76,13 @@ class RunDeeds(Base):
         view = await self._runs_view()
         if page and page not in view.deck.names:
             raise Refused(f"{page!r} is none of {', '.join(view.deck.names)}.")
+        hidden = not view.deck.is_on_screen  # a small terminal shows one pane
         if page:
             await view.turn_to(page)
-        else:
+        elif not hidden:
             await view.deck.turn(1)
+        if hidden:
+            view.go_to(view.deck)
         self.draw()
 
     async def action_project(self, name: str = "") -> None:

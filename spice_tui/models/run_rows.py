@@ -33,7 +33,7 @@ _MIDDLE = (
     Column("created", "began", "time", least=8, most=12, importance=6),
     Column("took", "took", "duration", least=6, most=9),
 )
-_WHY = Column("why", "why", least=8, most=40, importance=5, optional=True)
+_WHY = Column("why", "why", least=20, most=40, importance=5, optional=True)
 _LAST = (
     Column("labels", "labels", least=6, most=24, importance=3, optional=True),
     Column("project", "project", least=7, most=16, importance=2, optional=True),

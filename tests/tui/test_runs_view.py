@@ -163,3 +163,8 @@ async def test_what_is_known_of_a_run_scrolls_and_its_keys_work(engine: EngineFi
         await driver.press("H")
         await driver.shows("No search yet.")
         await driver.press("escape")
+        await driver.until(lambda: view.pane is view.query_one("#run-details"), "the details")
+        await driver.press("b")
+        await driver.shows("◆Log", "a line of the log")
+        await driver.press("b")
+        await driver.shows("◆Metrics")
