@@ -91,8 +91,8 @@ SCRIPTS = """\
 
 `spice-tui workflow create "python flow.py"` (or Spell's `workflow python flow.py`) runs a script
 as a run of kind `workflow`; `--local` runs it in the terminal. What the script starts joins the
-workflow and runs on the folder as it was when the workflow began; a search or workflow that it begins
-is a part of its own, and is stopped with it. `--repo LABEL=PATH[:COMMIT]` and `--github-repo
+workflow and runs on the folder as it was when the workflow began; a search or workflow that it
+begins is a part of its own, and is stopped with it. `--repo LABEL=PATH[:COMMIT]` and `--github-repo
 LABEL=URL[:REF]` give it more code, which `commit_label` picks. A local script is ended when its
 workflow is stopped, and its workflow has failed when its terminal is gone for half a minute.
 
