@@ -27,6 +27,7 @@ from spice_engine.runs.run_archives import RunArchives
 from spice_engine.runs.service import Runs
 from spice_engine.runs.states import asked_with, info_of
 from spice_engine.store import runs as run_table
+from spice_engine.store import tracking
 from spice_engine.store.series import Point
 from spice_engine.workers.child import Report
 from spice_engine.workers.pool import ChildPool
@@ -100,6 +101,8 @@ async def a_run(world: World) -> RunInfo:
 
 async def test_a_run_goes_to_another_engine_with_all_that_it_left(world: World) -> None:
     first = await a_run(world)
+    tags = {"team": "fruit", "long ü": "x" * 500}
+    await world.runs.database.write(lambda c: tracking.set_tags(c, first.id, tags))
     file = world.folder / "first.spicerun"
     wanted = ExportArchive(str(file), runs=[first.id])
     written = await world.archives.export(wanted)
@@ -121,6 +124,7 @@ async def test_a_run_goes_to_another_engine_with_all_that_it_left(world: World) 
             assert getattr(taken.run, name) == getattr(first, name), name
         assert (taken.run.labels, taken.run.params) == (["good"], {"lr": 0.5})
         assert (taken.run.project, taken.run.output_files) == ("Digits", 2)
+        assert await runs.database.read(lambda c: tracking.tags_of(c, [2])) == {2: tags}
         folder = other.runs.folder(2)
         assert (folder / "logs.txt").read_text() == "said\n"
         assert (folder / "outputs" / "link").read_text() == "made\n"

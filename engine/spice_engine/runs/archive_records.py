@@ -26,7 +26,7 @@ T = TypeVar("T")
 class ArchivedRun:
     """A run as an archive tells it. `code` is the object of the folder it began with, `inner` where
     in that its command did; None of one that began elsewhere. `sources` are where its mounts lay,
-    by what they were asked for as."""
+    by what they were asked for as; `tags` those of tracking clients."""
 
     run: RunInfo
     origin: str
@@ -34,6 +34,7 @@ class ArchivedRun:
     code: str = ""
     inner: str | None = None
     sources: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
+    tags: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)

@@ -279,7 +279,7 @@ def _add(
     )
     tracking.put_away(connection, row.id, info.archived)
     tracking.note(connection, row.id, told.origin)
-    tracking.set_tags(connection, row.id, {UNFINISHED: "not finished"})
+    tracking.set_tags(connection, row.id, {**told.tags, UNFINISHED: "not finished"})
     return row.id
 
 

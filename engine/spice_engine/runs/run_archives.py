@@ -205,6 +205,8 @@ class RunArchives:
             raise Conflict(f"{target} is there already.", hint="Replace it with --overwrite.")
         chosen = await self._runs.database.read(lambda found: choose(found, request))
         origins = await self._origins(chosen.runs)
+        numbers = [row.id for row in chosen.runs]
+        tags = await self._runs.database.read(lambda found: tracking.tags_of(found, numbers))
         root = self._runs.location.root
         head = records.plain_groups(chosen, code=request.code)
         objects = await asyncio.to_thread(self._objects_of, chosen.codes if request.code else ())
@@ -213,7 +215,8 @@ class RunArchives:
             for row in chosen.runs:
                 points = space / f"{row.id}-{archive_files.POINTS}"
                 await self._write_points(row.id, points)
-                about = records.plain_run(row, origins[row.id], root, code=request.code)
+                told = records.plain_run(row, origins[row.id], root, code=request.code)
+                about = {**told, "tags": tags[row.id]}
                 packed.append(Packed(row.id, about, points, self._runs.folder(row.id)))
             size = await asyncio.to_thread(
                 archive_files.write, target, head, objects, packed, space, self._go_on
