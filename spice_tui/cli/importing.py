@@ -23,7 +23,7 @@ def import_pod(
     ctx: typer.Context,
     file: Annotated[
         str,
-        typer.Argument(metavar="FILE", help="The .spicepod file, or the mlruns folder."),
+        typer.Argument(metavar="FILE", help="The .spicepod file, the mlruns folder or mlflow.db."),
     ],
     folder: Annotated[
         str,
@@ -63,7 +63,7 @@ def import_pod(
             hint="Such as: import mlflow mlruns/, import tensorboard logs/, import runs FILE, "
             "import runs TABLE.csv, import metrics TABLE.csv.",
         )
-    if folder or source.is_dir():
+    if folder or source.is_dir() or source.name == "mlflow.db":
         _import_runs(session, source, json=json)
         return
     params = {**_source(source, session.location.root)}
@@ -147,7 +147,7 @@ def _import_events(session: Session, folder: Path, *, json: bool) -> None:
 
 
 def _import_runs(session: Session, folder: Path, *, json: bool) -> None:
-    if not folder.is_dir():
+    if not folder.exists():
         raise NotFound(f"there is no folder {str(folder)!r}.")
     with session.connect(make=True) as client:
         taken = client.call("tracking.import", {"folder": str(folder)}, timeout=LONG)

@@ -6,8 +6,10 @@ import http.client
 import json
 import shutil
 import socket
+import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -438,8 +440,103 @@ def test_a_folder_is_taken_in_once(
     assert (outputs / "model/w.bin").read_bytes() == b"w"
 
 
+TABLES = """
+CREATE TABLE experiments (experiment_id, name, artifact_location, lifecycle_stage);
+CREATE TABLE experiment_tags (key, value, experiment_id);
+CREATE TABLE runs (run_uuid, name, user_id, status, start_time, end_time, lifecycle_stage,
+                   artifact_uri, experiment_id);
+CREATE TABLE metrics (key, value, timestamp, run_uuid, step, is_nan);
+CREATE TABLE params (key, value, run_uuid);
+CREATE TABLE tags (key, value, run_uuid);
+CREATE TABLE logged_models (model_id, experiment_id, name, artifact_location, lifecycle_stage,
+                            source_run_id);
+"""
+
+
+def database(folder: Path) -> tuple[str, str]:
+    """Runs as MLflow keeps them where nobody says otherwise; the ids of two of them."""
+    one, other = "e5" * 16, "f6" * 16
+    place = folder / "mlruns/7" / one / "artifacts"
+    place.mkdir(parents=True)
+    (place / "w.bin").write_bytes(b"w")
+    model = folder / "mlruns/7/models/m-7/artifacts"
+    model.mkdir(parents=True)
+    (model / "MLmodel").write_text("flavors: {}")
+    with closing(sqlite3.connect(folder / "mlflow.db")) as connection, connection:
+        connection.executescript(TABLES)
+        connection.execute("INSERT INTO experiments VALUES (7, 'heath', '', 'active')")
+        connection.execute("INSERT INTO experiment_tags VALUES ('area', 'west', 7)")
+        connection.executemany(
+            "INSERT INTO runs VALUES (?, ?, 'me', ?, 1600000000000, 1600000060000, ?, ?, 7)",
+            [
+                (one, "ling", "FINISHED", "active", str(place)),
+                (other, "", "FAILED", "deleted", "/etc"),
+                ("07" * 16, "", "FAILED", "active", "s3://far/away"),
+            ],
+        )
+        connection.execute("UPDATE runs SET start_time = NULL WHERE run_uuid LIKE '07%'")
+        connection.executemany(
+            "INSERT INTO metrics VALUES ('loss', ?, 1600000000001, ?, ?, ?)",
+            [
+                (0.5, one, -1, 0),
+                (0, one, 2, 1),
+                (-sys.float_info.max, one, 3, 0),
+                ("much", one, 4, 0),
+            ],
+        )
+        connection.execute("INSERT INTO params VALUES ('depth', '4', ?)", (one,))
+        connection.execute("INSERT INTO params VALUES ('a$b', '4', ?)", (one,))
+        connection.execute("INSERT INTO tags VALUES ('c', CAST(x'67ff' AS TEXT), ?)", (one,))
+        connection.execute(
+            "INSERT INTO logged_models VALUES ('m-7', 7, 'bark', ?, 'active', ?)",
+            (f"file://{model}", one),
+        )
+    return one, other
+
+
+@pytest.mark.parametrize("named", ["mlruns", "mlflow.db"])
+def test_a_database_is_taken_in_with_the_files_beside_it(
+    shared_engine: EngineFixture, tmp_path: Path, capsys: pytest.CaptureFixture[str], named: str
+):
+    one, other = database(tmp_path)
+    folder = ["--folder", str(shared_engine.location.root)]
+    assert command_line([*folder, "import", "--json", str(tmp_path / named)]) == 0
+    taken = json.loads(capsys.readouterr().out)
+    assert taken["new"] + taken["known"] == 2
+    assert taken["notes"][:2] == [
+        f"{one}: Invalid param name: 'a$b'.",
+        f"{other}: its files are left out: '/etc' is elsewhere.",
+    ]
+    assert taken["notes"][2] == f"{'07' * 16}: it has no begin."
+    _, answer = ask(shared_engine, "GET", f"{API}/runs/get?run_id={one}")
+    data = {kind: pairs_of(answer["run"]["data"][kind]) for kind in ("params", "tags")}
+    assert data["params"] == {"depth": "4"}
+    assert data["tags"]["c"] == "g\ufffd"
+    number = int(data["tags"]["spice.run"])
+    assert info(shared_engine, number)["project"] == "heath"
+    history = f"{API}/metrics/get-history?run_id={one}&metric_key=loss"
+    _, answer = ask(shared_engine, "GET", history)
+    points = [(point["step"], point["value"]) for point in answer["metrics"]]
+    assert points == [(-1, 0.5), (2, "NaN"), (3, "-Infinity")]
+    outputs = shared_engine.location.state / f"runs/{number}/outputs"
+    files = sorted(str(path.relative_to(outputs)) for path in outputs.rglob("*") if path.is_file())
+    assert files == ["models/bark/MLmodel", "w.bin"]
+    _, answer = ask(shared_engine, "GET", f"{API}/runs/get?run_id={other}")
+    found = answer["run"]["info"]
+    assert (found["lifecycle_stage"], found["status"]) == ("deleted", "FAILED")
+
+
+def pairs_of(pairs: list[dict[str, str]]) -> dict[str, str]:
+    return {pair["key"]: pair["value"] for pair in pairs}
+
+
 def test_what_is_no_store_is_refused(shared_engine: EngineFixture, tmp_path: Path):
     folder = ["--folder", str(shared_engine.location.root)]
     (tmp_path / "empty").mkdir()
     assert command_line([*folder, "import", "mlflow", str(tmp_path / "empty")]) == 2
+    with closing(sqlite3.connect(tmp_path / "empty/other.db")) as connection, connection:
+        connection.execute("CREATE TABLE runs (run_uuid)")
+    (tmp_path / "empty/text.db").write_text("no database at all")
+    for name in ("other.db", "text.db"):
+        assert command_line([*folder, "import", "mlflow", str(tmp_path / "empty" / name)]) == 2
     assert command_line([*folder, "import", "mlflow", str(tmp_path / "nowhere")]) == 5

@@ -7,7 +7,8 @@ from spice_engine.records import record
 
 @record
 class ImportTracking:
-    """Take in a folder of this machine that MLflow's file store wrote, by its absolute path."""
+    """Take in a folder of this machine that MLflow's file store wrote, or its `mlflow.db`, by its
+    absolute path."""
 
     folder: str
 

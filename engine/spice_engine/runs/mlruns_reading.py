@@ -35,9 +35,8 @@ _STATUSES = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLE
 
 @dataclass(frozen=True, slots=True)
 class FoundRun:
-    """A run in such a folder; times are unix seconds."""
+    """A run in such a folder; times are unix seconds, its files lie in `files`."""
 
-    folder: Path
     uuid: str
     name: str
     user: str
@@ -47,6 +46,7 @@ class FoundRun:
     deleted: bool
     params: Mapping[str, str]
     tags: Mapping[str, str]
+    files: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,12 @@ class FoundModel:
 
 @dataclass(frozen=True, slots=True)
 class FoundExperiment:
-    """An experiment in such a folder, with the folders of its runs."""
+    """An experiment in such a folder, with the names by which the store has its runs."""
 
     id: str
     name: str
     tags: Mapping[str, str]
-    runs: tuple[Path, ...]
+    runs: tuple[str, ...]
     models: tuple[FoundModel, ...] = ()
     deleted: bool = False
 
@@ -81,6 +81,30 @@ class Notes:
         """One more."""
         if len(self.lines) < 100:
             self.lines.append(line)
+
+
+def is_store(folder: Path) -> bool:
+    """Whether a folder is one that MLflow's file store wrote."""
+    return any((one / META).is_file() for one in _folders(folder))
+
+
+class FolderStore:
+    """One such folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def experiments(self, notes: Notes) -> list[FoundExperiment]:
+        """The experiments in it; see `experiments`."""
+        return experiments(self._folder, notes)
+
+    def run(self, key: str, notes: Notes) -> FoundRun | None:
+        """One run of it, by its folder; None if it is none."""
+        return run(Path(key), notes)
+
+    def points(self, found: FoundRun, notes: Notes, most: int) -> Iterator[list[Sent]]:
+        """The points of a run's metrics, at most so many at a time."""
+        return points(found.files.parent, notes, most)
 
 
 def experiments(folder: Path, notes: Notes) -> list[FoundExperiment]:
@@ -107,7 +131,7 @@ def experiments(folder: Path, notes: Notes) -> list[FoundExperiment]:
                 str(meta["experiment_id"]),
                 meta["name"],
                 tags,
-                tuple(inner),
+                tuple(map(str, inner)),
                 tuple(models),
                 deleted=place.parent == trash,
             )
@@ -124,15 +148,14 @@ def run(folder: Path, notes: Notes) -> FoundRun | None:
     """One run of a store; None if it is none."""
     meta = _meta(folder / META)
     uuid = str(meta.get("run_id") or meta.get("run_uuid") or "")
-    started = _number(meta.get("start_time"))
+    started = milliseconds(meta.get("start_time"))
     if uuid != folder.name or started is None:
         notes.add(f"{folder.name[:100]}: its {META} is not that of a run.")
         return None
     tags = _texts(folder / TAGS, MOST_TAG, "tag", notes)
     status = meta.get("status")
-    ended = _number(meta.get("end_time"))
+    ended = milliseconds(meta.get("end_time"))
     return FoundRun(
-        folder,
         uuid,
         str(meta.get("run_name") or tags.get("mlflow.runName", "")),
         str(meta.get("user_id") or ""),
@@ -142,6 +165,7 @@ def run(folder: Path, notes: Notes) -> FoundRun | None:
         meta.get("lifecycle_stage") == "deleted",
         _texts(folder / PARAMS, MOST_PARAM, "param", notes),
         tags,
+        folder / ARTIFACTS,
     )
 
 
@@ -239,7 +263,8 @@ def _meta(path: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", data) if isinstance(data, dict) else {}
 
 
-def _number(value: object) -> float | None:
+def milliseconds(value: object) -> float | None:
+    """A time as MLflow writes it; None where it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if 0 <= value < 2**48 else None

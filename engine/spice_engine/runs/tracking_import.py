@@ -1,4 +1,4 @@
-"""Taking a folder of MLflow's file store in: its experiments, runs, metrics and files.
+"""Taking in what MLflow kept, in a folder or a database: experiments, runs, metrics and files.
 
 A run is known by its id: one that is here already is left alone, and one whose import was cut
 short is taken in anew.
@@ -13,21 +13,30 @@ import secrets
 import shutil
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from spice_engine.errors import Conflict, InvalidRequest, NotFound
 from spice_engine.protocol.tracking import ImportedRuns
 from spice_engine.runs import mlruns_reading as reading
 from spice_engine.runs import resource_files as files
 from spice_engine.runs import tracking_changes as changes
-from spice_engine.runs.mlruns_reading import FoundExperiment, FoundModel, FoundRun, Notes
+from spice_engine.runs.mlflow_database import FILE, DatabaseStore
+from spice_engine.runs.mlruns_reading import (
+    FolderStore,
+    FoundExperiment,
+    FoundModel,
+    FoundRun,
+    Notes,
+)
 from spice_engine.runs.projects import LONGEST_NAME, Projects
 from spice_engine.runs.run_files import OUTPUTS
 from spice_engine.runs.tracking import Tracking
 from spice_engine.runs.tracking_artifacts import measured
 from spice_engine.runs.tracking_checks import MOST_PARAMS_BYTES
 from spice_engine.runs.tracking_models import FOLDER
-from spice_engine.runs.tracking_points import Times
+from spice_engine.runs.tracking_points import Sent, Times
 from spice_engine.runs.tracking_views import NAME, STATES, USER, owner_of
 from spice_engine.store import experiments as experiment_table
 from spice_engine.store import runs as run_table
@@ -44,6 +53,22 @@ from spice_engine.store.tracking_inputs import LoggedModel
 UNFINISHED = "spice.import"
 """The tag of a run whose import is not over."""
 POINTS_AT_ONCE = 10_000
+
+
+class Store(Protocol):
+    """Where MLflow kept runs. Everything blocks."""
+
+    def experiments(self, notes: Notes) -> list[FoundExperiment]:
+        """The experiments in it."""
+        ...
+
+    def run(self, key: str, notes: Notes) -> FoundRun | None:
+        """One run of it; None if it is none."""
+        ...
+
+    def points(self, found: FoundRun, notes: Notes, most: int) -> Iterator[list[Sent]]:
+        """The points of a run's metrics, at most so many at a time."""
+        ...
 
 
 class TrackingImport:
@@ -65,7 +90,8 @@ class TrackingImport:
         """
         notes = Notes()
         async with self._one:
-            found = await asyncio.to_thread(self._look, folder, notes)
+            store = await asyncio.to_thread(self._store, folder)
+            found = await asyncio.to_thread(store.experiments, notes)
             there = {one.name for one in await self._projects.list(archived=False)}
             wanted: list[tuple[FoundRun, int, list[FoundModel]]] = []
             deleted: set[str] = set()
@@ -73,24 +99,32 @@ class TrackingImport:
                 number, project = await self._experiment(experiment)
                 if experiment.deleted and project not in there:
                     deleted.add(project)
-                for place in experiment.runs:
-                    one = await asyncio.to_thread(reading.run, place, notes)
+                for key in experiment.runs:
+                    one = await asyncio.to_thread(store.run, key, notes)
                     if one is not None:
                         models = [model for model in experiment.models if model.run == one.uuid]
                         wanted.append((one, number, models))
             # Their numbers here follow the order in which they were.
             wanted.sort(key=lambda each: each[0].started)
-            new = [await self._run(*each, notes) for each in wanted].count(True)
+            new = [await self._run(store, *each, notes) for each in wanted].count(True)
             for project in deleted:
                 with contextlib.suppress(Conflict):  # it was so already
                     await self._projects.archive(project, archived=True)
         return ImportedRuns(len(found), new, len(wanted) - new, notes.lines)
 
-    def _look(self, folder: str, notes: Notes) -> list[FoundExperiment]:
+    def _store(self, folder: str) -> Store:
         place = files.machine_resource(folder, self._runs.location.state).place
-        if place is None or not place.is_dir():
+        if place is None:
             raise InvalidRequest(f"{folder[:200]} is no folder.")
-        return reading.experiments(place, notes)
+        if not place.is_dir():
+            return DatabaseStore(place)
+        if reading.is_store(place):
+            return FolderStore(place)
+        # Where a database has the runs, this folder holds their files.
+        for database in (place / FILE, place.parent / FILE):
+            if database.is_file():
+                return DatabaseStore(database)
+        return FolderStore(place)
 
     async def _experiment(self, found: FoundExperiment) -> tuple[int, str]:
         """The number here of an experiment there, and its project."""
@@ -111,7 +145,12 @@ class TrackingImport:
         return await self._database.write(note)
 
     async def _run(
-        self, found: FoundRun, experiment: int, models: list[FoundModel], notes: Notes
+        self,
+        store: Store,
+        found: FoundRun,
+        experiment: int,
+        models: list[FoundModel],
+        notes: Notes,
     ) -> bool:
         """Take one run in; False if it is here already."""
 
@@ -129,7 +168,7 @@ class TrackingImport:
         folder = self._runs.folder(number)
         await self._runs.metrics.remove(owner_of(number))
         times = Times()
-        batches = reading.points(found.folder, notes, POINTS_AT_ONCE)
+        batches = store.points(found, notes, POINTS_AT_ONCE)
         while batch := await asyncio.to_thread(next, batches, None):
             await self._runs.metrics.take(owner_of(number), times.rows(owner_of(number), batch))
         beside = self._runs.location.state / "tmp" / f"import-{secrets.token_hex(8)}"
@@ -217,7 +256,7 @@ def _copy(
         StorageError: the disk is full.
     """
     try:
-        _copy_tree(found.folder / reading.ARTIFACTS, beside, notes)
+        _copy_tree(found.files, beside, notes)
         for model in models:
             _copy_tree(model.files, beside / _folder_of(model, models), notes)
         if folder.exists():

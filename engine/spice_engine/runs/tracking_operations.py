@@ -9,5 +9,5 @@ from spice_engine.runs.tracking_import import TrackingImport
 
 @operation("tracking.import", http="POST /api/v1/tracking/import")
 async def take(imports: TrackingImport, request: ImportTracking) -> ImportedRuns:
-    """Take the experiments and runs of MLflow's file store in; those that are here stay."""
+    """Take in experiments and runs of MLflow's folder or database; those that are here stay."""
     return await imports.take(request.folder)
