@@ -15,6 +15,7 @@ from spice_engine.errors import (
     DeadlineExceeded,
     EngineUnavailable,
     IncompatibleVersion,
+    InvalidRequest,
     ProtocolError,
     SpiceError,
     revive,
@@ -178,6 +179,11 @@ class Client:
     def _send(self, message: list[Any]) -> None:
         try:
             self._socket.sendall(frames.encode(message))
+        except ProtocolError as error:
+            if isinstance(fault := error.__cause__, UnicodeEncodeError):
+                shown = fault.object[:80].encode("utf-8", "backslashreplace").decode()
+                raise InvalidRequest(f"{shown!r} is no text of UTF-8.") from error
+            raise
         except OSError as error:
             raise EngineUnavailable(f"the connection broke: {error.strerror or error}.") from error
 

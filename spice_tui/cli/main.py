@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -153,7 +154,21 @@ def main(arguments: list[str] | None = None) -> int:
         return failures.report_usage(error)
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
+    except FileNotFoundError:
+        if _is_somewhere():
+            raise
+        failures.say("the folder that this was called from is gone. Go to another one.")
+        return ExitCode.FAILED
     return code if isinstance(code, int) else ExitCode.OK
+
+
+def _is_somewhere() -> bool:
+    """Whether there is a current folder."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

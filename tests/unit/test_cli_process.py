@@ -351,3 +351,25 @@ def test_control_c_pressed_again_changes_no_exit_code(folder: Path):
     env = environment(folder, PYTHONPATH=str(folder))
     done = subprocess.run([script, "ps", "--bogus"], cwd=folder, env=env, timeout=60, check=False)
     assert done.returncode == 2
+
+
+def test_a_folder_that_is_gone_and_texts_that_are_none_are_told(
+    folder: Path, engine: SmallEngine
+) -> None:
+    done = call(folder, "run", "-b", "--name", os.fsdecode(b"\xff"), "true")
+    assert done.returncode == 2
+    assert "is no text of UTF-8" in done.stderr
+    assert "codec" not in done.stderr
+    line = f"mkdir gone && cd gone && rmdir ../gone && exec {sys.executable} -m spice_tui.cli.main"
+    done = subprocess.run(
+        ["sh", "-c", f"{line} -C {folder} run -b true"],
+        cwd=folder,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "is gone. Go to another one." in done.stderr
+    assert "Traceback" not in done.stderr
