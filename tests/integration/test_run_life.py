@@ -197,6 +197,9 @@ async def test_runs_begin_in_the_order_that_was_asked_for(runs: Runs) -> None:
     assert (skipped.state, skipped.started) == ("failed", None)
     assert skipped.message == "Not begun: run 1 did not succeed (killed)."
     assert (await over(runs, fourth.id)).outcome == "success"
+    failed = await run(runs, "exit 7")
+    skipped = await run(runs, "true", after=[failed.id], after_ok=True)
+    assert skipped.message == f"Not begun: run {failed.id} did not succeed (exit code 7)."
     with pytest.raises(NotFound, match="no run 99"):
         await runs.start(StartRun("true", after=[99]))
 

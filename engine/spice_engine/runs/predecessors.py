@@ -48,7 +48,9 @@ class Predecessors:
                 over = [one for one in found if one.state in FINAL_STATES]
                 bad = next((one for one in over if not succeeded(one)), None)
                 if row.after_ok and bad is not None:
-                    return f"Not begun: run {bad.id} did not succeed ({bad.state})."
+                    code = f"exit code {bad.exit_code}"
+                    how = code if bad.state == "complete" else bad.state
+                    return f"Not begun: run {bad.id} did not succeed ({how})."
                 if len(over) == len(found):
                     return ""
                 waited = [one.id for one in found if one.state not in FINAL_STATES]
