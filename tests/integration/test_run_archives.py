@@ -430,6 +430,7 @@ async def test_what_is_no_run_or_harmful_leaves_nothing(world: World) -> None:
         (run | {"runs/3/run.json": good_about.replace(b'"first"', b'"\\ud800"')}, None),
         (run | {"runs/3/run.json": good_about.replace(b'"first"', b'"a\\u0000"')}, None),
         (run | {"runs/3/run.json": endless}, None),
+        (run | {"runs/4/run.json": good_about}, None),
         (run | {"runs/3/outputs/d/x": b"x"}, {"runs/3/outputs/d": str(outside)}),
     ):
         with pytest.raises((InvalidRequest, Conflict)):

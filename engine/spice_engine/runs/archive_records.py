@@ -6,8 +6,9 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from spice_engine.errors import InvalidRequest, SpiceError
 from spice_engine.protocol.runs import RunInfo
@@ -18,6 +19,9 @@ from spice_engine.runs.states import info_of
 from spice_engine.store.runs import FINAL_STATES, RunRow
 from spice_engine.store.searches import OVER, TRIAL_OVER, SearchRow, TrialRow
 from spice_engine.store.workflows import ACTIVE, StepRow, WorkflowRow
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 T = TypeVar("T")
 
@@ -140,13 +144,20 @@ def _check_times(*times: float | None) -> None:
         raise InvalidRequest("what is told of a time is damaged: it is not finite.")
 
 
+@cache
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
 def _checked(kind: type[T], told: Mapping[str, Any], what: str) -> T:
-    from pydantic import TypeAdapter, ValidationError  # where a file was read, which is rare
+    from pydantic import ValidationError  # where a file was read, which is rare
 
     fields = {field.name for field in dataclasses.fields(cast("Any", kind))}
     given = {name: value for name, value in told.items() if name in fields}
     try:
-        return TypeAdapter(kind).validate_python(given)
+        return _adapter(kind).validate_python(given)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))

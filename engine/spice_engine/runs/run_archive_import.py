@@ -18,6 +18,7 @@ from spice_engine.runs import mounts as mount_texts
 from spice_engine.runs import resource_paths
 from spice_engine.runs import run_archive_files as files
 from spice_engine.runs.archive_records import ArchivedRun, ToldGroups
+from spice_engine.runs.known_runs import RECENT
 from spice_engine.runs.projects import Projects
 from spice_engine.runs.run_archive_files import Archive, Unpacked
 from spice_engine.runs.run_files import OUTPUTS
@@ -95,22 +96,25 @@ class ArchiveImport:
             InvalidRequest: it is damaged; nothing was taken.
             StorageError: the disk is full; nothing was taken.
         """
-        told = [records.told_run(run.about) for run in archive.runs]
-        groups = records.told_groups(archive.head)
-        if not told:
+        if not archive.runs:
             raise InvalidRequest("the archive holds no run.")
+        told, groups = await asyncio.to_thread(_told, archive)
         codes = {one.code for one in told} | {row.code for row, _ in groups.workflows}
         whole = await asyncio.to_thread(self._put, archive, codes - {""})
-        new = await self._runs.database.read(
-            lambda found: [one for one in told if _known(found, one) is None]
-        )
-        projects = await self._ensure(new, groups)
+        known, halves = await self._runs.database.read(lambda found: _here(found, told))
+        for number in halves:  # of an import that was cut short
+            await self._forget(number)
+        projects = await self._ensure([one for one in told if one.origin not in known], groups)
         taken = _Taken()
         try:
             for run, about in zip(archive.runs, told, strict=True):
                 self._go_on(0)
-                known = dataclasses.replace(about, code=about.code if about.code in whole else "")
-                await self._take_run(run, known, projects.get(about.run.project, ""), taken)
+                if about.origin in known:
+                    taken.numbers[run.number] = known[about.origin]
+                    continue
+                code = about.code if about.code in whole else ""
+                new = dataclasses.replace(about, code=code)
+                await self._take_run(run, new, projects.get(about.run.project, ""), taken)
             rows = await self._runs.database.write(
                 lambda connection: _finish(connection, taken, groups, whole)
             )
@@ -118,7 +122,7 @@ class ArchiveImport:
             for number in taken.fresh:
                 await self._forget(number)
             raise
-        for row in rows:
+        for row in rows[-RECENT:]:
             self._runs.known.note(row)
         await self._groups.taken_in([*taken.searches.values()], [*taken.workflows.values()])
         was = archive.runs[0].number
@@ -160,25 +164,17 @@ class ArchiveImport:
         self, run: Unpacked, told: ArchivedRun, project: str, taken: _Taken
     ) -> None:
         left = await asyncio.to_thread(_measured, run)
-        half = await self._runs.database.read(lambda connection: _half(connection, told))
-        if half is not None:  # of an import that was cut short
-            await self._forget(half)
-
-        def begin(connection: sqlite3.Connection) -> tuple[int, bool]:
-            number = _known(connection, told)
-            if number is not None:
-                return number, False
-            cwd = told.run.cwd
-            if told.inner is not None:
-                cwd = str(self._runs.location.root / told.inner)
-            return _add(connection, told, project, cwd, _mounts(told, taken), left), True
-
-        number, new = await self._runs.database.write(begin)
+        cwd = told.run.cwd
+        if told.inner is not None:
+            cwd = str(self._runs.location.root / told.inner)
+        mounts = _mounts(told, taken)
+        number = await self._runs.database.write(
+            lambda connection: _add(connection, told, project, cwd, mounts, left)
+        )
         taken.numbers[run.number] = number
-        if new:
-            taken.fresh[number] = told
-            await asyncio.to_thread(_place, run, self._runs.folder(number))
-            await self._take_points(number, run.points)
+        taken.fresh[number] = told
+        await asyncio.to_thread(_place, run, self._runs.folder(number))
+        await self._take_points(number, run.points)
 
     async def _take_points(self, number: int, path: Path) -> None:
         batches = files.points_of(path, POINTS_AT_ONCE)
@@ -193,16 +189,28 @@ class ArchiveImport:
         await self._runs.database.write(lambda one: taken_groups.forget_run(one, number))
 
 
-def _known(connection: sqlite3.Connection, told: ArchivedRun) -> int | None:
-    own = own_runs(connection, [told.run.created])
-    return own.get(told.origin) or tracking.find(connection, told.origin)
+def _told(archive: Archive) -> tuple[list[ArchivedRun], ToldGroups]:
+    told = [records.told_run(run.about) for run in archive.runs]
+    if len({one.origin for one in told}) < len(told):
+        raise InvalidRequest("the archive holds a run twice.")
+    return told, records.told_groups(archive.head)
 
 
-def _half(connection: sqlite3.Connection, told: ArchivedRun) -> int | None:
-    number = _known(connection, told)
-    if number is None or UNFINISHED not in tracking.tags_of(connection, [number])[number]:
-        return None
-    return number
+def _here(
+    connection: sqlite3.Connection, told: Sequence[ArchivedRun]
+) -> tuple[dict[str, int], list[int]]:
+    """The numbers of runs that are here, by their origins; and of those that are here in part."""
+    known: dict[str, int] = {}
+    halves: list[int] = []
+    unfinished = tracking.tagged(connection, UNFINISHED)
+    for one in told:
+        own = own_runs(connection, [one.run.created])
+        number = own.get(one.origin) or tracking.find(connection, one.origin)
+        if number in unfinished:
+            halves.append(number)
+        elif number is not None:
+            known[one.origin] = number
+    return known, halves
 
 
 def _mounts(told: ArchivedRun, taken: _Taken) -> list[MountRow]:
@@ -210,12 +218,12 @@ def _mounts(told: ArchivedRun, taken: _Taken) -> list[MountRow]:
     found: list[MountRow] = []
     for mount in mount_texts.parse(told.run.mounts):
         source = told.sources.get(mount.resource, "")
-        resource = _here(mount.resource, taken)
-        found.append(MountRow(resource, mount.path, "", _here(source, taken)))
+        resource = _by_number_here(mount.resource, taken)
+        found.append(MountRow(resource, mount.path, "", _by_number_here(source, taken)))
     return found
 
 
-def _here(path: str, taken: _Taken) -> str:
+def _by_number_here(path: str, taken: _Taken) -> str:
     """A path of the resource tree with the number that a run has here."""
     match path.split("/"):
         case ["runs", which, *rest] if (number := resource_paths.run_number(which)) is not None:
