@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,11 +10,11 @@ import typer
 from spice_tui.cli import completion, inside, output, values
 from spice_tui.cli.creating import created
 from spice_tui.cli.exit_codes import ExitCode
+from spice_tui.cli.follow_workflow import WorkflowFollower
 from spice_tui.cli.following import FollowingClient
 from spice_tui.cli.light import option
 from spice_tui.cli.output import Json
 from spice_tui.cli.session import Session, session_of
-from spice_tui.cli.workflow_text import OVER, step_line
 
 File = Annotated[
     str,
@@ -32,9 +31,6 @@ Number = Annotated[
         metavar="WORKFLOW", help="Number of the workflow.", autocompletion=completion.workflows
     ),
 ]
-
-MANY_STEPS = 20
-LOOK_SECONDS = 0.1
 
 
 def run(
@@ -57,7 +53,7 @@ def run(
     request |= inside.workflow()
     client = session.connect(FollowingClient, make=True)
     client, begun = created(session, client, "workflows.run", request)
-    _see_to_end(client, begun, background=background, json=json)
+    _see_to_end(session, client, begun, background=background, json=json)
 
 
 def resume(
@@ -68,9 +64,10 @@ def resume(
     What succeeded stays; the folder and the file are taken as they are now.
     """
     number = option(workflow, values.run_number, "WORKFLOW")
-    client = session_of(ctx).connect(FollowingClient)
+    session = session_of(ctx)
+    client = session.connect(FollowingClient)
     begun = client.call("workflows.resume", {"id": number})
-    _see_to_end(client, begun, background=background, json=json)
+    _see_to_end(session, client, begun, background=background, json=json)
 
 
 def check(ctx: typer.Context, file: File, *, param: Param = None, json: Json = False) -> None:
@@ -90,6 +87,8 @@ def check(ctx: typer.Context, file: File, *, param: Param = None, json: Json = F
 def _place(session: Session, file: str) -> str:
     """A path from here on as one in the app folder; a bare name stays."""
     path = (Path.cwd() / Path(file).expanduser()).resolve()
+    if path.is_file() and (inner := inside.folder(str(path))) != str(path):
+        return inner
     root = session.location.root.resolve()
     return str(path.relative_to(root)) if path.is_file() and path.is_relative_to(root) else file
 
@@ -107,7 +106,12 @@ def _params(texts: list[str]) -> dict[str, str]:
 
 
 def _see_to_end(
-    client: FollowingClient, begun: dict[str, Any], *, background: bool, json: bool
+    session: Session,
+    client: FollowingClient,
+    begun: dict[str, Any],
+    *,
+    background: bool,
+    json: bool,
 ) -> None:
     """Tell of each step until the workflow is over.
 
@@ -115,22 +119,22 @@ def _see_to_end(
         typer.Exit: with 1 if it did not end well, 130 at Control-C.
     """
     number = begun["id"]
-    with client:
-        if background:
-            if json:
-                output.as_json(begun)
-            else:
-                output.line(str(number))
-            return
-        output.note(f"Workflow {number} ({begun['name']}) begins.")
-        try:
-            ended = _follow(client, number, quiet=json)
-        except KeyboardInterrupt:
-            output.error_line(
-                f"\nWorkflow {number} goes on. Look again: spice-tui workflow describe {number}   "
-                f"Stop it: spice-tui workflow stop {number}"
-            )
-            raise typer.Exit(ExitCode.INTERRUPTED) from None
+    if background:
+        client.close()
+        if json:
+            output.as_json(begun)
+        else:
+            output.line(str(number))
+        return
+    output.note(f"Workflow {number} ({begun['name']}) begins.")
+    try:
+        ended = WorkflowFollower(session, number, quiet=json).follow(client)
+    except KeyboardInterrupt:
+        output.error_line(
+            f"\nWorkflow {number} goes on. Look again: spice-tui workflow describe {number}   "
+            f"Stop it: spice-tui workflow stop {number}"
+        )
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
     if json:
         output.as_json(ended)
     else:
@@ -138,24 +142,3 @@ def _see_to_end(
         if ended["state"] != "complete":
             output.error_line(f"Go on with it: spice-tui workflow resume {number}")
     raise typer.Exit(0 if ended["state"] == "complete" else 1)
-
-
-def _follow(client: FollowingClient, number: int, *, quiet: bool) -> dict[str, Any]:
-    client.subscribe("workflows")
-    told: dict[str, tuple[str, Any]] = {}
-    while True:
-        found = client.call("workflows.get", {"id": number})
-        for step in found["steps"]:
-            now = (step["state"], step["run"])
-            if told.get(step["key"]) != now and step["state"] not in {"waiting", "starting"}:
-                told[step["key"]] = now
-                if not quiet:
-                    output.line(step_line(step))
-                    output.flush()
-        if found["state"] in OVER:
-            return found
-        client.next_event()
-        if len(found["steps"]) > MANY_STEPS:
-            # Each look gets all of them, and many change at once.
-            time.sleep(LOOK_SECONDS)
-        client.forget()

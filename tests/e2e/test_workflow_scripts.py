@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -272,7 +272,10 @@ def test_a_script_and_steps_outlive_an_engine_that_is_killed(shared_engine: Engi
         "  after: {command: 'echo after', needs: wait}\n"
     )
     script: Any = shared_engine.call("workflows.create", command=f"{sys.executable} patient.py")
-    declared: Any = shared_engine.call("workflows.run", file="w")
+    declared: Any = {"id": script["id"] + 1}
+    follower = subprocess.Popen(
+        [TUI, "workflow", "run", "w"], cwd=root, stdout=subprocess.PIPE, text=True
+    )
 
     def under_way() -> bool:
         runs = [
@@ -284,7 +287,8 @@ def test_a_script_and_steps_outlive_an_engine_that_is_killed(shared_engine: Engi
 
     wait_for(under_way, "both to have made a run")
     shared_engine.kill()
-    shared_engine.start()
+    with suppress(EngineUnavailable):  # who follows it starts one, too
+        shared_engine.start()
     (root / "go").touch()
 
     client = client_of(shared_engine)
@@ -293,6 +297,9 @@ def test_a_script_and_steps_outlive_an_engine_that_is_killed(shared_engine: Engi
     for one, count in ((script, 3), (declared, 2)):
         made: Any = shared_engine.call("runs.list", made_by=f"workflow:{one['id']}")
         assert [run["outcome"] for run in made["runs"]] == ["success"] * count
+    told, _ = follower.communicate(timeout=60)
+    assert follower.returncode == 0
+    assert told.endswith(f"Workflow {declared['id']} is complete.\n")
 
 
 @contextmanager
