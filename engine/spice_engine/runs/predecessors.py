@@ -49,7 +49,9 @@ class Predecessors:
                 bad = next((one for one in over if not succeeded(one)), None)
                 if row.after_ok and bad is not None:
                     code = f"exit code {bad.exit_code}"
-                    how = code if bad.state == "complete" else bad.state
+                    how = (
+                        code if bad.state == "complete" and bad.exit_code is not None else bad.state
+                    )
                     return f"Not begun: run {bad.id} did not succeed ({how})."
                 if len(over) == len(found):
                     return ""
