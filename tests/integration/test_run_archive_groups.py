@@ -170,6 +170,9 @@ async def test_what_was_chosen_is_written(tmp_path: Path) -> None:
             ({"search": 9}, NotFound),
             ({"workflow": 9}, NotFound),
             ({"project": "none"}, NotFound),
+            ({"search": 2**70}, InvalidRequest),
+            ({"workflow": -1}, InvalidRequest),
+            ({"runs": [0]}, InvalidRequest),
             ({}, InvalidRequest),
         ):
             with pytest.raises(error):

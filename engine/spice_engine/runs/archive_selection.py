@@ -46,8 +46,11 @@ def choose(connection: sqlite3.Connection, request: ExportArchive) -> Chosen:
         InvalidRequest: it holds no run, or too many.
     """
     numbers = set(request.runs)
-    if any(not 0 < number < 2**63 for number in numbers):
-        raise InvalidRequest("runs: no such run.")
+    groups = (request.search, request.workflow)
+    if any(not 0 < number < 2**63 for number in numbers) or any(
+        not 0 <= number < 2**63 for number in groups
+    ):
+        raise InvalidRequest("runs, search, workflow: no such number.")
     for row in run_table.get_all(connection, request.runs):
         if row.state not in FINAL_STATES:
             raise Conflict(f"run {row.id} is not over ({row.state}).", hint="Wait for its end.")
