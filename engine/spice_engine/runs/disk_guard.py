@@ -102,6 +102,7 @@ class DiskGuard:
             async with asyncio.timeout(LONGEST_WAIT_SECONDS):
                 await self._runs.wait_over(number)
         await asyncio.to_thread(self._cut_log, number)
+        # At once: another may fill it before it is looked at again.
         await asyncio.to_thread(self._missing)
 
     def _cut_log(self, number: int) -> None:
