@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from spice_engine.errors import InvalidRequest
 from spice_engine.protocol.requirements import local_package
@@ -25,6 +26,7 @@ from spice_engine.runs.systems import System
 from spice_runtime import process
 
 _NUMBERS = re.compile(r"\d+(\.\d+)*")
+_OTHER_FILE = re.compile(r"^(-c|--constraint|-r|--requirement)[\s=]+")
 _FOR_UV = ("UV_", "PIP_", "SSL_CERT")
 _ELSEWHERE = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", process.SOFT_FILES)
 
@@ -141,6 +143,17 @@ def files_of(variables: Mapping[str, str]) -> list[Path]:
         for word in value.split()
     )
     return [Path(word) for word in words if word.startswith("/") and Path(word).exists()]
+
+
+def named_in(root: Path, requirements: Iterable[str]) -> list[Path]:
+    """The files and folders of this machine that requirements name. Blocks."""
+    found: list[Path] = []
+    for line in requirements:
+        named = local_package(_OTHER_FILE.sub("", line))[1]
+        of_url = unquote(line.partition("file://")[2].partition("#")[0])
+        if named or of_url:
+            found.append(absolute(root, named or of_url))
+    return [place for place in found if place.exists()]
 
 
 def refreshed(root: Path, requirements: Iterable[str]) -> tuple[str, ...]:

@@ -47,6 +47,7 @@ from spice_engine.runs.environment_work import (
     files_of,
     is_python,
     job_variables,
+    named_in,
     of_lock,
     pythons,
     refreshed,
@@ -298,7 +299,8 @@ class Environments:
             keep = [self._root, self._state, Path(self._uv()).parent, *places.values()]
             for place in places.values():
                 place.mkdir(parents=True, exist_ok=True)
-            views = work.system.views(attempt / LAYER, [*keep, *files_of(variables)])
+            keep += [*files_of(variables), *named_in(self._root, [*work.pip, *asked, *locked])]
+            views = work.system.views(attempt / LAYER, keep)
             variables = {**variables, **work.system.environment()}
             variables |= {name: str(path) for name, path in places.items()}
         return Job(

@@ -16,6 +16,7 @@ from spice_engine.runs.environment_builds import BUILD_SECONDS, LOG_BYTES, Build
 from spice_engine.runs.environment_failure import failure
 from spice_engine.runs.environment_folder import remove_tree, tail
 from spice_engine.runs.environment_wishes import stamps
+from spice_engine.runs.environment_work import named_in
 from spice_engine.runs.systems import LAYER, ROOT, Image, System
 from spice_engine.workers.jobs import Job
 from spice_engine.workers.shims import Exit
@@ -100,7 +101,8 @@ class SystemLayers:
             (attempt / "make.sh").write_text(
                 _installing(self._root, attempt, packages), encoding="utf-8"
             )
-            seen = system.views(attempt / LAYER, [self._root, attempt])
+            keep = [self._root, attempt, *named_in(self._root, packages)]
+            seen = system.views(attempt / LAYER, keep)
             return _job(attempt, {**variables, **system.environment()}, seen)
 
         async def recipe() -> Recipe:
