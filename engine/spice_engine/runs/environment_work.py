@@ -7,7 +7,6 @@ import os
 import platform
 import re
 import sys
-import tomllib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -160,6 +159,8 @@ def refreshed(root: Path, requirements: Iterable[str]) -> tuple[str, ...]:
     """The options of uv that have it build packages anew which are folders of this machine: it
     takes what it built of one before, unless the files that say how to build it have changed.
     Blocks."""
+    import tomllib
+
     found: list[str] = []
     for requirement in requirements:
         option, place = local_package(requirement)
