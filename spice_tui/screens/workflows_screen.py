@@ -72,9 +72,10 @@ class WorkflowsScreen(FollowingDialog[int]):
         await self._show_graph()
 
     async def _show_graph(self) -> None:
+        self._graph.display = bool(self._number)
         if not self._number:
             self._info = None
-            self._graph.show(Lineage([], []))
+            self.go_to(self._table)
             return
         number = self._number
         info = await self.spice.fetch(WorkflowInfo, "workflows.get", id=number)
@@ -124,7 +125,7 @@ class WorkflowsScreen(FollowingDialog[int]):
     @property
     def parts(self) -> Sequence[Widget]:
         """The table and the graph."""
-        return (self._table, self._graph)
+        return (self._table, self._graph) if self._number else (self._table,)
 
     def action_resume(self) -> None:
         """Go on with the chosen one."""

@@ -30,6 +30,9 @@ async def test_a_workflow_is_carried_out_drawn_and_gone_on_with(
     async with open_app(engine) as driver:
         await driver.shows("Just look around")
         await driver.press("escape")
+        await driver.command("workflows")
+        await driver.shows("No workflow yet.")
+        await driver.press("tab", "escape")
         await driver.command("workflows nothing")
         await driver.until(lambda: "There are: flow." in " ".join(driver.said), "the hint")
         await driver.command("workflows flow")
