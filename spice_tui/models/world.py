@@ -162,6 +162,8 @@ class Keeper:
         elif topic == "runs":
             # The topic has the newest only; older ones that are known stay, up to a number.
             changes = data if kind == "delta" else {"set": data}
+            if kind == "snapshot" and max(map(int, data), default=0) < max(self._runs, default=0):
+                self._runs.clear()  # numbers only grow: it is another engine's folder
             _merge(self._runs, "delta", {"set": changes.get("set", {})}, topic, int)
             self._forget_runs()
         elif topic == "previews":

@@ -67,15 +67,38 @@ def test_a_snapshot_replaces_what_was_known() -> None:
 
 def test_a_delta_sets_and_deletes() -> None:
     keeper = Keeper()
-    keeper.apply("runs", "snapshot", {"7": RUN})
+    keeper.apply("pods", "snapshot", {"shop": POD})
     before = keeper.take()
-    keeper.apply("runs", "delta", {"set": {"8": {**RUN, "id": 8, "state": "queued"}}})
-    keeper.apply("runs", "delta", {"set": {}, "del": ["7", "99"]})
+    keeper.apply("pods", "delta", {"set": {"new": {**POD, "name": "new", "state": "queued"}}})
+    keeper.apply("pods", "delta", {"set": {}, "del": ["shop", "never"]})
     after = keeper.take()
-    assert set(before.runs) == {7}, "a world that was given out never changes"
-    assert {number: run.state for number, run in after.runs.items()} == {8: "queued"}
+    assert set(before.pods) == {"shop"}, "a world that was given out never changes"
+    assert {name: pod.state for name, pod in after.pods.items()} == {"new": "queued"}
     with pytest.raises(TypeError):
-        after.runs[9] = after.runs[8]  # type: ignore[index]
+        after.pods["other"] = after.pods["new"]  # type: ignore[index]
+
+
+def test_runs_that_are_no_longer_among_the_newest_stay_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("spice_tui.models.world.MOST_RUNS", 4)
+    done = {**RUN, "state": "complete", "ended": 2.0}
+
+    def runs(*numbers: int) -> dict[str, Any]:
+        return {str(number): {**done, "id": number} for number in numbers}
+
+    keeper = Keeper()
+    keeper.apply("runs", "snapshot", {"1": {**RUN, "id": 1}, **runs(8)})
+    keeper.older_runs([{**done, "id": 7}, {**done, "id": 8, "state": "queued"}])
+    assert keeper.take().runs[8].state == "complete", "what the topic told is newer"
+    keeper.apply("runs", "delta", {"set": runs(9), "del": ["8"]})
+    assert set(keeper.take().runs) == {1, 7, 8, 9}
+    keeper.apply("runs", "delta", {"set": runs(10)})
+    assert set(keeper.take().runs) == {1, 8, 9, 10}, "the newest, and what is not over"
+    keeper.apply("runs", "snapshot", runs(9, 10))
+    assert set(keeper.take().runs) == {1, 8, 9, 10}
+    keeper.apply("runs", "snapshot", runs(2))
+    assert set(keeper.take().runs) == {2}, "another engine's folder"
 
 
 def test_only_what_changed_is_made_anew() -> None:
