@@ -14,11 +14,13 @@ from spice_tui.cli.creating import created
 from spice_tui.cli.dependency_options import DEPENDENCIES
 from spice_tui.cli.exit_codes import ExitCode
 from spice_tui.cli.following import FollowingClient
+from spice_tui.cli.git_options import GIT, commit_of
 from spice_tui.cli.local_script import attended
 from spice_tui.cli.option_table import with_options
 from spice_tui.cli.output import Json
 from spice_tui.cli.run import follow
 from spice_tui.cli.run_options import asked_of, chosen_of, options, working_directory
+from spice_tui.cli.run_states import Standing
 from spice_tui.cli.session import Session, session_of
 from spice_tui.cli.values import run_exit_code
 from spice_tui.client import Client
@@ -26,7 +28,7 @@ from spice_tui.client import Client
 _NAMES = ("name", "cwd", "env", "label", "project", "force", "machine_type", "mount", "description")
 
 
-@with_options({**options(*_NAMES), **DEPENDENCIES})
+@with_options({**options(*_NAMES), **GIT, **DEPENDENCIES})
 def create(
     ctx: typer.Context,
     *,
@@ -62,6 +64,9 @@ def create(
     background: Annotated[
         bool, typer.Option("--background", "-b", help="Print its number and leave.")
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say on stderr what becomes of it, and why.")
+    ] = False,
     given: dict[str, Any],
     json: Json = False,
 ) -> None:
@@ -70,12 +75,14 @@ def create(
     Its runs get the folder as it is now, or the code of a `--repo`. They are stopped with it.
     """
     session = session_of(ctx)
-    here = working_directory(session, given.get("cwd", ""))
+    cwd = given.get("cwd", "")
+    here, commit = working_directory(session, cwd), commit_of(session, given, cwd)
     request = {
         "command": command[0] if len(command) == 1 else command,
         "local": local,
         "repos": _repos(repo or [], github_repo or []),
         "cwd": inside.folder(here),
+        **commit,
         **asked_of(given),
         **inside.workflow(),
     }
@@ -97,8 +104,10 @@ def create(
         else:
             output.line(str(made["id"]))
         return
-    output.note(f"Workflow {made['id']} begins. Following it at run {made['run']}.")
-    ended = follow(session, made["run"], client, quiet=json)
+    say = output.error_line if verbose else output.note
+    say(f"Workflow {made['id']} begins. Following it at run {made['run']}.")
+    standing = Standing(verbose=verbose)
+    ended = follow(session, made["run"], client, quiet=json, standing=standing)
     if json:
         with session.connect() as again:
             output.as_json(again.call("workflows.get", {"id": made["id"]}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -419,3 +420,27 @@ async def test_a_script_whose_terminal_went_away_has_failed(workflows: Workflows
     with pytest.raises(Conflict, match="the engine runs the script"):
         await terminals.attend(managed.id)
     await over(workflows, managed.id)
+
+
+def committed(repository: Path, text: str) -> None:
+    """A repository with a file of that text."""
+    repository.mkdir()
+    (repository / "file").write_text(text)
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+    for words in (["init", "-q"], ["add", "file"], [*who, "commit", "-q", "-m", "one"]):
+        subprocess.run(["git", *words], cwd=repository, check=True)
+
+
+async def test_a_script_and_what_it_starts_are_on_one_commit(workflows: Workflows) -> None:
+    root = workflows.runs.location.root
+    repository = root.parent / "repository"
+    committed(repository, "committed")
+    (repository / "file").write_text("changed")
+    script = f"until test -e {root}/go; do sleep 0.05; done; cat file"
+    begun = await workflows.scripts.create(CreateWorkflow(script, git=str(repository)))
+    made = await workflows.scripts.start_run(StartWorkflowRun(begun.id, StartRun("cat file")))
+    (root / "go").touch()
+    assert (await over(workflows, begun.id)).state == "complete"
+    await workflows.runs.wait_over(made.id)
+    for run in (begun.run, made.id):
+        assert log_of(workflows.runs, run) == "committed"

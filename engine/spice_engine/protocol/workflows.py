@@ -16,6 +16,7 @@ class CreateWorkflow:
     """Begin a workflow that a script drives. It is a run of kind `workflow`, or with `local` a
     process of the caller's, who tells its end by `workflows.finish`.
 
+    The script and its runs are on the folder as it is, or on a commit of `git`, as runs are.
     `repos` are further code for its runs: a label, and `PATH[:COMMIT]` or `URL[:REF]`. What a
     workflow begins is `within` that, and ends with it. Of all requests with the same `request_key`
     the first begins a workflow.
@@ -35,6 +36,8 @@ class CreateWorkflow:
     mounts: list[str] = field(default_factory=list[str])
     request_key: str = ""
     within: int | None = None
+    git: str = ""
+    git_ref: str = ""
 
 
 @record

@@ -18,6 +18,7 @@ from spice_engine.protocol.workflows import (
     StartWorkflowRun,
     WorkflowInfo,
 )
+from spice_engine.runs.preparation import Taken
 from spice_engine.runs.requests import command_of
 from spice_engine.runs.service import Runs
 from spice_engine.runs.states import info_of
@@ -83,20 +84,14 @@ class ScriptWorkflows:
             machine_type=request.machine_type,
             dependencies=request.dependencies,
             mounts=request.mounts,
+            git=request.git,
+            git_ref=request.git_ref,
         )
         command_of(run)
         self._runs.machines.check(request.machine_type, None, None)
         if project := request.project:
             await self._runs.database.read(lambda connection: projects.get(connection, project))
-        root = self._runs.location.root
-        cwd = Path(os.path.normpath(root / request.cwd))
-        if not cwd.is_relative_to(root) or not await asyncio.to_thread(os.path.isdir, cwd):
-            raise InvalidRequest(
-                f"{request.cwd[:200]!r} is no directory of the app folder.", hint="Set another cwd."
-            )
-        await self._runs.preparation.snapshots.check(cwd)
-        code = await self._runs.preparation.snapshot()
-        taken = await self._runs.preparation.take(run, cwd, code)
+        taken = await self._taken(run)
         repos = await self._repos.take(request.repos)
         words = [request.command] if isinstance(request.command, str) else request.command
 
@@ -109,7 +104,7 @@ class ScriptWorkflows:
                 created=time.time(),
                 name=request.name,
                 command=words,
-                code=code,
+                code=taken.code,
                 repos=repos,
                 project=request.project,
                 description=request.description,
@@ -136,6 +131,21 @@ class ScriptWorkflows:
         now = await self._runs.database.read(lambda connection: run_table.get(connection, info.id))
         await self.heard(row.id, info_of(now))
         return await self._known.info(await self._known.row(row.id))
+
+    async def _taken(self, run: StartRun) -> Taken:
+        """What a script is to run on; what it starts is on the same files."""
+        preparation = self._runs.preparation
+        if run.git:
+            _, taken = await preparation.take_commit(run)
+            return taken
+        root = self._runs.location.root
+        cwd = Path(os.path.normpath(root / run.cwd))
+        if not cwd.is_relative_to(root) or not await asyncio.to_thread(os.path.isdir, cwd):
+            raise InvalidRequest(
+                f"{run.cwd[:200]!r} is no directory of the app folder.", hint="Set another cwd."
+            )
+        await preparation.snapshots.check(cwd)
+        return await preparation.take(run, cwd, await preparation.snapshot())
 
     async def start_run(self, request: StartWorkflowRun) -> RunInfo:
         """Start a run of a workflow that its script, or a step, asks for, on the workflow's code.
