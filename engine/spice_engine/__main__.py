@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from spice_engine import __version__, logs
-from spice_engine.errors import SpiceError, StorageError
+from spice_engine.errors import EngineUnavailable, SpiceError, StorageError
 from spice_engine.protocol.location import locate
 from spice_engine.settings import load_settings
 from spice_runtime.process import SOFT_FILES
@@ -121,6 +121,12 @@ def main(arguments: list[str] | None = None) -> int:
                 logs.set_up(location.log, "info", to_stderr=False)
                 logging.getLogger("spice_engine").critical("the engine ended: %s", error)
         return error.exit_code
+    except Exception as error:
+        # A broken installation, or a defect of ours: in the background nobody sees where it was.
+        what = f"the engine ended at its start: {type(error).__name__}: {error}."
+        hint = "`spice-tui --serve` starts it here, and shows where."
+        starter.tell({"error": EngineUnavailable(what, hint=hint).as_dict()})
+        raise
     if engine.restarting:
         fresh = [item for item in given if not item.startswith("--handover")]
         os.execv(

@@ -230,6 +230,31 @@ def test_a_read_only_folder_is_told(engine: EngineFixture, tmp_path: Path):
         engine.location.root.chmod(0o700)
 
 
+BROKEN = """
+import sys
+sys.modules["spice_engine.app"] = None  # as if part of the installation were gone
+from spice_engine.__main__ import main
+main(sys.argv[1:])
+"""
+
+
+def test_an_engine_that_breaks_at_its_start_says_so(tmp_path: Path):
+    reader, writer = os.pipe()
+    subprocess.run(
+        [sys.executable, "-c", BROKEN, "--background", str(tmp_path)],
+        env={**os.environ, "SPICE_READY_FD": str(writer)},
+        pass_fds=(writer,),
+        stderr=subprocess.DEVNULL,
+        timeout=60,
+        check=True,
+    )
+    os.close(writer)
+    with open(reader, "rb") as told:
+        error = json.loads(told.read())["error"]
+    assert error["code"] == "engine_unavailable"
+    assert "spice_engine.app" in error["message"]
+
+
 def test_a_users_own_files_shadow_nothing(engine: EngineFixture):
     root = engine.location.root
     for name in ("spice_engine.py", "spice_runtime.py", "asyncio.py", "json.py", "shim.py"):
