@@ -29,6 +29,18 @@ class TrialsView(ListView):
     def __init__(self, app: SpiceApp) -> None:
         super().__init__("trials", app)
 
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """Keys on a pod are none on a search: they would go for a pod that is not on show."""
+        row = self.table.table.model.current
+        return () if row is not None and row.key.startswith(SEARCH_KEY) else self.CONTEXTS
+
+    def tell(self) -> None:
+        """Say what there is to say about the row, and which keys work on it."""
+        super().tell()
+        if self.spice.current_view is self:
+            self.spice.show_keys()
+
     def opened(self) -> None:
         """Episodes of all pods are wanted."""
         self.spice.link.want("searches")

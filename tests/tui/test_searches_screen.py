@@ -39,6 +39,7 @@ async def test_a_search_is_followed_ended_and_its_trials_are_shown(
             await one.shows("Just look around")
             await one.press("escape", "3")
             await one.shows("tuned", "random", "4 of 8 trials")
+            assert "t Train" not in one.text, "a search is no pod"
             await one.command(f":searches {number}")
             await one.until(lambda: isinstance(one.app.screen, SearchesScreen), "the searches")
             await one.shows(
