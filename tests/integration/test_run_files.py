@@ -290,6 +290,7 @@ async def test_an_environment_that_cannot_be_made(runs: Runs) -> None:
     needs = Dependencies(python=str(runs.location.root / "no-python"))
     found = await run(runs, "true", dependencies=needs)
     assert found.state == "build_failed"
+    assert found.stages["environment"] > 0
     assert "no-python" in found.message
     assert found.exit_code is None
 

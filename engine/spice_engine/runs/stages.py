@@ -54,6 +54,7 @@ class Stages:
             cached = state == "building" and await self._preparation.is_cached(row)
             message = "retrieves its cached environment." if cached else ""
             self._answer(await self._known.preparing(row.id, state, message))
+        begin = time.perf_counter()
         task = asyncio.create_task(self._preparation.make(row, self._folder(row.id)))
         self._preparing[row.id] = task
         try:
@@ -63,6 +64,8 @@ class Stages:
                 raise
             await self.stopped(row, STOPPED_AS[state])
         except EnvironmentFailed as error:
+            took = {**queued, "environment": time.perf_counter() - begin}
+            await self._known.prepared(row.id, took, "")
             await self.not_begun(row, "build_failed", str(error))
         except (NotFound, InvalidRequest) as error:
             await self.not_begun(row, "mount_failed", str(error))
