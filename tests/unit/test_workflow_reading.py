@@ -96,6 +96,15 @@ def findings(text: str) -> list[str]:
             ["2:3 Step 'a' has no command.", "3:13 There is no step 'q'. Steps: a."],
         ),
         (
+            "name: [1]\n",
+            ["1:1 The key 'steps' is missing.", "1:7 Input should be a valid string."],
+        ),
+        ("steps:\n  a: {command: [1]}\n", ["2:17 Input should be a valid string."]),
+        (
+            "steps:\n  a: {command: x, foreach: {x: [1], y: 3}}\n",
+            ["2:40 Input should be a valid list."],
+        ),
+        (
             "steps:\n  a: {command: x, params: {p: d}, mounts: ['uploads/:p::d', 'uploads/a:']}\n",
             [
                 "2:61 Incorrect formatting of mount 'uploads/a:', it must be "

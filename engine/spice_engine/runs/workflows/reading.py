@@ -53,7 +53,12 @@ def locate(root: Path, wanted: str) -> str:
                 )
             return str(found.relative_to(root.resolve()))
     there = ", ".join(
-        sorted(path.stem for suffix in SUFFIXES for path in (root / FOLDER).glob(f"*{suffix}"))
+        sorted(
+            path.stem
+            for suffix in SUFFIXES
+            for path in (root / FOLDER).glob(f"*{suffix}")
+            if path.is_file()
+        )
     )
     raise NotFound(
         f"there is no workflow {wanted[:200]!r}.",
@@ -136,16 +141,19 @@ def _validated(raw: Any, places: _Places) -> WorkflowSpec:
 
 
 def _findings(errors: Iterable[Any], places: _Places) -> list[tuple[Place, str]]:
-    """What pydantic found, in sentences; of the arms of a union that all fail the first counts."""
+    """What pydantic found, in sentences. Of the arms of a union that all fail the one counts that
+    came furthest, and of several the first."""
+    located = [(places.known(error["loc"]), error) for error in errors]
     found: dict[Place, str] = {}
-    for error in errors:
-        path = places.known(error["loc"])
+    for path, error in located:
         if error["type"] == "unexpected_keyword_argument":
             key = str(error["loc"][-1])
             known = _keys_beside(path[:-1])
             place, message = places.at(path, key=True), f"There is no key {key!r}. Known: {known}."
         elif error["type"] == "missing":
             place, message = places.at(path), f"The key {error['loc'][-1]!r} is missing."
+        elif any(len(other) > len(path) and other[: len(path)] == path for other, _ in located):
+            continue
         else:
             place, message = places.at(path), f"{error['msg']}."
         found.setdefault(place, message)
