@@ -61,7 +61,9 @@ def header_strip(model: Table, places: Sequence[Place], current: str, looks: Tab
         title = column.title
         if column.key == model.sort:
             arrow = signs.down if model.reverse else signs.up
-            title = f"{cut(title, place.width - 2)} {arrow}"
+            # The blank goes before letters do.
+            gap = " " * (width_of(title) + 2 <= place.width)
+            title = f"{cut(title, place.width - 1 - len(gap))}{gap}{arrow}"
         text = cut(title, place.width)
         style = looks.column if column.key == current else looks.header
         space = " " * (place.width - width_of(text))

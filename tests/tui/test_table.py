@@ -97,6 +97,21 @@ async def test_an_empty_table_says_what_to_do() -> None:
         assert lines(app.pane.table)[1].strip() == "None of 3 matches the filter."
 
 
+async def test_the_arrow_of_the_order_takes_no_letter_where_there_is_room() -> None:
+    app = Host()
+    columns = (Column("n", "run", "number", least=4), Column("pod", "Pod", least=4))
+    async with app.run_test(size=(12, 8)) as pilot:
+        table = app.pane.table
+        table.set_columns(columns)
+        app.pane.show([Row("a", {"n": 1, "pod": "x" * 70})])
+        table.sort_by("n")
+        await settle(pilot)
+        assert lines(table)[0] == "  run▲  Pod"
+        await pilot.resize_terminal(40, 8)
+        await settle(pilot)
+        assert "run ▲" in lines(table)[0]
+
+
 async def test_signs_are_plain_ascii_where_wanted() -> None:
     app = Host()
     signs.use(signs.ASCII)
