@@ -326,6 +326,8 @@ async def test_a_scripts_runs_join_it_see_its_code_and_end_with_it(workflows: Wo
     await workflows.end(begun.id, kill=True)
     assert (await over(workflows, begun.id)).state == "killed"
     assert (await runs.wait_over(long.id)).state == "killed"
+    states = await runs.database.read(lambda c: table.states_of(c, [long.id, made.id]))
+    assert states == ["complete", "killed"]
     with pytest.raises(Conflict, match="is over or ends"):
         await workflows.scripts.start_run(StartWorkflowRun(begun.id, StartRun("true")))
 

@@ -24,6 +24,10 @@ def workflow(managing: int | None) -> WorkflowInfo:
     return WorkflowInfo(7, "script", "flow", "running", "", 0.0, None, managing, ["flow"], "", {})
 
 
+def made(*runs: RunInfo) -> graph.Made:
+    return graph.Made(runs)
+
+
 def edges(found: Lineage) -> set[tuple[str, str]]:
     return {(one.source, one.target) for one in found.edges}
 
@@ -35,13 +39,13 @@ def titles(found: Lineage) -> dict[str, tuple[str, str]]:
 def test_a_run_comes_from_what_it_mounts_else_from_who_made_it() -> None:
     found = graph.of_runs(
         workflow(1),
-        [
+        made(
             run(1, kind="workflow", parent=None),
             run(2, mounts=["uploads/data:d"]),
             run(3, mounts=["runs/@latest/model:m"], came_from=[2], outcome="failed"),
             run(4, parent=3),
             run(5, after=[4], mounts=["runs/99:m"], came_from=[99]),
-        ],
+        ),
     )
     assert edges(found) == {
         ("data/uploads/data", "run/2"),
@@ -60,10 +64,17 @@ def test_many_trials_of_a_search_are_one_node() -> None:
         for number in range(3, 3 + graph.MOST_INSTANCES + 1)
     ]
     found = graph.of_runs(
-        workflow(None), [run(2, mounts=["runs/5:m"], came_from=[5], parent=None), *trials]
+        workflow(None), made(run(2, mounts=["runs/5:m"], came_from=[5], parent=None), *trials)
     )
     assert titles(found)["search/2"] == ("13 trials of search 2", "running")
     assert edges(found) == {("workflow/7", "search/2"), ("search/2", "run/2")}
+
+
+def test_runs_that_are_too_many_are_counted() -> None:
+    rest = ["complete"] * 9 + ["failed"]
+    found = graph.of_runs(workflow(1), graph.Made([run(1, parent=None), run(2)], rest))
+    assert titles(found)["more"] == ("10 more runs", "failed")
+    assert edges(found) == {("run/1", "run/2"), ("run/1", "more")}
 
 
 def test_many_instances_of_a_step_are_one_node() -> None:

@@ -287,6 +287,16 @@ def run_counts(connection: sqlite3.Connection, workflow: WorkflowRow) -> dict[st
     return dict(rows.fetchall())
 
 
+def states_of(connection: sqlite3.Connection, runs: Sequence[int]) -> list[str]:
+    """The states of these runs; those that failed count as that."""
+    rows = connection.execute(
+        "SELECT CASE WHEN state = 'complete' AND outcome <> 'success' THEN 'failed' ELSE state END"
+        " FROM runs JOIN json_each(?) AS wanted ON runs.id = wanted.value ORDER BY runs.id",
+        (to_json(list(runs)),),
+    )
+    return [row[0] for row in rows]
+
+
 def children_of(connection: sqlite3.Connection, runs: Sequence[int]) -> tuple[int, ...]:
     """The runs that any of these made, oldest first."""
     found: list[int] = []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from spice_engine.protocol.runs import RunInfo
 from spice_engine.protocol.views import Lineage, LineageEdge, LineageNode
@@ -65,21 +66,34 @@ def _crowd(ident: str, kind: str, title: str, states: list[str]) -> LineageNode:
     return LineageNode(ident, kind, title, state, detail)
 
 
-def runs_of(connection: sqlite3.Connection, info: WorkflowInfo) -> list[RunInfo]:
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a script's workflow has made: the runs that are drawn, the states of those that are not,
+    and the workflows it began."""
+
+    runs: Sequence[RunInfo]
+    rest: Sequence[str] = ()
+    begun: Sequence[WorkflowRow] = ()
+
+
+def made_by(connection: sqlite3.Connection, info: WorkflowInfo) -> Made:
     """The runs of a script's workflow: of the script, those it made, and those that they made."""
     numbers = list(table.runs_of(connection, info.id))
     if info.run is not None and info.run not in numbers:
         numbers.insert(0, info.run)
     numbers += [one for one in table.children_of(connection, numbers) if one not in numbers]
-    return [info_of(run_table.get(connection, one)) for one in numbers[:MOST_RUNS]]
+    return Made(
+        [info_of(run_table.get(connection, one)) for one in numbers[:MOST_RUNS]],
+        table.states_of(connection, numbers[MOST_RUNS:]),
+        table.within(connection, info.id),
+    )
 
 
-def of_runs(
-    info: WorkflowInfo, runs: Iterable[RunInfo], begun: Iterable[WorkflowRow] = ()
-) -> Lineage:
+def of_runs(info: WorkflowInfo, made: Made) -> Lineage:
     """The graph of a script's workflow: what its runs mounted of each other, who made them, and
-    the workflows it began. Many trials of one search are one node."""
-    found = {run.id: run for run in runs}
+    the workflows it began. Many trials of one search are one node, and so are runs that are too
+    many to be drawn."""
+    found = {run.id: run for run in made.runs}
     nodes: dict[str, LineageNode] = {}
     top = f"workflow/{info.id}"
     if info.run is None:
@@ -98,11 +112,16 @@ def of_runs(
         if names[run.id] not in given and run.id != info.run:
             maker = run.parent if run.parent in found else info.run
             _join(edges, top if maker is None else names[maker], names[run.id])
-    for row in begun:
+    maker = top if info.run is None else names.get(info.run, top)
+    for row in made.begun:
         ident = f"workflow/{row.id}"
         title = f"workflow {row.id}: {row.name or ' '.join(row.command)}"
         nodes[ident] = LineageNode(ident, "workflow", title, row.state, row.message)
-        _join(edges, top if info.run is None else names.get(info.run, top), ident)
+        _join(edges, maker, ident)
+    if made.rest:
+        title = f"{len(made.rest)} more runs"
+        nodes["more"] = _crowd("more", "run", title, list(made.rest))
+        _join(edges, maker, "more")
     return Lineage(list(nodes.values()), list(edges.values()))
 
 

@@ -150,13 +150,8 @@ class KnownWorkflows:
         """A workflow as nodes and what links them."""
         info = await self.info(row)
         if row.kind != "declared":
-            runs, begun = await self._database.read(
-                lambda connection: (
-                    graph.runs_of(connection, info),
-                    table.within(connection, info.id),
-                )
-            )
-            return graph.of_runs(info, runs, begun)
+            made = await self._database.read(lambda connection: graph.made_by(connection, info))
+            return graph.of_runs(info, made)
         return graph.of_plan(await asyncio.to_thread(_plan_of, row), info.steps)
 
     async def listed(self, count: int, *, archived: bool) -> list[WorkflowInfo]:
