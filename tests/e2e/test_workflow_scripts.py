@@ -204,7 +204,11 @@ def test_a_script_in_the_folder_finds_its_engine_and_serves(
 
 def test_a_script_in_a_terminal_ends_with_its_workflow(shared_engine: EngineFixture) -> None:
     last = len(shared_engine.call("workflows.list")["workflows"])  # type: ignore[index]
-    script = f"{TUI} hyper grid 'sleep 300; echo :n:' --param n=1,2; sleep 300; echo never"
+    (shared_engine.location.root / "note").write_text("before")
+    script = (
+        f"echo since > note; {TUI} hyper grid 'cat note; sleep 300; echo :n:' --param n=1,2; "
+        "sleep 300; echo never"
+    )
     command = [TUI, "workflow", "create", "--local", script]
     with subprocess.Popen(
         command, cwd=shared_engine.location.root, stdout=subprocess.PIPE, text=True
@@ -216,7 +220,16 @@ def test_a_script_in_a_terminal_ends_with_its_workflow(shared_engine: EngineFixt
         def search() -> dict[str, Any]:
             return shared_engine.call("searches.list")["searches"][-1]  # type: ignore[index]
 
-        wait_for(lambda: search()["state"] == "running", "the search that the script begins")
+        def trials_saw() -> str:
+            mark = f"search:{search()['id']}"
+            trials: Any = shared_engine.call("runs.list", made_by=mark)
+            return "".join(
+                shared_engine.call("runs.log", id=one["id"])["text"]  # type: ignore[index]
+                for one in trials["runs"][:1]
+            )
+
+        wait_for(lambda: search()["state"] == "running" and trials_saw(), "a trial of the search")
+        assert trials_saw() == "before"  # as it was when the workflow began
         shared_engine.call("workflows.stop", id=begun()[0]["id"])
         assert terminal.communicate(timeout=60) == (f"{search()['id']}\n", None)
     assert terminal.returncode == 143

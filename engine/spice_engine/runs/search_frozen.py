@@ -16,8 +16,9 @@ from spice_engine.runs.service import Runs
 from spice_engine.store import runs as table
 
 
-async def frozen(runs: Runs, plan: Plan) -> tuple[Plan, Taken]:
-    """The plan with its run as each trial asks for it, and what they run on.
+async def frozen(runs: Runs, plan: Plan, code: str = "") -> tuple[Plan, Taken]:
+    """The plan with its run as each trial asks for it, and what they run on: the folder as it is,
+    or as `code` has it.
 
     Raises:
         SpiceError: the run cannot be carried out as it is asked for.
@@ -28,14 +29,14 @@ async def frozen(runs: Runs, plan: Plan) -> tuple[Plan, Taken]:
     command_of(asked)
     ranks = max(1, asked.distributed)
     runs.machines.check(asked.machine_type, asked.cpu, asked.memory, ranks)
-    run, taken = await _taken(runs, asked)
+    run, taken = await _taken(runs, asked, code)
     run = dataclasses.replace(
         run, git="", git_ref="", code_of=None, source=taken.source or asked.source
     )
     return dataclasses.replace(plan, asked=dataclasses.replace(plan.asked, run=run)), taken
 
 
-async def _taken(runs: Runs, asked: StartRun) -> tuple[StartRun, Taken]:
+async def _taken(runs: Runs, asked: StartRun, code: str) -> tuple[StartRun, Taken]:
     root = runs.location.root
     cwd = Path(os.path.normpath(root / asked.cwd))
     if asked.code_of is not None:
@@ -51,5 +52,5 @@ async def _taken(runs: Runs, asked: StartRun) -> tuple[StartRun, Taken]:
     else:
         if not await asyncio.to_thread(os.path.isdir, cwd):  # also False for what is no path
             raise InvalidRequest(f"{str(cwd)[:200]} is not a directory.", hint="Set another cwd.")
-        taken = await runs.preparation.take(asked, cwd)
+        taken = await runs.preparation.take(asked, cwd, "" if asked.in_place else code)
     return dataclasses.replace(asked, cwd=str(cwd)), taken

@@ -32,7 +32,7 @@ from spice_engine.runs.search_plan import Plan
 from spice_engine.runs.search_record import Record
 from spice_engine.runs.search_views import info_of, info_of_record, trial_info_of
 from spice_engine.runs.service import Runs
-from spice_engine.store import request_keys
+from spice_engine.store import request_keys, workflows
 from spice_engine.store import searches as table
 from spice_engine.store.searches import OVER, TRIAL_OVER, SearchRow, TrialRow
 from spice_engine.workers.pool import ChildPool
@@ -114,7 +114,10 @@ class Searches:
             if self.pods is None:
                 raise InvalidRequest("this engine has no pods.")
             await self.pods.check(plan)
-        plan, taken = await frozen(self.runs, plan)
+        code = ""
+        if (number := request.within) is not None:
+            code = (await self.database.read(lambda c: workflows.get(c, number))).code
+        plan, taken = await frozen(self.runs, plan, code)
 
         def insert(connection: sqlite3.Connection) -> SearchRow | None:
             if request_keys.made(connection, key, "search") is not None:
