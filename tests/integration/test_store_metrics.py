@@ -128,15 +128,17 @@ async def test_a_locked_database_delays_points_and_loses_none(
     await store.close()
 
 
-async def test_a_long_series_is_thinned_without_looking_at_all_of_it(tmp_path: Path) -> None:
+async def test_a_long_series_is_thinned_and_its_extremes_stay(tmp_path: Path) -> None:
     store = await MetricStore.open(tmp_path / "metrics.db")
     values = [math.nan if 400 <= n < 510 else float(n) for n in range(1000)]
+    values[53], values[54], values[55] = -7.0, math.inf, 5000.0
     await store.take("runs/1", [("loss", value, None, 1.0) for value in values])
     await store.take("runs/1", [("loss", "a text", None, 2.0)])
     found = await store.read(lambda connection: thinned(connection, "runs/1", "loss", 10))
     assert found is not None
-    assert [point.index for point in found] == [100, 201, 302, 399, 504, 605, 706, 807, 908, 999]
-    assert math.isnan(float(found[4].value))
+    lasts = [100, 201, 302, 399, 504, 605, 706, 807, 908, 999]
+    assert [point.index for point in found] == [53, 55, *lasts]
+    assert math.isnan(float(found[6].value))
     whole = await store.read(lambda connection: thinned(connection, "runs/1", "loss", 1000))
     assert whole is not None
     assert len(whole) == 1000

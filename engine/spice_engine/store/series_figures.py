@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+import sys
 from dataclasses import dataclass
 from typing import Literal
 
@@ -86,8 +87,8 @@ def thinned(
     connection: sqlite3.Connection, owner: str, name: str, most: int
 ) -> tuple[StoredPoint, ...] | None:
     """The numbers of a series in about `most` points: all, or the last of each of so many equal
-    ranges of indexes. It looks at no more than it gives, however long the series is. None where
-    some of it is rolled up."""
+    ranges of indexes, with the least and the largest of all: a spike between two of them would be
+    lost. None where some of it is rolled up."""
     series = series_id(connection, owner, name)
     if connection.execute("SELECT 1 FROM rollups WHERE series_id = ?", (series,)).fetchone():
         return None
@@ -113,7 +114,24 @@ def thinned(
             ).fetchone()
         if row is not None:
             found.append(_point(row))
-    return tuple(found)
+    chosen = {
+        (point.index, point.time): point for point in (*found, *_extremes(connection, series))
+    }
+    return tuple(chosen[place] for place in sorted(chosen))
+
+
+def _extremes(connection: sqlite3.Connection, series: int) -> list[StoredPoint]:
+    """The points with the least and the largest finite number."""
+    found: list[StoredPoint] = []
+    for extreme in ("min", "max"):  # SQLite gives the other columns of the row that has it
+        row = connection.execute(
+            f"SELECT idx, time, {extreme}(value), NULL FROM points"
+            " WHERE series_id = ? AND value BETWEEN ? AND ?",
+            (series, -sys.float_info.max, sys.float_info.max),
+        ).fetchone()
+        if row[0] is not None:
+            found.append(_point(row))
+    return found
 
 
 def first_reached(
