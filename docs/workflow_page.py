@@ -129,11 +129,12 @@ What had a meaning in Spell's cloud alone is taken and does nothing (`framework`
 `node_group` of a run); any other argument that is unknown is refused by its name. There are no
 numbers (`id`) of servers, and `workspace` of a run is None.
 
-**When the engine is away** requests wait for it, up to a minute. One that died between a request
-and its answer is asked again, and makes nothing a second time: each request that makes something
-has a key, which is stored with it (`request_key` at the doors). So a script goes on over
-`kill -9` of the engine and a start of the next, and each of its runs is made once. `spice-tui run`,
-`clone`, `hyper` and `workflow` do the same, and start the engine where nobody else does.
+**When the engine is away** requests wait for it: in runs and workflows up to ten minutes, elsewhere
+up to one. One that died between a request and its answer is asked again, and makes nothing a second
+time: each request that makes something has a key, which is stored with it (`request_key` at the
+doors). So a script goes on over `kill -9` of the engine and a start of the next, and each of its
+runs is made once. `spice-tui run`, `clone`, `hyper` and `workflow` do the same, and start the engine
+where nobody else does.
 
 ## Runs made by hand
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from spice_runtime.client.door import Door
+from spice_runtime.client.door import PATIENCE, PATIENCE_OF_RUNS, Door
 from spice_runtime.client.errors import ClientException, WaitError
 from spice_runtime.client.here import engine_around
 from spice_runtime.client.models import ModelsService
@@ -53,7 +53,8 @@ class Client:
         run: int | None = None,
         state: str = "",
     ) -> None:
-        self.api = Door(url, token, state)
+        ours = workflow is not None or run is not None
+        self.api = Door(url, token, state, patience=PATIENCE_OF_RUNS if ours else PATIENCE)
         self.owner = owner
         self.workflow_id = workflow
         self.run_id = run

@@ -27,7 +27,10 @@ from spice_runtime.client.errors import (
 
 PATIENCE = 60.0
 """Seconds in which an engine that is away may come back: it restarts, and runs go on."""
+PATIENCE_OF_RUNS = 600.0
+"""The same for what an engine has started, and what can do nothing without it."""
 TIMEOUT = 600.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 _UNAUTHORIZED, _AWAY = 401, 503
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -35,12 +38,15 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 class Door:
     """The engine's HTTP door. Safe from several threads and after a fork: it keeps nothing open."""
 
-    def __init__(self, url: str, token: str, state: str = "") -> None:
+    def __init__(
+        self, url: str, token: str, state: str = "", *, patience: float = PATIENCE
+    ) -> None:
         if not token:
             raise UnauthorizedClient("A client needs the engine's token.")
         self._url = url.rstrip("/")
         self._token = token
         self._state = Path(state) if state else None
+        self._patience = patience
 
     @property
     def url(self) -> str:
@@ -108,7 +114,8 @@ class Door:
         self, method: str, path: str, data: bytes | None, *, again: bool
     ) -> tuple[int, bytes, bool]:
         """Status and body of the answer, and whether it may not have been the first."""
-        deadline, repeated = time.monotonic() + PATIENCE, False
+        deadline, repeated = time.monotonic() + self._patience, False
+        pause = _FIRST_PAUSE
         while True:
             connection = self._connection()
             began, sent = time.monotonic(), False
@@ -122,8 +129,8 @@ class Door:
                 if not away or time.monotonic() > deadline:
                     return response.status, response.read(), repeated
             except (OSError, http.client.HTTPException) as error:
-                if time.monotonic() - began > PATIENCE:
-                    deadline = time.monotonic() + PATIENCE  # it waited long for its answer
+                if time.monotonic() - began > self._patience:
+                    deadline = time.monotonic() + self._patience  # it waited long for its answer
                 # What was sent may have been done: only what changes nothing is asked again.
                 if (sent and not again) or time.monotonic() > deadline:
                     raise ServerError(
@@ -132,7 +139,8 @@ class Door:
                 repeated = repeated or sent
             finally:
                 connection.close()
-            time.sleep(0.2)
+            time.sleep(pause)
+            pause = min(1.5 * pause, _LONGEST_PAUSE)
             self._look_again()
 
     def _headers(self, data: bytes | None) -> dict[str, str]:
