@@ -133,8 +133,8 @@ numbers (`id`) of servers, and `workspace` of a run is None.
 up to one. One that died between a request and its answer is asked again, and makes nothing a second
 time: each request that makes something has a key, which is stored with it (`request_key` at the
 doors). So a script goes on over `kill -9` of the engine and a start of the next, and each of its
-runs is made once. `spice-tui run`, `clone`, `hyper` and `workflow` do the same, and start the engine
-where nobody else does.
+runs is made once. `spice-tui run`, `clone`, `hyper` and `workflow` do the same, and start the
+engine where nobody else does.
 
 ## Runs made by hand
 
