@@ -178,9 +178,9 @@ class SpiceApp(BeginningDeeds, EngineDeeds, ReportDeeds, ResourceDeeds):
                     self._opened = True  # the view to begin with, once there is an engine to ask
                     self.current_view.opened()
                 self.current_view.show(self.world)
-        if not self._welcomed and self.link.knows_pods:
+        if not self._welcomed and self.link.knows_folder:
             self._welcomed = True
-            if not self.world.pods and not self.settings.replayed:
+            if not self.world.pods and not self.world.runs and not self.settings.replayed:
                 self.begin(self.welcome())
 
     def _tell_endings(self, before: World) -> None:

@@ -7,9 +7,14 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from spice_engine.errors import EngineUnavailable, SpiceError
 from spice_tui.cli.session import Session
+
+if TYPE_CHECKING:
+    import psutil
 
 LONGEST_SECONDS = 10 * 86400.0
 AGAIN_SECONDS = 0.5
@@ -48,9 +53,23 @@ def _signal(script: subprocess.Popen[bytes], how: signal.Signals) -> None:
     """To a script and all that it has started: a shell would leave its commands behind."""
     import psutil  # of use only here
 
+    held: dict[int, psutil.Process] = {}
     with contextlib.suppress(psutil.Error):
-        whole = psutil.Process(script.pid)
-        # The first one first: else a shell goes on with its next line.
-        for process in [whole, *whole.children(recursive=True)]:
-            with contextlib.suppress(psutil.Error):
-                process.send_signal(how)
+        first = psutil.Process(script.pid)
+        # Held still before they are told: else a shell goes on with its next line meanwhile.
+        while new := [
+            one for one in (first, *first.children(recursive=True)) if one.pid not in held
+        ]:
+            held |= {one.pid: one for one in new}
+            _each(new, psutil.Process.suspend)
+    _each(held.values(), lambda one: one.send_signal(how))
+    _each(held.values(), psutil.Process.resume)
+
+
+def _each(processes: Iterable[psutil.Process], work: Callable[[psutil.Process], None]) -> None:
+    """Do something to those that are still there."""
+    import psutil
+
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            work(process)

@@ -64,7 +64,12 @@ class Link:
     @property
     def knows_pods(self) -> bool:
         """Whether the engine has told which pods there are."""
-        return self._keeper.told_pods
+        return "pods" in self._keeper.told
+
+    @property
+    def knows_folder(self) -> bool:
+        """Whether the engine has told what the folder is used for: pods, or runs."""
+        return self._keeper.told >= {"pods", "runs"}
 
     @property
     def histories(self) -> frozenset[str]:

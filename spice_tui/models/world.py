@@ -115,7 +115,7 @@ class Keeper:
     """Takes events of topics in and gives the world as it is now.
 
     `changed` names the parts that changed since `take` was last called: a fresh snapshot is built
-    of those alone, and only when somebody looks.
+    of those alone, and only when somebody looks. `told` names the topics that were heard of.
     """
 
     def __init__(self) -> None:
@@ -133,7 +133,7 @@ class Keeper:
         self._engine: EngineStatus | None = None
         self._connection = Connection()
         self.changed: set[str] = set()
-        self.told_pods = False
+        self.told: set[str] = set()
 
     def connection(self, connection: Connection) -> None:
         """The connection does so now."""
@@ -158,7 +158,6 @@ class Keeper:
             self._take_episodes([row for row in rows if isinstance(row, Mapping)])
         elif topic == "pods":
             _merge(self._pods, kind, data, topic, str)
-            self.told_pods = True
         elif topic == "runs":
             # The topic has the newest only; older ones that are known stay, up to a number.
             changes = data if kind == "delta" else {"set": data}
@@ -185,6 +184,7 @@ class Keeper:
             _merge(self._trainings, "delta", changes, topic, str)
         else:
             return
+        self.told.add(topic)
         self.changed.add(topic)
 
     def older_runs(self, runs: Sequence[Mapping[str, Any]]) -> None:

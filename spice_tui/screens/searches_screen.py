@@ -85,6 +85,7 @@ class SearchesScreen(FollowingDialog[int]):
         self._search: SearchInfo | None = None
         self._known: dict[str, TrialInfo] = {}
         self._columns: tuple[str, ...] = ()
+        self._done = False
         self._table = TablePane(
             SEARCHES,
             empty="No search yet. spice-tui hyper starts one over a command or a pod.",
@@ -136,15 +137,21 @@ class SearchesScreen(FollowingDialog[int]):
         self._search, self._known = search, {str(one.number): one for one in trials}
         self._trials.show(trial_rows(search, trials), clock.now())
         self._pictures.show(search, trials, importance)
-        self._say()
+        if not self._done:
+            self._tell()
 
-    def _say(self) -> None:
+    def say(self, text: str) -> None:
+        """Say what came of a key, until one looks at something else."""
+        self._done = True
+        self.note.update(text)
+
+    def _tell(self) -> None:
         """All about the trial that one looks at, or how far the search is."""
         if self._search is None:
             return
         row = self._trials.table.model.current if self.part == 1 else None
         trial = self._known.get(row.key) if row is not None else None
-        search = self._search
+        search, self._done = self._search, False
         self.note.update(
             trial_words(search, trial)
             if trial is not None
@@ -156,10 +163,10 @@ class SearchesScreen(FollowingDialog[int]):
         event.stop()
         ours = event.control is self._table.table
         if ours and event.key and int(event.key) != self._number:
-            self._number = int(event.key)
+            self._number, self._done = int(event.key), False
             self.work(self._show_search())
         elif not ours:
-            self._say()
+            self._tell()
 
     @on(GridTable.Chosen)
     def _chosen(self, event: GridTable.Chosen) -> None:
@@ -170,7 +177,7 @@ class SearchesScreen(FollowingDialog[int]):
         trial = self._known.get(event.key)
         run = trial.run if trial is not None else None
         if run is None:
-            self.note.update(f"Trial {event.key} is no run.")
+            self.say(f"Trial {event.key} has no run yet.")
         else:
             self.dismiss(run)
 
@@ -186,7 +193,7 @@ class SearchesScreen(FollowingDialog[int]):
         self._below.display = not narrow or at > 0
         self._trials.display = not narrow or at == 1
         self._pictures.display = not narrow or at == 2
-        self._say()
+        self._tell()
 
     def action_stop(self) -> None:
         """Stop the chosen search; its runs keep their outputs."""
@@ -212,4 +219,4 @@ class SearchesScreen(FollowingDialog[int]):
         if search.state in ACTIVE_SEARCH:
             self.later(f"search {search.id} is {done}", f"searches.{how}", id=search.id)
         else:
-            self.note.update(f"Search {search.id} is over: {search.state}.")
+            self.say(f"Search {search.id} is over: {search.state}.")

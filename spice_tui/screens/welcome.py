@@ -1,4 +1,4 @@
-"""The first start in a folder without pods: how to begin."""
+"""The first start in a folder without pods and runs: how to begin."""
 
 from __future__ import annotations
 

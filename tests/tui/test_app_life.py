@@ -53,10 +53,10 @@ def place(
 
 
 @pytest.fixture
-def empty(place: EngineFixture) -> EngineFixture:
-    """An engine on a folder without pods."""
-    _hold(place, {})
-    return place
+def empty(engine: EngineFixture) -> EngineFixture:
+    """An engine on a folder in which nothing was ever done."""
+    engine.start()
+    return engine
 
 
 @pytest.fixture

@@ -38,8 +38,6 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineFixture]:
 @pytest.fixture
 async def opened(engine: EngineFixture) -> AsyncIterator[Driver]:
     async with open_app(engine, (180, 50), view="runs") as driver:
-        await driver.shows("Just look around")
-        await driver.press("escape")
         await driver.shows("sleep 301")
         yield driver
 
@@ -147,8 +145,6 @@ async def test_labels_projects_and_what_is_out_of_sight(opened: Driver) -> None:
 async def test_what_is_known_of_a_run_scrolls_and_its_keys_work(engine: EngineFixture) -> None:
     """On a small terminal a pane is alone: without the focus no key of the view would work."""
     async with open_app(engine, (60, 14), view="runs") as driver:
-        await driver.shows("Welcome")
-        await driver.press("escape")
         await driver.until(lambda: len(driver.app.world.runs) >= 4, "the runs")
         view = view_of(driver)
         view.table.table.go_to("2")

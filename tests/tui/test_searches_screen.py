@@ -12,7 +12,7 @@ from tests.tui.app_driver import open_app
 async def test_a_search_is_followed_ended_and_its_trials_are_shown(
     shared_engine: EngineFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spice_tui.base.GRACE_SECONDS", 0.5)
+    monkeypatch.setattr("spice_tui.base.GRACE_SECONDS", 60)
     with shared_engine.client() as client:
         number = client.call(
             "searches.start",
@@ -36,8 +36,7 @@ async def test_a_search_is_followed_ended_and_its_trials_are_shown(
 
         tell(4)
         async with open_app(shared_engine, (160, 50)) as one:
-            await one.shows("Just look around")
-            await one.press("escape", "3")
+            await one.press("3")
             await one.shows("tuned", "random", "4 of 8 trials")
             assert "t Train" not in one.text, "a search is no pod"
             await one.command(f":searches {number}")
@@ -52,6 +51,7 @@ async def test_a_search_is_followed_ended_and_its_trials_are_shown(
             await one.shows(f"search {number} is stopped: u takes back (1)")
             await one.press("u")
             await one.says("Taken back")
+            monkeypatch.setattr("spice_tui.base.GRACE_SECONDS", 0.1)
             await one.press("X")
             await one.shows("■ stopped")
             await one.press("K")
@@ -81,8 +81,6 @@ async def test_on_a_small_terminal_one_part_is_seen_at_a_time(
             trial = client.call("searches.ask", {"id": number})["number"]
             client.call("searches.tell", {"id": number, "trial": trial, "value": value})
     async with open_app(shared_engine, (60, 20)) as one:
-        await one.shows("Just look around")
-        await one.press("escape")
         await one.command(f":searches {number}")
         await one.shows("narrow", "2/2", "best 0.25")
         assert "Parallel coordinates" not in one.text

@@ -129,11 +129,11 @@ class ListRuns:
     A run matches with any of the states, labels and kinds, with all conditions on parameters and
     on the last values of metrics (`lr=0.1`, `loss<0.3`), and with a name of the pattern (`try*`).
     `project` `-` is none; `repository` is the address of the one whose commit it ran on or the end
-    of it, or the name of the folder it ran on; `since` and `until` are Unix seconds at which it was created. Archived
-    runs are listed where asked for, and no others then. `before` gives the page of runs before
-    that one. With `sort` (id, created, started, ended, duration, name, state, project, priority,
-    `param:NAME` or `metric:NAME`) the first `number` of that order come, the largest first with
-    `descending`; those without a value are last.
+    of it, or the name of the folder it ran on; `since` and `until` are Unix seconds at which it was
+    created. Archived runs are listed where asked for, and no others then. `before` gives the page
+    of runs before that one. With `sort` (id, created, started, ended, duration, name, state,
+    project, priority, `param:NAME` or `metric:NAME`) the first `number` of that order come, the
+    largest first with `descending`; those without a value are last.
     """
 
     number: int = 50

@@ -25,6 +25,8 @@ from spice_engine.runs.systems import System
 from spice_runtime import process
 
 _NUMBERS = re.compile(r"\d+(\.\d+)*")
+OLDEST_PYTHON = (3, 6)
+"""What uv can ask; of an older one it says that first, whatever is looked for."""
 _OTHER_FILE = re.compile(r"^(-c|--constraint|-r|--requirement)[\s=]+")
 _FOR_UV = ("UV_", "PIP_", "SSL_CERT")
 _ELSEWHERE = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", process.SOFT_FILES)
@@ -181,7 +183,8 @@ def _pythons_of_pyenv() -> list[str]:
     plain: list[Path] = []
     with suppress(OSError):  # it may be another user's, who started us with their variables
         plain += [one for one in folder.glob("*/bin") if _NUMBERS.fullmatch(one.parent.name)]
-    return [str(place) for place in sorted(plain, key=_version_of, reverse=True)]
+    newest_first = sorted(plain, key=_version_of, reverse=True)
+    return [str(place) for place in newest_first if _version_of(place) >= OLDEST_PYTHON]
 
 
 def _version_of(place: Path) -> tuple[int, ...]:
