@@ -120,7 +120,7 @@ def thinned(
     return tuple(chosen[place] for place in sorted(chosen))
 
 
-def _extremes(connection: sqlite3.Connection, series: int) -> list[StoredPoint]:
+def _extremes(connection: sqlite3.Connection, series: int | None) -> list[StoredPoint]:
     """The points with the least and the largest finite number."""
     found: list[StoredPoint] = []
     for extreme in ("min", "max"):  # SQLite gives the other columns of the row that has it
