@@ -83,6 +83,7 @@ class SearchesScreen(FollowingDialog[int]):
         super().__init__(app)
         self._number = number
         self._search: SearchInfo | None = None
+        self._states: dict[int, str] = {}
         self._known: dict[str, TrialInfo] = {}
         self._columns: tuple[str, ...] = ()
         self._done = False
@@ -111,9 +112,9 @@ class SearchesScreen(FollowingDialog[int]):
         """Show the table and the chosen one anew."""
         found = await self.spice.fetch(SearchList, "searches.list")
         self._table.show(search_rows(found.searches), clock.now())
-        numbers = {one.id for one in found.searches}
-        if self._number not in numbers:
-            self._number = max(numbers, default=0)
+        self._states = {one.id: one.state for one in found.searches}
+        if self._number not in self._states:
+            self._number = max(self._states, default=0)
         elif self._number:
             self._table.table.go_to(str(self._number))
         await self._show_search()
@@ -213,10 +214,9 @@ class SearchesScreen(FollowingDialog[int]):
         self.look_again()
 
     def _end(self, how: str, done: str) -> None:
-        search = self._search
-        if search is None:
-            return
-        if search.state in ACTIVE_SEARCH:
-            self.later(f"search {search.id} is {done}", f"searches.{how}", id=search.id)
-        else:
-            self.say(f"Search {search.id} is over: {search.state}.")
+        number = self._number
+        state = self._states.get(number, "")
+        if state in ACTIVE_SEARCH:
+            self.later(f"search {number} is {done}", f"searches.{how}", id=number)
+        elif state:
+            self.say(f"Search {number} is over: {state}.")

@@ -44,6 +44,7 @@ class WorkflowsScreen(FollowingDialog[int]):
         super().__init__(app)
         self._number = number
         self._info: WorkflowInfo | None = None
+        self._states: dict[int, str] = {}
         self._done = False
         self._table = TablePane(
             WORKFLOWS, empty="No workflow yet. :workflows FILE carries one out."
@@ -64,11 +65,11 @@ class WorkflowsScreen(FollowingDialog[int]):
         """Show the table and the chosen one anew."""
         found = await self.spice.fetch(WorkflowList, "workflows.list")
         self._table.show(workflow_rows(found.workflows), clock.now())
+        self._states = {one.id: one.state for one in found.workflows}
         if self._number:
             self._table.table.go_to(str(self._number))
-        numbers = {one.id for one in found.workflows}
-        if self._number not in numbers:
-            self._number = max(numbers, default=0)
+        if self._number not in self._states:
+            self._number = max(self._states, default=0)
         await self._show_graph()
 
     async def _show_graph(self) -> None:
@@ -144,7 +145,7 @@ class WorkflowsScreen(FollowingDialog[int]):
         self.work(self._do("workflows.archive", "Workflow {} is put away."))
 
     def _end(self, operation: str, how: str) -> None:
-        state = self._info.state if self._info is not None else ""
+        state = self._states.get(self._number, "")
         if state in ACTIVE:
             self.later(f"workflow {self._number} is {how}", operation, id=self._number)
         elif state:

@@ -226,8 +226,6 @@ async def test_the_screen_draws_what_a_run_sends(
     )
     assert reached["reached"]  # type: ignore[index]
     async with open_app(shared_engine, (160, 50)) as screen:
-        await screen.shows("Just look around")
-        await screen.press("escape")
         await screen.command(":metrics")
         view = screen.app.current_view
         assert isinstance(view, MetricsView)

@@ -42,7 +42,7 @@ async def test_a_workflow_is_carried_out_drawn_and_gone_on_with(
         await driver.press("R")
         await driver.shows("4 complete", "✓ train[1]")
         await driver.press("R")
-        await driver.shows("nothing is left to do")
+        await driver.shows("nothing is left to do", "✓ complete")
         await driver.press("X")
         await driver.shows("Workflow 1 is over: complete.")
         await driver.press("question_mark")
