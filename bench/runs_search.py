@@ -138,7 +138,7 @@ def kills(trials: int, count: int) -> Figures:
     chance = random.Random(SEED)
     with folder_with_engine() as location:
         marks = location.root.parent / f"{location.root.name}.marks"
-        line = f"echo began :n: >> {marks}; sleep 0.6; echo ended :n: >> {marks}"
+        line = f"echo began :n: >> {marks}; sleep 1.5; echo ended :n: >> {marks}"
         with Client(location) as client:
             search = client.call(
                 "searches.start",
