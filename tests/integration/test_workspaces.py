@@ -51,8 +51,11 @@ async def workspaces_of(root: Path, *, stop: bool = True) -> AsyncIterator[tuple
 
 
 async def in_state(workspaces: Workspaces, name: str, state: str) -> WorkspaceInfo:
-    await until(lambda: workspaces.info(name).state == state, 30.0)
-    return workspaces.info(name)
+    """The workspace when it is so; one that has failed instead says why."""
+    await until(lambda: workspaces.info(name).state in {state, "failed"}, 30.0)
+    found = workspaces.info(name)
+    assert found.state == state, found.message
+    return found
 
 
 def say(root: Path, ago: float, **more: object) -> None:

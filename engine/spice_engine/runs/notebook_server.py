@@ -14,17 +14,19 @@ import shutil
 import socket
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from spice_engine.errors import Conflict, InvalidRequest, NotInstalled
 
 HOST = "127.0.0.1"
 PORTS = range(8888, 8988)
-"""Those of Jupyter and on, tried in turn."""
+"""Those of Jupyter and on, tried in turn; each app folder begins at one of its own."""
 
 MODULES = {"lab": "jupyterlab", "notebook": "notebook"}
 """What serves each interface, as a Python module and as a package."""
@@ -110,8 +112,10 @@ def needs(interface: str, named: Iterable[str]) -> list[str]:
     return [] if names & {wanted, "jupyter"} else [wanted]
 
 
-def free_port(wanted: int | None, last: int | None, taken: Sequence[int]) -> int:
+def free_port(wanted: int | None, last: int | None, taken: Sequence[int], root: Path) -> int:
     """A port to listen on: the wanted one, the one it had last, or the next that is free.
+
+    Two app folders that ask at once find the same ports free: so each begins elsewhere.
 
     Raises:
         InvalidRequest: the wanted one is none.
@@ -125,7 +129,8 @@ def free_port(wanted: int | None, last: int | None, taken: Sequence[int]) -> int
                 f"port {wanted} is in use.", hint="Take another one, or leave --port out."
             )
         return wanted
-    for port in (last, *PORTS):
+    begin = zlib.crc32(os.fsencode(root)) % len(PORTS)
+    for port in (last, *PORTS[begin:], *PORTS[:begin]):
         if port and port not in taken and _is_free(port):
             return port
     raise Conflict(

@@ -184,7 +184,8 @@ class Workspaces:
     async def _run(self, name: str, wanted: Mapping[str, Any], port: int | None) -> None:
         interface, needed = wanted["interface"], needed_by(wanted)
         taken = [port_of(run) for run in self._known.values() if not is_over(run)]
-        port = await asyncio.to_thread(server.free_port, port, wanted["port"], taken)
+        root = self._runs.location.root
+        port = await asyncio.to_thread(server.free_port, port, wanted["port"], taken, root)
         if needed is None or uses_this_python(needed):
             python = await asyncio.to_thread(server.python_with, interface)
         else:
