@@ -223,7 +223,7 @@ def test_a_burst_of_good_and_bad_saves_ends_as_the_last(shared: EngineFixture, s
     assert answer(shared, NAME) == before
 
 
-def test_saves_during_a_training_are_one_more_and_the_newest_wins(
+def test_saves_during_a_training_interrupt_it_and_the_newest_wins(
     shared: EngineFixture, second: Path
 ):
     """The training in their way does not end by itself; it must not hold them up either."""
@@ -235,12 +235,14 @@ def test_saves_during_a_training_are_one_more_and_the_newest_wins(
         time.sleep(0.05)
     wait_for(lambda: len(trainings(shared)) > runs, "the next training")
     learned(shared, NAME)
-    wait_for(
-        lambda: (
-            [run["state"] for run in trainings(shared)[runs - 1 :]] == ["interrupted", "complete"]
-        ),
-        "the end of both",
-    )
+
+    def are_over() -> bool:
+        # On a busy machine the saves may be seen one by one: then they interrupt each other.
+        first, *others, last = (run["state"] for run in trainings(shared)[runs - 1 :])
+        between = len(others) <= 2 and {*others} <= {"interrupted", "complete"}
+        return first == "interrupted" and between and last == "complete"
+
+    wait_for(are_over, "the end of all of them")
 
 
 def test_a_training_asked_for_is_ended_by_no_save(shared: EngineFixture, second: Path):

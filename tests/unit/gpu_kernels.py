@@ -8,7 +8,6 @@ Prints one JSON object: of each case whether tables and random numbers are equal
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from spice_engine.learning.kernels.devices import Devices
 from spice_engine.learning.kernels.on_cpu import Cpu
 from spice_engine.learning.kernels.on_cuda import Gpu
 from spice_engine.learning.kernels.population import Course, Exploration, Population
-from tests.unit import gpu_episodes, gpu_networks
+from tests.unit import gpu_episodes, gpu_networks, gpu_simulator
 
 CASES: dict[str, Any] = {
     # More than 1,000 updates of each member, over several tiles of shared memory.
@@ -100,6 +99,6 @@ def trouble() -> dict[str, bool]:
 
 
 if __name__ == "__main__":
-    sys.setswitchinterval(1e-4)  # the simulator waits for its threads without ever sleeping
+    gpu_simulator.prepare()
     episodes = gpu_episodes.compare() | gpu_episodes.trouble() | gpu_episodes.training()
     print(json.dumps(compare() | trouble() | gpu_networks.compare() | episodes))
