@@ -6,14 +6,12 @@ the follower, which connects again and continues at the byte it had reached.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from spice_engine.errors import EngineUnavailable
 from spice_engine.protocol.run_states import UNDER_WAY
 from spice_tui.cli import output
-from spice_tui.cli.following import FollowingClient, Patience
+from spice_tui.cli.following import FollowingClient, Patience, followed
 from spice_tui.cli.session import Session
 
 PIECE = 256 * 1024
@@ -41,21 +39,14 @@ class RunFollower:
         Raises:
             SpiceError: there is no such run, or the engine stays away.
         """
-        while True:
-            try:
-                if client is None:
-                    client = self._session.connect(FollowingClient)
-                with client:
-                    return self._until_end(client)
-            except EngineUnavailable as error:
-                client = None
-                if self._patience.over:
-                    raise EngineUnavailable(
-                        f"the engine went away while run {self._run} was followed "
-                        f"({error.message.rstrip('.')}).",
-                        hint=f"The run goes on: spice-tui logs -f {self._run}.",
-                    ) from error
-            time.sleep(0.1)
+        return followed(
+            self._session,
+            client,
+            self._patience,
+            self._until_end,
+            what=f"run {self._run}",
+            hint=f"The run goes on: spice-tui logs -f {self._run}.",
+        )
 
     def _until_end(self, client: FollowingClient) -> dict[str, Any]:
         client.subscribe("runs")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from spice_engine.errors import EngineUnavailable
 from spice_tui.cli import output
-from spice_tui.cli.following import FollowingClient, Patience
+from spice_tui.cli.following import FollowingClient, Patience, followed
 from spice_tui.cli.session import Session
 from spice_tui.cli.workflow_text import OVER, step_line
 
@@ -31,20 +30,14 @@ class WorkflowFollower:
         Raises:
             SpiceError: there is no such workflow, or the engine stays away.
         """
-        while True:
-            try:
-                client = client or self._session.connect(FollowingClient)
-                with client:
-                    return self._until_end(client)
-            except EngineUnavailable as error:
-                client = None
-                if self._patience.over:
-                    raise EngineUnavailable(
-                        f"the engine went away while workflow {self._number} was followed "
-                        f"({error.message.rstrip('.')}).",
-                        hint=f"See how far it is: spice-tui workflow describe {self._number}.",
-                    ) from error
-            time.sleep(LOOK_SECONDS)
+        return followed(
+            self._session,
+            client,
+            self._patience,
+            self._until_end,
+            what=f"workflow {self._number}",
+            hint=f"See how far it is: spice-tui workflow describe {self._number}.",
+        )
 
     def _until_end(self, client: FollowingClient) -> dict[str, Any]:
         client.subscribe("workflows")

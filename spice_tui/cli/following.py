@@ -9,11 +9,16 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from spice_engine.errors import EngineUnavailable, Overloaded
 from spice_engine.protocol.messages import Kind
+from spice_tui.cli.session import Session
 from spice_tui.client import Client, Event, check_operation, error_of, event_of
+
+T = TypeVar("T")
+
+AGAIN_SECONDS = 0.1
 
 MAX_KEPT = 10_000
 """Events kept during one call; far more than the engine queues for one client."""
@@ -127,3 +132,33 @@ class Patience:
     def over(self) -> bool:
         """Whether it has been away too long."""
         return time.monotonic() - self._since > self._seconds
+
+
+def followed(
+    session: Session,
+    client: FollowingClient | None,
+    patience: Patience,
+    watch: Callable[[FollowingClient], T],
+    *,
+    what: str,
+    hint: str,
+) -> T:
+    """What comes of watching something to its end. The engine may be replaced meanwhile: then
+    `watch` begins anew with another connection. It renews the patience itself.
+
+    Raises:
+        SpiceError: as `watch` does; or the engine stays away while `what` is followed, with `hint`.
+    """
+    while True:
+        try:
+            with client or session.connect(FollowingClient) as connected:
+                return watch(connected)
+        except EngineUnavailable as error:
+            client = None
+            if patience.over:
+                raise EngineUnavailable(
+                    f"the engine went away while {what} was followed "
+                    f"({error.message.rstrip('.')}).",
+                    hint=hint,
+                ) from error
+        time.sleep(AGAIN_SECONDS)

@@ -6,15 +6,13 @@ and so does the follower, which connects again.
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import typer
 
-from spice_engine.errors import EngineUnavailable
 from spice_tui.cli import output, values
 from spice_tui.cli.exit_codes import ExitCode
-from spice_tui.cli.following import FollowingClient, Patience
+from spice_tui.cli.following import FollowingClient, Patience, followed
 from spice_tui.cli.hyper_show import best_text, status_text, text
 from spice_tui.cli.session import Session
 
@@ -46,7 +44,14 @@ class SearchFollower:
             typer.Exit: with 130, at Control-C.
         """
         try:
-            found = self._until_over(client)
+            found = followed(
+                self._session,
+                client,
+                self._patience,
+                self._watch,
+                what=f"search {self._search}",
+                hint=f"It goes on with the engine: spice-tui hyper wait {self._search}.",
+            )
         except KeyboardInterrupt:
             output.error_line(
                 f"\nSearch {self._search} goes on. Look again: spice-tui hyper wait "
@@ -59,21 +64,6 @@ class SearchFollower:
             if best := best_text(found):
                 output.line(f"Best: {output.safe(best)}")
         return found
-
-    def _until_over(self, client: FollowingClient | None) -> dict[str, Any]:
-        while True:
-            try:
-                with client or self._session.connect(FollowingClient) as connected:
-                    return self._watch(connected)
-            except EngineUnavailable as error:
-                client = None
-                if self._patience.over:
-                    raise EngineUnavailable(
-                        f"the engine went away while search {self._search} was followed "
-                        f"({error.message.rstrip('.')}).",
-                        hint=f"It goes on with the engine: spice-tui hyper wait {self._search}.",
-                    ) from error
-            time.sleep(0.1)
 
     def _watch(self, client: FollowingClient) -> dict[str, Any]:
         client.subscribe("searches")

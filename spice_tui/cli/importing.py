@@ -48,8 +48,8 @@ def import_pod(
     session = session_of(ctx)
     source = expand(folder or file).absolute()
     if folder and file in {"run", "runs"}:
-        take = _import_table if source.suffix.lower() in TABLES else _import_run
-        take(session, source.resolve(), json=json)
+        take_in = _import_table if source.suffix.lower() in TABLES else _import_run
+        take_in(session, source.resolve(), json=json)
         return
     if folder and file == "tensorboard":
         _import_events(session, source, json=json)
@@ -82,11 +82,21 @@ def import_pod(
         output.line("Imported trained model!")
 
 
-def _import_run(session: Session, file: Path, *, json: bool) -> None:
+def _take(
+    session: Session, operation: str, request: dict[str, Any], *, json: bool
+) -> dict[str, Any] | None:
+    """What the engine took in; None where that was printed as JSON."""
     with session.connect(make=True) as client:
-        taken = client.call("runs.import", {"path": str(file)}, timeout=LONG)
+        taken = client.call(operation, request, timeout=LONG)
     if json:
         output.as_json(taken)
+        return None
+    return taken
+
+
+def _import_run(session: Session, file: Path, *, json: bool) -> None:
+    taken = _take(session, "runs.import", {"path": str(file)}, json=json)
+    if taken is None:
         return
     output.line(_said(taken))
     for kind in ("searches", "workflows"):
@@ -109,10 +119,8 @@ def _said(taken: dict[str, Any]) -> str:
 
 
 def _import_metrics(session: Session, file: Path, *, json: bool) -> None:
-    with session.connect(make=True) as client:
-        taken = client.call("runs.import_metrics", {"path": str(file)}, timeout=LONG)
-    if json:
-        output.as_json(taken)
+    taken = _take(session, "runs.import_metrics", {"path": str(file)}, json=json)
+    if taken is None:
         return
     points, runs = taken["points"], taken["runs"]
     output.line(
@@ -124,10 +132,8 @@ def _import_metrics(session: Session, file: Path, *, json: bool) -> None:
 
 
 def _import_table(session: Session, file: Path, *, json: bool) -> None:
-    with session.connect(make=True) as client:
-        taken = client.call("runs.import_table", {"path": str(file)}, timeout=LONG)
-    if json:
-        output.as_json(taken)
+    taken = _take(session, "runs.import_table", {"path": str(file)}, json=json)
+    if taken is None:
         return
     new, left = taken["new"], taken["unfinished"]
     output.line(f"Imported {new} run{'' if new == 1 else 's'}; {taken['known']} were here already.")
@@ -138,10 +144,8 @@ def _import_table(session: Session, file: Path, *, json: bool) -> None:
 def _import_events(session: Session, folder: Path, *, json: bool) -> None:
     if not folder.is_dir():
         raise NotFound(f"there is no folder {str(folder)!r}.")
-    with session.connect(make=True) as client:
-        run = client.call("runs.import_events", {"path": str(folder)}, timeout=LONG)
-    if json:
-        output.as_json(run)
+    run = _take(session, "runs.import_events", {"path": str(folder)}, json=json)
+    if run is None:
         return
     output.line(f"Imported run {run['id']}: spice-tui metrics {run['id']}")
 
@@ -149,10 +153,8 @@ def _import_events(session: Session, folder: Path, *, json: bool) -> None:
 def _import_runs(session: Session, folder: Path, *, json: bool) -> None:
     if not folder.exists():
         raise NotFound(f"there is no folder {str(folder)!r}.")
-    with session.connect(make=True) as client:
-        taken = client.call("tracking.import", {"folder": str(folder)}, timeout=LONG)
-    if json:
-        output.as_json(taken)
+    taken = _take(session, "tracking.import", {"folder": str(folder)}, json=json)
+    if taken is None:
         return
     experiments, new = taken["experiments"], taken["new"]
     output.line(

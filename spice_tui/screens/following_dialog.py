@@ -45,6 +45,8 @@ class FollowingDialog(Dialog[T]):
         self.spice = app
         self.note = Static(markup=False)
         self.narrow = False
+        self.said = False
+        """Whether the note tells what came of a key: it stays until one looks at something else."""
         self._lost = False
         self._dirty = asyncio.Event()
 
@@ -118,6 +120,7 @@ class FollowingDialog(Dialog[T]):
 
     def say(self, text: str) -> None:
         """Say below what came of a key."""
+        self.said = True
         self.note.update(text)
 
     def later(self, title: str, operation: str, **params: Any) -> None:

@@ -86,7 +86,6 @@ class SearchesScreen(FollowingDialog[int]):
         self._states: dict[int, str] = {}
         self._known: dict[str, TrialInfo] = {}
         self._columns: tuple[str, ...] = ()
-        self._done = False
         self._table = TablePane(
             SEARCHES,
             empty="No search yet. spice-tui hyper starts one over a command or a pod.",
@@ -138,13 +137,8 @@ class SearchesScreen(FollowingDialog[int]):
         self._search, self._known = search, {str(one.number): one for one in trials}
         self._trials.show(trial_rows(search, trials), clock.now())
         self._pictures.show(search, trials, importance)
-        if not self._done:
+        if not self.said:
             self._tell()
-
-    def say(self, text: str) -> None:
-        """Say what came of a key, until one looks at something else."""
-        self._done = True
-        self.note.update(text)
 
     def _tell(self) -> None:
         """All about the trial that one looks at, or how far the search is."""
@@ -152,7 +146,7 @@ class SearchesScreen(FollowingDialog[int]):
             return
         row = self._trials.table.model.current if self.part == 1 else None
         trial = self._known.get(row.key) if row is not None else None
-        search, self._done = self._search, False
+        search, self.said = self._search, False
         self.note.update(
             trial_words(search, trial)
             if trial is not None
@@ -164,7 +158,7 @@ class SearchesScreen(FollowingDialog[int]):
         event.stop()
         ours = event.control is self._table.table
         if ours and event.key and int(event.key) != self._number:
-            self._number, self._done = int(event.key), False
+            self._number, self.said = int(event.key), False
             self.work(self._show_search())
         elif not ours:
             self._tell()

@@ -45,7 +45,6 @@ class WorkflowsScreen(FollowingDialog[int]):
         self._number = number
         self._info: WorkflowInfo | None = None
         self._states: dict[int, str] = {}
-        self._done = False
         self._table = TablePane(
             WORKFLOWS, empty="No workflow yet. :workflows FILE carries one out."
         )
@@ -85,7 +84,7 @@ class WorkflowsScreen(FollowingDialog[int]):
             self._info = info
             self._graph.show(lineage)
             # What was just done stays said; the table may have no room for a message.
-            if not self._done:
+            if not self.said:
                 self.note.update(workflow_words(info))
 
     @on(GridTable.Highlighted)
@@ -95,7 +94,7 @@ class WorkflowsScreen(FollowingDialog[int]):
             self._choose(int(event.key))
 
     def _choose(self, number: int) -> None:
-        self._number, self._done = number, False
+        self._number, self.said = number, False
         self.work(self._show_graph())
 
     @on(GridTable.Chosen)
@@ -117,11 +116,6 @@ class WorkflowsScreen(FollowingDialog[int]):
             return
         hint = f" :searches {name} shows them." if kind == "search" else ""
         self.say(f"{event.node.title} has no run.{hint}")
-
-    def say(self, text: str) -> None:
-        """Say what came of a key, until another workflow is chosen."""
-        self._done = True
-        self.note.update(text)
 
     @property
     def parts(self) -> Sequence[Widget]:
