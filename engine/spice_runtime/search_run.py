@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from spice_runtime.client.errors import ConflictRequest
+from spice_runtime.client.runs import States
 
 if TYPE_CHECKING:
     from spice_runtime.client.door import Door
     from spice_runtime.search import Trial
 
-_OVER = ("complete", "failed", "build_failed", "mount_failed", "interrupted", "killed", "stopped")
 _LOOK_SECONDS = 0.2
 
 
@@ -28,7 +28,7 @@ def followed(trial: Trial, request: dict[str, Any], metric: str) -> dict[str, An
     door = trial.search.door
     run = door.create("runs", request)
     reports = _Reports(door, run["id"], metric) if metric and trial.search.judges else None
-    while run["state"] not in _OVER:
+    while run["state"] not in States.FINAL:
         time.sleep(_LOOK_SECONDS)
         if reports is not None:
             reports.hand_on(trial)

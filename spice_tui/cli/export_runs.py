@@ -96,19 +96,15 @@ def _request(
 
 
 def _said(done: dict[str, Any]) -> str:
-    parts = [_count(done["runs"], "run")]
+    parts = [values.counted(done["runs"], "run")]
     if "points" in done:
-        parts = [f"{_count(done['points'], 'point')} of {parts[0]}"]
+        parts = [f"{values.counted(done['points'], 'point')} of {parts[0]}"]
     if done.get("searches"):
-        parts.append(_count(done["searches"], "search", "searches"))
+        parts.append(values.counted(done["searches"], "search", "searches"))
     if done.get("workflows"):
-        parts.append(_count(done["workflows"], "workflow"))
+        parts.append(values.counted(done["workflows"], "workflow"))
     size = f" ({values.size_text(done['bytes'])})" if "bytes" in done else ""
     text = f"Exported {', '.join(parts)} to {output.safe(done['path'])}{size}"
     if done.get("left_out"):
-        text += f"; {_count(done['left_out'], 'run')} that had not ended left out"
+        text += f"; {values.counted(done['left_out'], 'run')} that had not ended left out"
     return text
-
-
-def _count(count: int, one: str, more: str = "") -> str:
-    return f"{count} {one if count == 1 else more or one + 's'}"

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from spice_engine.errors import InvalidRequest, NotFound, StorageError, TooLarge
-from spice_tui.cli import output
+from spice_tui.cli import output, values
 from spice_tui.cli.output import Json
 from spice_tui.cli.resources import LONG
 from spice_tui.cli.session import Session, expand, session_of
@@ -111,7 +111,7 @@ def _said(taken: dict[str, Any]) -> str:
     known = taken["known"]
     if len(taken["runs"]) > 1:
         new = len(taken["runs"]) - known
-        return f"Imported {new} run{'' if new == 1 else 's'}; {known} were here already."
+        return f"Imported {values.counted(new, 'run')}; {known} were here already."
     number = taken["run"]["id"]
     if known:
         return f"Run {taken['was']} is here already, as run {number}"
@@ -124,8 +124,8 @@ def _import_metrics(session: Session, file: Path, *, json: bool) -> None:
         return
     points, runs = taken["points"], taken["runs"]
     output.line(
-        f"Imported {points} point{'' if points == 1 else 's'} of "
-        f"{runs} run{'' if runs == 1 else 's'}; {taken['own']} are this engine's own."
+        f"Imported {values.counted(points, 'point')} of "
+        f"{values.counted(runs, 'run')}; {taken['own']} are this engine's own."
     )
     if taken["missing"]:
         output.line(f"{taken['missing']} runs are not here: import their table first.")
@@ -136,7 +136,7 @@ def _import_table(session: Session, file: Path, *, json: bool) -> None:
     if taken is None:
         return
     new, left = taken["new"], taken["unfinished"]
-    output.line(f"Imported {new} run{'' if new == 1 else 's'}; {taken['known']} were here already.")
+    output.line(f"Imported {values.counted(new, 'run')}; {taken['known']} were here already.")
     if left:
         output.line(f"{left} that had not ended when the table was written were left out.")
 
@@ -158,8 +158,8 @@ def _import_runs(session: Session, folder: Path, *, json: bool) -> None:
         return
     experiments, new = taken["experiments"], taken["new"]
     output.line(
-        f"Imported {new} run{'' if new == 1 else 's'} of {experiments} "
-        f"experiment{'' if experiments == 1 else 's'}; {taken['known']} were here already."
+        f"Imported {values.counted(new, 'run')} of {values.counted(experiments, 'experiment')}; "
+        f"{taken['known']} were here already."
     )
     for note in taken["notes"]:
         output.line(output.safe(note))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from spice_engine.errors import NotFound
-from spice_tui.cli import completion, failures, output
+from spice_tui.cli import completion, failures, output, values
 from spice_tui.cli.exit_codes import ExitCode
 from spice_tui.cli.output import Json
 from spice_tui.cli.session import Session, expand, session_of
@@ -45,10 +45,10 @@ def lint(
             color = _COLORS.get(problem["severity"])
             output.line(output.paint(line, color) if color else output.safe(line))
         if not problems:
-            output.line(f"No problems in {_count(len(files), 'manifest')}.")
+            output.line(f"No problems in {values.counted(len(files), 'manifest')}.")
         elif output.is_terminal():
-            warnings = len(problems) - errors
-            output.line(f"{_count(errors, 'error')}, {_count(warnings, 'warning')}.")
+            warnings = values.counted(len(problems) - errors, "warning")
+            output.line(f"{values.counted(errors, 'error')}, {warnings}.")
     if errors:
         raise typer.Exit(ExitCode.INVALID_POD)
 
@@ -74,7 +74,3 @@ def manifests(session: Session, client: Client, target: str) -> list[Path]:
             f"there is no manifest in {folder}.", hint="Add a sample: spice-tui add samples/NAME."
         )
     return found
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

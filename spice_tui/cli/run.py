@@ -129,7 +129,7 @@ def follow(
     quiet: bool = False,
     offset: int = 0,
     part: Mapping[str, Any] | None = None,
-    standing: Standing | None = None,
+    standing: Standing,
 ) -> dict[str, Any]:
     """Follow run `number` to its end and tell how it ended; Control-C only detaches. `part` is
     which of its logs: that of a rank. `standing` says what becomes of it meanwhile.
@@ -138,7 +138,6 @@ def follow(
         typer.Exit: with 130, at Control-C.
     """
     follower = RunFollower(session, number, quiet=quiet)
-    standing = standing or Standing()
     follower.offset, follower.part, follower.on_state = offset, part or {}, standing.tell
     try:
         ended = follower.follow(client)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from spice_engine.errors import InvalidRequest, NotFound
+from spice_engine.protocol.run_states import STAGES
 from spice_tui.cli import output, values
 from spice_tui.cli.output import Json
 from spice_tui.cli.session import session_of
@@ -116,8 +117,7 @@ def _mount(text: str) -> str:
 
 def stages_text(stages: dict[str, float]) -> str:
     """What each stage of a run took."""
-    order = ("snapshot", "queued", "environment", "files", "running", "saving")
-    found = [(name, stages[name]) for name in order if name in stages]
+    found = [(name, stages[name]) for name in STAGES if name in stages]
     return ", ".join(f"{name} {values.number(seconds, 3)} s" for name, seconds in found)
 
 

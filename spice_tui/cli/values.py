@@ -168,3 +168,8 @@ def run_exit_code(run: Mapping[str, Any]) -> int:
     if isinstance(code, int) and (code or run.get("state") != "killed"):
         return 128 - code if -128 < code < 0 else code & 0xFF
     return {"complete": 0, "stopped": 143, "killed": 137}.get(str(run.get("state")), 1)
+
+
+def counted(count: int, one: str, more: str = "") -> str:
+    """So many of something: `1 run`, `2 runs`; `more` is a plural that takes no s."""
+    return f"{count} {one if count == 1 else more or one + 's'}"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spice_engine.protocol.run_states import STAGES
 from spice_tui.models.cells import cell_of
 from spice_tui.models.moments import ago, moment
 from spice_tui.models.run_rows import PLAIN
@@ -87,12 +88,9 @@ def _in_pairs(words: list[str]) -> str:
     return ",\n".join(", ".join(words[at : at + 2]) for at in range(0, len(words), 2))
 
 
-_STAGES = ("snapshot", "queued", "environment", "files", "running", "saving")
-
-
 def _stage_order(stage: tuple[str, float]) -> tuple[int, str]:
     name = stage[0]
-    return (_STAGES.index(name) if name in _STAGES else len(_STAGES), name)
+    return (STAGES.index(name) if name in STAGES else len(STAGES), name)
 
 
 def _outputs(run: RunInfo) -> str | None:

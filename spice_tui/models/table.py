@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import itemgetter
+from operator import is_not, itemgetter
 from typing import Any
 
 from spice_engine.errors import NotFound
@@ -83,8 +83,9 @@ class Table:
 
         Rows that did not change are best given as the same objects. `now` is in unix seconds.
         """
-        self._rows = tuple(rows)
-        self._find_unused()
+        before, self._rows = self._rows, tuple(rows)
+        if len(before) != len(self._rows) or any(map(is_not, before, self._rows)):
+            self._find_unused()
         self.now = now
         if self.marks:
             self.marks &= {row.key for row in self._rows}

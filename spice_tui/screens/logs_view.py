@@ -65,7 +65,6 @@ class LogsView(View):
         """Show a log."""
         self._choose(source)
         self._table.table.go_to(source)
-        self.query_one("#log-shown").border_title = f"Log of {source}"
         self.go_to(self.query_one("#log-shown", Pane))
 
     def _choose(self, source: str) -> None:
@@ -73,6 +72,7 @@ class LogsView(View):
         self._wanted = source
         self._app.run_number = run_of_source(source)
         self._log.follow(source)
+        self.query_one("#log-shown").border_title = f"Log of {source}"
 
     def show(self, world: World) -> None:
         """Ask again when there are other runs."""
@@ -104,7 +104,6 @@ class LogsView(View):
     def _highlighted(self, event: GridTable.Highlighted) -> None:
         if event.key and self._table.table.has_focus:
             self._choose(event.key)
-            self.query_one("#log-shown").border_title = f"Log of {event.key}"
 
     @on(GridTable.Chosen)
     def _chosen(self, event: GridTable.Chosen) -> None:

@@ -114,8 +114,7 @@ class MetricsView(View):
             self._timer.pause()
 
     def _is_live(self) -> bool:
-        kind, _, number = self._wanted.partition("/")
-        run = self._app.world.runs.get(int(number)) if kind == "run" else None
+        run = self._app.world.runs.get(run_of_source(self._wanted) or -1)
         return run is not None and run.state in UNDER_WAY
 
     async def _load(self) -> None:

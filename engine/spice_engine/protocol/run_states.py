@@ -20,6 +20,9 @@ OVER: Final = frozenset(
 STATES: Final = UNDER_WAY | OVER
 """All there are."""
 
+STAGES: Final = ("snapshot", "queued", "environment", "files", "running", "saving")
+"""What a run goes through, in order; each is timed."""
+
 
 def check(states: Iterable[str]) -> None:
     """Refuse names that are no state.

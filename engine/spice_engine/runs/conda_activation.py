@@ -51,6 +51,13 @@ def read(folder: Path) -> dict[str, str]:
     return {}
 
 
+def activated(variables: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
+    """Variables with what `read` found; its `PATH` goes before theirs."""
+    if more := found.get("PATH"):
+        found = {**found, "PATH": os.pathsep.join([more, variables.get("PATH", os.defpath)])}
+    return {**variables, **found}
+
+
 def _of_packages(prefix: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for file in sorted((prefix / "etc" / "conda" / "env_vars.d").glob("*.json")):

@@ -22,8 +22,6 @@ from spice_runtime import run_metrics
 
 AT_ONCE = 10_000
 """Points in one transaction, for others write meanwhile."""
-LARGEST_INDEX = 2**53
-"""What the store can hold, see `MetricStore.take`."""
 
 
 async def take(runs: Runs, lines: Path) -> ImportedRunMetrics:
@@ -37,13 +35,16 @@ async def take(runs: Runs, lines: Path) -> ImportedRunMetrics:
     counts = await asyncio.to_thread(_check, lines)
     origins = {origin for origin, _ in counts}
     own, there = await runs.database.read(lambda found: _find(found, origins))
-    for origin, number in there.items():
+    longer: dict[str, set[str]] = {}
+    for (origin, name), count in counts.items():
+        if count > 1 and origin in there:
+            longer.setdefault(origin, set()).add(name)
+    for origin, names in longer.items():
         # One last value is all that a table of runs told of a series.
-        names = {name for one, name in counts if one == origin and counts[one, name] > 1}
-        owner = owner_of(number)
+        owner = owner_of(there[origin])
         figures = await runs.metrics.read(lambda found, o=owner: series_figures.figures(found, o))
-        short = {one.name for one in figures if one.points == 1} & names
-        await runs.metrics.remove_series(owner, short)
+        if short := {one.name for one in figures if one.points == 1} & names:
+            await runs.metrics.remove_series(owner, short)
     points = 0
     batches = _batches(lines, there)
     while (batch := await asyncio.to_thread(next, batches, None)) is not None:
@@ -63,11 +64,11 @@ def _find(
     connection: sqlite3.Connection, origins: Collection[str]
 ) -> tuple[set[str], dict[str, int]]:
     """Which runs are this engine's own, and the numbers of those that came from elsewhere."""
-    there = {one: tracking.find(connection, one) for one in origins}
+    numbers = {one: tracking.find(connection, one) for one in origins}
+    there = {one: number for one, number in numbers.items() if number is not None}
     rows = connection.execute("SELECT id, created FROM runs")
     own = {origin_of(number, created) for number, created in rows} & set(origins)
-    own -= {one for one, number in there.items() if number is not None}
-    return own, {one: number for one, number in there.items() if number is not None}
+    return own - there.keys(), there
 
 
 def _batches(lines: Path, there: dict[str, int]) -> Iterator[tuple[int, list[Row]]]:
@@ -117,7 +118,7 @@ def _point(place: str, cells: dict[str, Any]) -> tuple[str, Row]:
     if not isinstance(name, str) or not 0 < len(name) <= run_metrics.LONGEST_NAME or "\0" in name:
         raise wrong("metric_name", "of no metric's name")
     index, time = number("index"), number("timestamp")
-    if not (index.is_integer() and 0 <= index <= LARGEST_INDEX):
+    if not (index.is_integer() and 0 <= index <= run_metrics.LARGEST_INDEX):
         raise wrong("index", "no index")
     if not (math.isfinite(time) and abs(time) < LARGEST_NUMBER):
         raise wrong("timestamp", "no time in Unix seconds")

@@ -95,100 +95,88 @@ class FolderStore:
         self._folder = folder
 
     def experiments(self, notes: Notes) -> list[FoundExperiment]:
-        """The experiments in it; see `experiments`."""
-        return experiments(self._folder, notes)
+        """The experiments in it.
+
+        Raises:
+            InvalidRequest: the folder holds none.
+            StorageError: it cannot be read.
+        """
+        folder = self._folder
+        found: list[FoundExperiment] = []
+        trash = folder / TRASH
+        deleted = _folders(trash) if trash.is_dir() else []
+        for place in (*_folders(folder), *deleted):
+            meta = _meta(place / META)
+            if not isinstance(meta.get("name"), str) or "experiment_id" not in meta:
+                if place != trash and any((one / META).is_file() for one in _folders(place)):
+                    notes.add(f"{place.name[:100]}: its {META} is not that of an experiment.")
+                continue
+            inner = [one for one in _folders(place) if (one / META).is_file()]
+            models = [] if not (place / MODELS).is_dir() else list(_models(place / MODELS))
+            tags = _texts(place / TAGS, MOST_TAG, "tag", notes)
+            found.append(
+                FoundExperiment(
+                    str(meta["experiment_id"]),
+                    meta["name"],
+                    tags,
+                    tuple(map(str, inner)),
+                    tuple(models),
+                    deleted=place.parent == trash,
+                )
+            )
+        if not found:
+            raise InvalidRequest(
+                f"{str(folder)[:200]} holds no experiments of MLflow.",
+                hint="Name the folder that MLflow's file store wrote: mlruns.",
+            )
+        return found
 
     def run(self, key: str, notes: Notes) -> FoundRun | None:
         """One run of it, by its folder; None if it is none."""
-        return run(Path(key), notes)
+        folder = Path(key)
+        meta = _meta(folder / META)
+        uuid = str(meta.get("run_id") or meta.get("run_uuid") or "")
+        started = milliseconds(meta.get("start_time"))
+        if uuid != folder.name or started is None:
+            notes.add(f"{folder.name[:100]}: its {META} is not that of a run.")
+            return None
+        tags = _texts(folder / TAGS, MOST_TAG, "tag", notes)
+        status = meta.get("status")
+        ended = milliseconds(meta.get("end_time"))
+        return FoundRun(
+            uuid,
+            str(meta.get("run_name") or tags.get("mlflow.runName", "")),
+            str(meta.get("user_id") or ""),
+            _STATUSES.get(status, str(status)) if isinstance(status, int) else str(status),
+            started / 1000,
+            None if ended is None else ended / 1000,
+            meta.get("lifecycle_stage") == "deleted",
+            _texts(folder / PARAMS, MOST_PARAM, "param", notes),
+            tags,
+            folder / ARTIFACTS,
+        )
 
     def points(self, found: FoundRun, notes: Notes, most: int) -> Iterator[list[Sent]]:
         """The points of a run's metrics, at most so many at a time."""
-        return points(found.files.parent, notes, most)
-
-
-def experiments(folder: Path, notes: Notes) -> list[FoundExperiment]:
-    """The experiments of a store.
-
-    Raises:
-        InvalidRequest: the folder holds none.
-        StorageError: it cannot be read.
-    """
-    found: list[FoundExperiment] = []
-    trash = folder / TRASH
-    deleted = _folders(trash) if trash.is_dir() else []
-    for place in (*_folders(folder), *deleted):
-        meta = _meta(place / META)
-        if not isinstance(meta.get("name"), str) or "experiment_id" not in meta:
-            if place != trash and any((one / META).is_file() for one in _folders(place)):
-                notes.add(f"{place.name[:100]}: its {META} is not that of an experiment.")
-            continue
-        inner = [one for one in _folders(place) if (one / META).is_file()]
-        models = [] if not (place / MODELS).is_dir() else list(_models(place / MODELS))
-        tags = _texts(place / TAGS, MOST_TAG, "tag", notes)
-        found.append(
-            FoundExperiment(
-                str(meta["experiment_id"]),
-                meta["name"],
-                tags,
-                tuple(map(str, inner)),
-                tuple(models),
-                deleted=place.parent == trash,
-            )
-        )
-    if not found:
-        raise InvalidRequest(
-            f"{str(folder)[:200]} holds no experiments of MLflow.",
-            hint="Name the folder that MLflow's file store wrote: mlruns.",
-        )
-    return found
-
-
-def run(folder: Path, notes: Notes) -> FoundRun | None:
-    """One run of a store; None if it is none."""
-    meta = _meta(folder / META)
-    uuid = str(meta.get("run_id") or meta.get("run_uuid") or "")
-    started = milliseconds(meta.get("start_time"))
-    if uuid != folder.name or started is None:
-        notes.add(f"{folder.name[:100]}: its {META} is not that of a run.")
-        return None
-    tags = _texts(folder / TAGS, MOST_TAG, "tag", notes)
-    status = meta.get("status")
-    ended = milliseconds(meta.get("end_time"))
-    return FoundRun(
-        uuid,
-        str(meta.get("run_name") or tags.get("mlflow.runName", "")),
-        str(meta.get("user_id") or ""),
-        _STATUSES.get(status, str(status)) if isinstance(status, int) else str(status),
-        started / 1000,
-        None if ended is None else ended / 1000,
-        meta.get("lifecycle_stage") == "deleted",
-        _texts(folder / PARAMS, MOST_PARAM, "param", notes),
-        tags,
-        folder / ARTIFACTS,
-    )
-
-
-def points(folder: Path, notes: Notes, most: int) -> Iterator[list[Sent]]:
-    """The points of a run's metrics, at most so many at a time."""
-    batch: list[Sent] = []
-    for path in files(folder / METRICS):
-        name = path.relative_to(folder / METRICS).as_posix()
-        told = f"{folder.name}: {{}} of metric {name[:100]!r} {{}}."
-        try:
-            for number, line in enumerate(_lines(path), 1):
-                sent = _sent(name, line)
-                if sent is None:
-                    notes.add(told.format(f"line {number}", "is no point"))
-                    continue
-                batch.append(sent)
-                if len(batch) >= most:
-                    yield batch
-                    batch = []
-        except OSError as error:
-            notes.add(told.format("the file", f"cannot be read: {error.strerror}"))
-    if batch:
-        yield batch
+        folder = found.files.parent
+        batch: list[Sent] = []
+        for path in files(folder / METRICS):
+            name = path.relative_to(folder / METRICS).as_posix()
+            told = f"{folder.name}: {{}} of metric {name[:100]!r} {{}}."
+            try:
+                for number, line in enumerate(_lines(path), 1):
+                    sent = _sent(name, line)
+                    if sent is None:
+                        notes.add(told.format(f"line {number}", "is no point"))
+                        continue
+                    batch.append(sent)
+                    if len(batch) >= most:
+                        yield batch
+                        batch = []
+            except OSError as error:
+                notes.add(told.format("the file", f"cannot be read: {error.strerror}"))
+        if batch:
+            yield batch
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -19,7 +19,7 @@ from spice_engine.errors import InvalidRequest, NotFound, StorageError
 from spice_engine.protocol.location import Location
 from spice_engine.protocol.runs import StartRun
 from spice_engine.protocol.servers import Dependencies
-from spice_engine.runs import environment_record, mount_places
+from spice_engine.runs import conda_activation, environment_record, mount_places
 from spice_engine.runs import mounts as mount_texts
 from spice_engine.runs.environment_views import own_environment
 from spice_engine.runs.environment_wishes import absolute
@@ -286,13 +286,11 @@ def _variables_of(environment: Environment) -> dict[str, str]:
     """What activating it would set. Blocks for a moment."""
     variables = environment.system.environment() if environment.system is not None else {}
     path = variables.get("PATH") or os.environ.get("PATH", os.defpath)
-    variables |= environment.activation
-    if more := environment.activation.get("PATH"):
-        path = os.pathsep.join([more, path])
+    variables = conda_activation.activated({**variables, "PATH": path}, environment.activation)
     if environment.python == Path():
-        return {**variables, "PATH": path}
+        return variables
     folder = environment.python.parent
-    variables["PATH"] = os.pathsep.join([str(folder), path])
+    variables["PATH"] = os.pathsep.join([str(folder), variables["PATH"]])
     if environment.conda:
         variables["CONDA_PREFIX"] = str(folder.parent)
     elif (folder.parent / "pyvenv.cfg").exists():

@@ -22,6 +22,7 @@ from typing import Any, cast
 from spice_engine.errors import InvalidRequest
 from spice_engine.runs import resource_paths
 from spice_engine.runs.run_files import OUTPUTS
+from spice_engine.runs.search_plan import is_text
 from spice_engine.store.blobs import HASH, Told
 from spice_engine.store.disk import storage_error
 from spice_runtime import process, run_metrics
@@ -36,9 +37,6 @@ _FILES = frozenset({ABOUT, POINTS, process.LOG})
 _CHUNK = 2**20
 _NULL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 """A null byte as JSON writes it; not a backslash that is followed by the same."""
-
-LARGEST_INDEX = 2**53
-"""Of a point; what the store of metrics can hold, as are finite times and real text."""
 
 Point = tuple[str, float | str, int, float]
 """Name, value, index and time, in the order that the store takes."""
@@ -270,11 +268,13 @@ def points_of(path: Path, at_once: int) -> Iterator[list[Point]]:
 
 
 def _point(line: str) -> Point:
-    match _real(json.loads(line)):
+    match json.loads(line):
         case [str(name), int(index), int() | float() as time, int() | float() | str() as value]:
             told = value if isinstance(value, str) else float(value)
-            named = 0 < len(name) <= run_metrics.LONGEST_NAME
-            if named and 0 <= index <= LARGEST_INDEX and abs(time) < LARGEST_INDEX:
+            named = 0 < len(name) <= run_metrics.LONGEST_NAME and is_text(name)
+            real = not isinstance(value, str) or is_text(value)
+            largest = run_metrics.LARGEST_INDEX
+            if named and real and 0 <= index <= largest and abs(time) < largest:
                 return name, told, index, float(time)
         case _:
             pass

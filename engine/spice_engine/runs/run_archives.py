@@ -122,9 +122,7 @@ class RunArchives:
         Raises:
             InvalidRequest, NotFound, Conflict, StorageError: as `export_table`.
         """
-        target = self._target(request.path)
-        if not request.replace and await asyncio.to_thread(os.path.exists, target):
-            raise Conflict(f"{target} is there already.", hint="Replace it with --overwrite.")
+        target = await self._new_target(request.path, replace=request.replace)
         rows = await self._chosen(request)
         origins = await self._origins(rows)
         await self._runs.metrics.flush()
@@ -200,9 +198,7 @@ class RunArchives:
             InvalidRequest: the path cannot be used, or there is nothing to write.
             StorageError: it cannot be written.
         """
-        target = self._target(request.path)
-        if not request.replace and await asyncio.to_thread(os.path.exists, target):
-            raise Conflict(f"{target} is there already.", hint="Replace it with --overwrite.")
+        target = await self._new_target(request.path, replace=request.replace)
         chosen = await self._runs.database.read(lambda found: choose(found, request))
         origins = await self._origins(chosen.runs)
         numbers = [row.id for row in chosen.runs]
@@ -270,6 +266,12 @@ class RunArchives:
             return await self._import.take(archive)
 
     # -- places
+
+    async def _new_target(self, path: str, *, replace: bool) -> Path:
+        target = self._target(path)
+        if not replace and await asyncio.to_thread(os.path.exists, target):
+            raise Conflict(f"{target} is there already.", hint="Replace it with --overwrite.")
+        return target
 
     def _target(self, path: str) -> Path:
         target = Path(path)

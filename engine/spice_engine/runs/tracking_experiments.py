@@ -11,7 +11,7 @@ from spice_engine.runs import tracking_filter as filters
 from spice_engine.runs.projects import Projects
 from spice_engine.runs.tracking_checks import check_tags
 from spice_engine.runs.tracking_filter import Clause, Order
-from spice_engine.runs.tracking_pages import Page, offset_of, page_of, sorted_by
+from spice_engine.runs.tracking_pages import Page, check_count, offset_of, page_of, sorted_by
 from spice_engine.store import experiments as table
 from spice_engine.store.database import Database
 from spice_engine.store.experiments import DEFAULT, DEFAULT_NAME, Experiment
@@ -84,8 +84,7 @@ class Experiments:
         Raises:
             InvalidRequest: the filter, an order, the token or the count cannot be used.
         """
-        if not 0 < count <= MOST_RESULTS:
-            raise InvalidRequest(f"max_results must be between 1 and {MOST_RESULTS}, not {count}.")
+        check_count(count, MOST_RESULTS)
         clauses = filters.parse(filter_, filters.EXPERIMENTS)
         orders = [filters.parse_order(text, filters.EXPERIMENTS) for text in order_by]
         start = offset_of(token)

@@ -17,7 +17,7 @@ from spice_engine.runs import tracking_filter as filters
 from spice_engine.runs.tracking import Tracking
 from spice_engine.runs.tracking_checks import check_params, check_tags
 from spice_engine.runs.tracking_filter import Clause, Order
-from spice_engine.runs.tracking_pages import Page, offset_of, page_of, sorted_by
+from spice_engine.runs.tracking_pages import Page, check_count, offset_of, page_of, sorted_by
 from spice_engine.runs.tracking_views import artifact_uri
 from spice_engine.store import model_metrics
 from spice_engine.store import tracking as table
@@ -170,8 +170,7 @@ class LoggedModels:
         Raises:
             InvalidRequest: the filter, an order, the token or the count cannot be used.
         """
-        if not 0 < count <= MOST_RESULTS:
-            raise InvalidRequest(f"max_results must be between 1 and {MOST_RESULTS}, not {count}.")
+        check_count(count, MOST_RESULTS)
         clauses = filters.parse(filter_, filters.MODELS)
         wanted = [
             replace(filters.parse_order(field, filters.MODELS), ascending=up)

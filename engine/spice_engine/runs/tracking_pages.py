@@ -24,6 +24,16 @@ class Page(Generic[T]):
     token: str = ""
 
 
+def check_count(count: int, most: int) -> None:
+    """Refuse a page of no results, and one of too many.
+
+    Raises:
+        InvalidRequest: it is one of these.
+    """
+    if not 0 < count <= most:
+        raise InvalidRequest(f"max_results must be between 1 and {most}, not {count}.")
+
+
 def page_of(found: Iterable[T], start: int, count: int) -> Page[T]:
     """The page that begins at `start`; no more is taken of `found` than it needs."""
     items = list(islice(found, start, start + count + 1))

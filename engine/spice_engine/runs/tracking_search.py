@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from spice_engine.errors import InvalidRequest
 from spice_engine.runs import tracking_filter as filters
 from spice_engine.runs.tracking_filter import Clause, Order
-from spice_engine.runs.tracking_pages import Page, offset_of, page_of, sorted_by
+from spice_engine.runs.tracking_pages import Page, check_count, offset_of, page_of, sorted_by
 from spice_engine.runs.tracking_views import (
     NOBODY,
     USER,
@@ -95,10 +95,7 @@ async def search(database: Database, metrics: MetricStore, query: Query) -> Page
     Raises:
         InvalidRequest: the filter, an order, the token or the count cannot be used.
     """
-    if not 0 < query.count <= MOST_RESULTS:
-        raise InvalidRequest(
-            f"max_results must be between 1 and {MOST_RESULTS}, not {query.count}."
-        )
+    check_count(query.count, MOST_RESULTS)
     if len(query.experiments) > MOST_EXPERIMENTS:
         raise InvalidRequest(f"over {MOST_EXPERIMENTS} experiments in one search.")
     clauses = filters.parse(query.filter, filters.RUNS)

@@ -13,12 +13,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spice_engine.errors import AlreadyExists, InvalidRequest, NotFound, NotSupported
+from spice_engine.errors import AlreadyExists, NotFound, NotSupported
 from spice_engine.runs import tracking_filter as filters
 from spice_engine.runs.creator import creator
 from spice_engine.runs.tracking_filter import Clause, Grammar, Order
 from spice_engine.runs.tracking_models import model_uri
-from spice_engine.runs.tracking_pages import Page, offset_of, page_of, sorted_by
+from spice_engine.runs.tracking_pages import Page, check_count, offset_of, page_of, sorted_by
 from spice_engine.runs.tracking_views import artifact_uri
 from spice_engine.serving import model_names as names
 from spice_engine.store import models as table
@@ -97,7 +97,7 @@ class ModelRegistry:
         Raises:
             NotFound: there is none.
         """
-        found = [one for one in await self._all() if one.row.name == name]
+        found = await self._all(name)
         if not found:
             raise NotFound(f"Registered Model with name={name[:200]} not found")
         return found[0]
@@ -157,12 +157,11 @@ class ModelRegistry:
 
     async def remove(self, name: str, version: str = "") -> None:
         """Remove a version, or the whole model."""
-        found = await self.get(name)
         if version:
             number = f"v{(await self.version(name, version)).row.number}"
             await self._call("models.remove", {"name": name, "version": number})
             return
-        if found.versions:
+        if (await self.get(name)).versions:
             await self._call("models.remove", {"name": name})
         await self._database.write(lambda connection: table.release(connection, name))
 
@@ -206,9 +205,11 @@ class ModelRegistry:
         ]
         return page_of(sorted_by(found, orders, _value), offset_of(token), count)
 
-    async def _all(self) -> list[RegisteredModel]:
+    async def _all(self, name: str | None = None) -> list[RegisteredModel]:
+        """All models, or the one of this name if there is one."""
+
         def read(connection: sqlite3.Connection) -> list[RegisteredModel]:
-            rows = table.versions(connection)
+            rows = table.versions(connection, name)
             numbers = sorted({row.run_id for row in rows if row.run_id is not None})
             given = tracking_table.given(connection, numbers)
             versions: dict[str, list[Registered]] = {}
@@ -219,6 +220,7 @@ class ModelRegistry:
             return [
                 RegisteredModel(row, tuple(versions.get(row.name, ())))
                 for row in table.reserved(connection)
+                if name is None or row.name == name
             ]
 
         return await self._database.read(read)
@@ -227,8 +229,7 @@ class ModelRegistry:
 def _asked(
     filter_: str, order_by: Sequence[str], count: int, grammar: Grammar
 ) -> tuple[tuple[Clause, ...], list[Order]]:
-    if not 0 < count <= MOST_RESULTS:
-        raise InvalidRequest(f"max_results must be between 1 and {MOST_RESULTS}, not {count}.")
+    check_count(count, MOST_RESULTS)
     return filters.parse(filter_, grammar), [
         filters.parse_order(text, grammar) for text in order_by
     ]

@@ -13,6 +13,7 @@ from typing import Any
 
 from spice_engine.protocol.location import MAX_SOCKET_PATH, runtime_directory
 from spice_engine.protocol.servers import ServerDefinition
+from spice_engine.runs import conda_activation
 from spice_engine.runs.environments import views_of
 from spice_engine.runs.systems import LAYER, System
 from spice_engine.store.disk import storage_error
@@ -175,9 +176,7 @@ def job_of(
     env = {name: value for name, value in environment.items() if name not in _ELSEWHERE}
     if spec.system is not None:
         env |= spec.system.environment()
-    if more := spec.activation.get("PATH"):
-        env["PATH"] = f"{more}{os.pathsep}{env.get('PATH', os.defpath)}"
-    env |= {name: value for name, value in spec.activation.items() if name != "PATH"}
+    env = conda_activation.activated(env, spec.activation)
     binaries = str(spec.python.parent)
     env["PATH"] = f"{binaries}{os.pathsep}{env['PATH']}" if env.get("PATH") else binaries
     if (spec.python.parent.parent / "pyvenv.cfg").is_file():

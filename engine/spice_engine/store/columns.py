@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sized
+import sqlite3
+from collections.abc import Mapping, Sized
 from typing import Any
 
 
@@ -24,3 +25,13 @@ def from_json(text: str | None) -> Any:
 def placeholders(values: Sized) -> str:
     """As many question marks as there are values, for an IN (...) list."""
     return ",".join("?" * len(values))
+
+
+def insert(connection: sqlite3.Connection, table: str, columns: Mapping[str, object]) -> int:
+    """Adds a row; gives its number."""
+    values = tuple(columns.values())
+    number = connection.execute(
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({placeholders(values)})", values
+    ).lastrowid
+    assert number is not None
+    return number

@@ -14,7 +14,7 @@ from spice_engine.errors import NotFound
 from spice_engine.protocol.machine_types import DEFAULT_MACHINE_TYPE
 from spice_engine.protocol.run_states import OVER
 from spice_engine.store import references
-from spice_engine.store.columns import from_json, placeholders, to_json
+from spice_engine.store.columns import from_json, insert, placeholders, to_json
 
 FINAL_STATES: Final = OVER
 """A run in one of these is over and never changes its state again."""
@@ -177,11 +177,7 @@ def create(
         "source": source,
         "link": link,
     }
-    values = tuple(columns.values())
-    cursor = connection.execute(
-        f"INSERT INTO runs ({', '.join(columns)}) VALUES ({placeholders(values)})", values
-    )
-    run = cursor.lastrowid or 0
+    run = insert(connection, "runs", columns)
     if labels:
         add_labels(connection, run, labels)
     for needed in {code, *(mount.object for mount in mounts)} - {""}:

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from spice_engine.store import references, workflows
-from spice_engine.store.columns import placeholders, to_json
+from spice_engine.store.columns import insert, to_json
 from spice_engine.store.searches import SearchRow, TrialRow
 from spice_engine.store.workflows import StepRow, WorkflowRow
 
@@ -41,7 +41,7 @@ def add_search(
         "plan": to_json(dict(search.plan)),
         "dependencies": None if search.dependencies is None else to_json(search.dependencies),
     }
-    number = _insert(connection, "searches", columns)
+    number = insert(connection, "searches", columns)
     connection.executemany(
         "INSERT INTO trials (search, number, params, state, value, run, attempt, asked, ended,"
         " message, why, last) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -99,7 +99,7 @@ def add_workflow(
         "archived": workflow.archived,
         "within": workflow.within,
     }
-    number = _insert(connection, "workflows", columns)
+    number = insert(connection, "workflows", columns)
     if workflow.code:
         references.add(connection, workflow.code, f"workflow:{number}")
     workflows.put_steps(connection, number, steps)
@@ -129,12 +129,3 @@ def forget_run(connection: sqlite3.Connection, number: int) -> int:
     """Removes a run that could not be taken in whole."""
     references.drop_owner(connection, f"run:{number}")
     return connection.execute("DELETE FROM runs WHERE id = ?", (number,)).rowcount
-
-
-def _insert(connection: sqlite3.Connection, table: str, columns: dict[str, object]) -> int:
-    values = tuple(columns.values())
-    found = connection.execute(
-        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({placeholders(values)})", values
-    ).lastrowid
-    assert found is not None
-    return found

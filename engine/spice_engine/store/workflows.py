@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from spice_engine.errors import NotFound
 from spice_engine.store import references
-from spice_engine.store.columns import from_json, placeholders, to_json
+from spice_engine.store.columns import from_json, insert, placeholders, to_json
 from spice_engine.store.runs import FINAL_STATES
 from spice_engine.store.searches import OVER
 
@@ -101,11 +101,7 @@ def create(
         "fresh": fresh,
         "within": within,
     }
-    values = tuple(columns.values())
-    number = connection.execute(
-        f"INSERT INTO workflows ({', '.join(columns)}) VALUES ({placeholders(values)})", values
-    ).lastrowid
-    assert number is not None
+    number = insert(connection, "workflows", columns)
     _keep(connection, number, {code, *(found[1] for found in (repos or {}).values())})
     return get(connection, number)
 
@@ -277,11 +273,15 @@ def runs_of(connection: sqlite3.Connection, number: int) -> tuple[int, ...]:
     return tuple(row[0] for row in rows)
 
 
+_STATE = "CASE WHEN state = 'complete' AND outcome <> 'success' THEN 'failed' ELSE state END"
+"""Of a run; one that failed counts as that."""
+
+
 def run_counts(connection: sqlite3.Connection, workflow: WorkflowRow) -> dict[str, int]:
     """How many of the runs a script made are in each state; those that failed count as that."""
     rows = connection.execute(
-        "SELECT CASE WHEN state = 'complete' AND outcome <> 'success' THEN 'failed' ELSE state END"
-        " AS word, count(*) FROM runs WHERE made_by = ? AND id IS NOT ? GROUP BY word",
+        f"SELECT {_STATE} AS word, count(*) FROM runs"
+        " WHERE made_by = ? AND id IS NOT ? GROUP BY word",
         (f"workflow:{workflow.id}", workflow.run),
     )
     return dict(rows.fetchall())
@@ -290,8 +290,8 @@ def run_counts(connection: sqlite3.Connection, workflow: WorkflowRow) -> dict[st
 def states_of(connection: sqlite3.Connection, runs: Sequence[int]) -> list[str]:
     """The states of these runs; those that failed count as that."""
     rows = connection.execute(
-        "SELECT CASE WHEN state = 'complete' AND outcome <> 'success' THEN 'failed' ELSE state END"
-        " FROM runs JOIN json_each(?) AS wanted ON runs.id = wanted.value ORDER BY runs.id",
+        f"SELECT {_STATE} FROM runs"
+        " JOIN json_each(?) AS wanted ON runs.id = wanted.value ORDER BY runs.id",
         (to_json(list(runs)),),
     )
     return [row[0] for row in rows]

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spice_runtime.client.door import Door
 
 
-def brought(ask: Callable[[str], Any], destination: str | None) -> Any:
-    """What the engine answers when it is asked to write to a folder; that then is in
-    `destination`, or in the present folder."""
+def brought(door: Door, path: str, request: dict[str, Any], destination: str | None) -> Any:
+    """What the engine answers when it is asked at `path` to write files to a folder; that then is
+    in `destination`, or in the present folder."""
     folder = Path(destination or ".").absolute()
     with tempfile.TemporaryDirectory(prefix="spice-copy-") as between:
-        answer = ask(between)
+        whole = {**request, "existing": "overwrite", "destination": between}
+        answer = door.post(path, whole, again=True)
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copytree(between, str(folder), symlinks=True, dirs_exist_ok=True)
     return answer

@@ -74,6 +74,10 @@ class Door:
         """Have a state changed; None if that was done already when it was asked for again."""
         return self._call("POST", path, {}, {}, again=True, done=ConflictRequest)
 
+    def changed(self, path: str, how: str) -> Any:
+        """Have the state of what lies at a path changed; what that is then."""
+        return self.change(f"{path}/{how}") or self.get(path)
+
     def delete(self, path: str, /, **query: Any) -> Any:
         """Remove something."""
         return self._call("DELETE", path, query, None, again=True, done=NotFound)

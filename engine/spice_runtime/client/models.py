@@ -116,11 +116,7 @@ class ModelVersion(_Answer):
         if not quiet:
             print(f"Extracting {name}:v{number}...")  # noqa: T201 - Spell's client says so
         path = f"models/{name}/versions/v{number}/download"
-        request = {"existing": "overwrite"}
-        brought(
-            lambda folder: self._door.post(path, {**request, "destination": folder}, again=True),
-            dest,
-        )
+        brought(self._door, path, {}, dest)
 
     def __repr__(self) -> str:
         return f"ModelVersion(name={self.name!r}, version={self.formatted_version!r})"

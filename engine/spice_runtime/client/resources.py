@@ -41,10 +41,4 @@ class ResourcesService:
         """Copy a resource to a folder of this machine; default: here."""
         if not quiet:
             print(f"Extracting {path}...")  # noqa: T201 - Spell's client says so
-        request = {"path": path, "existing": "overwrite"}
-        return brought(
-            lambda folder: self._door.post(
-                "resources/copy", {**request, "destination": folder}, again=True
-            ),
-            dest,
-        )
+        return brought(self._door, "resources/copy", {"path": path}, dest)

@@ -193,11 +193,11 @@ class Run:
 
     def stop(self) -> None:
         """Have it end; what it made is kept."""
-        self._info = self._door.change(self._path("/stop")) or self._door.get(self._path())
+        self._info = self._door.changed(self._path(), "stop")
 
     def kill(self) -> None:
         """End it at once; what it made is lost."""
-        self._info = self._door.change(self._path("/kill")) or self._door.get(self._path())
+        self._info = self._door.changed(self._path(), "kill")
 
     def add_label(self, label: str) -> None:
         """Add a label."""
@@ -311,13 +311,8 @@ class Run:
     def cp(self, source_path: str = "", destination_directory: str | None = None) -> None:
         """Copy what it left, or one path of it, to a folder of this machine; default: here."""
         inner = f"/{source_path.strip('/')}" if source_path.strip("/") else ""
-        request = {"path": f"runs/{self._info['id']}{inner}", "existing": "overwrite"}
-        brought(
-            lambda folder: self._door.post(
-                "resources/copy", {**request, "destination": folder}, again=True
-            ),
-            destination_directory,
-        )
+        request = {"path": f"runs/{self._info['id']}{inner}"}
+        brought(self._door, "resources/copy", request, destination_directory)
 
 
 def _moment(name: str) -> Any:

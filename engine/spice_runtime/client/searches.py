@@ -143,8 +143,7 @@ class HyperSearch:
         self._change("kill")
 
     def _change(self, how: str) -> None:
-        path = f"searches/{self._info['id']}"
-        self._info = self._door.change(f"{path}/{how}") or self._door.get(path)
+        self._info = self._door.changed(f"searches/{self._info['id']}", how)
 
     def metrics(self, metric_name: str) -> dict[int, Iterator[tuple[datetime, int, Any]]]:
         """The points of a metric, by the numbers of the runs."""

@@ -91,8 +91,7 @@ class Workflow:
         self._change("resume")
 
     def _change(self, how: str) -> None:
-        path = f"workflows/{self._info['id']}"
-        self._info = self._door.change(f"{path}/{how}") or self._door.get(path)
+        self._info = self._door.changed(f"workflows/{self._info['id']}", how)
 
     def wait(self) -> str:
         """The state it ends in.

@@ -21,7 +21,7 @@ from spice_engine.protocol.workflows import (
 from spice_engine.runs.preparation import Taken
 from spice_engine.runs.requests import command_of
 from spice_engine.runs.service import Runs
-from spice_engine.runs.states import info_of
+from spice_engine.runs.states import STOPPED_AS, info_of
 from spice_engine.runs.workflows.known import KnownWorkflows, begun_by
 from spice_engine.runs.workflows.repos import Repos
 from spice_engine.store import projects, request_keys
@@ -30,8 +30,6 @@ from spice_engine.store import workflows as table
 from spice_engine.store.objects import ObjectStore
 from spice_engine.store.runs import FINAL_STATES
 from spice_engine.store.workflows import WorkflowRow
-
-ENDED_AS = {"stopping": "stopped", "killing": "killed"}
 
 
 class ScriptWorkflows:
@@ -193,8 +191,8 @@ class ScriptWorkflows:
         row = await self._known.row(request.id)
         if row.kind != "local" or row.state not in table.ACTIVE:
             raise Conflict(f"workflow {row.id} is over, or the engine runs its script.")
-        if row.state in ENDED_AS:
-            return await self._known.end(row.id, ENDED_AS[row.state], "")
+        if row.state in STOPPED_AS:
+            return await self._known.end(row.id, STOPPED_AS[row.state], "")
         if request.exit_code == 0:
             return await self._known.end(row.id, "complete", "")
         return await self._known.end(
@@ -205,7 +203,7 @@ class ScriptWorkflows:
         """A run of such a workflow has a new state."""
         if info.id not in self._managing:
             state = self._known.state_of(number)
-            if state in ENDED_AS and info.state not in FINAL_STATES:
+            if state in STOPPED_AS and info.state not in FINAL_STATES:
                 # One that a script asked for while it was told to stop.
                 await self.end_runs([info.id], kill=state == "killing")
             await self._known.note(await self._known.row(number))

@@ -8,6 +8,7 @@ from collections import Counter
 
 from spice_engine.errors import Conflict
 from spice_engine.protocol.workflows import WorkflowInfo
+from spice_engine.runs.states import STOPPED_AS
 from spice_engine.runs.workflows.known import KnownWorkflows
 from spice_engine.store import workflows as table
 
@@ -57,7 +58,7 @@ class Terminals:
         state = (await self._known.row(number)).state
         if state in table.ACTIVE:
             log.warning("workflow %s: its terminal went away", number)
-            ended = {"stopping": "stopped", "killing": "killed"}.get(state, "failed")
+            ended = STOPPED_AS.get(state, "failed")
             await self._known.end(number, ended, GONE)
 
     async def close(self) -> None:
