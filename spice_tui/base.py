@@ -77,6 +77,8 @@ class Base(CellDiff, TypedAhead, Lifecycle):
         task = asyncio.ensure_future(self._saying(work))
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        # One that is cancelled before its first step has not come to wait for its work.
+        task.add_done_callback(lambda _: work.close())
         return task
 
     async def _saying(self, work: Coroutine[Any, Any, Any]) -> Any:

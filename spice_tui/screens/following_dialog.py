@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 from textual import events
 from textual.widget import Widget
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from spice_tui.app import SpiceApp
 
 T = TypeVar("T")
+_P = ParamSpec("_P")
 
 AGAIN_SECONDS = 0.2
 """Between two looks at what changes fast."""
@@ -67,7 +68,7 @@ class FollowingDialog(Dialog[T]):
         """Follow the topic from here on; Textual calls this beside the one of a derived class."""
         self.spice.link.follow(self.TOPIC, self._changed)
         self._dirty.set()
-        self.run_worker(self._keep_up())
+        self.run_worker(self._keep_up)
 
     def on_unmount(self) -> None:
         """Follow it no longer."""
@@ -114,9 +115,16 @@ class FollowingDialog(Dialog[T]):
         """What is shown is no longer good."""
         self._dirty.set()
 
-    def work(self, work: Coroutine[Any, Any, None]) -> None:
+    def work(
+        self, work: Callable[_P, Coroutine[Any, Any, None]], *args: _P.args, **named: _P.kwargs
+    ) -> None:
         """Do it beside; why it was refused is said below."""
-        self.run_worker(self._saying(work))
+
+        async def go() -> None:
+            await self._saying(work(*args, **named))
+
+        # Not a coroutine: of a dialog that is left at once, nobody would wait for it.
+        self.run_worker(go)
 
     def say(self, text: str) -> None:
         """Say below what came of a key."""

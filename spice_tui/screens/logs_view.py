@@ -21,6 +21,8 @@ from spice_tui.widgets.table import GridTable
 from spice_tui.widgets.table_pane import TablePane
 
 if TYPE_CHECKING:
+    from textual.timer import Timer
+
     from spice_tui.app import SpiceApp
     from spice_tui.models.world import World
 
@@ -30,6 +32,8 @@ COLUMNS = (
     Column("size", "size", "bytes", least=6, most=6, importance=4),
 )
 RUNS = 200
+LIVE_SECONDS = 2.0
+"""How often it is asked which logs there are while the view is on show: children come and go."""
 
 
 class LogsView(View):
@@ -49,17 +53,24 @@ class LogsView(View):
         self._log = RunLog(app)
         self._known: object = None
         self._wanted = "engine"
+        self._asking = False
+        self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
         with Horizontal():
             yield Pane("Logs", self._table, id="log-list")
             yield Pane("Log", self._log, id="log-shown")
 
+    def on_mount(self) -> None:
+        self._timer = self.set_interval(LIVE_SECONDS, self._look_again, pause=True)
+
     def opened(self) -> None:
         """Ask again which logs there are; keys are on the run whose log is on show."""
         self._app.run_number = run_of_source(self._wanted)
         self._known = None
         self._app.begin(self._load())
+        if self._timer is not None:
+            self._timer.resume()
 
     def choose(self, source: str) -> None:
         """Show a log."""
@@ -80,14 +91,31 @@ class LogsView(View):
             self._known = world.runs
             self._app.begin(self._load())
 
+    def _look_again(self) -> None:
+        """Ask again while the view is on show; then the timer rests."""
+        if not self.display:
+            self._rest()
+        elif self._app.world.attached and not self._asking:
+            self._app.begin(self._load())
+
+    def _rest(self) -> None:
+        if self._timer is not None:
+            self._timer.pause()
+
     async def _load(self) -> None:
+        self._asking = True
         try:
             found = await self._app.fetch(LogSources, "logs.sources", runs=RUNS)
         except SpiceError as error:
+            self._rest()
             self._app.complain(error)
             return
+        finally:
+            self._asking = False
         self._table.show([self._row(one) for one in found.sources], clock.now())
-        self._table.table.go_to(self._wanted)
+        at = self._table.table.model.current
+        if at is None or at.key != self._wanted:
+            self._table.table.go_to(self._wanted)
         self._log.follow(self._wanted)
         self.query_one("#log-shown").border_title = f"Log of {self._wanted}"
 

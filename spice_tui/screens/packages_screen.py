@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, ClassVar
 
 from textual import on
@@ -48,7 +49,7 @@ class PackagesScreen(Dialog[str]):
             yield self._note
 
     def on_mount(self) -> None:
-        self.run_worker(self._search(self._input.value), exclusive=True)
+        self.run_worker(partial(self._search, self._input.value), exclusive=True)
 
     async def _search(self, text: str) -> None:
         try:
@@ -65,7 +66,7 @@ class PackagesScreen(Dialog[str]):
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        self.run_worker(self._search(event.value), exclusive=True)
+        self.run_worker(partial(self._search, event.value), exclusive=True)
 
     @on(GridTable.Chosen)
     def _chosen(self, event: GridTable.Chosen) -> None:

@@ -159,7 +159,7 @@ class SearchesScreen(FollowingDialog[int]):
         ours = event.control is self._table.table
         if ours and event.key and int(event.key) != self._number:
             self._number, self.said = int(event.key), False
-            self.work(self._show_search())
+            self.work(self._show_search)
         elif not ours:
             self._tell()
 
@@ -201,7 +201,7 @@ class SearchesScreen(FollowingDialog[int]):
     def action_archive(self) -> None:
         """Put the chosen search away."""
         if self._number:
-            self.work(self._archive(self._number))
+            self.work(self._archive, self._number)
 
     async def _archive(self, number: int) -> None:
         await self.spice.ask("searches.archive", id=number)

@@ -95,7 +95,7 @@ class WorkflowsScreen(FollowingDialog[int]):
 
     def _choose(self, number: int) -> None:
         self._number, self.said = number, False
-        self.work(self._show_graph())
+        self.work(self._show_graph)
 
     @on(GridTable.Chosen)
     def _chosen(self, event: GridTable.Chosen) -> None:
@@ -124,7 +124,7 @@ class WorkflowsScreen(FollowingDialog[int]):
 
     def action_resume(self) -> None:
         """Go on with the chosen one."""
-        self.work(self._do("workflows.resume", "Workflow {} goes on."))
+        self.work(self._do, "workflows.resume", "Workflow {} goes on.")
 
     def action_stop(self) -> None:
         """Stop the chosen one and its runs."""
@@ -136,7 +136,7 @@ class WorkflowsScreen(FollowingDialog[int]):
 
     def action_archive(self) -> None:
         """Put the chosen one away."""
-        self.work(self._do("workflows.archive", "Workflow {} is put away."))
+        self.work(self._do, "workflows.archive", "Workflow {} is put away.")
 
     def _end(self, operation: str, how: str) -> None:
         state = self._states.get(self._number, "")

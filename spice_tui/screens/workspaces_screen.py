@@ -76,7 +76,7 @@ class WorkspacesScreen(FollowingDialog[None]):
 
     def action_start(self) -> None:
         """Start the chosen one."""
-        self.work(self._do("workspaces.start", "Starting"))
+        self.work(self._do, "workspaces.start", "Starting")
 
     def action_stop(self) -> None:
         """Stop the chosen one."""
@@ -90,12 +90,12 @@ class WorkspacesScreen(FollowingDialog[None]):
 
     def action_remove(self) -> None:
         """Forget the chosen one, which must not run."""
-        self.work(self._do("workspaces.remove", "Removing"))
+        self.work(self._do, "workspaces.remove", "Removing")
 
     @on(GridTable.Chosen)
     def _chosen(self, event: GridTable.Chosen) -> None:
         event.stop()
-        self.work(self._open(event.key))
+        self.work(self._open, event.key)
 
     async def _open(self, name: str) -> None:
         if self._found[name].state not in RUNNING:

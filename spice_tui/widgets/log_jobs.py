@@ -40,7 +40,7 @@ class LogJobs:
         """Work, once the widget is on a screen."""
         if self._jobs and not self._working and self._widget.is_attached:
             self._working = True
-            self._widget.run_worker(self._work(), group="log")
+            self._widget.run_worker(self._work, group="log")
 
     def beside(self, work: Callable[[LogWindow], Awaitable[object]], then: Job) -> None:
         """Do long work beside the jobs, and then a job."""
@@ -56,7 +56,7 @@ class LogJobs:
             if window is self.window:
                 self.ask(then)
 
-        self._widget.run_worker(go(), group="log-beside", exclusive=True)
+        self._widget.run_worker(go, group="log-beside", exclusive=True)
 
     async def _work(self) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 from collections.abc import AsyncIterator
@@ -227,6 +228,20 @@ async def test_a_question_in_sql(one: Driver) -> None:
     await one.shows("nonsense", "no such column")
     one.app.execute(":sql")
     await one.shows("CREATE TABLE")
+
+
+async def test_a_log_that_begins_while_the_logs_are_on_show(
+    one: Driver, folder: EngineFixture
+) -> None:
+    logs = folder.location.state / "trainers"
+    with contextlib.suppress(FileNotFoundError):
+        (logs / "searcher-3.log").unlink()
+    await one.command(":logs")
+    await one.shows("The engine")
+    (logs / "searcher-3.log").write_text("it began\n")
+    await one.shows("searcher-3")
+    (logs / "searcher-3.log").unlink()
+    await one.until(lambda: "searcher-3" not in one.text, "it to be gone")
 
 
 async def test_tables_are_written_to_files(one: Driver, folder: EngineFixture) -> None:

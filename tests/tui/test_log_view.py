@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -287,3 +288,13 @@ async def test_a_log_that_is_gone_is_told(tmp_path: Path) -> None:
     app = Host(tmp_path / "none.log")
     async with app.run_test(size=(100, 6)) as pilot:
         await until(pilot, lambda: "does not exist" in status(app.pane.view))
+
+
+async def test_work_that_is_ended_before_it_began_leaves_nothing_behind(log: Path) -> None:
+    app = Host(log)
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        app.pane.show(FileLog(log))
+        app.workers.cancel_all()  # as is done for a view that goes away
+        await pilot.pause()
+    gc.collect()  # a coroutine that nobody awaited warns when it is collected
