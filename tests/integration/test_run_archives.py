@@ -103,6 +103,8 @@ async def test_a_run_goes_to_another_engine_with_all_that_it_left(world: World) 
     first = await a_run(world)
     tags = {"team": "fruit", "long ü": "x" * 500}
     await world.runs.database.write(lambda c: tracking.set_tags(c, first.id, tags))
+    # The clients of MLflow count from where they like.
+    await world.runs.metrics.take(f"runs/{first.id}", [("below", 0.5, -2, 5.0)])
     file = world.folder / "first.spicerun"
     wanted = ExportArchive(str(file), runs=[first.id])
     written = await world.archives.export(wanted)
@@ -133,6 +135,8 @@ async def test_a_run_goes_to_another_engine_with_all_that_it_left(world: World) 
         assert math.isnan(float(loss[1].value))
         (note,) = await other.runs.metrics.points("runs/2", "note")
         assert note.value == "a text"
+        (below,) = await other.runs.metrics.points("runs/2", "below")
+        assert (below.index, below.value) == (-2, 0.5)
         assert not list((other.runs.location.state / "tmp").glob("run-*"))
         await other.runs.wait_over(1)
         again = await other.archives.take(str(file))
@@ -255,6 +259,7 @@ async def test_whole_series_come_after_the_runs(
     ]
     world.runs.metrics.add(f"runs/{first.id}", [*odd, *texts])
     await world.runs.metrics.flush()
+    await world.runs.metrics.take(f"runs/{first.id}", [("odd", 0.5, -2, 5.0)])
     table, points = str(world.folder / f"runs.{form}"), str(world.folder / f"points.{form}")
     await world.archives.export_table(ExportRuns(table, form))
     done = await world.archives.export_metrics(ExportRunMetrics(points, form, project="digits"))

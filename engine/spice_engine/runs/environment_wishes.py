@@ -17,7 +17,7 @@ from spice_engine.runs.environment_script import MAX_SETUP
 
 _BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 _LEFT = frozenset({"build", "dist", "__pycache__"})
-_OTHER_FILE = re.compile(r"(-r|-c|--requirement|--constraint)[\s=]+(?!/|\w+://)")
+_OTHER_FILE = re.compile(r"(-r|-c|--requirement|--constraint)[\s=]++(?!/|\w+://)")
 _APT = re.compile(r"[a-z0-9][a-z0-9+.-]*(:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+)?")
 
 

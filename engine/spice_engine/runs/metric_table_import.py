@@ -118,7 +118,7 @@ def _point(place: str, cells: dict[str, Any]) -> tuple[str, Row]:
     if not isinstance(name, str) or not 0 < len(name) <= run_metrics.LONGEST_NAME or "\0" in name:
         raise wrong("metric_name", "of no metric's name")
     index, time = number("index"), number("timestamp")
-    if not (index.is_integer() and 0 <= index <= run_metrics.LARGEST_INDEX):
+    if not (index.is_integer() and abs(index) <= run_metrics.LARGEST_INDEX):
         raise wrong("index", "no index")
     if not (math.isfinite(time) and abs(time) < LARGEST_NUMBER):
         raise wrong("timestamp", "no time in Unix seconds")

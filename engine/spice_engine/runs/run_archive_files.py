@@ -274,7 +274,7 @@ def _point(line: str) -> Point:
             named = 0 < len(name) <= run_metrics.LONGEST_NAME and is_text(name)
             real = not isinstance(value, str) or is_text(value)
             largest = run_metrics.LARGEST_INDEX
-            if named and real and 0 <= index <= largest and abs(time) < largest:
+            if named and real and abs(index) <= largest and abs(time) < largest:
                 return name, told, index, float(time)
         case _:
             pass

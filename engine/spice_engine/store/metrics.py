@@ -121,7 +121,8 @@ class MetricStore:
     ) -> None:
         """Writes points at once; with them, how far their files are taken in.
 
-        The rows must be such as SQLite can hold: finite times, indexes in 0 .. 2^53, real text.
+        The rows must be such as SQLite can hold: finite times, indexes of at most 2^53
+        either way (those of MLflow may be below 0), real text.
 
         Raises:
             StorageError: the disk is full or broken, or the store closed; nothing was kept.
