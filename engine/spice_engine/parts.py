@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from spice_engine.app_folder import ensure_token
@@ -18,6 +18,7 @@ from spice_engine.maintenance import Maintenance
 from spice_engine.pods.assembly import PodServices, build_pod_services
 from spice_engine.pods.pools import make_pools
 from spice_engine.protocol.location import Location
+from spice_engine.records import record
 from spice_engine.runs.archived_groups import ArchivedGroups
 from spice_engine.runs.client_variables import ClientVariables
 from spice_engine.runs.disk_guard import DiskGuard
@@ -64,7 +65,7 @@ class Ending(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Parts:
     """The parts of one engine; `sources` are figures of them for the metrics door."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
 from spice_engine.errors import Conflict, NotFound, SpiceError
 from spice_engine.protocol import run_states
+from spice_engine.records import record
 from spice_tui.cli import failures, output, values
 from spice_tui.cli.follow_run import RunFollower
 from spice_tui.cli.light import option
@@ -17,7 +17,7 @@ from spice_tui.cli.session import session_of
 from spice_tui.cli.which_run import RunArguments, numbers_of
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Words:
     """What is said of one run, and of several: the verb, what is done to them, what comes of it."""
 

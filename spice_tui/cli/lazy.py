@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, MutableMapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperGroup
 
+from spice_engine.records import record
 from spice_tui.cli.light import lighten
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     """Where a command is: a function of `spice_tui.cli.<module>`, or its `app` for a group."""
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 from spice_engine.errors import InvalidData, NotFound, SpiceError, TooLarge
+from spice_engine.records import record
 from spice_tui.cli import output, progress, values
 from spice_tui.cli.light import option
 from spice_tui.cli.output import Json
@@ -71,7 +72,7 @@ def observe(
         _tell(total)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Part:
     """A piece of the data; `skipped` lines of them lie between its header and its first row."""
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import typer
 
 from spice_engine.errors import Conflict, NotFound
+from spice_engine.records import record
 from spice_tui.cli import output, values
 from spice_tui.cli.light import option
 from spice_tui.cli.session import session_of
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Kind:
     """A kind of pools: how people and commands call it, its operations, and how it is shown."""
 

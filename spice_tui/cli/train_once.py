@@ -8,12 +8,12 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from spice_engine.errors import Conflict, EngineUnavailable, InvalidManifest, NotFound, SpiceError
 from spice_engine.protocol.location import Location, is_locked, locate
+from spice_engine.records import record
 from spice_tui.cli.following import FollowingClient
 from spice_tui.cli.session import await_engine
 from spice_tui.launch import start_engine
@@ -23,7 +23,7 @@ START_SECONDS = 30.0
 POLL_SECONDS = 0.02
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FileTraining:
     """A manifest's file and an engine that has it; `ours`: the engine ends with the training."""
 

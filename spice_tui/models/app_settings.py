@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from spice_engine.records import record
 from spice_tui.models.coalesce import LOCAL_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AppSettings:
     """`folder` is the name that is shown, `key` tells the folder from others on this machine.
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from spice_engine.records import record
 from spice_tui.models import scale
 from spice_tui.models.plot import Reference, View
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _CLOSEST = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChartInput:
     """What a chart shows. `x_kind`: number, whole or time.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from spice_engine.records import record
 from spice_tui.models import scale
 from spice_tui.models.styled import (
     AXIS,
@@ -43,7 +43,7 @@ _HINT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scored:
     """One policy: reward per step and regret closed, each with its interval where it is known."""
 

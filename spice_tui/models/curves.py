@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from spice_engine.records import record
 from spice_tui.models.chart_view import ChartInput
 from spice_tui.models.plot import Reference
 from spice_tui.models.series import Series
@@ -29,7 +30,7 @@ _PREVIEW_COLOR, _PREVIEW_MARKER = 1, 5
 _FIRST_MEMBER, _COLORS = 2, 8
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CurveOptions:
     """What to draw: `compare` earlier trainings, `members` of the current one, `held_out` lines."""
 

@@ -11,16 +11,17 @@ import hashlib
 import json
 import os
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from spice_engine.errors import SpiceError, StorageError
 from spice_engine.protocol.location import state_home
+from spice_engine.records import record
 from spice_tui.models.build import build
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Draft:
     """An unsaved text of the manifest at `path`.
 

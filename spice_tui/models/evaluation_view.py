@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, cast
 
+from spice_engine.records import record
 from spice_tui.models import scale
 from spice_tui.models.styled import (
     BAD,
@@ -35,7 +35,7 @@ _NAME, _VALUE = 16, 10
 _BAR, _COUNT = 9, 13
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Level:
     """One score of a part: per step, and where it lies between the least and the greatest."""
 
@@ -45,7 +45,7 @@ class Level:
     style: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PartScores:
     """The scores of one part of the data; `regret_closed` is a share, None where unknown.
 
@@ -61,7 +61,7 @@ class PartScores:
     episodes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ActionUse:
     """How often an action was taken in each part, as a share, and its mean reward there."""
 
@@ -70,7 +70,7 @@ class ActionUse:
     rewards: tuple[float | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EvaluationView:
     """What there is to show of an evaluation."""
 

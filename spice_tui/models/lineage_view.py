@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from spice_engine.records import record
 from spice_tui.models.cells import state_symbol
 from spice_tui.models.styled import AXIS, BAD, CHOSEN, GOOD, LABEL, NONE, TITLE, Line
 from spice_tui.theme.symbols import symbols
@@ -27,7 +28,7 @@ _STATES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Place:
     """A node, or a link that passes a column (no node), in a row of a column."""
 

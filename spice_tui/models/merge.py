@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher, unified_diff
+
+from spice_engine.records import record
 
 MINE, BETWEEN, THEIRS = "<<<<<<< mine", "=======", ">>>>>>> on disk"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Merged:
     """The text, and how many places both sides changed in different ways; those are marked."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spice_engine.records import record
 from spice_tui.models import raster, scale
 from spice_tui.models.plot_page import Page, Reference, View, column_of, marker, style_of
 from spice_tui.models.raster import Grid
@@ -27,7 +27,7 @@ _DASH = (6, 4)
 _PATTERNS = {"random": (1, 3), "constant": (3, 3), "oracle": (6, 2), "plain": (2, 2)}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Picture:
     """Rows of a chart: characters, and one style byte for each; where the plot area is."""
 
@@ -38,7 +38,7 @@ class Picture:
     grid: Grid
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Layer:
     """Dots, and the series they are of as it was then; None: of a reference line."""
 

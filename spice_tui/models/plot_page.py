@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spice_engine.records import record
 from spice_tui.models import raster
 from spice_tui.models.styled import COLORS, CROSS, DIM, NONE, REFERENCE, SERIES, TONES, tone
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from spice_tui.theme.symbols import Symbols
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reference:
     """A level line across the chart; `tone`: random, constant, oracle or plain."""
 
@@ -25,7 +25,7 @@ class Reference:
     tone: str = "plain"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class View:
     """The part of the plane that is seen. `x_kind`: number, whole or time (Unix seconds)."""
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import codecs
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
+
+from spice_engine.records import record
 
 if TYPE_CHECKING:
     from spice_tui.models.series import Column
@@ -25,7 +26,7 @@ BRAILLE = " " + "".join(chr(0x2800 + bits) for bits in range(1, 256))
 """The sign of each byte; a blank is a space, which costs one byte on the wire and not three."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Grid:
     """A drawing area in cells, and how many dots across and down a cell has."""
 

@@ -9,11 +9,13 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from spice_engine.records import record
+
 _KEPT_VIEWS = 4
 _LAST = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Column:
     """Points of one column of dots; `joined`: no gap lies between it and the column before.
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spice_engine.records import record
 from spice_tui.models import scale
 from spice_tui.models.styled import (
     BAD,
@@ -28,7 +28,7 @@ _LEAST_NAME, _MOST_NAME = 8, 32
 _BAR = 12
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FieldChange:
     """A field before and after the step; `change` is None where one of them is unknown."""
 

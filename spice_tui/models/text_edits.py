@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from spice_engine.records import record
 
 if TYPE_CHECKING:
     from spice_engine.protocol.pods import ProblemInfo
@@ -25,7 +26,7 @@ _BLOCK = re.compile(r"(?:^|[:\-] +)[|>][+-]?[0-9]?[+-]?$")
 _PAIR = re.compile(r"[^\s#\"'\[{][^#\"'\[{]*:(?:\s|$)")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TextEdit:
     """`text` in place of what stands from `start` up to `end`."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spice_engine.records import record
 from spice_tui.models import scale
 from spice_tui.models.plot import Plotter, View, column_of, gutter, x_axis
 from spice_tui.models.series import Series
@@ -46,7 +46,7 @@ def letters(actions: Sequence[str]) -> list[str]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reading:
     """What is known of one stretch; actions are names, empty where there is none."""
 

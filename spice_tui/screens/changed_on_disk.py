@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
@@ -14,11 +13,12 @@ from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from spice_engine.records import record
 from spice_tui.models import merge
 from spice_tui.screens.dialog import Dialog
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Choice:
     """One way to go on: the key that takes it, and what it means."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import on
@@ -12,10 +11,11 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, Label, Static
 
+from spice_engine.records import record
 from spice_tui.screens.dialog import Dialog
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FormField:
     """One value: `hint` stands in its line while that is empty."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rich._export_format import CONSOLE_SVG_FORMAT
@@ -21,11 +20,13 @@ from textual.app import App
 from textual.strip import Strip
 from textual.widgets import Input, TextArea
 
+from spice_engine.records import record
+
 # No font from elsewhere: the picture looks the same without a network.
 _SVG = re.sub(r"\n *@font-face \{\{.*?\n *\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PatternMask:
     """What differs from run to run, and what is written over it."""
 
@@ -33,7 +34,7 @@ class PatternMask:
     replacement: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Frame:
     """One screen, line by line; `width` in cells."""
 

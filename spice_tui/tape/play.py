@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from textual.app import App
 
 from spice_engine.protocol.location import Location
+from spice_engine.records import record
 from spice_tui.tape.commands import (
     Command,
     Env,
@@ -38,7 +38,7 @@ MakeApp = Callable[[Stage, TapeSettings], App[Any]]
 BETWEEN_SCREENS = "\n" + "─" * 40 + "\n"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Options:
     """How to play: `snapshots` is the folder of all tapes' snapshots (default: beside the tape);
     `live` the folder that `Set Engine live` means; `only` one screenshot's name."""

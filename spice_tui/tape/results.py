@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
+
+from spice_engine.records import record
 
 Status = Literal["same", "differs", "colours", "missing", "left over", "new", "updated"]
 BAD: frozenset[Status] = frozenset({"differs", "colours", "missing", "left over"})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Shot:
     """A screenshot and how it compares; `difference` is for people.
 
@@ -21,7 +23,7 @@ class Shot:
     difference: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Failure:
     """The command at which a tape failed, and the screen then."""
 
@@ -32,7 +34,7 @@ class Failure:
     file: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TapeResult:
     """One played tape; `steps` counts commands that were done."""
 

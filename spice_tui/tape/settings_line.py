@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import get_args
 
 from spice_engine.errors import Place
+from spice_engine.records import record
 from spice_tui.tape.commands import (
     SETTINGS,
     Command,
@@ -28,7 +28,7 @@ _FROM, _UNTIL = 0.0, datetime(3000, 1, 1, tzinfo=UTC).timestamp()
 NO_ENGINE = Engine("none")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TapeSettings:
     """What a tape sets before its first key."""
 

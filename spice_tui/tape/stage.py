@@ -8,11 +8,11 @@ import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from spice_engine.errors import EngineUnavailable, NotFound, SpiceError
 from spice_engine.protocol.location import Location, locate
+from spice_engine.records import record
 from spice_tui.async_client import AsyncClient
 from spice_tui.client import Client, try_connect
 from spice_tui.launch import start_engine
@@ -26,7 +26,7 @@ ADD_SECONDS = 60.0
 STOP_SECONDS = 20.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stage:
     """`name` is what the folder is called on the screen; `home` its own user's files."""
 

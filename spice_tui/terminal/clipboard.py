@@ -14,11 +14,11 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from spice_engine.protocol.location import state_home
+from spice_engine.records import record
 from spice_tui.terminal.abilities import Abilities
 from spice_tui.terminal.passthrough import wrap
 
@@ -30,7 +30,7 @@ _SECONDS = 2.0
 Way = Literal["tmux", "pbcopy", "wl-copy", "xclip", "terminal", "file"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Copied:
     """How text was copied. `file` holds all of it too, unless the disk refused."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.widgets import Static
 
+from spice_engine.records import record
 from spice_tui.theme.symbols import symbols
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from spice_engine.protocol.pods import ProblemInfo
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Told:
     """Something to say. `severity`: information, warning or error."""
 

@@ -10,8 +10,9 @@ import logging
 import os
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from spice_engine.records import record
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ FILE_NAME = "handover-bytes"
 _ENTRY = struct.Struct("<II")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HandedOver:
     """One connection: its descriptor, and bytes that it has to use before it reads."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,14 @@ from spice_engine.data.selection import Selection, place_from
 from spice_engine.data.table import Table
 from spice_engine.data.table_cache import CachedTable, TableCache
 from spice_engine.errors import InvalidData, SpiceError
+from spice_engine.records import record
 
 ENGINE_CONNECTORS = frozenset({"http", "influxdb", "websocket", "coinbase", "gym"})
 """What these bring comes as accepted observations; the loader reads nothing itself. An environment
 brings nothing: the trainer steps it, and what is posted is what it shows."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FeedTable:
     """What a feed gave: its `name` for messages, its rows and the SHA-256 of what was read."""
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, cast
 
 import msgpack  # pyright: ignore[reportMissingTypeStubs]
 
 from spice_engine.errors import IncompatibleVersion, InvalidData
+from spice_engine.records import record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +26,7 @@ VERSION = 1
 DIGEST_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Block:
     """Rows of one dataspace (`from/name`).
 
@@ -45,7 +46,7 @@ class Block:
     tags: Sequence[Sequence[str]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Head:
     """What a frame says of itself without its rows.
 
@@ -63,7 +64,7 @@ class Head:
     dataspaces: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Frame:
     """A frame with its rows."""
 

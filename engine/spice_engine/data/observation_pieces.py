@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spice_engine.data.observation_frames import Block, Frame
 from spice_engine.data.table import Labels, Table
+from spice_engine.records import record
 
 Range = tuple[int, int]
 """First and last second, both of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Piece:
     """Rows of one dataspace (`from/name`) that came together from one feed (`""` for posts).
 

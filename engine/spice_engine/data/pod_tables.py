@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +11,13 @@ from spice_engine.data.observation_reading import read_accepted
 from spice_engine.data.table import Table
 from spice_engine.data.table_cache import TableCache
 from spice_engine.data.timeline import Grid
+from spice_engine.records import record
 
 if TYPE_CHECKING:
     from spice_engine.workers.child import Report
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DataspaceTables:
     """A dataspace's `spec` as the engine sent it, the tables of its feeds (seed data first), and
     the rows that were accepted, if any."""

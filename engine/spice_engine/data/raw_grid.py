@@ -6,7 +6,6 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from spice_engine.data.pod_tables import DataspaceTables, grid_of
 from spice_engine.data.served import Sheet, number, sheet_of
 from spice_engine.data.table import Labels, Table
 from spice_engine.errors import InvalidData
+from spice_engine.records import record
 
 MOST_CELLS = 100_000
 """Cells of one answer, which must fit into a frame."""
@@ -29,7 +29,7 @@ MOST_TEXT = 500
 MOST_BAD = 100
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Rows:
     """All rows of a pod within its period, what can be said of them, and what was left out."""
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from spice_engine.data.table import Column
 from spice_engine.errors import InvalidData, Place
+from spice_engine.records import record
 
 _SHOWN_COLUMNS = 20
 _SHOWN_LETTERS = 60
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Selection:
     """The columns that a dataspace reads.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import chain
 from typing import Any
 
@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spice_engine.errors import Place
+from spice_engine.records import record
 
 MAX_EXAMPLES = 5
 MAX_VALUE = 1e150
 """Numbers beyond it count as infinite: their squares would be."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Column:
     """Something to be taken: its name in the manifest, and the column it is read from."""
 
@@ -26,7 +27,7 @@ class Column:
     place: Place | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BadRow:
     """An example of a row or cell that was kept out: line of the payload (from 1), and why."""
 
@@ -38,7 +39,7 @@ class BadRow:
         return {"line": self.line, "reason": self.reason}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Labels:
     """A column of texts (or of tuples of tags) by number.
 
@@ -75,7 +76,7 @@ class Labels:
         return self.codes.nbytes + sum(100 + len(value) for value in self.values)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Table:
     """Rows of one dataspace, in the order of the payload.
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass
 
 from spice_engine.data.table import Table
+from spice_engine.records import record
 
 MAX_BYTES = 64 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CachedTable:
     """A table and the digest of what it was made of."""
 

@@ -8,7 +8,6 @@ is no sample before. Pure NumPy.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -16,13 +15,14 @@ from numpy.typing import NDArray
 
 from spice_engine.data.time_columns import fields_of, time_columns
 from spice_engine.errors import InvalidData
+from spice_engine.records import record
 
 MAX_CELLS = 200_000_000
 
 Fill = Literal["previous", "none"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Grid:
     """The buckets: bucket i covers [start + i*granularity, start + (i+1)*granularity).
 
@@ -49,7 +49,7 @@ class Grid:
         return self.epoch + self.period
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Series:
     """Samples of one field: `times` [N] in unix seconds, `values` [N] with NaN for no datum.
 
@@ -67,7 +67,7 @@ class Series:
         return self.values
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Indicator:
     """Samples of 0 or 1: whether a row's label is one of those that `hits` marks.
 
@@ -87,7 +87,7 @@ class Indicator:
         return np.append(self.hits.astype(np.float64), np.nan)[self.codes]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Timeline:
     """The table: `values` [T, F] float64, `times` [T] the starts of the buckets.
 

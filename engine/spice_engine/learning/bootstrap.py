@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from spice_engine.learning.features import Matrix
+from spice_engine.records import record
 
 LEVEL = 0.95
 DRAWS = 400
@@ -35,7 +35,7 @@ MAX_BINS = 8192
 Interval = tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Resampled:
     """Sums [draws, columns] of a series drawn anew, about its own `sums` [columns].
 

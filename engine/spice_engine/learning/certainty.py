@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from spice_engine.learning.bootstrap import LEVEL, Interval, quantiles, resample
 from spice_engine.learning.evaluation import Evaluation, Intervals, evaluate, highest
 from spice_engine.learning.features import Matrix
+from spice_engine.records import record
 
 MARGIN = 0.1
 """Of the regret: a policy that closes so much less held out is worth a warning."""
@@ -19,7 +20,7 @@ _GAPLESS = 0.1
 so rare are the steps that make the difference."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Judged:
     """An evaluation with its intervals; `regrets` [draws] are regret closed of the steps drawn
     anew, from so many `blocks`. None where it is not defined, or the steps are too few."""

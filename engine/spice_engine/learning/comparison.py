@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from spice_engine.learning.bootstrap import LEVEL, resample
 from spice_engine.learning.features import Matrix
+from spice_engine.records import record
 
 DRAWS = 2000
 _SAME = 1e-12
@@ -17,7 +18,7 @@ _SAME = 1e-12
 _SEEN = "These steps were learned from: it says which fits better, no more."
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PairedTest:
     """What the first gains over the second, per step, with its interval of the probability LEVEL.
 

@@ -13,7 +13,6 @@ confidence says that the step can't be foreseen, not that another action is bett
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from spice_engine.learning.evaluation import best_of, choose
 from spice_engine.learning.features import Matrix
 from spice_engine.learning.logistic import Logistic, fit_logistic
+from spice_engine.records import record
 
 MAX_BINS = 30
 MIN_BIN = 20
@@ -29,7 +29,7 @@ _PRIOR_WEIGHT = 2.0
 _RELIABILITY_BINS = 10
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Calibration:
     """Confidence by margin: linear between the knots, flat outside; no knots: 1 / actions.
 
@@ -73,7 +73,7 @@ def _classic(values: Matrix) -> Matrix:
     return powers.max(axis=1) / powers.sum(axis=1)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bin:
     """Steps of about the same confidence: how many, their mean confidence, the share right."""
 
@@ -82,7 +82,7 @@ class Bin:
     right: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reliability:
     """How far confidence and truth are apart on steps it was not calibrated on.
 

@@ -23,12 +23,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from spice_engine.learning.features import Matrix
+from spice_engine.records import record
 
 ALPHA = 0.05
 """A false alarm costs one training, whose policy is judged before it serves."""
@@ -45,7 +45,7 @@ MOST_ROWS = 50_000
 Kind = Literal["level", "spread", "reward"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Shift:
     """The most striking statistic of a look: `what` is a field, or the reward.
 
@@ -60,7 +60,7 @@ class Shift:
     p: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Drift:
     """What a look has found: an alarm where the shift's `p` is at most `level`.
 
@@ -98,7 +98,7 @@ class Drift:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rewards:
     """Rewards of the policy at the steps it learned from [R], and at the new ones [N].
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -11,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spice_engine.learning.features import Matrix
+from spice_engine.records import record
 
 _EQUAL = 1e-9
 _ROUNDING = 1e-13
 _SUM_ROUNDING = 1e-14
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Intervals:
     """Where figures lie with the probability `level`, by `learning.bootstrap`.
 
@@ -42,7 +42,7 @@ class Intervals:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Evaluation:
     """One policy on some steps. All scores are sums of rewards over the steps.
 

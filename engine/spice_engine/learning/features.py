@@ -15,6 +15,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from spice_engine.records import record
+
 MAX_FEATURES = 256
 MAX_CELLS = 20_000_000
 """Steps times features: 160 MB as doubles."""
@@ -155,7 +157,7 @@ def _by_length(levels: Matrix) -> Matrix:
     return unit / np.sqrt(np.where(total > 0, total, 1.0))[:, None, :]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scaling:
     """Standardisation: z = (x - mean) * inverse; `inverse` is 0 for columns that never change."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spice_engine.errors import InvalidEnvironment, Place
 from spice_engine.learning.environments.gym_facts import DONE, DONE_COLUMN, Facts
+from spice_engine.records import record
 
 if TYPE_CHECKING:
     from spice_engine.workers.child import Report
@@ -16,7 +16,7 @@ EXTRA = "Install it: pip install 'spice-tui[gym]'."
 _SHOWN = 8
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Finding:
     """What does not fit, as a problem of the manifest."""
 
@@ -38,7 +38,7 @@ class Finding:
         return InvalidEnvironment(self.message, place=place_of(self.place))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Binding:
     """The component of each field, and what does not fit."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from spice_engine.learning.environments.gym import GymEnvironment
 from spice_engine.learning.evaluation import choose
 from spice_engine.learning.features import Matrix
 from spice_engine.learning.model import Model
+from spice_engine.records import record
 
 LEVEL = 0.95
 DRAWS = 1_000
@@ -23,7 +24,7 @@ Act = Callable[[Matrix], Choices]
 """The actions [N] for fields [N, F]."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Played:
     """One episode in each lane: `returns` [N], `lengths` [N], and for each action how often it was
     taken and what it paid in all."""

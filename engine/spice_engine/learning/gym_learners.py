@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import islice
 from typing import Any
 
@@ -24,6 +24,7 @@ from spice_engine.learning.hyperparameters import Dql, Sacd, Tabular, Vpg
 from spice_engine.learning.kernels.network_devices import NetworkDevices
 from spice_engine.learning.model import Model
 from spice_engine.learning.networks import MakeNetworks
+from spice_engine.records import record
 
 TABLE_LANES = 16
 LOOK_LANES = 16
@@ -37,7 +38,7 @@ LEAST_REST = 1e-3
 _SMALL = 1e-8
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lesson:
     """What an algorithm is given: `fields` are the components that the pod's fields show.
 
@@ -60,7 +61,7 @@ class Lesson:
         return count
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unit:
     """The model after a unit of learning, and the losses on the way there by name."""
 
@@ -182,7 +183,7 @@ def _tables(lesson: Lesson, settings: Tabular) -> Iterator[Unit]:
     return (Unit(model) for model in learned)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Ground:
     """How networks see an environment: its fields encoded, its rewards in units of `unit`."""
 

@@ -46,6 +46,7 @@ from spice_engine.learning.kernels.devices import Accelerator
 from spice_engine.learning.kernels.network_devices import NetworkDevices
 from spice_engine.learning.model import Model, read_model
 from spice_engine.learning.policy import Policy
+from spice_engine.records import record
 
 SELECTION, CONFIRMATION, HELD_OUT, CHANCE, MOMENTS_TRIED, MOMENTS_HELD_OUT = range(1, 7)
 """What episodes are for; each has seeds of its own, as learning has."""
@@ -54,7 +55,7 @@ MAX_CONSTANTS = 8
 """Actions whose always being taken is tried, at most."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GymTask:
     """What to learn: an environment as a pod sees it, and its actions' names.
 
@@ -97,7 +98,7 @@ class _Trial:
         return self.algorithm if self.algorithm == "constant" else f"{self.algorithm} {self.step}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Lines:
     """What a set of episodes returns without learning: by chance, and by the best constant."""
 

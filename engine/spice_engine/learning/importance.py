@@ -9,7 +9,6 @@ much it speaks for the chosen action against the second best, in units of reward
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from spice_engine.learning.evaluation import choose
 from spice_engine.learning.features import Layout, Matrix
 from spice_engine.learning.model import Model
+from spice_engine.records import record
 
 SHIFTS = 3
 MAX_ROWS = 2_000
@@ -26,7 +26,7 @@ MAX_ASKED = 300
 Choices = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FieldWeight:
     """What is lost per step when the field tells of another time, and the share of `changed`
     choices."""

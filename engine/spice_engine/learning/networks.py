@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
 
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.records import record
 
 Floats = NDArray[np.float32]
 Matrix = NDArray[np.float64]
@@ -33,7 +33,7 @@ _BLOCK = 65_536
 """Numbers of a hidden layer that a block of members has, at most."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Network:
     """What was learned, for asking only: `weights` [M, in, out] and `biases` [M, 1, out] by layer.
 

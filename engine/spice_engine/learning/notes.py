@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from spice_engine.records import record
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class Interpretation:
     """A note on a stretch of time, [start, end) in unix seconds."""
 

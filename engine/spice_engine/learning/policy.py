@@ -18,6 +18,7 @@ from spice_engine.learning.features import Layout, Matrix
 from spice_engine.learning.levels import Level
 from spice_engine.learning.model import Model
 from spice_engine.learning.policy_file import InvalidPolicy, read_policy_file, write_policy_file
+from spice_engine.records import record
 
 __all__ = ["InvalidPolicy", "Policy", "Recommendation"]
 
@@ -26,7 +27,7 @@ TOP_FEATURES = 5
 Mask = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Recommendation:
     """What to do, with the `value` of an action that has a range.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from spice_engine.learning.features import Matrix
 from spice_engine.learning.importance import MAX_ROWS, feature_weights, field_weights
 from spice_engine.learning.policy import Policy
 from spice_engine.learning.rules import Rules, rules_of
+from spice_engine.records import record
 
 if TYPE_CHECKING:
     from spice_engine.workers.child import Report
@@ -25,7 +25,7 @@ TOP_FIELDS = 3
 MOST_FEATURES = 30
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Seen:
     """What the policy sees and does on N steps: features [N, D], choices and their rewards [N].
 

@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +26,7 @@ from spice_engine.learning.reward_program import NOTES, ActionReward, RewardProg
 from spice_engine.learning.reward_syntax import ACTION_VALUE, TAKE_VALUE, takes_no_value
 from spice_engine.learning.source import Source
 from spice_engine.learning.trouble import describe, hint
+from spice_engine.records import record
 
 MODULE = "spice_reward_functions"
 _OURS = frozenset({"spice_engine", "spice_runtime", "spice_tui"})
@@ -35,7 +36,7 @@ _here_before: set[str] = set()
 """Names of the modules that were there before that file was run."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FileReward(ActionReward):
     """A function of the user's file as the reward of one action.
 

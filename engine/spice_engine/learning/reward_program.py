@@ -11,7 +11,6 @@ import copy
 import math
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from types import CodeType
 from typing import Any, cast
 
@@ -29,6 +28,7 @@ from spice_engine.learning.reward_syntax import (
     state_access,
 )
 from spice_engine.learning.source import Source
+from spice_engine.records import record
 
 MAX_RANGE = 10_000
 NOTES = -1
@@ -37,7 +37,7 @@ _FUNCTION = "reward_function"
 _NOWHERE = [0, 0, 0, 0]  # errors are found by the Python function, which knows its places
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ActionReward:
     """The compiled reward of one action: `function(*arguments)`.
 
@@ -71,7 +71,7 @@ class ActionReward:
         return place
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RewardProgram:
     """The rewards of a pod; `rewards` is empty where all actions get 1 (`uniform`).
 

@@ -6,7 +6,6 @@ import dis
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, cast
@@ -16,12 +15,13 @@ from spice_engine.learning.reward_file import FileReward
 from spice_engine.learning.reward_program import ActionReward, instruction_place
 from spice_engine.learning.rewards import reward_of
 from spice_engine.learning.source import Source
+from spice_engine.records import record
 
 MAX_CODE = 200
 """Characters of a line that are shown."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Traced:
     """A reward, the place of what gave it, and the line of code there."""
 

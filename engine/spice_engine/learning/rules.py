@@ -6,8 +6,6 @@ models a small tree is fitted to what they choose, and said how often it agrees.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +14,7 @@ from spice_engine.learning.algorithms.tree import Tree, fit_tree
 from spice_engine.learning.evaluation import choose
 from spice_engine.learning.features import Matrix
 from spice_engine.learning.model import Model
+from spice_engine.records import record
 
 SHADOW_DEPTH = 3
 SHADOW_LEAF = 20
@@ -26,7 +25,7 @@ Bounds = dict[int, tuple[float, float]]
 """Feature to the values that it lies between: above the first, up to the second."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rules:
     """Rule r has `conditions[r]`, all of which hold, and takes the action `actions[r]`.
 

@@ -10,7 +10,6 @@ nothing of those after.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from spice_engine.learning.features import Matrix
 from spice_engine.learning.levels import Level
 from spice_engine.learning.simulated_steps import Rollout, Stepper
 from spice_engine.learning.simulator import Cube, Lawful, Rows, Simulator
+from spice_engine.records import record
 
 MAX_SAMPLES = 8_000
 FEWEST_SAMPLES = 2_000
@@ -32,7 +32,7 @@ MOVED = 3
 """Samples of each step whose local state is one of an earlier step."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Batch:
     """N samples: `rows` [N], `local` [N, K], and for each action `rewards` [N, A], the local state
     that `following` [N, A, K], `lawful` [N, A], and what is lawful then, `later` [N, A, A].

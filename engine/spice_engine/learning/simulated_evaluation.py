@@ -7,7 +7,7 @@ constant* choose any, and are paid UNLAWFUL for what the laws forbid.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from spice_engine.learning.features import Matrix
 from spice_engine.learning.simulated_oracle import WIDTH, Oracle, bound
 from spice_engine.learning.simulated_steps import Rollout, Stepper
 from spice_engine.learning.simulator import Rows, Simulator
+from spice_engine.records import record
 
 RANDOM_MEMBERS = 8
 RANDOM_STEPS = 80_000
@@ -33,7 +34,7 @@ _FIELDS_APIECE = 3
 _BEAM_ROUNDING = 1e-11
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SimulatedEvaluation:
     """One policy on some steps: the figures of every pod, and those of the simulator.
 

@@ -8,7 +8,6 @@ of them is best is for the folds to say.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +32,7 @@ from spice_engine.learning.simulated_values import (
     solve_cells,
 )
 from spice_engine.learning.simulator import Rows, Simulator
+from spice_engine.records import record
 
 if TYPE_CHECKING:
     from spice_engine.learning.simulated_kernel import Kernel
@@ -49,7 +49,7 @@ PRIOR = 1.0
 FOREST = 8
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fitted:
     """A model, the discount of what comes that it was fitted with, and what to tell about it.
 
@@ -63,7 +63,7 @@ class Fitted:
     state: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lesson:
     """What a fitter learns from: features and samples; `totals` [A] of each constant action.
 

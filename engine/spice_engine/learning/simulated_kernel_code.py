@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from spice_engine.learning.column_values import EXACT
 from spice_engine.learning.formula import Name, Node, names
 from spice_engine.learning.formula_scalar import FormulaError, build_value
+from spice_engine.records import record
 
 Kind = Literal["flag", "int", "float", "mixed"]
 """What Python would hold: `mixed` is an integer or a float, which of them depends on the row."""
@@ -37,7 +37,7 @@ class Uncompiled(Exception):
     """There is no scalar form of this formula."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Term:
     """A value in the written code: a name or a literal, never to be evaluated twice at a cost."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,14 @@ from spice_engine.learning.model import Model
 from spice_engine.learning.simulated_kernel_drivers import CONSTANT, LINEAR, TABLE, TREES
 from spice_engine.learning.simulated_values import View
 from spice_engine.learning.simulator import Rows
+from spice_engine.records import record
 
 Integers = NDArray[np.int64]
 _NONE: Integers = np.zeros(0, dtype=np.int64)
 _EMPTY: Matrix = np.zeros(0)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Asked:
     """A model over some consecutive steps: how `roll` asks it, and the arrays it takes for that."""
 

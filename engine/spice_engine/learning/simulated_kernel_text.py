@@ -9,13 +9,13 @@ The drivers on top of them (`expand`, `masks`, `roll`, `learn`) loop over states
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from spice_engine.learning.formula import Name, Node, names, set_names
 from spice_engine.learning.reward_program import input_name, reward_statements
 from spice_engine.learning.simulated_kernel_code import Uncompiled, Writer
 from spice_engine.learning.simulated_kernel_drivers import drivers
 from spice_engine.learning.simulator import UNLAWFUL, Simulator
+from spice_engine.records import record
 
 MOST_ACTIONS = 32
 MOST_LOCAL = 16
@@ -29,7 +29,7 @@ FOLLOW, WANDER, GREEDY, CONSTANT, TREES, LINEAR, TABLE = range(7)
 '''
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Module:
     """A module's text, the names of its functions in the order of their calls, and its columns.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,9 +16,10 @@ from spice_engine.learning.simulated_kernel import Kernel
 from spice_engine.learning.simulated_steps import Rollout
 from spice_engine.learning.simulated_values import View
 from spice_engine.learning.simulator import Rows, Simulator
+from spice_engine.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lessons:
     """What all lessons of one training have in common.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spice_engine.learning.features import Matrix
+from spice_engine.records import record
 
 if TYPE_CHECKING:
     from spice_engine.learning.simulated_kernel import Kernel
@@ -22,7 +22,7 @@ Words = NDArray[np.uint64]
 Arguments = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Population:
     """The members' tables [M, S, 2 A] (values, then how often each was learned) and their chance.
 
@@ -53,7 +53,7 @@ class Population:
         return sums / np.maximum(seen, 1.0), seen
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Course:
     """What a population learns: cells and steps, what comes counting by `gamma`.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from spice_engine.learning.kernels.on_cuda import Gpu
 from spice_engine.learning.kernels.slices import in_slices
 from spice_engine.learning.simulated_kernel_cuda import make_learn
 from spice_engine.learning.simulated_members import Arguments, Course, Population
+from spice_engine.records import record
 
 if TYPE_CHECKING:
     from spice_engine.learning.simulated_kernel import Kernel
@@ -26,7 +26,7 @@ _FIRST = 200
 """Steps of each member in the first slice."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EpisodesSize:
     """What a population in episodes of its own takes of a device's memory."""
 

@@ -11,7 +11,7 @@ leads to further states, which all have to be told apart.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +27,7 @@ from spice_engine.learning.simulated_lessons import Lessons
 from spice_engine.learning.simulated_steps import Rollout, Stepper
 from spice_engine.learning.simulated_values import View
 from spice_engine.learning.simulator import Simulator
+from spice_engine.records import record
 
 if TYPE_CHECKING:
     from spice_engine.learning.simulated_training import SimulatedTask
@@ -55,7 +56,7 @@ Values = Mapping[str, tuple[float, ...]]
 """The values of each range, ascending."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Tried:
     """How a pilot did with some values: its score, and how often it took each."""
 

@@ -7,7 +7,6 @@ done in columns. The results are those of `Simulator.expand` bit for bit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,12 +19,13 @@ from spice_engine.learning.reward_program import NOTES, RewardProgram
 from spice_engine.learning.rewards import MAX_REWARD
 from spice_engine.learning.simulated_code import State, compile_moves
 from spice_engine.learning.simulator import UNLAWFUL, Rows, Simulator
+from spice_engine.records import record
 
 _BLOCK = 512
 _NUMBERS = frozenset({float, int, bool})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rollout:
     """An episode of N steps: `actions`, `rewards` and whether each was `lawful` [N].
 

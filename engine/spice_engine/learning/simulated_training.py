@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -46,9 +45,10 @@ from spice_engine.learning.simulated_trials import Trial, leading
 from spice_engine.learning.simulated_values import View, best_ahead
 from spice_engine.learning.simulator import Lawful, Rows, Simulator, World
 from spice_engine.learning.split import Split
+from spice_engine.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SimulatedTask:
     """What to learn from: a world, its features, and which steps are for what.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from spice_engine.learning.features import Layout, Matrix
 from spice_engine.learning.simulated_batch import Batch
 from spice_engine.learning.simulator import Cube, Lawful, Rows, World
+from spice_engine.records import record
 
 MAX_SWEEPS = 60
 _CLOSE = 1e-3
@@ -19,7 +19,7 @@ _TINY = 1e-9
 Codes = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cells:
     """Which of `count` cells each sample is in: `codes` [N] its state, `later` [N, A] the next."""
 
@@ -78,7 +78,7 @@ def best_ahead(values: Cube, allowed: NDArray[np.bool_]) -> Matrix:
     return best
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Leads:
     """Targets [N, A] taken apart: the `level` [N] of each state, and how far actions lead it.
 

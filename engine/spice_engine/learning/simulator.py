@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -24,6 +23,7 @@ from spice_engine.learning.levels import Level
 from spice_engine.learning.notes import Notes
 from spice_engine.learning.reward_program import RewardProgram
 from spice_engine.learning.rewards import reward_column
+from spice_engine.records import record
 from spice_engine.units import format_time
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _nothing() -> None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Expansion:
     """All actions tried in N states: `rewards` [N, A], `following` [N, A, K], `lawful` [N, A].
 
@@ -53,7 +53,7 @@ class Expansion:
     lawful: Lawful
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class World:
     """What a simulator is made of.
 

@@ -7,11 +7,12 @@ looked at only: they say as much, and take a part of the memory and the time.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+
+from spice_engine.records import record
 
 FOLDS = 3
 MIN_FOLD_STEPS = 10
@@ -19,7 +20,7 @@ MIN_FOLD_STEPS = 10
 Steps = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fold:
     """Train on the steps before, judge on the steps after; they share no row."""
 
@@ -27,7 +28,7 @@ class Fold:
     judge: Steps
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Split:
     """The steps in data, those of the training part, the held-out ones, and the walk-forward folds.
 

@@ -14,6 +14,7 @@ from spice_engine.learning.features import Layout, Matrix
 from spice_engine.learning.levels import Level
 from spice_engine.learning.model import Model
 from spice_engine.learning.split import Split, Steps
+from spice_engine.records import record
 
 Check = Callable[[], None]
 """Called now and then in long work; may raise to end it."""
@@ -59,7 +60,7 @@ class Task:
         return slice(first, first + len(steps))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Candidate:
     """One episode of an algorithm, before it is fitted: by its name and what is set."""
 

@@ -37,6 +37,7 @@ from spice_engine.learning.task import (
     Task,
     Telling,
 )
+from spice_engine.records import record
 
 ERRORS = 2.5
 QUICK = frozenset({"constant", "linear", "tree", "table"})
@@ -62,7 +63,7 @@ class _Trial:
         return math.fsum(self.fold_scores)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Judge:
     """A learner fitted to a fold's first steps, and the steps after to judge it by."""
 

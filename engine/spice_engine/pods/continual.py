@@ -12,13 +12,13 @@ import logging
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from spice_engine.errors import NotFound
 from spice_engine.pods import take_up
 from spice_engine.pods.live import Pod, Table
 from spice_engine.pods.model import Continual, Manifest
+from spice_engine.records import record
 from spice_engine.store import policies, training
 from spice_engine.store.database import Database
 from spice_engine.store.objects import ObjectStore
@@ -35,7 +35,7 @@ Look = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 """The trainer's answer to `drift`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _History:
     """What the store tells of a pod's trainings.
 

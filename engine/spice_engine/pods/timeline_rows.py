@@ -10,6 +10,7 @@ import numpy as np
 
 from spice_engine.errors import InvalidRequest
 from spice_engine.learning.evaluation import choose
+from spice_engine.records import record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -114,7 +115,7 @@ def columns_of(table: Table, fields: Sequence[str]) -> dict[str, int]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Thinned:
     """Mean, least and greatest value of each stretch."""
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from spice_engine.errors import InvalidRequest, SpiceError
 from spice_engine.protocol.runs import RunInfo
+from spice_engine.records import record
 from spice_engine.runs import search_plan
 from spice_engine.runs.archive_selection import Chosen
 from spice_engine.runs.run_rows import ORIGIN
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ArchivedRun:
     """A run as an archive tells it. `code` is the object of the folder it began with, `inner` where
     in that its command did; None of one that began elsewhere. `sources` are where its mounts lay,
@@ -41,7 +41,7 @@ class ArchivedRun:
     tags: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ArchivedProject:
     """A project as an archive tells it."""
 
@@ -49,7 +49,7 @@ class ArchivedProject:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ToldGroups:
     """The searches with their trials, the workflows with their steps, and the projects."""
 

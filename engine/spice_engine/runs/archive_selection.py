@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from spice_engine.errors import Conflict, InvalidRequest
 from spice_engine.protocol.run_archives import ExportArchive
+from spice_engine.records import record
 from spice_engine.store import projects as project_table
 from spice_engine.store import runs as run_table
 from spice_engine.store import searches as search_table
@@ -20,7 +20,7 @@ from spice_engine.store.workflows import StepRow, WorkflowRow
 MOST_RUNS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Chosen:
     """What goes into an archive; `left_out` counts the runs that go on."""
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, cast
 
 import yaml
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.records import record
 
 _LARGEST = 2**20
 _IGNORED = frozenset({"name", "prefix"})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CondaFile:
     """`specs` are conda's packages, `pip` those that pip installs on top."""
 

@@ -13,11 +13,12 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from spice_engine.errors import ChildFailed, Conflict, Overloaded
+from spice_engine.records import record
 from spice_engine.runs import environment_folder as folders
 from spice_engine.runs.environment_folder import Ready
 from spice_engine.runs.environment_script import EnvironmentFailed
@@ -38,7 +39,7 @@ Write = Callable[[Path], Job]
 """Writes what an attempt needs into its folder, and gives its job. Blocks."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Recipe:
     """How something is made. `failed` gives another way to try, or raises why it failed; `finish`
     completes an attempt that went well. Both block. `below` are the keys it stands on."""

@@ -7,10 +7,11 @@ import os
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, cast
 
+from spice_engine.records import record
 from spice_engine.runs import environment_script as scripts
 from spice_engine.store import removal
 from spice_engine.store.disk import storage_error
@@ -22,7 +23,7 @@ _TAIL_BYTES = 16 * 1024
 _LARGE = (scripts.VENV, "root", "system")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ready:
     """What was made: `attempt` is its folder, `seconds` what it took, `asked` for what, `below` the
     keys of what it stands on. Sizes are bytes; `own` are those it shares with nobody."""

@@ -9,16 +9,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.records import record
 
 VERSION = 1
 _NAME = re.compile(r"^([A-Za-z0-9][\w.-]*)\s*(?:===?\s*(\S+)|@\s*(\S+))")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lock:
     """`pip` are lines as `pip freeze` writes them, `conda` records of packages, `apt` lines
     `NAME=VERSION` of what was installed beside what the system had. `image` is what the system
@@ -46,9 +47,9 @@ class Lock:
             found["image", self.image] = self.image_id[:19]
         for line in self.pip:
             found["pip", name_of(line)] = _version_of(line)
-        for record in self.conda:
-            build = f"{record['version']} {record['build']}"
-            found["conda", str(record["name"])] = build
+        for package in self.conda:
+            build = f"{package['version']} {package['build']}"
+            found["conda", str(package["name"])] = build
         for line in self.apt:
             name, _, version = line.partition("=")
             found["apt", name] = version

@@ -6,10 +6,10 @@ import re
 import shlex
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from spice_engine.errors import SpiceError
+from spice_engine.records import record
 from spice_engine.runs import conda_activation
 
 VENV = "venv"
@@ -34,7 +34,7 @@ class EnvironmentFailed(SpiceError):
     exit_code = 11
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plan:
     """What a script makes `folder`/venv of: `python` (a version or an interpreter; none if empty),
     or, with `conda`, what `folder`/conda.json asks for.

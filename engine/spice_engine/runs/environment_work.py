@@ -9,13 +9,13 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
 from spice_engine.errors import InvalidRequest
 from spice_engine.protocol.requirements import local_package
 from spice_engine.protocol.servers import Dependencies
+from spice_engine.records import record
 from spice_engine.runs import conda_file, environment_lock
 from spice_engine.runs import environment_script as scripts
 from spice_engine.runs.environment_lock import Lock
@@ -32,7 +32,7 @@ _FOR_UV = ("UV_", "PIP_", "SSL_CERT")
 _ELSEWHERE = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", process.SOFT_FILES)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Work:
     """All that decides how one environment is made."""
 

@@ -16,12 +16,13 @@ import platform
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Any
 
 from spice_engine.protocol.location import runtime_directory
 from spice_engine.protocol.servers import Dependencies
+from spice_engine.records import record
 from spice_engine.runs import conda_activation, conda_file, environment_lock
 from spice_engine.runs import environment_folder as folders
 from spice_engine.runs import environment_script as scripts
@@ -75,7 +76,7 @@ _OPTIONAL = frozenset({"orjson"})
 _FORMAT = 4
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Environment:
     """One environment. `python` may not be there where none was asked for; `packages` are
     `NAME==VERSION` lines, as `pip freeze` writes them. `lock` is the file that holds all versions.

@@ -20,11 +20,11 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from spice_engine import git
 from spice_engine.errors import InvalidRequest, NotFound, SpiceError
+from spice_engine.records import record
 from spice_engine.runs.git_tree import put_archive
 from spice_engine.store.disk import storage_error
 from spice_engine.store.objects import ObjectStore
@@ -58,7 +58,7 @@ class GitFailed(SpiceError):
     exit_code = 11
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GitTree:
     """A commit's folder in the object store. `source` is `ADDRESS@COMMIT`, without credentials;
     `folder` is the place in the repository that the tree is of, empty for all of it."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from spice_engine.errors import Conflict, SpiceError
 from spice_engine.protocol.run_metrics import GpuStats, RunStats
 from spice_engine.protocol.runs import RunInfo
+from spice_engine.records import record
 from spice_engine.runs.gpu_usage import Gpus
 from spice_engine.runs.metric_feeds import owner_of
 from spice_engine.runs.rank_jobs import ranks_of
@@ -31,7 +31,7 @@ EVERY_LOOKS = 2
 _LIVE = frozenset({"running", "stopping", "killing"})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Shim:
     """Who to measure: the shim's pid, when its command began, the GPUs it was given, and the pids
     of the ranks, None while their launcher has not told them."""

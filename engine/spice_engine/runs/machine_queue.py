@@ -8,15 +8,15 @@ import time
 from bisect import insort
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from spice_engine.records import record
 from spice_engine.store.machine_types import MachineTypeRow
 from spice_engine.workers.devices import Devices
 
 Turn = asyncio.Future["Machine | None"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Machine:
     """What a run has while it runs: `count` machines of a type, a rank on each; `devices` are the
     numbers of its GPUs."""

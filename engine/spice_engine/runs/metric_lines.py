@@ -7,10 +7,10 @@ from its turns.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spice_engine.records import record
 from spice_engine.store.metrics import Row
 from spice_runtime.run_metrics import LARGEST_INDEX, LONGEST_NAME
 
@@ -19,7 +19,7 @@ CHUNK_BYTES = 256 * 1024
 _SPECIAL = {None: math.nan, True: math.inf, False: -math.inf}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Chunk:
     """Points of a file up to byte `end`; `bad` lines were none."""
 

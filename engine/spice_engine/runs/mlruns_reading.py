@@ -15,6 +15,7 @@ from typing import Any, cast
 import yaml
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.records import record
 from spice_engine.runs.tracking_checks import MOST_PARAM, MOST_TAG, check_name, check_points
 from spice_engine.runs.tracking_points import Sent
 from spice_engine.store.disk import storage_error
@@ -33,7 +34,7 @@ MOST_META_BYTES = 2**20
 _STATUSES = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FoundRun:
     """A run in such a folder; times are unix seconds, its files lie in `files`."""
 
@@ -49,7 +50,7 @@ class FoundRun:
     files: Path
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FoundModel:
     """A model that a run logged; its files lie in `files`."""
 
@@ -59,7 +60,7 @@ class FoundModel:
     files: Path
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FoundExperiment:
     """An experiment in such a folder, with the names by which the store has its runs."""
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.records import record
 
 MOST_MOUNTS = 100
 _HINT = "Such as: runs/3, runs/3/model.bin:old.bin, uploads/images:/mnt/images."
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mount:
     """A resource and where it appears: a path from / on, or one inside the run's folder."""
 

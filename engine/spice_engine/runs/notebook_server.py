@@ -17,12 +17,12 @@ import sys
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from spice_engine.errors import Conflict, InvalidRequest, NotInstalled
+from spice_engine.records import record
 
 HOST = "127.0.0.1"
 PORTS = range(8888, 8988)
@@ -38,7 +38,7 @@ _MOST_BYTES = 2**20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Kernel:
     """A running kernel; `since` is its last activity."""
 
@@ -47,7 +47,7 @@ class Kernel:
     since: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Activity:
     """What a server says: when it was used last, and its kernels and terminals."""
 

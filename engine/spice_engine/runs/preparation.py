@@ -11,7 +11,6 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,6 +18,7 @@ from spice_engine.errors import InvalidRequest, NotFound, StorageError
 from spice_engine.protocol.location import Location
 from spice_engine.protocol.runs import StartRun
 from spice_engine.protocol.servers import Dependencies
+from spice_engine.records import record
 from spice_engine.runs import conda_activation, environment_record, mount_places
 from spice_engine.runs import mounts as mount_texts
 from spice_engine.runs.environment_views import own_environment
@@ -43,7 +43,7 @@ MOST_BYTES = 10 * 2**30
 Resolve = Callable[[str], Awaitable[str]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Taken:
     """What a run was asked for with, as it is stored. `seconds` is what the snapshot took,
     `source` the address and commit of a folder that came from git."""
@@ -55,7 +55,7 @@ class Taken:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Prepared:
     """Where a run's command begins, the views of the disk it needs, variables of its own, and the
     seconds of each stage."""

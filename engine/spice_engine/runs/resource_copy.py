@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Literal
 
 from spice_engine.errors import Conflict, InvalidRequest, NotFound, Place, StorageError
+from spice_engine.records import record
 from spice_engine.runs.resource_files import Kind, Resource
 from spice_engine.store.disk import storage_error
 from spice_engine.store.objects import ObjectStore
@@ -34,7 +35,7 @@ class Copied:
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Piece:
     """One file, folder or symbolic link of a resource; `content` is a hash or a link's target."""
 

@@ -12,11 +12,11 @@ import dataclasses
 import os
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from spice_engine.errors import InvalidRequest, NotFound
+from spice_engine.records import record
 from spice_engine.store import trees
 from spice_engine.store.disk import storage_error
 from spice_engine.store.objects import ObjectStore
@@ -27,7 +27,7 @@ MOST_LINKS = 40
 Kind = Literal["file", "folder", "link"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Resource:
     """A file or folder of the resource tree.
 
@@ -57,7 +57,7 @@ class Resource:
         return self.path.rpartition("/")[2]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Child:
     """One name in a folder; `target` is where a symbolic link leads."""
 
@@ -68,7 +68,7 @@ class Child:
     target: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stored:
     """A folder in the object store: its hash, how many files it holds, and their bytes."""
 

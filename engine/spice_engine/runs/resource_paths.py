@@ -6,9 +6,9 @@ Reads nothing: what a path leads to is found by `spice_engine.runs.resources`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.records import record
 
 ROOTS = ("runs", "uploads", "models", "public")
 RESERVED = frozenset(ROOTS)
@@ -23,7 +23,7 @@ _LOW_IS_BEST = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reference:
     """`@latest`, the newest with a label, or the best by a metric's last value; `smallest`: the
     lowest is the best."""

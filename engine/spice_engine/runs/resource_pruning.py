@@ -9,12 +9,12 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from spice_engine.errors import InvalidRequest, NotFound
 from spice_engine.protocol.disk_use import DiskUsage, PrunedRuns, PruneRuns
 from spice_engine.protocol.location import Location
+from spice_engine.records import record
 from spice_engine.runs import disk_use, resource_paths
 from spice_engine.runs.known_runs import KnownRuns
 from spice_engine.runs.run_files import OUTPUTS
@@ -30,7 +30,7 @@ from spice_engine.store.runs import FINAL_STATES, OutputsRow, RunRow
 MOST_AT_ONCE = 100_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Chosen:
     """Runs of which something is to go, those that stay and why, and who needs which object."""
 

@@ -6,12 +6,12 @@ import asyncio
 import dataclasses
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from spice_engine.errors import Conflict, InvalidRequest
 from spice_engine.events import Bus
 from spice_engine.protocol.resources import ResourceInfo
+from spice_engine.records import record
 from spice_engine.runs import resource_files as files
 from spice_engine.runs import resource_paths as paths
 from spice_engine.runs.resource_files import Stored
@@ -22,7 +22,7 @@ from spice_engine.store.database import Database
 from spice_engine.store.uploads import UploadRow
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UploadProgress:
     """An upload under way; `size` is bytes that were taken in so far."""
 

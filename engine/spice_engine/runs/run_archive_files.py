@@ -15,11 +15,11 @@ import re
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.records import record
 from spice_engine.runs import resource_paths
 from spice_engine.runs.run_files import OUTPUTS
 from spice_engine.runs.search_plan import is_text
@@ -42,7 +42,7 @@ Point = tuple[str, float | str, int, float]
 """Name, value, index and time, in the order that the store takes."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Packed:
     """A run on its way into an archive: what is told of it, the file of its points, its folder."""
 
@@ -52,7 +52,7 @@ class Packed:
     folder: Path
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unpacked:
     """A run of an archive, in a folder of its own."""
 
@@ -76,7 +76,7 @@ class Unpacked:
         return self.folder / OUTPUTS
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Archive:
     """An archive in a folder; `objects` by their hashes, which nobody looked at yet."""
 

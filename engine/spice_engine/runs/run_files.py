@@ -13,11 +13,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import spice_runtime
 from spice_engine.errors import InvalidRequest
+from spice_engine.records import record
 from spice_engine.runs import kept_files, made_places
 from spice_engine.runs.logs import LOG_NAME
 from spice_engine.runs.mount_places import is_folder
@@ -37,7 +37,7 @@ INNER = frozenset({WORK, CHANGES, SPARE, LAID, ranks.FILES, LAYER})
 _PROBE_SECONDS = 20.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LaidOut:
     """Where a run's command begins, and the views of the disk it needs."""
 

@@ -6,10 +6,10 @@ import math
 import operator
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.records import record
 from spice_engine.runs.parameters import text
 
 _CONDITION = re.compile(r"\s*(.+?)\s*(<=|>=|!=|==|=|<|>)\s*(.*?)\s*", re.DOTALL)
@@ -24,7 +24,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Condition:
     """`lr<=0.1`: a name, an operator, a value."""
 

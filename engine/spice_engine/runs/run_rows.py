@@ -7,11 +7,11 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 from spice_engine.errors import InvalidRequest
 from spice_engine.protocol.run_states import UNDER_WAY
+from spice_engine.records import record
 from spice_engine.runs import parameters
 from spice_engine.runs.projects import LONGEST_NAME
 from spice_engine.store.runs import FINAL_STATES
@@ -23,7 +23,7 @@ ORIGIN = re.compile(r"[0-9a-f]{32}")
 """What a run is known by wherever it is taken in."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ToldRun:
     """A run of a table. `origin` is what it is known by wherever it is taken in; `metrics` are
     the last values."""
@@ -112,7 +112,7 @@ def _refuse(name: str) -> float:
     raise ValueError(name)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Cells:
     place: str
     row: Mapping[str, Any]

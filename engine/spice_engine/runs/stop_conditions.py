@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.records import record
 
 MOST = 5
 """Conditions of one run, any of which stops it."""
@@ -27,7 +28,7 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Term:
     """One comparison: points of `metric` with an index of at least `least_index` count."""
 
@@ -45,7 +46,7 @@ class Term:
         return f"{self.metric} {self.comparison} {self.value:g}{least}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Condition:
     """Terms that must hold together."""
 

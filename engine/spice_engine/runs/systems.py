@@ -15,10 +15,11 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from spice_engine.errors import InvalidRequest, NotFound
+from spice_engine.records import record
 from spice_engine.runs.environment_script import EnvironmentFailed
 from spice_engine.runs.environment_wishes import absolute
 from spice_runtime import views
@@ -33,7 +34,7 @@ _PODMAN_SECONDS = 3600.0
 _FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Image:
     """A root file system: a `folder`, or what it is unpacked from: a `tar` file or podman's
     `name`. `id` changes with its content. `variables` are those that an image of podman's sets."""
@@ -45,7 +46,7 @@ class Image:
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class System:
     """What a command sees as its system: by place, the folders that lie over each other there, the
     topmost first. An image has the place `/`, and `variables` of its own. `keys` are those of its

@@ -14,11 +14,11 @@ import shutil
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from spice_engine.errors import Conflict, InvalidRequest, NotFound, Overloaded, TooLarge
+from spice_engine.records import record
 from spice_engine.runs.run_files import OUTPUTS
 from spice_engine.runs.service import Runs
 from spice_engine.store import runs as run_table
@@ -32,7 +32,7 @@ PIECE_BYTES = 2**20
 LONGEST_PATH = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Artifact:
     """A file or folder in a run's outputs; `size` is None for a folder."""
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.records import record
 
 Kind = Literal["metric", "param", "tag", "attribute", "dataset"]
 
@@ -60,7 +60,7 @@ _SIGNS: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Grammar:
     """What may be asked for: kinds, attributes that are texts or numbers, other names of those,
     and the attributes that may be compared with a list."""
@@ -102,7 +102,7 @@ MODELS = Grammar(
 DATASETS = frozenset({"name", "digest", "context"})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Name:
     """What is compared or ordered by."""
 
@@ -110,7 +110,7 @@ class Name:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Clause:
     """One comparison; `sign` is in capitals, and `value` None for `IS NULL` and `IS NOT NULL`."""
 
@@ -135,7 +135,7 @@ class Clause:
         return _SIGNS[self.sign](found, self.value)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Order:
     """One order of the results."""
 

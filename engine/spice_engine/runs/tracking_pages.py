@@ -6,17 +6,17 @@ import base64
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.records import record
 from spice_engine.runs.tracking_filter import Order
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Page(Generic[T]):
     """Some results, and the token of the next page; empty after the last."""
 

@@ -11,15 +11,15 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from spice_engine.records import record
 from spice_engine.store.metrics import Row
 
 STEP_SECONDS = 1e-6
 KNOWN_SERIES = 20_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sent:
     """A point as a client sends it; `moment` is unix milliseconds, `model` the id of the logged
     model that it is about, where there is one."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.records import record
 from spice_engine.runs import tracking_filter as filters
 from spice_engine.runs.tracking_filter import Clause, Order
 from spice_engine.runs.tracking_pages import Page, check_count, offset_of, page_of, sorted_by
@@ -37,7 +38,7 @@ CONTEXT = "mlflow.data.context"
 """The tag of a dataset that says what it was used for."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Query:
     """What a client searches for; `archived`: runs that were put away, others, or (None) both."""
 
@@ -49,7 +50,7 @@ class Query:
     token: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Known:
     """What is known of all runs, of what a query asks for: by name, then by run."""
 

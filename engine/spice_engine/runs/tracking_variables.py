@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+from spice_engine.records import record
 from spice_engine.store.runs import RunRow
 from spice_engine.store.tracking import uuid_of
 
 ADDRESS = "MLFLOW_TRACKING_URI"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrackingVariables:
     """Gives them. `url` tells where the public door is, `certificate` is the file that shows it to
     be ours, where it has one."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.records import record
 from spice_engine.runs.requests import SHELL
 from spice_engine.runs.states import WAITING
 from spice_engine.store.runs import FINAL_STATES
@@ -30,7 +31,7 @@ STATES: Final[Mapping[str, tuple[str, str | None]]] = {
 """What a client's status is in ours: state and outcome."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrackedRun:
     """A run with all that a client is told of it."""
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from spice_engine.records import record
 from spice_engine.workers.descendants import descendants
 
 _LOOPS = ("lo", "lo0")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunUsage:
     """All processes of one run together. `cpu` is in cores, the rest in bytes since the run began;
     disks and network are None where the system does not tell. `ranks` has the cores and the memory
@@ -32,7 +33,7 @@ class RunUsage:
     sent: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Read:
     """What one process said."""
 

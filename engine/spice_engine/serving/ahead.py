@@ -13,13 +13,13 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from spice_engine.errors import ChildFailed, Conflict, Overloaded, SpiceError
 from spice_engine.protocol.servers import Limits
+from spice_engine.records import record
 from spice_engine.serving import finding, server_records
 from spice_engine.serving.alarm import Alarm
 from spice_engine.serving.replica_files import ReplicaSpec, can_become, job_of
@@ -41,7 +41,7 @@ _END_SECONDS = 15.0
 _USED, _UNWANTED, _LEFT = "used", "unwanted", "left"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Waiting:
     """A process that waits. `job` is what its shim was given, `limits` are in force already."""
 

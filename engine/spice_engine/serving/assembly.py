@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 
 from spice_engine.events import Bus
 from spice_engine.pods.assembly import PodServices
 from spice_engine.protocol.location import Location
+from spice_engine.records import record
 from spice_engine.runs.resource_uploads import Uploads
 from spice_engine.runs.resources import ResourceTree
 from spice_engine.serving.lineage import ModelLineage
@@ -19,7 +19,7 @@ from spice_engine.store.metrics import MetricStore
 from spice_engine.store.objects import ObjectStore
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModelServices:
     """The services; `all` are those that operations ask for."""
 

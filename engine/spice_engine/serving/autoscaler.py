@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from spice_engine.protocol.servers import Scaling
+from spice_engine.records import record
 
 BUSY_SHARE = 0.8
 """The share of its time that a replica may compute before there should be more."""
@@ -26,7 +27,7 @@ WARM_SECONDS = 1.0
 """After a change of the number, what was measured before it says nothing for so long."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Inputs:
     """What was measured: replicas wanted and ready, calls under way and waiting, the wait of the
     oldest in seconds, calls answered per second, cores used and calls being computed on average,
@@ -59,7 +60,7 @@ class Inputs:
         return numbers
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Decision:
     """The number of replicas wanted from now on, and why."""
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from spice_engine.records import record
 
 EDGES: tuple[float, ...] = tuple(5e-5 * 1.2**k for k in range(78))
 """Upper edges of the time buckets in seconds: 50 µs to about 60 s, each a fifth wider."""
@@ -21,7 +23,7 @@ _SHOWN = 4
 """Every so many-th edge is told to Prometheus."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Histogram:
     """Pairs of upper edge and how many lay at or under it, then all of them and their sum."""
 
@@ -30,7 +32,7 @@ class Histogram:
     total: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Snapshot:
     """Figures at one moment. Rates are per second and times milliseconds, both of the last
     `WINDOW` seconds; `statuses` and `retries` count since the start. `errors` are 5xx answers."""

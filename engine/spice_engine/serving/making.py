@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from dataclasses import dataclass
 from pathlib import Path
 
 from spice_engine.errors import InvalidRequest
 from spice_engine.protocol.servers import ServerDefinition
+from spice_engine.records import record
 from spice_engine.runs.environment_wishes import absolute
 from spice_engine.runs.git_sources import address_of
 from spice_engine.runs.resources import ResourceTree
@@ -23,7 +23,7 @@ from spice_engine.store.servers import VersionRow
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Made:
     """All that a new version is made of, as `VersionRow` has it."""
 
@@ -45,7 +45,7 @@ class Made:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Making:
     """Finds what versions are made of; `root` is the app folder."""
 

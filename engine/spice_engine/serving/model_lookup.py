@@ -6,10 +6,10 @@ import asyncio
 import dataclasses
 import sqlite3
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from spice_engine.errors import InvalidRequest, NotFound
 from spice_engine.protocol.models import ModelInfo, ModelVersionInfo, ModelVersions
+from spice_engine.records import record
 from spice_engine.runs import resource_paths
 from spice_engine.runs.resource_files import Resource
 from spice_engine.serving import model_names as names
@@ -20,7 +20,7 @@ from spice_engine.store.metrics import MetricStore
 from spice_engine.store.models import VersionRow
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModelVersion:
     """One version, found. `kind`: files (`object` is a folder's hash) or policy (a file's)."""
 
@@ -39,7 +39,7 @@ class ModelVersion:
         return names.label(self.number, self.version)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ServerUse:
     """A server, its state, and the versions of models (name, number) that it was made with."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.records import record
 
 LATEST = "latest"
 BEST = "best"
@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"v([0-9]{1,17})")
 _DIGITS = re.compile(r"[0-9]{1,17}")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FileSpec:
     """A part of a resource that goes into a model; both are paths inside, as their parts."""
 

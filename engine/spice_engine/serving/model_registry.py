@@ -10,10 +10,10 @@ import re
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from spice_engine.errors import AlreadyExists, NotFound, NotSupported
+from spice_engine.records import record
 from spice_engine.runs import tracking_filter as filters
 from spice_engine.runs.creator import creator
 from spice_engine.runs.tracking_filter import Clause, Grammar, Order
@@ -44,7 +44,7 @@ Call = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
 """Calls an operation of the engine's."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Registered:
     """A version, and the id that clients know its run by; empty where it is of none."""
 
@@ -60,7 +60,7 @@ class Registered:
         return "/".join((artifact_uri(self.row.run_id), *inner[1:]))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RegisteredModel:
     """A model with its versions, newest first; there may be none yet."""
 

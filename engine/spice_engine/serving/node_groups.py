@@ -10,11 +10,11 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any
 
 from spice_engine.errors import Conflict, InvalidRequest, NotFound, Overloaded
 from spice_engine.protocol.servers import Limits, NodeGroupInfo, SetNodeGroup
+from spice_engine.records import record
 from spice_engine.store import node_groups as table
 from spice_engine.store.database import Database
 from spice_engine.store.node_groups import NodeGroupRow
@@ -26,7 +26,7 @@ DEFAULT = "default"
 MOST_GROUPS = 100
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Need:
     """What one replica takes of its group: cores, bytes, devices."""
 
@@ -35,7 +35,7 @@ class Need:
     gpus: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Room:
     """What one replica has taken; `devices` are the numbers of its GPUs."""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Container
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from spice_engine.errors import InternalError, SpiceError
 from spice_engine.protocol.servers import ServerDefinition
+from spice_engine.records import record
 from spice_engine.runs.environments import Environments
 from spice_engine.runs.git_sources import GitSources
 from spice_engine.runs.log_sources import REQUESTS
@@ -28,7 +29,7 @@ Materialized = Callable[[str], Awaitable[Path]]
 """Gives the folder with the files of a model's object."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Workshop:
     """Where versions are prepared. `materialized` gives the folder of a model's object."""
 

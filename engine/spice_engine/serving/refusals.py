@@ -3,16 +3,15 @@ where tensors were asked with, in that of the Open Inference Protocol: `{"error"
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import orjson
 
 from spice_engine.errors import DeadlineExceeded, EngineUnavailable, Overloaded
+from spice_engine.records import record
 from spice_engine.serving.calls import Call
 from spice_runtime.wire import AS_JSON, INFER
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Bodies:
     """One refusal in both forms."""
 

@@ -7,12 +7,13 @@ import hashlib
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from spice_engine.protocol.location import MAX_SOCKET_PATH, runtime_directory
 from spice_engine.protocol.servers import ServerDefinition
+from spice_engine.records import record
 from spice_engine.runs import conda_activation
 from spice_engine.runs.environments import views_of
 from spice_engine.runs.systems import LAYER, System
@@ -43,7 +44,7 @@ _ELSEWHERE = frozenset(
 """Variables that would lead the replica's Python out of its environment."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ServedModel:
     """A model as its version resolved it."""
 
@@ -57,7 +58,7 @@ class ServedModel:
         return self.version or f"v{self.number}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReplicaSpec:
     """All that the replicas of one version share. `folder` is the version's, `replicas` the
     folder of the replicas', `python` the environment's interpreter, `runtime` the folder that
@@ -78,7 +79,7 @@ class ReplicaSpec:
     activation: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Doors:
     """Where a replica listens, and its page of started calls."""
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from spice_engine.records import record
+
 SURGE = 1
 """So many replicas more than wanted run while a version is rolled out."""
 
@@ -20,7 +22,7 @@ SHORT_LIFE = 5.0
 """A replica that was ready for less has not lived well, and its successor waits longer."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Seen:
     """A replica that neither drains nor has ended."""
 
@@ -29,7 +31,7 @@ class Seen:
     ready: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Step:
     """What to do now: start so many of the wanted version, drain these."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from spice_engine.events import Bus
 from spice_engine.pods.advisor import Advisor
 from spice_engine.protocol.location import Location
+from spice_engine.records import record
 from spice_engine.runs.environments import Environments
 from spice_engine.runs.git_sources import GitSources
 from spice_engine.serving import tidying
@@ -32,7 +32,7 @@ from spice_engine.workers.devices import Devices
 from spice_engine.workers.placement import Placement, this_machine
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ServerServices:
     """The services; `all` are those that operations ask for."""
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from spice_engine.errors import NotFound, StorageError
+from spice_engine.records import record
 from spice_engine.runs.folder_ignore import FolderIgnore
 from spice_engine.store import trees
 from spice_engine.store.copying import clone_or_copy
@@ -23,7 +23,7 @@ LARGEST_FILE = 100 * 2**20
 MOST_BYTES = 2 * 2**30
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CodeSnapshot:
     """The app folder as an object; `left_out` names the files that are too large to be code."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from spice_engine.protocol.servers import (
@@ -16,6 +15,7 @@ from spice_engine.protocol.servers import (
     ServerInfo,
     ServerVersionInfo,
 )
+from spice_engine.records import record
 from spice_engine.serving import definitions
 from spice_engine.serving.figures import Figures
 from spice_engine.serving.replicas import Replica
@@ -23,7 +23,7 @@ from spice_engine.store.replicas import DecisionRow
 from spice_engine.store.servers import ServerRow, VersionRow
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Usage:
     """What a replica's processes use: cores over the last seconds, bytes."""
 

@@ -9,7 +9,6 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from spice_engine.errors import Conflict, InvalidRequest, NotFound, SpiceError
@@ -23,6 +22,7 @@ from spice_engine.protocol.servers import (
     ServerInfo,
     UpdateServer,
 )
+from spice_engine.records import record
 from spice_engine.runs.resources import ResourceTree
 from spice_engine.serving import definitions, inner_call, server_records, server_view
 from spice_engine.serving.deployment import Deployment
@@ -47,7 +47,7 @@ MOST_SERVERS = 200
 AnyDeployment = Deployment | PolicyDeployment
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Parts:
     """What the service works with."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from spice_engine.records import record
 from spice_engine.serving.lanes import Lane
 from spice_engine.serving.waiting import Waiting
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Signals:
     """What the autoscaler goes by. `oldest_wait` in seconds, `rate` of answers per second over
     the last seconds; `lanes` can be used, `busy` of them hold calls."""

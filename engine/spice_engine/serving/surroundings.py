@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
+from spice_engine.records import record
 from spice_engine.serving.node_groups import NodeGroups
 from spice_engine.workers.placement import Placement
 
@@ -17,7 +17,7 @@ class Places:
         self.free = asyncio.Semaphore(of_all)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Surroundings:
     """Where replicas run, what they take room from, and the places of those ahead of them."""
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import bisect
 import os
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 
 from spice_engine.errors import NotFound, StorageError
+from spice_engine.records import record
 from spice_engine.store.disk import storage_error
 
 RECORD = struct.Struct("<Qd")
@@ -22,7 +22,7 @@ LARGEST_READ = 2**20
 _BLOCK = 64 * 2**10
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogSlice:
     """Part of a log: its bytes begin at `offset`; `size` is the whole log's length now."""
 

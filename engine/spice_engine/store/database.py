@@ -7,12 +7,12 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from spice_engine.errors import Overloaded, Place, StorageError
+from spice_engine.records import record
 from spice_engine.store.disk import storage_error
 from spice_engine.store.migrate import Migrated, load_migrations, migrate
 from spice_engine.store.sqlite_errors import (
@@ -34,7 +34,7 @@ CHECK_AFTER_CRASH_BYTES = 128 * 2**20
 """Databases up to this size are checked through when the last owner did not close them."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DatabaseStats:
     """Counters since `open`, for the metrics door. Times in seconds."""
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from spice_engine.errors import NotFound
+from spice_engine.records import record
 from spice_engine.store.columns import from_json, to_json
 
 DEFAULT: Final = 0
@@ -24,7 +24,7 @@ FROM experiments e LEFT JOIN projects p ON p.name = e.project
 """
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Experiment:
     """An experiment as stored; times are unix seconds. A project that is archived is `deleted`."""
 

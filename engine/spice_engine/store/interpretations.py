@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from spice_engine.records import record
 from spice_engine.store.columns import from_json, to_json
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InterpretationRow:
     """Unix seconds, half-open: [start, end); where both are equal, that one moment."""
 

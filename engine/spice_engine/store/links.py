@@ -6,12 +6,12 @@ Every function runs inside `Database.write` or `Database.read`.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 
 from spice_engine.errors import Conflict, NotFound
+from spice_engine.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LinkRow:
     """A link as stored: `path` is one of the resource tree, `created` unix seconds."""
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from spice_engine.records import record
 from spice_engine.store.appendlog import unreadable
 
 STRIDE = 256
@@ -22,7 +22,7 @@ LONGEST = 64 * 2**20
 """Bytes of a line that are looked at; what follows in a longer one is passed over."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lines:
     """`offsets[i]` is the start of line `line + i * STRIDE`; see `protocol.views.LineIndex`."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from spice_engine.records import record
 from spice_engine.store.log_lines import pieces, pieces_before
 from spice_engine.store.log_matcher import Matcher
 
@@ -19,7 +19,7 @@ SECONDS = 0.5
 MOST_MATCHES = 100_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Found:
     """See `protocol.views.LogMatches`."""
 

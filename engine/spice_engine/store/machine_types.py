@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
-from dataclasses import dataclass
+
+from spice_engine.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MachineTypeRow:
     """A type: cores, bytes of memory and devices of one machine, how many runs have one at once
     (None: any number), how many are kept ready, and for how long after a run the others are."""

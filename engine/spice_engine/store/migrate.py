@@ -10,12 +10,12 @@ import os
 import re
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from spice_engine.errors import IncompatibleVersion, Place, StorageError
+from spice_engine.records import record
 from spice_engine.store.disk import storage_error, sync_folder
 from spice_engine.store.sqlite_errors import is_storage_failure, newest_backup, storage_failure
 
@@ -24,7 +24,7 @@ _PACKAGE = "spice_engine.store"
 _FILE_NAME = re.compile(r"(\d{4})_\w+\.sql")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Migration:
     """One step: the version it leads to, its file's name and its SQL."""
 
@@ -33,7 +33,7 @@ class Migration:
     sql: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Migrated:
     """What `migrate` did: the versions before and after, and the backup it made, if any."""
 

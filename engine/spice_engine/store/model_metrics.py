@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from spice_engine.errors import NotFound
+from spice_engine.records import record
 from spice_engine.store.columns import placeholders
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModelMetric:
     """A value of a model's; `run` is the id of the run that logged it, `time` unix seconds."""
 

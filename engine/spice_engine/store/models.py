@@ -6,9 +6,9 @@ Every function runs inside `Database.write` or `Database.read`.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 
 from spice_engine.errors import Conflict, NotFound
+from spice_engine.records import record
 from spice_engine.store import references
 from spice_engine.store.columns import from_json, to_json
 
@@ -18,7 +18,7 @@ _COLUMNS = (
 _LISTED = "`spice-tui model list` lists what there is."
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModelRow:
     """A model as stored; `last` is the last number that one of its versions got."""
 
@@ -28,7 +28,7 @@ class ModelRow:
     last: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NewVersion:
     """A version before it has its number: `object` is a folder's hash, `size` bytes, `created`
     unix seconds.
@@ -48,7 +48,7 @@ class NewVersion:
     run_id: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class VersionRow(NewVersion):
     """A version as stored."""
 

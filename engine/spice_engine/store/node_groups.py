@@ -6,10 +6,11 @@ Every function runs inside `Database.write` or `Database.read`.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+
+from spice_engine.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NodeGroupRow:
     """A pool: cores, bytes of memory, devices."""
 

@@ -14,11 +14,11 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from spice_engine.errors import NotFound, Place, StorageError
+from spice_engine.records import record
 from spice_engine.store import trees
 from spice_engine.store.blobs import Blobs, GoneError, Told, hash_of, unreadable
 from spice_engine.store.copying import clone_or_copy
@@ -35,7 +35,7 @@ Ignore = Callable[[PurePosixPath, bool], bool]
 """Called with a path relative to the snapshot's root and whether it is a folder."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Snapshot:
     """A folder put into the store.
 
@@ -49,7 +49,7 @@ class Snapshot:
     skipped: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Collected:
     """What a collection removed. `busy`: something was being put, so nothing was looked at."""
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from spice_engine.errors import NotFound
+from spice_engine.records import record
 from spice_engine.store import references
 from spice_engine.store.columns import from_json, to_json
 
@@ -20,7 +20,7 @@ KEPT = 50
 _COLUMNS = "pod, version, object, fingerprint, algorithm, created, evaluation, training_number"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PolicyRow:
     """A policy as stored: `object` is its file's hash, `created` unix seconds."""
 

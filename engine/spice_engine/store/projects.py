@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from spice_engine.errors import Conflict, NotFound
+from spice_engine.records import record
 from spice_engine.store import runs as run_table
 from spice_engine.store import searches, workflows
 from spice_engine.store.columns import placeholders
@@ -21,7 +21,7 @@ FROM projects
 """
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ProjectRow:
     """A project as stored; times are unix seconds, `runs` counts those that are not archived."""
 

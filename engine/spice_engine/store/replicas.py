@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from spice_engine.records import record
 from spice_engine.store.columns import from_json, to_json
 
 KEPT_ENDED = 20
@@ -20,7 +20,7 @@ AHEAD = "ahead"
 _REPLICA = "server, number, version, state, message, restarts, created, ready, ended"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReplicaRow:
     """A replica as stored: one process. `restarts` counts those it stands in for, which crashed
     one after another; times are unix seconds."""
@@ -36,7 +36,7 @@ class ReplicaRow:
     ended: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DecisionRow:
     """A change of the number of replicas, with what it was taken from."""
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from spice_engine.records import record
 from spice_engine.store.columns import placeholders, to_json
 from spice_engine.store.runs import FINAL_STATES, RunRow, get_all, select
 
@@ -57,7 +57,7 @@ _OF_REPOSITORY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Filter:
     """Which runs; what is empty or None lets everything through. `project` `-` is none, `name` a
     pattern, `repository` the address of one or the end of it; with `on_folder` runs on no commit

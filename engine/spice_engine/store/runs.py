@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from typing import Any, Final
 
 from spice_engine.errors import NotFound
 from spice_engine.protocol.machine_types import DEFAULT_MACHINE_TYPE
 from spice_engine.protocol.run_states import OVER
+from spice_engine.records import record
 from spice_engine.store import references
 from spice_engine.store.columns import from_json, insert, placeholders, to_json
 
@@ -28,7 +29,7 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MountRow:
     """A resource that a run sees at `path`, as it was when the run was asked for. `source` is where
     that lay, with every reference and link followed."""
@@ -46,7 +47,7 @@ class MountRow:
         return int(number) if kind == "runs" and number.isdecimal() else None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutputsRow:
     """What a run left: how many files, and their bytes."""
 
@@ -54,7 +55,7 @@ class OutputsRow:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunRow:
     """A run as stored. Times are unix seconds; labels are sorted.
 

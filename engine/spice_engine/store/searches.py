@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from typing import Any, Final
 
 from spice_engine.errors import NotFound
+from spice_engine.records import record
 from spice_engine.store import references
 from spice_engine.store.columns import from_json, placeholders, to_json
 from spice_engine.store.runs import MountRow
@@ -28,7 +29,7 @@ _SEARCH = (
 _TRIAL = "search, number, params, state, value, run, attempt, asked, ended, message, why, last, key"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SearchRow:
     """A search as stored. `plan` is all that it was asked for with; `code`, `dependencies` and
     `mounts` are what each of its runs gets, frozen when it began."""
@@ -50,7 +51,7 @@ class SearchRow:
     sampler_state: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrialRow:
     """A trial as stored. `last` is the step and value it was pruned at, or reported last before it
     was told, `key` of whoever asked."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from spice_engine.records import record
 
 SECONDS_PER_ROLLUP = 60
 MEASURED = "system/"
@@ -20,7 +21,7 @@ MEASURED = "system/"
 _Stored = tuple[int, int, float, float | None, str | None]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Point:
     """One value of a metric: a number (NaN and infinities too) or a text, at a unix time.
 
@@ -33,7 +34,7 @@ class Point:
     index: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StoredPoint:
     """A point as it was kept: its index is known."""
 
@@ -42,7 +43,7 @@ class StoredPoint:
     value: float | str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sample:
     """One or more neighbouring points of a series: `count` of them, `missing` of which are NaN.
 

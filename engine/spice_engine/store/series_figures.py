@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 import sqlite3
 import sys
-from dataclasses import dataclass
 from typing import Literal
 
+from spice_engine.records import record
 from spice_engine.store.series import StoredPoint, series_id
 
 Comparison = Literal["<", "<=", ">", ">=", "=="]
@@ -23,7 +23,7 @@ _LAST_IN = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Figures:
     """One series: how many points, how many of them are NaN or text, and its last one.
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from spice_engine.errors import Conflict, NotFound
+from spice_engine.records import record
 from spice_engine.store import references
 from spice_engine.store.columns import from_json, to_json
 
@@ -27,7 +27,7 @@ _COLUMNS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ServerRow:
     """A server as stored; times are unix seconds.
 
@@ -49,7 +49,7 @@ class ServerRow:
     running_since: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class VersionRow:
     """A version of a definition. `models` are [name, number, version, object] each, `mounts`
     [destination, object] each; `code` and `environment` are a hash and a key, or empty.

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from spice_engine.errors import NotFound
+from spice_engine.records import record
 from spice_engine.store.columns import from_json, placeholders, to_json
 
 EXTERNAL: Final = "external"
@@ -32,7 +32,7 @@ JOIN experiments e ON e.project = coalesce(r.project, '')
 """
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrackedRow:
     """A run as stored, in a client's terms. Times are unix seconds. A search goes through all of
     them, and reads the JSON of few."""

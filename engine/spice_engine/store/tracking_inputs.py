@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from spice_engine.errors import NotFound
+from spice_engine.records import record
 from spice_engine.store.columns import from_json, placeholders, to_json
 from spice_engine.store.model_metrics import ModelMetric
 
@@ -19,7 +19,7 @@ Role = Literal["input", "output"]
 _MODEL_COLUMNS = "id, run_id, name, folder, type, status, created, changed, deleted, tags, params"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DatasetRow:
     """A dataset that a run read; `detail` holds where it comes from, its schema and profile."""
 
@@ -29,7 +29,7 @@ class DatasetRow:
     tags: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModelUse:
     """A logged model that a run read, or made at a step."""
 
@@ -38,7 +38,7 @@ class ModelUse:
     step: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LoggedModel:
     """A model that a client logged: files in `folder` of the outputs of the run that made it.
     Times are unix seconds. `metrics` are read apart."""

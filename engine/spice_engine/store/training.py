@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from spice_engine.errors import NotFound
+from spice_engine.records import record
 from spice_engine.store.columns import from_json, to_json
 
 RUNNING: Final = "running"
@@ -27,7 +27,7 @@ _EPISODE_COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrainingRow:
     """A training run as stored. Times are unix seconds; `error` is a stable code."""
 
@@ -45,7 +45,7 @@ class TrainingRow:
     policy_version: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EpisodeRow:
     """One episode as stored. `score` is NaN where the episode gave none."""
 

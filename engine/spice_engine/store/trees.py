@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from spice_engine.errors import StorageError
+from spice_engine.records import record
 from spice_engine.store.blobs import HASH
 
 HEADER = b"spice-tree 1\n"
@@ -14,7 +14,7 @@ HEADER = b"spice-tree 1\n"
 Kind = Literal["file", "folder", "link"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     """One name in a folder.
 

@@ -6,15 +6,15 @@ Every function runs inside `Database.write` or `Database.read`.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 
 from spice_engine.errors import Conflict, NotFound
+from spice_engine.records import record
 from spice_engine.store import references
 
 _COLUMNS = "name, object, files, size, created"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UploadRow:
     """An upload as stored: `object` is a folder's hash, `size` bytes, `created` unix seconds."""
 

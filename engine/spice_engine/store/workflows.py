@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from typing import Any, Final
 
 from spice_engine.errors import NotFound
+from spice_engine.records import record
 from spice_engine.store import references
 from spice_engine.store.columns import from_json, insert, placeholders, to_json
 from spice_engine.store.runs import FINAL_STATES
@@ -26,7 +27,7 @@ _COLUMNS = (
 _STEP_COLUMNS = "key, state, run, since, fingerprint, message, files"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WorkflowRow:
     """A workflow as stored. `code` is the object of the folder as it was, `repos` are labels with
     source and object; `within` is the workflow whose script or step began it."""
@@ -53,7 +54,7 @@ class WorkflowRow:
     within: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StepRow:
     """One instance of a step. `since` is the newest run there was when its own was about to
     start; `fingerprint` a hash of all that decides what it does; `files` how many its run left."""

@@ -10,7 +10,6 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +19,7 @@ from spice_engine.data.connectors.file import opened, resolve
 from spice_engine.data.selection import Selection
 from spice_engine.data.table import Table, joined
 from spice_engine.errors import InvalidData, Place
+from spice_engine.records import record
 
 SECONDS = 60.0
 """A query that takes longer is stopped."""
@@ -32,7 +32,7 @@ _ALLOWED = frozenset(
 _FORBIDDEN_FUNCTIONS = frozenset({"load_extension", "readfile", "writefile", "edit"})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Query:
     """A query on a file, and where the manifest says so."""
 

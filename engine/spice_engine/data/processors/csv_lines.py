@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from spice_engine.data.cells import table_of
 from spice_engine.data.selection import Selection
 from spice_engine.data.table import MAX_EXAMPLES, BadRow, Table
+from spice_engine.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Header:
     """How many cells a row has, and which of them (from 0) are wanted, by selector."""
 

@@ -8,7 +8,6 @@ of which successive halving leaves a few.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from spice_engine.learning.algorithms.fqi import FqiFit
 from spice_engine.learning.algorithms.linear_learner import LinearFit
@@ -25,6 +24,7 @@ from spice_engine.learning.features import Matrix
 from spice_engine.learning.hyperparameters import Auto, Fqi, Tabular
 from spice_engine.learning.model import Model
 from spice_engine.learning.task import Candidate, Check, Fit
+from spice_engine.records import record
 
 STRENGTHS = (1.0, 1e-2, 1e-4)
 TABLES: tuple[Size, ...] = ((1, 16), (2, 8), (3, 8))
@@ -39,7 +39,7 @@ LEAST = 200
 """Steps, below which a search would find nothing but chance."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Plan:
     """One candidate: whose it is, and its index among that algorithm's own, or its setting."""
 

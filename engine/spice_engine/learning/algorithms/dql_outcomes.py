@@ -10,7 +10,6 @@ action has a part in, and would drown the leads.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,9 +19,10 @@ from spice_engine.learning.environments.environment import Mask
 from spice_engine.learning.hyperparameters import Dql
 from spice_engine.learning.networks import MakeNetworks, Network, Networks
 from spice_engine.learning.task import Check
+from spice_engine.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outcomes:
     """N states: `observations` [N, D]; for each action `rewards` [N, A], what `following` [N, A, D]
     is seen then, `lawful` [N, A], and what is lawful then, `later` [N, A, A], at least one of each.

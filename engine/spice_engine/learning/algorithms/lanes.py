@@ -11,7 +11,6 @@ visited chooses the best constant action.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from spice_engine.learning.hyperparameters import Tabular
 from spice_engine.learning.kernels.devices import Devices
 from spice_engine.learning.kernels.population import Course, Exploration, Population
 from spice_engine.learning.task import Check
+from spice_engine.records import record
 
 JUDGED = 0.3
 """Share of a fit's steps, its last, on which settings are judged."""
@@ -33,7 +33,7 @@ MOST_BYTES = 256 * 2**20
 _BYTES = 4
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Setting:
     """What members with different seeds share: step size and discount."""
 

@@ -14,20 +14,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from spice_engine.learning.features import Matrix, Scaling
 from spice_engine.learning.packed import pack_floats, unpack_floats
+from spice_engine.records import record
 
 MAX_STRENGTHS = 12
 _BLOCK = 16_384
 """Rows that are standardised at a time: the features of a large table are held once only."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LinearModel:
     """Values of all actions: `scaling(raw) @ weights + intercept`, weights [D, A]."""
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from spice_engine.learning.networks import Floats, Network
+from spice_engine.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Learned:
     """A network, and by name the mean losses of the gradient steps since the one before."""
 

@@ -7,12 +7,12 @@ discounted and added up to where its episode ends, at the latest n steps on.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spice_engine.learning.environments.environment import Choices, Mask, Matrix, Step
+from spice_engine.records import record
 
 Floats = NDArray[np.float32]
 
@@ -20,7 +20,7 @@ MAX_BYTES = 256 * 2**20
 """What is remembered takes so much memory at most."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sample:
     """Steps drawn for M networks, B each.
 
@@ -41,7 +41,7 @@ class Sample:
     now: Mask | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Moment:
     """A step of all lanes: where they were, what they did, and what came of it."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,6 +24,7 @@ from spice_engine.learning.halving import survivors
 from spice_engine.learning.hyperparameters import Dql, Tabular
 from spice_engine.learning.model import Model
 from spice_engine.learning.task import Check
+from spice_engine.records import record
 
 FEW_TREES = 8
 """Trees of a forest while it is tried."""
@@ -33,7 +33,7 @@ MAX_ROWS = 4_000
 shall be done while there is time to make something of what it finds."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TreeSetting:
     """A regression tree."""
 
@@ -53,7 +53,7 @@ class TreeSetting:
         return fit_tree(raw, rewards, max_depth=self.depth, min_leaf=leaf, leads=True, check=check)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ForestSetting:
     """Extra trees; a node tries `tried` of the features."""
 
@@ -88,7 +88,7 @@ class ForestSetting:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RidgeSetting:
     """Ridge regression of one strength."""
 
@@ -107,7 +107,7 @@ class RidgeSetting:
         return RidgePath(raw, rewards).model(self.strength)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TableSetting:
     """A table over some features; `shrinkage` visits of the mean in each cell."""
 
@@ -128,7 +128,7 @@ class TableSetting:
         return TabularFit(raw, rewards, settings, [(self.features, self.bins)], check).model(0)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NetworkSetting:
     """A small network that learns from every action's reward, as `dql` does."""
 
@@ -161,7 +161,7 @@ FAMILIES = ("tree", "forest", "table", "linear", "tree", "forest", "table", "net
 """In this order settings are drawn, over and over: what takes long less often."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bounds:
     """What a user has set that holds for searched settings, too."""
 
@@ -169,7 +169,7 @@ class Bounds:
     max_depth: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Exam:
     """Raw features [N, D] and rewards [N, A] to learn from, and those of later steps."""
 

@@ -22,7 +22,6 @@ one; leads are logarithms of probabilities, not rewards.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,9 +31,10 @@ from spice_engine.learning.environments.environment import Choices, Environment,
 from spice_engine.learning.hyperparameters import Vpg
 from spice_engine.learning.networks import MakeNetworks, Network, Networks
 from spice_engine.learning.task import Check
+from spice_engine.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Path:
     """S steps of N lanes: where they were, what they did, how much better than expected it was.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from spice_engine.learning.reward_program import RewardProgram
+from spice_engine.records import record
 
 DONE = "is_done"
 """A component that every environment has: 1 once an episode is over."""
@@ -15,7 +15,7 @@ DONE = "is_done"
 DONE_COLUMN = -1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Component:
     """One number of an observation.
 
@@ -29,7 +29,7 @@ class Component:
     high: float = math.inf
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Facts:
     """What is known of an environment before it is stepped.
 
@@ -43,7 +43,7 @@ class Facts:
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Gym:
     """An environment as a pod sees it: gymnasium's id, and what else `make` is given.
 

@@ -6,19 +6,18 @@ the steps that may be learned from end. Time goes on at both, so what follows co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from spice_engine.learning.environments.environment import Choices, Mask, Matrix, Step
 from spice_engine.learning.features import Scaling
 from spice_engine.learning.simulated_values import View
 from spice_engine.learning.simulator import Expansion, Rows, Simulator
+from spice_engine.records import record
 
 LENGTH = 128
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Starts:
     """States that episodes start at: `rows` [N] and `local` [N, K]; `last` row to act in."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from spice_engine.errors import TooLarge
+from spice_engine.records import record
 
 SHARE = 0.8
 """Of a device's free memory: the rest is for what compiled code and its context take."""
@@ -14,7 +14,7 @@ _WORDS = 4
 """Numbers for each member beside its table: random word, rate, discount, trace."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Size:
     """A population's shape: cells of a table, actions, and what its course through time has.
 

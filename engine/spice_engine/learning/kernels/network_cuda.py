@@ -15,7 +15,6 @@ numba.cuda.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from spice_engine.learning.kernels.cuda import cuda, device
 from spice_engine.learning.networks import BETAS
+from spice_engine.records import record
 
 OUTPUTS, HIDDEN, SLOPES, INWARD = range(4)
 """What a product is: see `make_multiply`."""
@@ -35,7 +35,7 @@ _LEAST = np.float32(1e-30)
 _FIRST, _SECOND = np.float32(BETAS[0]), np.float32(BETAS[1])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tile:
     """How a product is cut: `side` rows and columns a block, each thread `each` of both.
 

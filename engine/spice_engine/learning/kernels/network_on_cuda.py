@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self
 
@@ -20,6 +19,7 @@ from spice_engine.learning.kernels.cuda import cuda
 from spice_engine.learning.kernels.network_cuda import HIDDEN, INWARD, OUTPUTS, SLOPES, Tile
 from spice_engine.learning.kernels.on_cuda import Unusable, free_bytes
 from spice_engine.learning.networks import Floats, Network, Networks, adam_factors
+from spice_engine.records import record
 
 TILE = Tile()
 FOR_LAYERS = 0.25
@@ -27,7 +27,7 @@ FOR_LAYERS = 0.25
 _NUMBER = 4
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Pass:
     """The last pass: what it gave, of how many rows, and how far members' inputs are apart."""
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from spice_engine.learning.kernels.arithmetic import UNIT
 from spice_engine.learning.kernels.budget import Size
+from spice_engine.records import record
 
 Floats = NDArray[np.float32]
 Words = NDArray[np.uint32]
@@ -22,7 +23,7 @@ _FAINT = 1e-3
 """A trace that weighs less than this is at its end."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Course:
     """What all members see: tiles of every state [N + 1, K], and every action's rewards [N, A].
 
@@ -44,7 +45,7 @@ class Course:
         return self.rewards.shape[1]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Exploration:
     """The share of random actions in each pass: `start`, times `decay` after each, `end` at least.
 

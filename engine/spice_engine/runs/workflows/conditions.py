@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from spice_engine.records import record
 
 OUTCOME = "outcome"
 OUTCOMES = ("success", "failed", "skipped")
@@ -21,7 +22,7 @@ class ConditionError(ValueError):
     """The text is no condition; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reference:
     """A step's outcome, or its last value of a metric; `pick` is min or max over instances."""
 
@@ -34,7 +35,7 @@ class Reference:
         return f"{self.pick}({text})" if self.pick else text
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Term:
     """One comparison."""
 
@@ -63,7 +64,7 @@ class Term:
                 return found != self.value
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Condition:
     """Any of `parts`, in each of which all terms hold."""
 

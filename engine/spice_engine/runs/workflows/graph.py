@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from spice_engine.protocol.runs import RunInfo
 from spice_engine.protocol.views import Lineage, LineageEdge, LineageNode
 from spice_engine.protocol.workflows import StepInfo, WorkflowInfo
+from spice_engine.records import record
 from spice_engine.runs.states import info_of
 from spice_engine.runs.workflows.mounts import StepMount
 from spice_engine.runs.workflows.plan import Plan
@@ -66,7 +66,7 @@ def _crowd(ident: str, kind: str, title: str, states: list[str]) -> LineageNode:
     return LineageNode(ident, kind, title, state, detail)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Made:
     """What a script's workflow has made: the runs that are drawn, the states of those that are not,
     and the workflows it began."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from spice_engine.records import record
 
 _STEP = re.compile(
     r"steps\.(?P<step>[A-Za-z][A-Za-z0-9_-]*)"
@@ -16,7 +17,7 @@ class StepMountError(ValueError):
     """The text names a step's outputs in no way that is known."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StepMount:
     """What a step left, at `path`; of several instances that of `index`, or the `best`: a metric,
     and whether its least is (`min`). Without either they appear below the path, by their index.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from spice_engine.errors import InvalidRequest
+from spice_engine.records import record
 from spice_engine.runs import mounts as resource_mounts
 from spice_engine.runs.workflows import conditions, mounts
 from spice_engine.runs.workflows.conditions import OUTCOME, Condition, ConditionError
@@ -32,7 +33,7 @@ _FILLED = re.compile(rf":{_PARAM.pattern}:")
 Path = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Problem:
     """What is wrong, and at which keys of the file."""
 
@@ -48,7 +49,7 @@ class PlanError(Exception):
         super().__init__("; ".join(problem.message for problem in self.problems))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Step:
     """A step as it will be carried out. `needs` are steps that must have succeeded, `watched`
     those that must only be over, for its condition asks how they ended."""
@@ -64,7 +65,7 @@ class Step:
     mounts: tuple[StepMount | str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Node:
     """One instance of a step; `needs` and `watched` are keys of others, `params` what `:NAME:`
     stands for."""
@@ -77,7 +78,7 @@ class Node:
     watched: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plan:
     """Nodes by their keys; each comes after those it waits for."""
 

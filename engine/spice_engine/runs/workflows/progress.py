@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from spice_engine.records import record
 from spice_engine.runs.workflows.plan import Node, Plan
 
 WAITING: Final = "waiting"
@@ -22,14 +22,14 @@ OVER: Final = frozenset({COMPLETE, CACHED, FAILED, SKIPPED, STOPPED})
 _WORDS = {FAILED: "failed", SKIPPED: "was skipped", STOPPED: "was stopped"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ready:
     """All that it waited for is there: its condition decides now, if it has one."""
 
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Blocked:
     """It will never be carried out, and why."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spice_engine import yaml_tree
 from spice_engine.errors import InvalidRequest, InvalidWorkflow, NotFound, Place, StorageError
+from spice_engine.records import record
 from spice_engine.runs.workflows import plan as planning
 from spice_engine.runs.workflows.model import Scalar, WorkflowSpec
 from spice_engine.runs.workflows.plan import Plan, PlanError
@@ -20,7 +20,7 @@ _PARAM = re.compile(r":[A-Za-z_][A-Za-z0-9_.-]*: ")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Declared:
     """A workflow as its file says; `file` is relative to the app folder."""
 

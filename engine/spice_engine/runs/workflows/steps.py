@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from spice_engine.errors import InvalidRequest, NotFound
 from spice_engine.protocol.machine_types import DEFAULT_MACHINE_TYPE
 from spice_engine.protocol.runs import StartRun
 from spice_engine.protocol.servers import Dependencies
+from spice_engine.records import record
 from spice_engine.runs import sameness
 from spice_engine.runs.preparation import Taken
 from spice_engine.runs.requests import command_of
@@ -28,7 +28,7 @@ from spice_engine.store.objects import ObjectStore
 from spice_engine.store.workflows import StepRow, WorkflowRow
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Prepared:
     """All that a step's run is started with, and a hash of what decides what it does; empty for
     one that is not to be taken from earlier runs."""
