@@ -176,10 +176,11 @@ class Development:
         try:
             with self._session.attach(FollowingClient) as client:
                 info = client.call("servers.get", {"server": self._name})["info"]
-                pods = [PodLog(client, self._name, pod["number"]) for pod in info["replicas"]]
+                numbers = [pod["number"] for pod in info["replicas"]]
+                pods = [PodLog(client, self._name, one, whole=True) for one in numbers]
                 for pod in pods:
                     pod.print_new()
-                follow_pods(client, self._name, pods, prefixes=False)
+                follow_pods(client, self._name, pods, whole=True)
         except SpiceError:
             return  # the engine or the server went away, which the main thread tells
 

@@ -91,14 +91,18 @@ def _prefix(pod: str, index: int) -> str:
 
 
 class PodLog:
-    """Prints one pod's log (or that of requests), in whole lines where they have a prefix."""
+    """Prints one pod's log (or that of requests); with `whole` in whole lines, for others print
+    there, too."""
 
-    def __init__(self, client: FollowingClient, server: str, pod: int | str) -> None:
+    def __init__(
+        self, client: FollowingClient, server: str, pod: int | str, *, whole: bool = False
+    ) -> None:
         self._client = client
         self._source = f"server/{server}/{pod}"
         self._offset = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._torn = ""
+        self._whole = whole
         self.pod = pod
         self.prefix = ""
 
@@ -125,9 +129,10 @@ class PodLog:
         return "".join(text.splitlines(keepends=True)[-tail:]) if tail else text
 
     def print_new(self, tail: int = 0) -> None:
-        """Print it; a last line that is not whole waits for its end, where lines have prefixes."""
+        """Print it; a last line that is not whole waits for its end, where lines have prefixes or
+        are printed whole."""
         text = self.rest(tail)
-        if self.prefix:
+        if self.prefix or self._whole:
             *lines, torn = (self._torn + text).split("\n")
             self._torn = torn
             text = "".join(f"{self.prefix}{line}\n" for line in lines)
@@ -141,11 +146,12 @@ def follow_pods(
     readers: Sequence[PodLog],
     *,
     others: bool = True,
-    prefixes: bool = True,
+    whole: bool = False,
 ) -> None:
     """Print what comes, with `others` of pods that come, too; until Control-C or the engine's end.
 
-    With `prefixes` lines say whose they are once there are several pods.
+    Lines say whose they are once there are several pods; not where they are printed `whole`,
+    between those of somebody else.
     """
     known = {one.topic: one for one in readers}
     for topic in known:
@@ -157,23 +163,28 @@ def follow_pods(
             known[topic].print_new()
         elif topic == "servers" and others and isinstance(event.data, dict):
             found = event.data if event.kind == "snapshot" else event.data.get("set", {})
-            for reader in _new_pods(client, server, found.get(server), known):
+            for reader in _new_pods(client, server, found.get(server), known, whole=whole):
                 known[reader.topic] = reader
                 client.subscribe(reader.topic)
-                if prefixes and len(known) > 1:
+                if not whole and len(known) > 1:
                     _set_prefixes(known.values())
                 reader.print_new()
 
 
 def _new_pods(
-    client: FollowingClient, server: str, info: dict[str, Any] | None, known: dict[str, PodLog]
+    client: FollowingClient,
+    server: str,
+    info: dict[str, Any] | None,
+    known: dict[str, PodLog],
+    *,
+    whole: bool,
 ) -> list[PodLog]:
     pods = {pod["number"] for pod in (info or {}).get("replicas", ())}
     newest = max((one.pod for one in known.values() if isinstance(one.pod, int)), default=0)
     if pods and max(pods) > newest + 1:
         # Some came and went between two events; what they said last matters most.
         pods |= {number for number in logged_pods(client, server) if newest < number < max(pods)}
-    made = [PodLog(client, server, number) for number in sorted(pods)]
+    made = [PodLog(client, server, number, whole=whole) for number in sorted(pods)]
     return [one for one in made if one.topic not in known]
 
 

@@ -408,6 +408,12 @@ def test_node_groups(cli: Cli) -> None:
 
 
 def test_dev_serves_each_save_and_sends_the_last_request_again(cli: Cli, folder: Path) -> None:
+    # A line that comes in two pieces is not torn by what is printed of the answer.
+    slowly = """print("asked for", end=" ", flush=True)
+        __import__("time").sleep(0.1)
+        print(payload["x"], flush=True)"""
+    said_once = 'print("asked for", payload["x"], flush=True)'
+    (folder / "serve.py").write_text(SCRIPT.replace(said_once, slowly))
     with running("dev", "serve.py", "--json", '{"x": 3}', folder=folder) as (child, said):
         wait_for(lambda: any("Watching" in line for line in said), "the first version")
         assert '  "product": 6\n' in said
