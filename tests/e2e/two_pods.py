@@ -7,6 +7,7 @@ do and say how pods fare.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.conftest import REPOSITORY, EngineFixture, wait_for
@@ -77,37 +78,45 @@ def with_reward(name: str, code: str) -> str:
     return start + indented
 
 
+def pod_that(
+    engine: EngineFixture, name: str, condition: Callable[[Pod], object], what: str
+) -> Pod:
+    """The pod as it was when this held; a moment later it may load its files again."""
+    seen: list[Pod] = []
+
+    def holds() -> bool:
+        if name not in pods(engine):
+            return False
+        seen[:] = [pod(engine, name)]
+        return bool(condition(seen[0]))
+
+    wait_for(holds, what)
+    return seen[0]
+
+
 def settled(engine: EngineFixture, name: str) -> Pod:
     """The pod once it neither loads nor trains."""
-    wait_for(lambda: name in pods(engine), f"pod {name}")
     resting = {"ready", "failed", "untrained", "needs trust"}
-    wait_for(lambda: pod(engine, name)["state"] in resting, f"{name} to settle")
-    return pod(engine, name)
+    return pod_that(engine, name, lambda info: info["state"] in resting, f"{name} to settle")
 
 
 def learned(engine: EngineFixture, name: str, after: int = 0) -> Pod:
     """The pod once it has a policy newer than version `after`, and nothing is wrong with it."""
 
-    def done() -> bool:
-        info = pod(engine, name)
+    def done(info: Pod) -> bool:
         newer = (info["policy_version"] or 0) > after
         return info["state"] == "ready" and newer and not errors(info)
 
-    wait_for(lambda: name in pods(engine), f"pod {name}")
-    wait_for(done, f"{name} to learn")
-    return pod(engine, name)
+    return pod_that(engine, name, done, f"{name} to learn")
 
 
 def broken(engine: EngineFixture, name: str) -> list[Problem]:
     """The pod's errors once there are some and it rests again."""
-    wait_for(lambda: name in pods(engine), f"pod {name}")
-    wait_for(
-        lambda: (
-            errors(pod(engine, name)) and pod(engine, name)["state"] not in {"loading", "training"}
-        ),
-        f"an error of {name}",
-    )
-    found = errors(pod(engine, name))
+
+    def rests(info: Pod) -> bool:
+        return bool(errors(info)) and info["state"] not in {"loading", "training"}
+
+    found = errors(pod_that(engine, name, rests, f"an error of {name}"))
     for problem in found:
         check(problem)
     return found
