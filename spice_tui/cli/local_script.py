@@ -62,8 +62,20 @@ def _signal(script: subprocess.Popen[bytes], how: signal.Signals) -> None:
         ]:
             held |= {one.pid: one for one in new}
             _each(new, psutil.Process.suspend)
+            # One that is just making another is held only when that is there, to be seen.
+            _each(new, _held)
     _each(held.values(), lambda one: one.send_signal(how))
     _each(held.values(), psutil.Process.resume)
+
+
+def _held(process: psutil.Process) -> None:
+    """Wait until it stands still or is over, but not for one that waits for a disk."""
+    import psutil
+
+    still = {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOMBIE}
+    end = time.monotonic() + LAST_SECONDS
+    while process.status() not in still and time.monotonic() < end:
+        time.sleep(0.001)
 
 
 def _each(processes: Iterable[psutil.Process], work: Callable[[psutil.Process], None]) -> None:
