@@ -59,6 +59,34 @@ async def test_a_training_cancelled_while_it_begins_is_recorded_as_interrupted(
     assert {row.message for row in found} == {"The pod was removed."}
 
 
+async def test_a_training_that_is_cancelled_twice_is_recorded_once(
+    trainings: Trainings, database: Database
+) -> None:
+    """Saves come in bursts: the second may come while the first is still recorded."""
+
+    async def serve(trained: object) -> None:
+        raise AssertionError(trained)
+
+    for steps in range(12):
+        number = await trainings.begin("p", "auto", 5, "f")
+        running = asyncio.create_task(
+            trainings.run("p", number, {}, fingerprint="f", seconds=60.0, serve=serve)
+        )
+        await asyncio.sleep(0)
+        running.cancel("A newer manifest came.")
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        running.cancel("Another one came.")
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    while "running" in await states(database):  # noqa: ASYNC110 - the record is the news
+        await asyncio.sleep(0.01)
+    found = await database.read(lambda connection: training_table.list_runs(connection, "p"))
+    assert {(row.state, row.message) for row in found} == {
+        ("interrupted", "A newer manifest came.")
+    }
+
+
 async def test_a_training_that_is_complete_is_not_interrupted_any_more(
     trainings: Trainings, database: Database
 ) -> None:

@@ -8,7 +8,7 @@ import dataclasses
 import logging
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from spice_engine.errors import Overloaded, SpiceError, StorageError
@@ -153,9 +153,7 @@ class Trainings:
             row = await asyncio.shield(written)
         except asyncio.CancelledError as cancelled:
             # The record may be there: nobody else would ever end it.
-            with contextlib.suppress(SpiceError):
-                number = (await written).number
-                await self._interrupted(pod, number, cancelled)
+            await self._whole(self._never_began(pod, written, cancelled))
             raise
         self._note(row)
         return row.number
@@ -208,8 +206,7 @@ class Trainings:
             await self._fail(pod, number, "failed", error.code, str(error))
             raise
         except asyncio.CancelledError as cancelled:
-            await _end(keeper)
-            await self._interrupted(pod, number, cancelled)
+            await self._whole(self._gave_up(pod, number, keeper, cancelled))
             raise
         except Exception as error:
             await _end(keeper)
@@ -319,6 +316,29 @@ class Trainings:
         for task in self._unrecorded:
             task.cancel()
         await asyncio.gather(*self._unrecorded, return_exceptions=True)
+
+    async def _whole(self, record: Coroutine[Any, Any, None]) -> None:
+        """Record an end, also if who waits for it is cancelled once more: saves come in bursts."""
+        task = asyncio.create_task(record, name="end of a training")
+        self._unrecorded.add(task)
+        task.add_done_callback(self._unrecorded.discard)
+        await asyncio.shield(task)
+
+    async def _never_began(
+        self, pod: str, written: asyncio.Future[TrainingRow], cancelled: asyncio.CancelledError
+    ) -> None:
+        with contextlib.suppress(SpiceError):
+            await self._interrupted(pod, (await written).number, cancelled)
+
+    async def _gave_up(
+        self,
+        pod: str,
+        number: int,
+        keeper: asyncio.Task[Trained],
+        cancelled: asyncio.CancelledError,
+    ) -> None:
+        await _end(keeper)
+        await self._interrupted(pod, number, cancelled)
 
     async def _interrupted(self, pod: str, number: int, cancelled: asyncio.CancelledError) -> None:
         """Record that a run was interrupted, unless it was just complete."""
