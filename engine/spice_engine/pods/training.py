@@ -153,7 +153,7 @@ class Trainings:
             row = await asyncio.shield(written)
         except asyncio.CancelledError as cancelled:
             # The record may be there: nobody else would ever end it.
-            await self._whole(self._never_began(pod, written, cancelled))
+            await asyncio.shield(self._record(self._never_began(pod, written, cancelled)))
             raise
         self._note(row)
         return row.number
@@ -206,7 +206,7 @@ class Trainings:
             await self._fail(pod, number, "failed", error.code, str(error))
             raise
         except asyncio.CancelledError as cancelled:
-            await self._whole(self._gave_up(pod, number, keeper, cancelled))
+            await asyncio.shield(self._record(self._gave_up(pod, number, keeper, cancelled)))
             raise
         except Exception as error:
             await _end(keeper)
@@ -317,12 +317,12 @@ class Trainings:
             task.cancel()
         await asyncio.gather(*self._unrecorded, return_exceptions=True)
 
-    async def _whole(self, record: Coroutine[Any, Any, None]) -> None:
-        """Record an end, also if who waits for it is cancelled once more: saves come in bursts."""
-        task = asyncio.create_task(record, name="end of a training")
+    def _record(self, end: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Record an end, whoever waits for it is cancelled meanwhile: saves come in bursts."""
+        task = asyncio.create_task(end, name="end of a training")
         self._unrecorded.add(task)
         task.add_done_callback(self._unrecorded.discard)
-        await asyncio.shield(task)
+        return task
 
     async def _never_began(
         self, pod: str, written: asyncio.Future[TrainingRow], cancelled: asyncio.CancelledError
@@ -381,9 +381,7 @@ class Trainings:
             self._note(await self._database.write(change))
         except (StorageError, Overloaded) as refusal:
             log.warning("the end of training %s/%s waits for the disk: %s", pod, number, refusal)
-            task = asyncio.create_task(self._record_later(change), name=f"end of {pod}/{number}")
-            self._unrecorded.add(task)
-            task.add_done_callback(self._unrecorded.discard)
+            self._record(self._record_later(change))
 
     async def _record_later(self, change: Callable[[sqlite3.Connection], TrainingRow]) -> None:
         while True:
