@@ -124,7 +124,7 @@ def _said(found: dict[str, Any]) -> str:
     if found["output_files"]:
         files = found["output_files"]
         size = values.size_text(found["output_bytes"])
-        parts.append(f"{files} file{'' if files == 1 else 's'} ({size}) that they left")
+        parts.append(f"{values.counted(files, 'file')} ({size}) that they left")
     if found["snapshots"]:
         size = values.size_text(found["snapshot_bytes"])
         parts.append(f"what they began with ({size} that nothing else needs)")

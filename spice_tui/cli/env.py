@@ -146,6 +146,6 @@ def _remove(ctx: typer.Context, request: dict[str, Any], *, json: bool) -> None:
         return
     count = len(answer["keys"])
     output.line(
-        f"Removed {count} environment{'' if count == 1 else 's'}: "
+        f"Removed {values.counted(count, 'environment')}: "
         f"{values.size_text(answer['bytes'])} are free for it."
     )

@@ -106,11 +106,8 @@ def tell_copied(done: dict[str, Any], *, json: bool) -> None:
         output.as_json(done)
         return
     copied, skipped = done["copied"], done["skipped"]
-    output.line(f"Copied {_files(copied)}. Skipped {_files(skipped)}.")
-
-
-def _files(count: int) -> str:
-    return f"{count} file{'' if count == 1 else 's'}"
+    files = values.counted(copied, "file")
+    output.line(f"Copied {files}. Skipped {values.counted(skipped, 'file')}.")
 
 
 def rm(

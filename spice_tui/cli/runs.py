@@ -151,7 +151,7 @@ def _outputs(run: dict[str, Any]) -> str:
         return ""
     files = run["output_files"]
     size = values.size_text(run["output_bytes"])
-    return f"{files} file{'' if files == 1 else 's'}, {size}: spice-tui ls runs/{run['id']}"
+    return f"{values.counted(files, 'file')}, {size}: spice-tui ls runs/{run['id']}"
 
 
 def label(

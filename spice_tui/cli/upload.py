@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from spice_engine.errors import InvalidRequest, NotFound, SpiceError
-from spice_tui.cli import output, resource_text
+from spice_tui.cli import output, resource_text, values
 from spice_tui.cli.output import Json
 from spice_tui.cli.progress import Bar, bar
 from spice_tui.cli.resources import LONG
@@ -88,6 +88,6 @@ def _follow(session: Session, name: str, shown: Bar) -> None:
             changed = event.data.get("set", event.data)
             if name in changed:
                 count = changed[name]["files"]
-                shown.advance(changed[name]["size"], f"{count} file{'' if count == 1 else 's'}")
+                shown.advance(changed[name]["size"], values.counted(count, "file"))
             elif name in event.data.get("del", ()):
                 return
